@@ -1,0 +1,20 @@
+"""Sallygate: protection for API endpoints, as a gateway or inside an ASGI application."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["Guard", "__version__"]
+
+if TYPE_CHECKING:
+    from sallygate.runtime import Guard
+
+
+def __getattr__(name: str) -> Any:  # Any: the module attribute protocol (PEP 562)
+    # Loaded on first use, so that `sallygate --help` does not pay for a web server.
+    if name == "Guard":
+        from sallygate.runtime import Guard
+
+        return Guard
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

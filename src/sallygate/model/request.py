@@ -1,0 +1,106 @@
+"""What a caller sent, as read once at the door: the head, then, only when a decision asked for it, the body.
+
+The values keep both readings: the bytes that will be forwarded, and the one canonical text the controls judge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+from sallygate.model.finding import Finding
+
+Headers = tuple[tuple[bytes, bytes], ...]
+"""Names in lower case as ASGI gives them, values raw, in the order received."""
+
+
+class RequestHead(Struct, frozen=True, gc=False):
+    """Everything known of a request before its body is read.
+
+    `fault` is set when the head cannot be read in one way only; the engine then refuses before any control runs, and
+    the canonical members (`segments`, `query`, `fields`) may be empty.
+    """
+
+    method: str
+    scheme: str
+    """`https` or `http`, believed from a forwarding header only when the hop that wrote it is trusted."""
+    raw_path: bytes
+    raw_query: bytes
+    """Without the question mark."""
+    headers: Headers
+    http_version: str
+    peer: str
+    """The socket's address."""
+    client_address: str
+    """The address proven through trusted hops; equal to `peer` when there are none."""
+    client_network: str
+    """What addresses are counted by: the IPv4 address itself, or the IPv6 /64."""
+    segments: tuple[str, ...]
+    """The path split at `/`, then percent-decoded: `/users/a%20b` is `("users", "a b")`, `/` is `("",)`."""
+    query: tuple[tuple[str, str], ...]
+    """Decoded pairs in order, `+` read as a space."""
+    fields: Mapping[str, str]
+    """Header values by lower-case name; repeated list headers joined with `, `."""
+    request_id: str
+    trace_id: str
+    """W3C trace id (32 hexadecimal digits) of `traceparent`, or made here."""
+    received_at: float
+    """Seconds since the epoch."""
+    websocket: bool = False
+    fault: Finding | None = None
+
+    @property
+    def target(self) -> bytes:
+        """The request target as it is forwarded."""
+        return self.raw_path + b"?" + self.raw_query if self.raw_query else self.raw_path
+
+    @property
+    def path(self) -> str:
+        """The path for people and events, undecoded."""
+        return self.raw_path.decode("ascii", "backslashreplace")
+
+
+BodyKind = Literal["none", "json", "form", "multipart", "text", "binary"]
+
+
+class BodyPlan(Struct, frozen=True, gc=False):
+    """How Guard is to read a body: nothing, whole up to `bytes_max`, or handed on as a stream metered to it."""
+
+    mode: Literal["none", "whole", "stream"]
+    kind: BodyKind = "none"
+    bytes_max: int = 0
+    media: str = ""
+    """The media type in lower case without parameters, `application/json`."""
+    boundary: str = ""
+    """Of a multipart body."""
+    declared: str = ""
+    """The contract's own key for the media type (`application/*`), where its schema is found again."""
+
+
+NO_BODY = BodyPlan("none")
+
+
+class Part(Struct, frozen=True, gc=False):
+    """One part of a multipart body."""
+
+    name: str
+    filename: str | None
+    media: str
+    """Lower-case media type without parameters; `text/plain` when the part names none (RFC 7578, section 4.4)."""
+    data: bytes
+
+
+class Body(Struct, frozen=True):
+    """A body as read and parsed once. `tree` is, by kind: the JSON value; a tuple of (name, value) pairs; a tuple of
+    `Part`; the text; or None."""
+
+    raw: bytes
+    kind: BodyKind
+    media: str
+    tree: object
+    declared: str = ""
+
+
+EMPTY_BODY = Body(b"", "none", "", None)

@@ -1,0 +1,292 @@
+"""The ASGI application itself: one call, one exchange with an upstream.
+
+Refuses to know how upstreams are chosen (`pool`), which fields pass (`headers`) and when waiting ends
+(`watch`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import aiohttp
+import msgspec
+from multidict import CIMultiDict
+
+from sallygate.proxy.headers import RequestFields, for_client
+from sallygate.proxy.pool import (
+    ConnectionLost,
+    Log,
+    Pool,
+    Upstream,
+    UpstreamSettings,
+    UpstreamStatus,
+    open_session,
+)
+from sallygate.proxy.watch import (
+    ClientGone,
+    ClientStalled,
+    Exchange,
+    Message,
+    Receive,
+    Sweep,
+    UpstreamBroken,
+)
+
+Scope = Mapping[str, Any]  # Any: ASGI scopes are dictionaries of mixed values
+Send = Callable[[Message], Awaitable[None]]
+
+_METHOD: Final = re.compile(r"[A-Z0-9!#$%&'*+.^_`|~-]+")
+"""Tokens (RFC 9110, section 9.1) in upper case: aiohttp would send `get` as `GET`."""
+
+_PATH: Final = re.compile(rb"/[!-\"$->@-~]*")
+_QUERY: Final = re.compile(rb"[!-\"$-~]*")
+"""Visible ASCII but for what would end the path or query: anything else would leave in other bytes, or as two
+things."""
+
+_BODYLESS: Final = frozenset((204, 304))
+_REPEATABLE: Final = frozenset(("GET", "HEAD"))
+
+_PROBLEMS: Final = {
+    "request.target": (400, "Bad request", "The request cannot be passed on unchanged."),
+    "upstream.unreachable": (502, "Bad gateway", "The API cannot be reached."),
+    "upstream.broken": (502, "Bad gateway", "The API gave no usable answer."),
+    "upstream.unavailable": (503, "Service unavailable", "The API is not available at the moment."),
+    "upstream.timeout": (504, "Gateway timeout", "The API did not answer in time."),
+}
+
+
+class _Refused(Exception):
+    """The exchange ends with a problem of our own; `args[0]` is its code."""
+
+
+class ReverseProxy:
+    """Passes requests on to the upstreams of `settings`. `start` before the first call, `close` after the
+    last."""
+
+    def __init__(self, settings: UpstreamSettings, log: Log | None = None) -> None:
+        """Raises `ValueError` for an address that is none. Touches no socket."""
+        self._settings = settings
+        self._pool = Pool(settings, log)
+        self._sweep = Sweep()
+        self._session: aiohttp.ClientSession | None = None
+        self._checks: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Opens the session and, with a `health_path`, begins checking. Raises `OSError` for an unreadable CA
+        file."""
+        self._loop = asyncio.get_running_loop()
+        self._session = open_session(self._settings)
+        if self._settings.health_path is not None:
+            self._checks = asyncio.create_task(self._pool.check_for_ever(self._session))
+
+    async def close(self) -> None:
+        """Closes every connection, those in use too."""
+        if self._checks is not None:
+            self._checks.cancel()
+        if self._session is not None:
+            await self._session.close()
+
+    def status(self) -> tuple[UpstreamStatus, ...]:
+        return self._pool.status()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Raises `UpstreamBroken` or `ClientStalled` when the response had started and cannot be finished."""
+        if scope["type"] != "http":
+            raise RuntimeError(f"a reverse proxy has no answer to {scope['type']}")
+        exchange = Exchange(asyncio.current_task(), receive)
+        self._sweep.add(exchange, self._loop)
+        answer: aiohttp.ClientResponse | None = None
+        try:
+            answer = await self._ask(scope, receive, exchange)
+            await self._pass_on(answer, scope["method"], send, exchange)
+        except _Refused as refused:
+            await _answer_problem(refused.args[0], scope, send, self._settings.health_every_s)
+        except ClientGone:
+            return
+        except asyncio.CancelledError:
+            if not exchange.interrupted():
+                raise
+            await self._interrupted(exchange, scope, send)
+        finally:
+            self._sweep.remove(exchange)
+            if answer is not None:
+                answer.close()
+
+    async def _interrupted(self, exchange: Exchange, scope: Scope, send: Send) -> None:
+        if exchange.reason == "late":
+            await _answer_problem("upstream.timeout", scope, send, 0)
+        elif exchange.reason == "silent":
+            raise UpstreamBroken("silent")
+        elif exchange.reason == "stalled":
+            raise ClientStalled
+
+    async def _ask(self, scope: Scope, receive: Receive, exchange: Exchange) -> aiohttp.ClientResponse:
+        """Sends the request, to another upstream if one refuses the connection, and waits for the response
+        head."""
+        asked = await _read(scope, receive, exchange, self._settings.preserve_host)
+        repeatable = asked.body is None and asked.method in _REPEATABLE
+        tried: list[Upstream] = []
+        while True:
+            upstream = self._pool.choose(self._loop.time(), tried)
+            if upstream is None:
+                raise _Refused("upstream.unreachable" if tried else "upstream.unavailable")
+            try:
+                return await self._send(upstream, asked, exchange)
+            except ConnectionLost as lost:
+                if not (lost.stale and repeatable):
+                    raise _Refused("upstream.broken") from lost
+                repeatable = False
+            except aiohttp.ServerTimeoutError as error:
+                self._pool.failed(upstream, self._loop.time(), error)
+                raise _Refused("upstream.timeout") from error
+            except aiohttp.ClientConnectorError as error:
+                self._pool.failed(upstream, self._loop.time(), error)
+                tried.append(upstream)
+            except ValueError as error:  # aiohttp refuses control characters in header values
+                raise _Refused("request.target") from error
+            except (aiohttp.ClientError, OSError) as error:
+                raise _Refused("upstream.broken") from error
+
+    async def _send(self, upstream: Upstream, asked: _Asked, exchange: Exchange) -> aiohttp.ClientResponse:
+        assert self._session is not None
+        exchange.wait("late", self._loop.time() + self._settings.connect_s + self._settings.first_byte_s)
+        answer = await self._session.request(
+            asked.method,
+            upstream.target(asked.path, asked.query),
+            headers=asked.fields,
+            data=asked.body,
+            allow_redirects=False,
+        )
+        if answer.status == 101:  # nobody asked for another protocol: `Upgrade` does not cross
+            answer.close()
+            raise _Refused("upstream.broken")
+        if not upstream.healthy:
+            self._pool.connected(upstream)
+        return answer
+
+    async def _pass_on(
+        self, answer: aiohttp.ClientResponse, method: str, send: Send, exchange: Exchange
+    ) -> None:
+        """The response, piece by piece; the last piece says that it is the last, so that small answers take
+        one."""
+        content = answer.content
+        headers = for_client(answer.raw_headers)
+        start: Message = {"type": "http.response.start", "status": answer.status, "headers": headers}
+        if content.at_eof() or method == "HEAD" or answer.status in _BODYLESS:
+            await send(start)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
+        idle_s = self._settings.idle_s
+        loop, stall_s = self._loop, self._settings.client_stall_s
+        await send(start)
+        if answer.content_type == "text/event-stream":
+            idle_s = self._settings.stream_idle_s
+            await send({"type": "http.response.body", "body": b"", "more_body": True})  # the head, at once
+        while True:
+            exchange.wait("silent", loop.time() + idle_s)
+            try:
+                piece = await content.readany()
+            except (aiohttp.ClientError, OSError) as error:
+                raise UpstreamBroken(repr(error)) from error
+            more = not content.at_eof()
+            exchange.wait("stalled", loop.time() + stall_s)
+            await send({"type": "http.response.body", "body": piece, "more_body": more})
+            if not more:
+                return
+
+
+class _Asked:
+    """A request as it will be sent."""
+
+    __slots__ = ("body", "fields", "method", "path", "query")
+
+    def __init__(
+        self, scope: Scope, fields: CIMultiDict[str], body: bytes | AsyncIterator[bytes] | None
+    ) -> None:
+        self.method: str = scope["method"]
+        self.path: str = scope["raw_path"].decode("ascii")
+        self.query: str = scope["query_string"].decode("ascii")
+        self.fields = fields
+        self.body = body
+
+
+async def _read(scope: Scope, receive: Receive, exchange: Exchange, preserve_host: bool) -> _Asked:
+    """The request, and its body as far as it is there: all of it as bytes, or the beginning of a stream."""
+    method = scope["method"]
+    if not (_PATH.fullmatch(scope["raw_path"]) and _QUERY.fullmatch(scope["query_string"])):
+        raise _Refused("request.target")
+    if not _METHOD.fullmatch(method) or method == "CONNECT":
+        raise _Refused("request.target")
+    client = scope["client"]
+    try:
+        header = RequestFields(
+            scope["headers"], client[0] if client else None, scope["scheme"], preserve_host
+        )
+    except ValueError as error:
+        raise _Refused("request.target") from error
+    fields = header.fields
+    if not header.has_body:
+        return _Asked(scope, fields, None)
+    first = await receive()
+    if first["type"] == "http.disconnect":
+        raise ClientGone
+    body: bytes = first.get("body", b"")
+    length = header.length
+    if first.get("more_body", False) and (length is None or len(body) < length):
+        if length is not None:
+            fields["content-length"] = str(length)
+        exchange.uploading = True
+        return _Asked(scope, fields, _pieces(body, length, receive, exchange))
+    if not body and length is not None:
+        fields["content-length"] = "0"
+    return _Asked(scope, fields, body or None)
+
+
+async def _pieces(
+    piece: bytes, length: int | None, receive: Receive, exchange: Exchange
+) -> AsyncIterator[bytes]:
+    """A request body as it arrives. What it is handed to waits for the upstream between two pieces.
+
+    It ends with the last byte and does not wait for the message that says so: the upstream may answer before,
+    and a connection whose request is not done would be lost.
+    """
+    left = math.inf if length is None else length
+    more = True
+    while True:
+        left -= len(piece)
+        if left <= 0 or not more:
+            exchange.uploading = False
+        if piece:
+            yield piece
+        if left <= 0 or not more:
+            return
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            exchange.end("gone")
+            raise ClientGone
+        piece, more = message.get("body", b""), message.get("more_body", False)
+
+
+async def _answer_problem(code: str, scope: Scope, send: Send, retry_s: float) -> None:
+    """An RFC 9457 problem document that names nothing behind the gate."""
+    status, title, detail = _PROBLEMS[code]
+    problem = {"type": "about:blank", "title": title, "status": status, "code": code, "detail": detail}
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            problem["request_id"] = value.decode("ascii", "replace")
+    body = msgspec.json.encode(problem)
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+    ]
+    if status == 503:
+        headers.append((b"retry-after", b"%d" % math.ceil(retry_s)))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send(
+        {"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body, "more_body": False}
+    )

@@ -1,0 +1,126 @@
+"""Which header fields cross the proxy, in each direction. Pure functions over bytes; knows no sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from multidict import CIMultiDict
+
+Raw = Iterable[tuple[bytes, bytes]]
+
+_PER_HOP: Final = frozenset(
+    (
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-authentication-info",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+        b"http2-settings",
+    )
+)
+"""RFC 9110, section 7.6.1, and RFC 9113, section 8.2.2."""
+
+_OURS: Final = frozenset(
+    (
+        b"forwarded",
+        b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-port",
+        b"x-forwarded-prefix",
+        b"x-forwarded-proto",
+        b"x-forwarded-server",
+        b"x-real-ip",
+    )
+)
+"""Who the client is, is the gate's to say: inbound copies never pass."""
+
+_REQUEST_DROPPED: Final = _PER_HOP | _OURS | {b"content-length", b"expect", b"host"}
+"""`Expect` is answered by the server in front, which sends 100 when the body is first asked for."""
+
+_RESPONSE_DROPPED: Final = _PER_HOP | {b"server"}
+"""What runs behind the gate is nobody's business."""
+
+_END_TO_END: Final = frozenset(
+    (
+        b"authorization",
+        b"content-encoding",
+        b"content-length",
+        b"content-range",
+        b"content-type",
+        b"cookie",
+        b"host",
+        b"set-cookie",
+        b"traceparent",
+        b"x-request-id",
+    )
+)
+"""`Connection` may not name these (RFC 9110, section 7.6.1, last but one paragraph): a client that does is
+after making the upstream see another request than the one inspected, or none of the identity the gate vouches
+for."""
+
+_GATE_PREFIX: Final = b"x-sallygate-"
+
+
+def named_by(connection: Iterable[bytes]) -> frozenset[bytes]:
+    """The fields that these `Connection` values take off the message."""
+    names = (name.strip().lower() for value in connection for name in value.split(b","))
+    return frozenset(name for name in names if name not in _END_TO_END and not name.startswith(_GATE_PREFIX))
+
+
+class RequestFields:
+    """The header the upstream gets, in the order received, and what it said about the body."""
+
+    __slots__ = ("fields", "has_body", "length")
+
+    def __init__(self, headers: Raw, client: str | None, scheme: str, preserve_host: bool) -> None:
+        """Raises `ValueError` for what is not UTF-8: the client library could not send it
+        unchanged."""
+        kept: list[tuple[str, str]] = []
+        connection: list[bytes] = []
+        host = ""
+        self.length: int | None = None
+        """The declared length. Not among `fields`, because a body that was buffered knows its own."""
+        self.has_body = False
+        for name, value in headers:
+            if name not in _REQUEST_DROPPED:
+                kept.append((name.decode(), value.decode()))
+            elif name == b"content-length":
+                self.length = int(value)
+                self.has_body = True
+            elif name == b"host":
+                host = value.decode()
+            elif name == b"connection":
+                connection.append(value)
+            elif name == b"transfer-encoding":
+                self.has_body = True
+        if connection and (gone := named_by(connection)):
+            kept = [pair for pair in kept if pair[0].encode() not in gone]
+        if client is not None:
+            kept.append(("x-forwarded-for", client))
+        kept.append(("x-forwarded-proto", scheme))
+        if host:
+            kept.append(("x-forwarded-host", host))
+            if preserve_host:
+                kept.append(("Host", host))
+        self.fields = CIMultiDict(kept)
+
+
+def for_client(headers: Raw) -> list[tuple[bytes, bytes]]:
+    """The header the client gets: names in lower case as ASGI wants them, repetitions apart and in order."""
+    kept: list[tuple[bytes, bytes]] = []
+    connection: list[bytes] = []
+    for name, value in headers:
+        lower = name.lower()
+        if lower not in _RESPONSE_DROPPED:
+            kept.append((lower, value))
+        elif lower == b"connection":
+            connection.append(value)
+    if connection and (gone := named_by(connection)):
+        return [pair for pair in kept if pair[0] not in gone]
+    return kept

@@ -1,0 +1,284 @@
+"""The upstreams: their settings, which one is next, which ones are up, and the client session they share.
+
+Knows addresses and health; refuses to know requests. An upstream goes down after `unhealthy_after` failures
+to connect in a row. It comes up again when a check of `health_path` succeeds or, without one, when the single
+request let through every `health_every_s` gets a connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import aiohttp
+from aiohttp import AddrInfoType
+from yarl import URL
+
+READ_BYTES: Final = 64 * 1024
+"""What is read ahead of a slow client: the stream pauses the socket at twice this."""
+
+SOCKET_BYTES: Final = 256 * 1024
+"""The kernel's receive buffer per upstream connection. Left alone it grows to 6 MiB on Linux, which would
+count against what a stopped reader may cost; 256 KiB still fills 1 Gbit/s at a round trip of 2 ms."""
+
+IDLE_CONNECTION_S: Final = 4.0
+"""Kept-alive connections are let go before the upstream does it, so that a POST does not meet a closing one:
+uvicorn and Node.js close after 5 s."""
+
+LINE_BYTES_MAX: Final = 8190
+"""A status line; Apache's and aiohttp's own number."""
+
+FIELD_BYTES_MAX: Final = 16 * 1024
+"""One response header field; twice what nginx buffers for a whole head, for the sake of long security
+policies."""
+
+FIELDS_MAX: Final = 200
+"""Response header fields; twice Apache's `LimitRequestFields`."""
+
+
+class Log(Protocol):
+    """The part of structlog's logger used here."""
+
+    def info(self, event: str, **fields: Any) -> Any: ...  # Any: structlog's own signature
+    def warning(self, event: str, **fields: Any) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamSettings:
+    """Where requests go, and how long anything may take. All upstreams are alike."""
+
+    urls: tuple[str, ...]
+    """`http://127.0.0.1:9000` or `https://api.internal/prefix`."""
+    connect_s: float = 3.0
+    """For a connection, waiting for a free one included: a TCP SYN is repeated after 1 s, so this allows one
+    loss."""
+    first_byte_s: float = 30.0
+    """From sending the request to the end of the response head."""
+    idle_s: float = 60.0
+    """Between two pieces of a response body."""
+    stream_idle_s: float = 3600.0
+    """The same for `text/event-stream`, which is silent by nature."""
+    client_stall_s: float = 60.0
+    """How long a client may leave a piece of its response unread; longer, and it would keep a connection for
+    good."""
+    connections_max: int = 256
+    """Per upstream."""
+    health_path: str | None = None
+    health_every_s: float = 5.0
+    unhealthy_after: int = 3
+    preserve_host: bool = False
+    """Pass the client's `Host` on; otherwise it is the upstream's own."""
+    verify_tls: bool = True
+    ca_file: str | None = None
+    """PEM certificates to trust instead of the system's."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamStatus:
+    """What is known of one upstream."""
+
+    url: str
+    healthy: bool
+    requests: int
+    failures: int
+    """Failures to connect, all told."""
+
+
+class Upstream:
+    """One upstream: its address in the pieces requests need, and its health."""
+
+    __slots__ = (
+        "_in_a_row",
+        "failures",
+        "healthy",
+        "host",
+        "port",
+        "prefix",
+        "requests",
+        "retry_at",
+        "scheme",
+        "url",
+    )
+
+    def __init__(self, url: str) -> None:
+        parts = URL(url)
+        if parts.scheme not in ("http", "https") or parts.raw_host is None or parts.port is None:
+            raise ValueError(f"not an http or https address: {url}")
+        if parts.raw_query_string or parts.raw_fragment or parts.raw_user is not None:
+            raise ValueError(f"an upstream has no query, fragment or user: {url}")
+        self.url = url
+        self.scheme, self.host, self.port = parts.scheme, parts.raw_host, parts.port
+        self.prefix = parts.raw_path.rstrip("/")
+        self.healthy = True
+        self.retry_at = 0.0
+        self.requests = 0
+        self.failures = 0
+        self._in_a_row = 0
+
+    def target(self, path: str, query: str) -> URL:
+        """The address of a request, no byte of its target touched."""
+        path = self.prefix + path
+        return URL.build(
+            scheme=self.scheme, host=self.host, port=self.port, path=path, query_string=query, encoded=True
+        )
+
+    def connected(self) -> bool:
+        """Takes note of a success; says whether that changed anything."""
+        self._in_a_row = 0
+        changed, self.healthy = not self.healthy, True
+        return changed
+
+    def failed(self, after: int) -> bool:
+        """Takes note of a failure to connect; says whether that changed anything."""
+        self.failures += 1
+        self._in_a_row += 1
+        changed = self.healthy and self._in_a_row >= after
+        if changed:
+            self.healthy = False
+        return changed
+
+
+class Request(aiohttp.ClientRequest):
+    """Knows whether its connection was made for it."""
+
+    fresh = False
+
+
+class _Connector(aiohttp.TCPConnector):
+    async def _create_connection(
+        self, req: aiohttp.ClientRequest, *rest: Any
+    ) -> Any:  # Any: aiohttp's internals
+        if isinstance(req, Request):
+            req.fresh = True
+        return await super()._create_connection(req, *rest)
+
+
+class ConnectionLost(aiohttp.ClientError):
+    """The connection went before any response; `stale`, when it was a kept-alive one."""
+
+    def __init__(self, stale: bool) -> None:
+        super().__init__(stale)
+        self.stale = stale
+
+
+async def _never_again(
+    req: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Takes aiohttp's own repetition of idempotent requests out: it would replay a PUT, body and all."""
+    try:
+        return await handler(req)
+    except (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError):
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise ConnectionLost(stale=not getattr(req, "fresh", True)) from error
+
+
+def _socket(address: AddrInfoType) -> socket.socket:
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BYTES)
+    return made
+
+
+def _tls(settings: UpstreamSettings) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=settings.ca_file)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if not settings.verify_tls:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def open_session(settings: UpstreamSettings) -> aiohttp.ClientSession:
+    """A session that adds, keeps, follows and unpacks nothing. To be called on the loop that will use it."""
+    connector = _Connector(
+        limit=0,
+        limit_per_host=settings.connections_max,
+        keepalive_timeout=IDLE_CONNECTION_S,
+        ssl=_tls(settings),
+        socket_factory=_socket,
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        request_class=Request,
+        middlewares=(_never_again,),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        trust_env=False,
+        skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
+        timeout=aiohttp.ClientTimeout(
+            total=None, connect=settings.connect_s, sock_connect=settings.connect_s
+        ),
+        read_bufsize=READ_BYTES,
+        max_line_size=LINE_BYTES_MAX,
+        max_field_size=FIELD_BYTES_MAX,
+        max_headers=FIELDS_MAX,
+    )
+
+
+class Pool:
+    """The upstreams in turn."""
+
+    def __init__(self, settings: UpstreamSettings, log: Log | None) -> None:
+        if not settings.urls:
+            raise ValueError("a proxy needs an upstream")
+        self._settings = settings
+        self._log = log
+        self._next = 0
+        self.upstreams: Sequence[Upstream] = tuple(map(Upstream, settings.urls))
+
+    def choose(self, now: float, tried: Sequence[Upstream] = ()) -> Upstream | None:
+        """The next upstream that is up; one that is down, when its trial is due; else None."""
+        count = len(self.upstreams)
+        for step in range(count):
+            upstream = self.upstreams[(self._next + step) % count]
+            if upstream in tried:
+                continue
+            if not upstream.healthy:
+                if self._settings.health_path is not None or now < upstream.retry_at:
+                    continue
+                upstream.retry_at = now + self._settings.health_every_s
+            self._next = (self._next + step + 1) % count
+            upstream.requests += 1
+            return upstream
+        return None
+
+    def connected(self, upstream: Upstream) -> None:
+        if upstream.connected() and self._log is not None:
+            self._log.info("upstream.up", upstream=upstream.url)
+
+    def failed(self, upstream: Upstream, now: float, error: BaseException | None) -> None:
+        changed = upstream.failed(self._settings.unhealthy_after)
+        if not upstream.healthy:
+            upstream.retry_at = now + self._settings.health_every_s
+        if changed and self._log is not None:
+            self._log.warning("upstream.down", upstream=upstream.url, error=repr(error))
+
+    async def check_for_ever(self, session: aiohttp.ClientSession) -> None:
+        """Asks every upstream for `health_path`, all at once, every `health_every_s`."""
+        while True:
+            await asyncio.gather(*(self._check(session, upstream) for upstream in self.upstreams))
+            await asyncio.sleep(self._settings.health_every_s)
+
+    async def _check(self, session: aiohttp.ClientSession, upstream: Upstream) -> None:
+        path = self._settings.health_path
+        assert path is not None
+        error: BaseException | None = None
+        try:
+            async with asyncio.timeout(self._settings.connect_s + self._settings.health_every_s):
+                url = upstream.target(path, "")
+                async with session.get(url, allow_redirects=False) as answer:
+                    healthy = answer.status < 400
+        except (aiohttp.ClientError, OSError, TimeoutError) as reason:
+            healthy, error = False, reason
+        if healthy:
+            self.connected(upstream)
+        else:
+            self.failed(upstream, asyncio.get_running_loop().time(), error)
+
+    def status(self) -> tuple[UpstreamStatus, ...]:
+        return tuple(UpstreamStatus(up.url, up.healthy, up.requests, up.failures) for up in self.upstreams)

@@ -1,0 +1,465 @@
+"""One document's schemas, rewritten into plain JSON Schema 2020-12 for requests.
+
+A schema of OpenAPI 3.0 says some things differently (nullable, boolean exclusiveMinimum), both versions leave
+some things to whoever reads them (readOnly, formats of numbers, fields nobody declared). All of it is settled
+here, once, at load time, so that what is compiled says exactly what a request may hold. It compiles and
+judges nothing.
+
+**Closing.** JSON Schema lets unknown members through; a contract must not. So wherever a schema that declares
+properties meets a value (the body, a property, an item), it is closed. Where everything it declares is known
+without looking at the value (its own `properties` and those of `allOf` and `$ref`), by `additionalProperties:
+false`; where it depends on the value (`anyOf`, `oneOf`, `if`, patterns), by `unevaluatedProperties: false`.
+The branches of a composition stay open, since each sees the members of the others. A free-form object (`type:
+object` and nothing else) stays open, and so does an alternative that is one; as a branch of `allOf`, or next
+to declared properties, the same words are a mere constraint and open nothing. `additionalProperties` written
+by the author is respected.
+
+A component used in both roles is rewritten twice: definitions are keyed by pointer, role, and the read-only
+members whose `required` has to be lifted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from sallygate.controls.contract.settings import ContractSettings
+from sallygate.parsing.openapi import Document, is_version_3_0
+from sallygate.parsing.pointers import escape_pointer, resolve_pointer
+
+Written = dict[str, Any] | bool
+
+URI = "sallygate:contract"
+READ_ONLY: Mapping[str, Any] = {"not": {"title": "readOnly"}}
+"""What a read-only property becomes: never valid, and recognisable in the error."""
+
+DEPTH_MAX = 200
+"""Schemas within schemas as written out; the depth of a document is bounded by its parser, this bounds
+reference chains in places where only following them tells (allOf of allOf of …)."""
+
+_KEPT = frozenset(
+    [
+        "type",
+        "enum",
+        "const",
+        "multipleOf",
+        "maximum",
+        "exclusiveMaximum",
+        "minimum",
+        "exclusiveMinimum",
+        "maxLength",
+        "minLength",
+        "pattern",
+        "maxItems",
+        "minItems",
+        "uniqueItems",
+        "maxContains",
+        "minContains",
+        "maxProperties",
+        "minProperties",
+        "required",
+        "dependentRequired",
+        "format",
+    ]
+)
+"""Assertions taken over as they are. Annotations are dropped; applicators are rewritten one by one."""
+
+_IN_PLACE = ("allOf", "anyOf", "oneOf")
+_CONDITIONAL = ("if", "then", "else")
+_SAYS_MORE = (
+    "$ref",
+    "properties",
+    "additionalProperties",
+    "patternProperties",
+    "not",
+    *_IN_PLACE,
+    *_CONDITIONAL,
+)
+_UNSUPPORTED = ("$dynamicRef", "$recursiveRef")
+
+_FLOAT_MAX = 3.4028234663852886e38
+_RANGES: Mapping[str, tuple[float, float]] = {
+    "int8": (-(2**7), 2**7 - 1),
+    "int16": (-(2**15), 2**15 - 1),
+    "int32": (-(2**31), 2**31 - 1),
+    "int64": (-(2**63), 2**63 - 1),
+    "uint8": (0, 2**8 - 1),
+    "uint16": (0, 2**16 - 1),
+    "uint32": (0, 2**32 - 1),
+    "uint64": (0, 2**64 - 1),
+    "float": (-_FLOAT_MAX, _FLOAT_MAX),
+}
+"""The OpenAPI format registry. `double` needs none: the parser refuses what a double cannot hold."""
+
+_BASE64 = "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
+
+
+class Shape(Struct, frozen=True):
+    """Which members a schema declares for the object it meets."""
+
+    names: frozenset[str] = frozenset()
+    """Declared whatever the value is."""
+    read_only: frozenset[str] = frozenset()
+    declares: bool = False
+    """Some branch declares members."""
+    certain: bool = True
+    """`names` is all of them: nothing depends on the value."""
+
+
+class Role(Struct, frozen=True):
+    """How a schema meets its value, which is part of what it is rewritten to."""
+
+    kind: Literal["closed", "open", "plain"]
+    """`closed`: decides alone which members may come. `open`: one branch of several that see the same value.
+    `plain`: under `not`, `if` and `contains`, where being stricter would let more through; taken as
+    written."""
+    lifted: frozenset[str] = frozenset()
+    """Read-only members whose `required` does not bind a request."""
+    frees: bool = False
+    """An alternative that is a free-form object opens the place, since nothing is declared besides the
+    alternatives."""
+
+
+CLOSED, PLAIN = Role("closed"), Role("plain")
+
+
+class Dialect:
+    """The rewriting of one document. `definitions` grows as schemas are asked for."""
+
+    def __init__(self, document: Document, settings: ContractSettings) -> None:
+        self._document = document
+        self._old = is_version_3_0(document)
+        self._close = settings.unknown_fields == "refuse"
+        self._formats = settings.formats
+        self._refuse_read_only = settings.read_only == "refuse"
+        self._names: dict[tuple[str, Role], str] = {}
+        self._anchors: dict[str, str] | None = None
+        self.definitions: dict[str, Written] = {}
+        self.places: dict[str, str] = {}
+        """Definition → its pointer in the document."""
+        self.patterns: dict[str, str] = {}
+        """Every pattern in use and the pointer it was first seen at."""
+        self.problems: list[tuple[str, str]] = []
+
+    def rewrite(self, schema: object, pointer: str, role: Role = CLOSED) -> Written:
+        """`schema`, found at `pointer`, as plain 2020-12; its references lead into `definitions`."""
+        return self._schema(schema, pointer, role, 0)
+
+    def follow(self, schema: object, pointer: str) -> tuple[object, str]:
+        """What `schema` leads to by lone references, and where that is; itself when it is none."""
+        for _ in range(DEPTH_MAX):
+            if not isinstance(schema, dict) or not isinstance(schema.get("$ref"), str):
+                break
+            if not self._old and any(name in schema for name in (*_KEPT, *_IN_PLACE, "properties")):
+                break
+            target = self._target(schema["$ref"], pointer)
+            if target is None:
+                return {}, pointer
+            schema, pointer = target
+        return schema, pointer
+
+    # -- references ---------------------------------------------------------------------------------------------
+
+    def _target(self, reference: str, pointer: str) -> tuple[object, str] | None:
+        at = reference[1:]
+        if reference.startswith("#") and not reference.startswith("#/") and reference != "#":
+            at = self._anchored(at) or at
+        elif not reference.startswith("#"):
+            self.problem(pointer, f"$ref {reference!r} leaves the document; bundle it into one file first")
+            return None
+        try:
+            return resolve_pointer(self._document, at), at
+        except (LookupError, ValueError):
+            self.problem(pointer, f"$ref {reference!r} leads nowhere")
+            return None
+
+    def _anchored(self, name: str) -> str | None:
+        if self._anchors is None:
+            self._anchors = dict(_anchors(self._document))
+        return self._anchors.get(name)
+
+    def _reference(self, reference: str, pointer: str, role: Role, depth: int) -> Written:
+        target = self._target(reference, pointer)
+        if target is None:
+            return True
+        schema, at = target
+        key = (at, role)
+        name = self._names.get(key)
+        if name is None:
+            name = self._names[key] = str(len(self._names))
+            self.definitions[name] = True  # holds the place while a recursive schema is being written
+            self.places[name] = at
+            self.definitions[name] = self._schema(schema, at, role, depth + 1)
+        return {"$ref": f"{URI}#/$defs/{name}"}
+
+    # -- one schema ---------------------------------------------------------------------------------------------
+
+    def _schema(self, schema: object, pointer: str, role: Role, depth: int) -> Written:
+        if isinstance(schema, bool):
+            return schema
+        if not isinstance(schema, dict):
+            self.problem(pointer, "a schema is an object")
+            return True
+        if depth > DEPTH_MAX:
+            self.problem(pointer, f"schemas nested or chained more than {DEPTH_MAX} deep")
+            return True
+        reference = schema.get("$ref")
+        if isinstance(reference, str) and (self._old or len(schema) == 1):
+            return self._reference(reference, pointer, role, depth)
+        shape = Shape()
+        branch = role
+        if role.kind == "closed":
+            shape = self._shape(schema, pointer, depth)
+            branch = Role("open", shape.read_only, frees=self._close and not shape.names)
+        out = self._assertions(schema, pointer, branch.lifted)
+        self._parts(schema, out, pointer, PLAIN if role.kind == "plain" else CLOSED, depth)
+        self._branches(schema, out, pointer, branch, depth)
+        if self._close and shape.declares:
+            _close(out, shape)
+        return self._nullable(schema, out)
+
+    def _assertions(self, schema: dict[str, Any], pointer: str, lifted: frozenset[str]) -> dict[str, Any]:
+        for keyword in _UNSUPPORTED:
+            if keyword in schema:
+                self.problem(pointer, f"{keyword} is not supported; use $ref")
+        out = {name: value for name, value in schema.items() if name in _KEPT}
+        if isinstance(out.get("required"), list):  # each name once, as 2020-12 wants it
+            out["required"] = [
+                name for name in dict.fromkeys(map(str, out["required"])) if name not in lifted
+            ]
+        for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
+            # 3.0; also seen in documents merely labelled 3.1
+            if isinstance(out.get(exclusive), bool) and out.pop(exclusive) and bound in out:
+                out[exclusive] = out.pop(bound)
+        if isinstance(out.get("pattern"), str):
+            self.patterns.setdefault(out["pattern"], pointer)
+        self._format(out)
+        return out
+
+    def _format(self, out: dict[str, Any]) -> None:
+        name = out.get("format")
+        if not self._formats or not isinstance(name, str):
+            out.pop("format", None)
+            return
+        if name in _RANGES:
+            low, high = _RANGES[name]
+            out.pop("format")
+            out.setdefault("allOf", []).append({"minimum": low, "maximum": high})
+        elif name == "byte":
+            out.pop("format")
+            out.setdefault("allOf", []).append({"pattern": _BASE64})
+
+    def _parts(
+        self, schema: dict[str, Any], out: dict[str, Any], pointer: str, role: Role, depth: int
+    ) -> None:
+        """Keywords whose schemas meet a part of the value: each part is a place of its own."""
+
+        def part(inner: object, at: str, role: Role = role) -> Written:
+            return self._schema(inner, f"{pointer}/{at}", role, depth + 1)
+
+        for keyword in ("properties", "patternProperties"):
+            if isinstance(schema.get(keyword), dict):
+                out[keyword] = {
+                    name: self._member(inner, f"{pointer}/{keyword}/{escape_pointer(str(name))}", role, depth)
+                    for name, inner in schema[keyword].items()
+                }
+        for pattern in out.get("patternProperties", ()):
+            self.patterns.setdefault(pattern, pointer)
+        items = schema.get("items")
+        if isinstance(items, list):  # draft 4: one schema for each place
+            out["prefixItems"] = [part(inner, f"items/{at}") for at, inner in enumerate(items)]
+        elif items is not None:
+            out["items"] = part(items, "items")
+        if isinstance(schema.get("prefixItems"), list):
+            out["prefixItems"] = [
+                part(inner, f"prefixItems/{at}") for at, inner in enumerate(schema["prefixItems"])
+            ]
+        for keyword in ("additionalProperties", "unevaluatedProperties", "unevaluatedItems"):
+            if keyword in schema:
+                out[keyword] = part(schema[keyword], keyword)
+        for keyword in ("contains", "propertyNames"):
+            if keyword in schema:
+                out[keyword] = part(schema[keyword], keyword, PLAIN)
+
+    def _member(self, schema: object, pointer: str, role: Role, depth: int) -> Written:
+        if role is CLOSED and self._refuse_read_only and self._is_read_only(schema, pointer):
+            return dict(READ_ONLY)
+        return self._schema(schema, pointer, role, depth + 1)
+
+    def _branches(
+        self, schema: dict[str, Any], out: dict[str, Any], pointer: str, role: Role, depth: int
+    ) -> None:
+        """Keywords whose schemas meet the same value: they stay open, the place itself is closed."""
+
+        def branch(inner: object, at: str, role: Role = role) -> Written:
+            return self._schema(inner, f"{pointer}/{at}", role, depth + 1)
+
+        for keyword in _IN_PLACE:
+            if not isinstance(schema.get(keyword), list):
+                continue
+            written = [branch(inner, f"{keyword}/{at}") for at, inner in enumerate(schema[keyword])]
+            if keyword != "allOf" and role.frees:
+                written = [
+                    self._freed(inner, f"{pointer}/{keyword}/{at}", written[at])
+                    for at, inner in enumerate(schema[keyword])
+                ]
+            out[keyword] = [*out.get(keyword, ()), *written]
+        for keyword in ("if", "not"):
+            if keyword in schema:
+                out[keyword] = branch(schema[keyword], keyword, PLAIN)
+        for keyword in ("then", "else"):
+            if keyword in schema:
+                out[keyword] = branch(schema[keyword], keyword)
+        if isinstance(schema.get("dependentSchemas"), dict):
+            out["dependentSchemas"] = {
+                name: branch(inner, f"dependentSchemas/{escape_pointer(name)}")
+                for name, inner in schema["dependentSchemas"].items()
+            }
+        if isinstance(schema.get("$ref"), str):
+            target = self._reference(schema["$ref"], pointer, role, depth)
+            out["allOf"] = [*out.get("allOf", ()), target]
+
+    def _freed(self, schema: object, pointer: str, written: Written) -> Written:
+        """An alternative that is a free-form object, or anything at all, says that any member may come."""
+        schema, _ = self.follow(schema, pointer)
+        if schema is True:
+            return {"additionalProperties": True}
+        if not isinstance(schema, dict) or any(name in schema for name in _SAYS_MORE):
+            return written
+        kind = schema.get("type")
+        if (
+            kind == "object"
+            or (isinstance(kind, list) and "object" in kind)
+            or not _KEPT.intersection(schema)
+        ):
+            return {"allOf": [written], "additionalProperties": True}
+        return written
+
+    def _nullable(self, schema: dict[str, Any], out: dict[str, Any]) -> Written:
+        """Only in 3.0: null besides everything else the schema says. The standard lets enumerations and
+        compositions veto it; authors who write nullable next to them mean it."""
+        if not self._old or schema.get("nullable") is not True:
+            return out
+        kind = out.get("type")
+        if isinstance(kind, str) and not any(name in out for name in ("enum", "const", "not", *_IN_PLACE)):
+            out["type"] = [kind, "null"]
+            return out
+        return {"anyOf": [{"type": "null"}, out]} if out else out
+
+    # -- looking ahead ------------------------------------------------------------------------------------------
+
+    def _is_read_only(self, schema: object, pointer: str, depth: int = 0) -> bool:
+        if not isinstance(schema, dict) or depth > DEPTH_MAX:
+            return False
+        if schema.get("readOnly") is True and not (self._old and "$ref" in schema):
+            return True
+        if isinstance(schema.get("$ref"), str):
+            target = self._target(schema["$ref"], pointer)
+            if target is not None and self._is_read_only(*target, depth + 1):
+                return True
+        return any(
+            self._is_read_only(inner, f"{pointer}/allOf/{at}", depth + 1)
+            for at, inner in enumerate(schema.get("allOf") or ())
+            if isinstance(inner, dict) and ("readOnly" in inner or "$ref" in inner)
+        )
+
+    def _shape(self, schema: object, pointer: str, depth: int) -> Shape:
+        """What `schema` declares, seen through every in-place branch. A circle of references adds nothing
+        new."""
+        return _Look(self._target, self._is_read_only, self._old).at(schema, pointer, depth)
+
+    def problem(self, pointer: str, message: str) -> None:
+        """Notes what is wrong, once."""
+        if (pointer, message) not in self.problems:
+            self.problems.append((pointer, message))
+
+
+class _Look:
+    """One look at a schema's shape; remembers where it has been."""
+
+    def __init__(
+        self,
+        target: Callable[[str, str], tuple[object, str] | None],
+        is_read_only: Callable[[object, str], bool],
+        old: bool,
+    ) -> None:
+        self._target, self._is_read_only, self._old = target, is_read_only, old
+        self._been: set[str] = set()
+
+    def at(self, schema: object, pointer: str, depth: int) -> Shape:
+        if not isinstance(schema, dict) or depth > DEPTH_MAX:
+            return Shape()
+        shapes: list[Shape] = []
+        reference = schema.get("$ref")
+        if isinstance(reference, str):
+            if reference not in self._been:
+                self._been.add(reference)
+                target = self._target(reference, pointer)
+                shapes.append(self.at(*target, depth + 1) if target else Shape())
+            if self._old:
+                return shapes[0] if shapes else Shape()
+        shapes.append(self._own(schema, pointer))
+        for number, inner in enumerate(schema.get("allOf") or ()):
+            shapes.append(self.at(inner, f"{pointer}/allOf/{number}", depth + 1))
+        for inner, at in _conditional_branches(schema):
+            branch = self.at(inner, f"{pointer}/{at}", depth + 1)
+            shapes.append(
+                Shape(read_only=branch.read_only, declares=branch.declares, certain=not branch.declares)
+            )
+        return Shape(
+            frozenset().union(*(shape.names for shape in shapes)),
+            frozenset().union(*(shape.read_only for shape in shapes)),
+            any(shape.declares for shape in shapes),
+            all(shape.certain for shape in shapes),
+        )
+
+    def _own(self, schema: dict[str, Any], pointer: str) -> Shape:
+        members = schema.get("properties")
+        members = members if isinstance(members, dict) else {}
+        uncertain = any(
+            name in schema for name in ("patternProperties", "additionalProperties", "unevaluatedProperties")
+        )
+        read_only = (
+            name
+            for name, inner in members.items()
+            if self._is_read_only(inner, f"{pointer}/properties/{escape_pointer(str(name))}")
+        )
+        return Shape(frozenset(members), frozenset(read_only), bool(members), not uncertain)
+
+
+def _conditional_branches(schema: dict[str, Any]) -> list[tuple[object, str]]:
+    branches: list[tuple[object, str]] = []
+    for keyword in ("anyOf", "oneOf"):
+        branches += [(inner, f"{keyword}/{at}") for at, inner in enumerate(schema.get(keyword) or ())]
+    branches += [(schema[keyword], keyword) for keyword in _CONDITIONAL if keyword in schema]
+    dependent = schema.get("dependentSchemas")
+    if isinstance(dependent, dict):
+        branches += [(inner, f"dependentSchemas/{escape_pointer(name)}") for name, inner in dependent.items()]
+    return branches
+
+
+def _close(out: dict[str, Any], shape: Shape) -> None:
+    if not shape.certain:
+        if "additionalProperties" not in out and "unevaluatedProperties" not in out:
+            out["unevaluatedProperties"] = False
+        return
+    if "allOf" in out or "$ref" in out:
+        declared = out.setdefault("properties", {})
+        for name in shape.names:
+            declared.setdefault(name, True)
+    out["additionalProperties"] = False
+
+
+def _anchors(value: object, pointer: str = "") -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    waiting: list[tuple[object, str]] = [(value, pointer)]
+    while waiting:
+        node, at = waiting.pop()
+        if isinstance(node, dict):
+            if isinstance(node.get("$anchor"), str):
+                found.append((node["$anchor"], at))
+            waiting.extend((inner, f"{at}/{escape_pointer(str(name))}") for name, inner in node.items())
+        elif isinstance(node, list):
+            waiting.extend((inner, f"{at}/{number}") for number, inner in enumerate(node))
+    return found

@@ -1,0 +1,215 @@
+"""Schemas compiled, and what they say turned into findings.
+
+It decides which engine a pattern runs on, what is compiled, and how much of an error is worth looking for. It
+does not know operations or where a value came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema_rs
+
+from sallygate.controls.contract.dialect import READ_ONLY, URI, Dialect, Written
+from sallygate.model.finding import Finding
+
+LINEAR = jsonschema_rs.RegexOptions(size_limit=10 * 1024 * 1024)
+"""Patterns without backtracking: time is linear in the value. The size is the engine's own default, of one
+compiled pattern; `^.{1,65535}$` fits."""
+BACKTRACKING = jsonschema_rs.FancyRegexOptions(backtrack_limit=20_000, size_limit=10 * 1024 * 1024)
+"""For look-around and back-references. 20,000 steps are about half a millisecond, and enough for any pattern
+that is not being attacked; a value that exhausts them is refused."""
+
+FINDINGS_MAX = 10
+"""Findings of one request: enough to mend a request by, too few to fill an event."""
+ALL_ERRORS_NODES = 200
+"""Up to this many values every error is gathered: jsonschema-rs builds them all before it gives the first, 14
+µs each."""
+ONE_ERROR_NODES = 1000
+"""Above it the place is not looked for where alternatives are involved: for those all inner errors are built
+as well."""
+WHERE_MAX = 200
+"""Characters of `where`: a pointer holds names the client chose."""
+NAME_MAX = 64
+
+
+class Validator:
+    """One compiled schema."""
+
+    __slots__ = ("_alternatives", "_compiled", "is_valid")
+
+    def __init__(self, compiled: jsonschema_rs.Validator, alternatives: bool) -> None:
+        self._compiled = compiled
+        self._alternatives = alternatives
+        self.is_valid = compiled.is_valid
+
+    def errors(self, value: object, nodes: int) -> Iterator[tuple[str, str, str]]:
+        """(JSON pointer, keyword, detail) of what is wrong with an invalid `value` of at most `nodes`
+        values."""
+        if nodes > ONE_ERROR_NODES and self._alternatives:
+            yield "", "schema", "does not fit its schema, and is too large to say where"
+            return
+        if nodes <= ALL_ERRORS_NODES:
+            found: Any = self._compiled.iter_errors(value)
+        else:
+            found = self._first(value)
+        for error in found:
+            yield from _said(error)
+
+    def _first(self, value: object) -> list[jsonschema_rs.ValidationError]:
+        try:
+            self._compiled.validate(value)
+        except jsonschema_rs.ValidationError as error:
+            return [error]
+        return []
+
+
+def _said(error: jsonschema_rs.ValidationError) -> Iterator[tuple[str, str, str]]:
+    keyword = error.kind.name
+    pointer = "".join(f"/{printable(str(part))}" for part in error.instance_path)
+    if keyword in ("additionalProperties", "unevaluatedProperties"):
+        for name in error.kind.as_dict()["unexpected"][:FINDINGS_MAX]:
+            yield f"{pointer}/{printable(name)}", "additionalProperties", "is not declared"
+    elif keyword == "required":
+        name = error.kind.as_dict()["property"]
+        yield pointer, keyword, f"lacks {printable(str(name))}"
+    elif keyword == "not" and error.kind.as_dict()["schema"] == READ_ONLY["not"]:
+        yield pointer, "readOnly", "is read-only and cannot be sent"
+    elif keyword == "falseSchema":
+        yield pointer, "false", "is not allowed here"
+    else:
+        yield pointer, keyword, f"does not satisfy {keyword}"
+
+
+def printable(name: str) -> str:
+    """A name the client chose, as it may be shown: bounded, printable ASCII, safe within a JSON pointer."""
+    name = name[:NAME_MAX].replace("~", "~0").replace("/", "~1")
+    if name.isascii() and name.isprintable():
+        return name
+    return "".join(char if " " <= char <= "~" else "?" for char in name)
+
+
+def body_finding(pointer: str, keyword: str, detail: str) -> Finding:
+    """What a body broke, as a 422 (RFC 9110, section 15.5.21: well-formed, and not what is asked for)."""
+    where = ("body:" + (pointer or "/"))[:WHERE_MAX]
+    owasp = "API3" if keyword in ("additionalProperties", "readOnly") else "API8"
+    return Finding(
+        "contract.body",
+        f"{pointer or 'the body'} {detail}"[:WHERE_MAX],
+        422,
+        where=where,
+        rule=keyword,
+        owasp=owasp,
+    )
+
+
+class Compiler:
+    """Compiles what is asked for, after everything has been asked for: definitions are shared in one
+    registry."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._linear: dict[str, bool] = {}
+        self._registry: jsonschema_rs.Registry | None = None
+        self._known: dict[str, Validator] = {}
+        self.problems: list[tuple[str, str]] = []
+        self.notes: list[str] = []
+
+    def seal(self) -> None:
+        """Ends the rewriting. Checks every pattern once; what backtracks is noted, what is no pattern is a
+        problem."""
+        for pattern, pointer in self._dialect.patterns.items():
+            self._linear[pattern] = _compiles(pattern, LINEAR)
+            if not self._linear[pattern]:
+                if _compiles(pattern, BACKTRACKING):
+                    self.notes.append(
+                        f"{pointer}: the pattern needs backtracking, which is bounded: {pattern[:200]}"
+                    )
+                else:
+                    self.problems.append((pointer, f"not a pattern: {pattern[:200]}"))
+        if not self.problems:
+            self._registry = jsonschema_rs.Registry(
+                [(URI, {"$defs": self._dialect.definitions})], draft=jsonschema_rs.Draft202012
+            )
+
+    def compile(self, schema: Written, pointer: str) -> Validator | None:
+        """A validator of a rewritten schema, or None with the problem noted."""
+        if self._registry is None:
+            return None
+        reached = self._reached(schema)
+        patterns = {found for node in reached for found in _patterns(node)}
+        options = LINEAR if all(self._linear.get(pattern, True) for pattern in patterns) else BACKTRACKING
+        try:
+            compiled = self._compiled(schema, options)
+        except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
+            self._blame(schema, pointer, error)
+            return None
+        return Validator(compiled, any("anyOf" in node or "oneOf" in node for node in reached))
+
+    def _compiled(self, schema: Written, options: Any) -> jsonschema_rs.Validator:
+        return jsonschema_rs.Draft202012Validator(
+            schema, registry=self._registry, pattern_options=options, validate_formats=True, offline=True
+        )
+
+    def _reached(self, schema: Written) -> list[dict[str, Any]]:
+        """Every schema within `schema`, definitions it leads to included."""
+        nodes: list[dict[str, Any]] = []
+        seen: set[str] = set()
+        waiting: list[object] = [schema]
+        while waiting:
+            node = waiting.pop()
+            if isinstance(node, list):
+                waiting.extend(node)
+            elif isinstance(node, dict):
+                nodes.append(node)
+                reference = node.get("$ref")
+                if isinstance(reference, str) and reference not in seen:
+                    seen.add(reference)
+                    waiting.append(self._dialect.definitions.get(reference.rpartition("/")[2]))
+                waiting.extend(
+                    value for name, value in node.items() if name != "enum" or isinstance(value, dict)
+                )
+        return nodes
+
+    def _blame(self, schema: Written, pointer: str, error: Exception) -> None:
+        """Finds the definitions that do not compile by themselves; the schema at `pointer` when none is to
+        blame."""
+        blamed = False
+        for name, at in self._dialect.places.items():
+            try:
+                jsonschema_rs.meta.validate(_plain(self._dialect.definitions[name]))
+            except (jsonschema_rs.ValidationError, ValueError) as inner:
+                blamed = True
+                self._problem(at, inner)
+        if not blamed:
+            self._problem(pointer, error)
+
+    def _problem(self, pointer: str, error: Exception) -> None:
+        path = error.instance_path if isinstance(error, jsonschema_rs.ValidationError) else []
+        said = str(error).partition("\n")[0][:200]
+        problem = (pointer + "".join(f"/{part}" for part in path), f"not a JSON Schema: {said}")
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+
+def _plain(schema: Written) -> Any:
+    return (
+        {**schema, "$schema": "https://json-schema.org/draft/2020-12/schema"}
+        if isinstance(schema, dict)
+        else schema
+    )
+
+
+def _patterns(node: dict[str, Any]) -> Iterator[str]:
+    if isinstance(node.get("pattern"), str):
+        yield node["pattern"]
+    if isinstance(node.get("patternProperties"), dict):
+        yield from node["patternProperties"]
+
+
+def _compiles(pattern: str, options: Any) -> bool:
+    try:
+        jsonschema_rs.Draft202012Validator({"pattern": pattern}, pattern_options=options)
+    except (jsonschema_rs.ValidationError, ValueError):
+        return False
+    return True

@@ -1,0 +1,32 @@
+"""What a policy may change about the contract. Values only."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+Undeclared = Literal["refuse", "ignore"]
+
+
+class ContractSettings(Struct, frozen=True):
+    """Defaults refuse: what the document does not describe does not pass."""
+
+    unknown_query: Undeclared = "refuse"
+    """A query name no parameter declares."""
+    unknown_fields: Undeclared = "refuse"
+    """A member of a JSON object, form or multipart body that its schema does not declare, where it declares
+    any."""
+    undeclared_content: Undeclared = "refuse"
+    """A body of a media type the operation does not list, or on an operation without one. Ignored means that
+    it is passed on as a stream that nobody reads."""
+    read_only: Undeclared = "refuse"
+    """A property marked `readOnly` in a request."""
+    body_bytes_max: int = 1024 * 1024
+    """JSON, form and text bodies. What most servers take by default (nginx: 1 MiB)."""
+    upload_bytes_max: int = 10 * 1024 * 1024
+    """Multipart and binary bodies, which carry files."""
+    json_depth_max: int = 32
+    """See `parsing.jsontext.DEPTH_MAX`."""
+    formats: bool = True
+    """Whether `format` is checked: `date-time`, `uuid`, `email`, `int32` and the like."""

@@ -1,0 +1,74 @@
+"""Content-Type: one media type, its parameters, and whether its charset is one we read (RFC 9110, section
+8.3).
+
+A field that two parsers could read differently (a parameter twice, a bare semicolon inside a token, a comma
+that joins two fields) is an error. It does not know which types an operation takes."""
+
+from __future__ import annotations
+
+import re
+
+from msgspec import Struct
+
+from sallygate.model.finding import Finding
+
+LENGTH_MAX = 256
+"""Of the field value: the longest honest one, a multipart boundary of 70 and a charset, is below 130."""
+
+_TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # noqa: S105 - a grammar, no secret
+_TYPE = re.compile(rf"({_TOKEN})/({_TOKEN})")
+_PARAMETER = re.compile(
+    rf'[ \t]*;[ \t]*({_TOKEN})=(?:({_TOKEN})|"((?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[\t -~])*)")'
+)
+_ESCAPE = re.compile(r"\\(.)")
+
+READ_CHARSETS = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
+"""The last is a subset of the first; any other charset is a second reading of the same bytes."""
+
+
+class ContentType(Struct, frozen=True, gc=False):
+    """A media type as sent: `name` is `type/subtype` in lower case; parameter names in lower case, values as
+    sent."""
+
+    name: str
+    parameters: tuple[tuple[str, str], ...] = ()
+
+    def parameter(self, name: str) -> str | None:
+        """The value of parameter `name`, or None."""
+        return next((value for key, value in self.parameters if key == name), None)
+
+
+def parse_content_type(field: str) -> ContentType | None:
+    """The media type `field` names, or None when it does not name exactly one."""
+    field = field.strip(" \t")
+    kind = _TYPE.match(field)
+    if kind is None or len(field) > LENGTH_MAX:
+        return None
+    at = kind.end()
+    parameters: list[tuple[str, str]] = []
+    while at < len(field):
+        found = _PARAMETER.match(field, at)
+        if found is None:
+            return None
+        name, token, quoted = found.groups()
+        name = name.lower()
+        if any(name == known for known, _ in parameters):
+            return None
+        parameters.append((name, token if token is not None else _ESCAPE.sub(r"\1", quoted)))
+        at = found.end()
+    return ContentType(kind.group().lower(), tuple(parameters))
+
+
+def judge_charset(media: ContentType) -> Finding | None:
+    """A 415 finding when the text is announced in a charset other than UTF-8 or its subset."""
+    charset = media.parameter("charset")
+    if charset is None or charset.lower() in READ_CHARSETS:
+        return None
+    return Finding(
+        "body.charset",
+        "text is read as UTF-8 only",
+        415,
+        where="header:content-type",
+        rule="charset",
+        owasp="API8",
+    )

@@ -21,10 +21,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sallygate.controls.contract.bodies import BodyPlanOf, FormMembers, kind_of
+from sallygate.controls.contract.bodies import CompiledBody, FormMembers, kind_of
 from sallygate.controls.contract.dialect import Dialect, Written
 from sallygate.controls.contract.parameters import Field, Pairs, ParameterPlan
-from sallygate.controls.contract.readings import reading_of
+from sallygate.controls.contract.readings import PLAIN_TEXT, Readings
 from sallygate.controls.contract.schemas import FINDINGS_MAX, Compiler, Validator
 from sallygate.controls.contract.settings import ContractSettings
 from sallygate.model.finding import Finding
@@ -43,7 +43,7 @@ class _Compiled:
     __slots__ = ("bodies", "by_field", "parameters", "required", "takes_body")
 
     def __init__(
-        self, operation: Operation, parameters: ParameterPlan, bodies: dict[str, BodyPlanOf]
+        self, operation: Operation, parameters: ParameterPlan, bodies: dict[str, CompiledBody]
     ) -> None:
         self.parameters = parameters
         self.bodies = bodies
@@ -70,8 +70,9 @@ class Contract:
         compiler = Compiler(dialect)
         compiler.seal()
         ignored = _query_keys(document)
+        readings = Readings(dialect)
         self._operations = {
-            found.operation.id: self._compile(found, dialect, compiler, ignored) for found in written
+            found.operation.id: self._compile(found, readings, compiler, ignored) for found in written
         }
         problems = (*dialect.problems, *compiler.problems)
         if problems:
@@ -79,23 +80,22 @@ class Contract:
         self.notes: tuple[str, ...] = tuple(compiler.notes)
 
     def _compile(
-        self, found: _Written, dialect: Dialect, compiler: Compiler, ignored: frozenset[str]
+        self, found: _Written, readings: Readings, compiler: Compiler, ignored: frozenset[str]
     ) -> _Compiled:
         fields: dict[str, list[Field]] = {"path": [], "query": [], "header": [], "cookie": []}
         for parameter, schema in found.parameters:
-            reading = reading_of(dialect, parameter.schema, parameter.pointer)
-            fields[parameter.place].append(
-                Field(parameter, reading, _validator(compiler, schema, parameter.pointer))
-            )
+            reading = readings.of(parameter.schema, parameter.pointer)
+            free = schema == _ANY_TEXT and parameter.style != "content"
+            validator = None if free else _validator(compiler, schema, parameter.pointer)
+            fields[parameter.place].append(Field(parameter, reading, validator))
         bodies = {}
         for media, schema in found.bodies:
             validator = _validator(compiler, schema, media.pointer)
             members = None
             if media.name.startswith(("multipart/", "application/x-www-form", "*/*", "application/*")):
-                members = FormMembers(dialect, media, self._settings.json_depth_max)
-            bodies[media.name] = BodyPlanOf(
-                validator, members, reading_of(dialect, media.schema or {}, media.pointer)
-            )
+                members = FormMembers(readings, media, self._settings.json_depth_max)
+            text = readings.of(media.schema, media.pointer) if media.name.startswith("text/") else PLAIN_TEXT
+            bodies[media.name] = CompiledBody(validator, members, text)
         refuse = self._settings.unknown_query == "refuse"
         operation = found.operation
         compiled = _Compiled(operation, ParameterPlan(operation.path, fields, ignored, refuse), bodies)
@@ -203,14 +203,13 @@ class _Written:
         ]
 
 
-_SAYS_NOTHING: tuple[Written, ...] = (True, {}, {"type": "string"})
+_ANY_TEXT: Written = {"type": "string"}
+"""Which every parameter is, until its schema says more: nothing to validate."""
 
 
 def _validator(compiler: Compiler, schema: Written, pointer: str) -> Validator | None:
-    """None for a schema that any text satisfies, in places where only text comes."""
-    if schema in _SAYS_NOTHING[:2] or (schema == _SAYS_NOTHING[2] and not pointer.endswith("/schema")):
-        return None
-    return compiler.compile(schema, pointer)
+    """None for a schema that refuses nothing."""
+    return None if schema is True or schema == {} else compiler.compile(schema, pointer)
 
 
 def _query_keys(document: Document) -> frozenset[str]:
@@ -224,7 +223,7 @@ def _query_keys(document: Document) -> frozenset[str]:
     )
 
 
-def _declared(bodies: dict[str, BodyPlanOf], media: str) -> str | None:
+def _declared(bodies: dict[str, CompiledBody], media: str) -> str | None:
     """The contract's own key for a media type: the most specific that fits (OpenAPI 3.1.1, section
     4.8.13.1)."""
     if media in bodies:

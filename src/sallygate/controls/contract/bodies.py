@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sallygate.controls.contract.dialect import Dialect
 from sallygate.controls.contract.parameters import Field, PairFields
-from sallygate.controls.contract.readings import Reading, reading_of
+from sallygate.controls.contract.readings import Reading, Readings
 from sallygate.controls.contract.schemas import FINDINGS_MAX, Validator, body_finding, printable
 from sallygate.controls.contract.styles import Unreadable
 from sallygate.model.finding import Finding
@@ -35,8 +34,8 @@ def kind_of(media: str) -> BodyKind:
 class FormMembers:
     """The members of a form's schema, and how each is written in the form."""
 
-    def __init__(self, dialect: Dialect, media: MediaType, json_depth_max: int) -> None:
-        self.reading = reading_of(dialect, media.schema if media.schema is not None else {}, media.pointer)
+    def __init__(self, readings: Readings, media: MediaType, json_depth_max: int) -> None:
+        self.reading = readings.of(media.schema if media.schema is not None else {}, media.pointer)
         self._encoding = media.encoding
         self._depth = json_depth_max
         self.pairs = PairFields(
@@ -130,7 +129,7 @@ def _of_body(finding: Finding) -> Finding:
     return body_finding("/" + name, finding.rule, finding.detail.partition(" ")[2])
 
 
-class BodyPlanOf:
+class CompiledBody:
     """One entry of an operation's request body, compiled."""
 
     __slots__ = ("_members", "_reading", "_validator")

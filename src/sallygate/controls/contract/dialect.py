@@ -19,12 +19,13 @@ members whose `required` has to be lifted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from msgspec import Struct
 
 from sallygate.controls.contract.settings import ContractSettings
+from sallygate.controls.contract.shapes import CONDITIONAL, DEPTH_MAX, Look, Shape, close
 from sallygate.parsing.openapi import Document, is_version_3_0
 from sallygate.parsing.pointers import escape_pointer, resolve_pointer
 
@@ -33,10 +34,6 @@ Written = dict[str, Any] | bool
 URI = "sallygate:contract"
 READ_ONLY: Mapping[str, Any] = {"not": {"title": "readOnly"}}
 """What a read-only property becomes: never valid, and recognisable in the error."""
-
-DEPTH_MAX = 200
-"""Schemas within schemas as written out; the depth of a document is bounded by its parser, this bounds
-reference chains in places where only following them tells (allOf of allOf of …)."""
 
 _KEPT = frozenset(
     [
@@ -66,7 +63,6 @@ _KEPT = frozenset(
 """Assertions taken over as they are. Annotations are dropped; applicators are rewritten one by one."""
 
 _IN_PLACE = ("allOf", "anyOf", "oneOf")
-_CONDITIONAL = ("if", "then", "else")
 _SAYS_MORE = (
     "$ref",
     "properties",
@@ -74,7 +70,7 @@ _SAYS_MORE = (
     "patternProperties",
     "not",
     *_IN_PLACE,
-    *_CONDITIONAL,
+    *CONDITIONAL,
 )
 _UNSUPPORTED = ("$dynamicRef", "$recursiveRef")
 
@@ -93,18 +89,6 @@ _RANGES: Mapping[str, tuple[float, float]] = {
 """The OpenAPI format registry. `double` needs none: the parser refuses what a double cannot hold."""
 
 _BASE64 = "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
-
-
-class Shape(Struct, frozen=True):
-    """Which members a schema declares for the object it meets."""
-
-    names: frozenset[str] = frozenset()
-    """Declared whatever the value is."""
-    read_only: frozenset[str] = frozenset()
-    declares: bool = False
-    """Some branch declares members."""
-    certain: bool = True
-    """`names` is all of them: nothing depends on the value."""
 
 
 class Role(Struct, frozen=True):
@@ -159,7 +143,7 @@ class Dialect:
             schema, pointer = target
         return schema, pointer
 
-    # -- references ---------------------------------------------------------------------------------------------
+    # -- references
 
     def _target(self, reference: str, pointer: str) -> tuple[object, str] | None:
         at = reference[1:]
@@ -193,7 +177,7 @@ class Dialect:
             self.definitions[name] = self._schema(schema, at, role, depth + 1)
         return {"$ref": f"{URI}#/$defs/{name}"}
 
-    # -- one schema ---------------------------------------------------------------------------------------------
+    # -- one schema
 
     def _schema(self, schema: object, pointer: str, role: Role, depth: int) -> Written:
         if isinstance(schema, bool):
@@ -216,7 +200,7 @@ class Dialect:
         self._parts(schema, out, pointer, PLAIN if role.kind == "plain" else CLOSED, depth)
         self._branches(schema, out, pointer, branch, depth)
         if self._close and shape.declares:
-            _close(out, shape)
+            close(out, shape)
         return self._nullable(schema, out)
 
     def _assertions(self, schema: dict[str, Any], pointer: str, lifted: frozenset[str]) -> dict[str, Any]:
@@ -347,7 +331,7 @@ class Dialect:
             return out
         return {"anyOf": [{"type": "null"}, out]} if out else out
 
-    # -- looking ahead ------------------------------------------------------------------------------------------
+    # -- looking ahead
 
     def _is_read_only(self, schema: object, pointer: str, depth: int = 0) -> bool:
         if not isinstance(schema, dict) or depth > DEPTH_MAX:
@@ -367,88 +351,12 @@ class Dialect:
     def _shape(self, schema: object, pointer: str, depth: int) -> Shape:
         """What `schema` declares, seen through every in-place branch. A circle of references adds nothing
         new."""
-        return _Look(self._target, self._is_read_only, self._old).at(schema, pointer, depth)
+        return Look(self._target, self._is_read_only, self._old).at(schema, pointer, depth)
 
     def problem(self, pointer: str, message: str) -> None:
         """Notes what is wrong, once."""
         if (pointer, message) not in self.problems:
             self.problems.append((pointer, message))
-
-
-class _Look:
-    """One look at a schema's shape; remembers where it has been."""
-
-    def __init__(
-        self,
-        target: Callable[[str, str], tuple[object, str] | None],
-        is_read_only: Callable[[object, str], bool],
-        old: bool,
-    ) -> None:
-        self._target, self._is_read_only, self._old = target, is_read_only, old
-        self._been: set[str] = set()
-
-    def at(self, schema: object, pointer: str, depth: int) -> Shape:
-        if not isinstance(schema, dict) or depth > DEPTH_MAX:
-            return Shape()
-        shapes: list[Shape] = []
-        reference = schema.get("$ref")
-        if isinstance(reference, str):
-            if reference not in self._been:
-                self._been.add(reference)
-                target = self._target(reference, pointer)
-                shapes.append(self.at(*target, depth + 1) if target else Shape())
-            if self._old:
-                return shapes[0] if shapes else Shape()
-        shapes.append(self._own(schema, pointer))
-        for number, inner in enumerate(schema.get("allOf") or ()):
-            shapes.append(self.at(inner, f"{pointer}/allOf/{number}", depth + 1))
-        for inner, at in _conditional_branches(schema):
-            branch = self.at(inner, f"{pointer}/{at}", depth + 1)
-            shapes.append(
-                Shape(read_only=branch.read_only, declares=branch.declares, certain=not branch.declares)
-            )
-        return Shape(
-            frozenset().union(*(shape.names for shape in shapes)),
-            frozenset().union(*(shape.read_only for shape in shapes)),
-            any(shape.declares for shape in shapes),
-            all(shape.certain for shape in shapes),
-        )
-
-    def _own(self, schema: dict[str, Any], pointer: str) -> Shape:
-        members = schema.get("properties")
-        members = members if isinstance(members, dict) else {}
-        uncertain = any(
-            name in schema for name in ("patternProperties", "additionalProperties", "unevaluatedProperties")
-        )
-        read_only = (
-            name
-            for name, inner in members.items()
-            if self._is_read_only(inner, f"{pointer}/properties/{escape_pointer(str(name))}")
-        )
-        return Shape(frozenset(members), frozenset(read_only), bool(members), not uncertain)
-
-
-def _conditional_branches(schema: dict[str, Any]) -> list[tuple[object, str]]:
-    branches: list[tuple[object, str]] = []
-    for keyword in ("anyOf", "oneOf"):
-        branches += [(inner, f"{keyword}/{at}") for at, inner in enumerate(schema.get(keyword) or ())]
-    branches += [(schema[keyword], keyword) for keyword in _CONDITIONAL if keyword in schema]
-    dependent = schema.get("dependentSchemas")
-    if isinstance(dependent, dict):
-        branches += [(inner, f"dependentSchemas/{escape_pointer(name)}") for name, inner in dependent.items()]
-    return branches
-
-
-def _close(out: dict[str, Any], shape: Shape) -> None:
-    if not shape.certain:
-        if "additionalProperties" not in out and "unevaluatedProperties" not in out:
-            out["unevaluatedProperties"] = False
-        return
-    if "allOf" in out or "$ref" in out:
-        declared = out.setdefault("properties", {})
-        for name in shape.names:
-            declared.setdefault(name, True)
-    out["additionalProperties"] = False
 
 
 def _anchors(value: object, pointer: str = "") -> list[tuple[str, str]]:

@@ -17,7 +17,7 @@ from sallygate.parsing.jsontext import DIGITS_MAX
 from sallygate.parsing.pointers import escape_pointer
 
 DEPTH_MAX = 8
-"""Brackets in `filter[a][b]…`, and schemas looked into for types: deeper names are not written by hand."""
+"""Brackets in `filter[a][b]…`, and compositions within compositions looked into for types."""
 
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)").fullmatch
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?").fullmatch
@@ -83,23 +83,33 @@ class Reading:
 PLAIN_TEXT = Reading(_TEXT)
 
 
-def reading_of(dialect: Dialect, schema: object, pointer: str, depth: int = 0) -> Reading:
-    """The reading a schema asks for, seen through references and compositions."""
-    facts = _Facts()
-    _gather(dialect, schema, pointer, facts, 0)
-    reading = Reading(frozenset(facts.kinds or facts.implied or _TEXT))
-    reading.is_file, reading.is_measured = facts.file, facts.measured
-    if depth >= DEPTH_MAX:
+class Readings:
+    """The readings of one document's schemas, each made once, so that recursive ones are circles and not
+    towers."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._known: dict[str, Reading] = {}
+
+    def of(self, schema: object, pointer: str) -> Reading:
+        """The reading a schema asks for, seen through references and compositions."""
+        schema, pointer = self._dialect.follow(schema, pointer)
+        known = self._known.get(pointer)
+        if known is not None:
+            return known
+        facts = _Facts()
+        _gather(self._dialect, schema, pointer, facts, 0)
+        reading = self._known[pointer] = Reading(frozenset(facts.kinds or facts.implied or _TEXT))
+        reading.is_file, reading.is_measured = facts.file, facts.measured
+        if reading.is_array:
+            reading.items = self.of(*facts.items) if facts.items else PLAIN_TEXT
+        if reading.is_object:
+            reading.members = {name: self.of(*at) for name, at in facts.members.items()}
+            if facts.additional:
+                reading.additional = self.of(*facts.additional)
+            elif not facts.members:
+                reading.additional = PLAIN_TEXT
         return reading
-    if reading.is_array:
-        reading.items = reading_of(dialect, *facts.items, depth + 1) if facts.items else PLAIN_TEXT
-    if reading.is_object:
-        reading.members = {name: reading_of(dialect, *at, depth + 1) for name, at in facts.members.items()}
-        if facts.additional:
-            reading.additional = reading_of(dialect, *facts.additional, depth + 1)
-        elif not facts.members:
-            reading.additional = PLAIN_TEXT
-    return reading
 
 
 class _Facts:

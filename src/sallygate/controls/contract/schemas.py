@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import jsonschema_rs
+import msgspec
 
 from sallygate.controls.contract.dialect import READ_ONLY, URI, Dialect, Written
 from sallygate.model.finding import Finding
@@ -111,7 +112,7 @@ class Compiler:
         self._dialect = dialect
         self._linear: dict[str, bool] = {}
         self._registry: jsonschema_rs.Registry | None = None
-        self._known: dict[str, Validator] = {}
+        self._known: dict[bytes, Validator | None] = {}
         self.problems: list[tuple[str, str]] = []
         self.notes: list[str] = []
 
@@ -133,9 +134,15 @@ class Compiler:
             )
 
     def compile(self, schema: Written, pointer: str) -> Validator | None:
-        """A validator of a rewritten schema, or None with the problem noted."""
+        """A validator of a rewritten schema, or None with the problem noted. Equal schemas share one."""
         if self._registry is None:
             return None
+        key = msgspec.json.encode(schema)
+        if key not in self._known:
+            self._known[key] = self._validator(schema, pointer)
+        return self._known[key]
+
+    def _validator(self, schema: Written, pointer: str) -> Validator | None:
         reached = self._reached(schema)
         patterns = {found for node in reached for found in _patterns(node)}
         options = LINEAR if all(self._linear.get(pattern, True) for pattern in patterns) else BACKTRACKING

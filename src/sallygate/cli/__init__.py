@@ -1,0 +1,47 @@
+"""The command line. Each group of commands is a module; what they share is in `terminal`.
+
+Exit codes: 0 done; 1 the answer is no (a policy with errors, a request that would be refused); 2 the command was
+called wrongly; 3 the installation could not be read or written.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from sallygate import __version__
+from sallygate.cli import keys, look, policy, restrict, run
+
+app = typer.Typer(
+    name="sallygate",
+    help="Protection for API endpoints: one policy file, every decision explained.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(run.demo)
+app.command()(run.up)
+app.command()(policy.init)
+app.command()(policy.check)
+app.command()(look.explain)
+app.command()(look.replay)
+app.command()(look.events)
+app.add_typer(keys.app, name="keys")
+app.add_typer(restrict.app, name="restrict")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"sallygate {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Protection for API endpoints: one policy file, every decision explained."""
+
+
+def main() -> None:
+    app()

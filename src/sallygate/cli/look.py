@@ -1,0 +1,298 @@
+"""`sallygate explain|replay|events`: what was decided, what would be, and why."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from sallygate.cli.terminal import (
+    DEFAULT_POLICY,
+    NO,
+    STATE,
+    USAGE,
+    JsonOption,
+    PolicyOption,
+    StateOption,
+    duration,
+    err,
+    fail,
+    find_installation,
+    out,
+    plainly,
+    print_json,
+)
+from sallygate.model.event import Event
+from sallygate.model.finding import Finding
+
+if TYPE_CHECKING:
+    from sallygate.runtime.offline import Verdict
+    from sallygate.runtime.replay import Summary
+
+COLOURS = {"allow": "green", "throttle": "yellow", "challenge": "cyan", "deny": "red", "terminate": "bold red"}
+FOLLOW_S = 0.2
+
+
+@plainly
+def explain(
+    request_file: Annotated[Path, typer.Argument(help="A raw HTTP message, a curl line or a line of JSON; - reads it from standard input.")],
+    policy: PolicyOption = DEFAULT_POLICY,
+    state_dir: StateOption = None,
+    client: Annotated[str, typer.Option(help="The address the request comes from.")] = "127.0.0.1",
+    json: JsonOption = False,
+) -> None:
+    """Say which controls run for a request, what each finds, and what is decided. Nothing is sent.
+
+    Example: sallygate explain request.http
+
+    Exit code 1 when the request would be refused.
+    """
+    from msgspec.structs import replace
+
+    from sallygate.engine import Step
+    from sallygate.runtime.offline import Offline
+    from sallygate.runtime.recorded import from_text
+
+    offline = Offline(_policy_of(policy, state_dir), state_dir)
+    text = sys.stdin.buffer.read() if str(request_file) == "-" else _read(request_file)
+    recorded = replace(from_text(text), client=client)
+    trace: list[Step] = []
+    verdict = offline.decide(recorded, trace=trace)
+    if json:
+        print_json(_explained(verdict, trace))
+    else:
+        _print_explained(verdict, trace, f"{recorded.method} {recorded.raw_path.decode('latin-1')}")
+    if verdict.decision.verdict != "allow":
+        raise typer.Exit(NO)
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        fail(f"{file}: cannot be read: {error.strerror}", USAGE)
+
+
+def _policy_of(policy: Path, state_dir: Path | None) -> Path:
+    return state_dir / DEFAULT_POLICY if state_dir is not None and policy == DEFAULT_POLICY else policy
+
+
+def _explained(verdict: Verdict, trace: list[Any]) -> dict[str, object]:
+    return {
+        "decision": verdict.decision.verdict,
+        "status": verdict.status,
+        "reasons": verdict.decision.reasons,
+        "operation": verdict.operation.id if verdict.operation else None,
+        "principal": verdict.principal.id if verdict.principal else None,
+        "account": verdict.principal.account if verdict.principal else None,
+        "answered_by_gate": verdict.answered,
+        "findings": verdict.decision.findings,
+        "steps": trace,
+    }
+
+
+def _print_explained(verdict: Verdict, trace: list[Any], title: str) -> None:
+    steps = Table("phase", "control", "outcome", title=escape(title), title_justify="left")
+    for step in trace:
+        steps.add_row(step.phase, step.control, escape(step.outcome))
+    out.print(steps)
+    for finding in verdict.decision.findings:
+        out.print(_finding_line(finding), highlight=False)
+    who = f" for {verdict.principal.account} ({verdict.principal.plan})" if verdict.principal else ""
+    what = f" of {verdict.operation.id}" if verdict.operation else ""
+    colour = COLOURS[verdict.decision.verdict]
+    by = ", answered by the gate" if verdict.answered else ""
+    out.print(f"[{colour}]{verdict.decision.verdict}[/{colour}] {verdict.status}{escape(what + who)}{by}", highlight=False)
+
+
+def _finding_line(finding: Finding) -> str:
+    parts = [f"[bold]{finding.code}[/bold]", escape(finding.detail)]
+    parts += [f"[dim]{name} {escape(value)}[/dim]" for name, value in
+              (("at", finding.where), ("rule", finding.rule), ("evidence", finding.evidence)) if value]  # fmt: skip
+    return "  ".join(parts) + (" [yellow](shadow)[/yellow]" if finding.mode == "shadow" else "")
+
+
+@plainly
+def replay(
+    policy: Annotated[Path, typer.Argument(help="The policy file.")],
+    file: Annotated[Path, typer.Argument(help="Recorded requests, a line of JSON each; may be gzipped.")],
+    out_file: Annotated[Path | None, typer.Option("--out", help="Write the decisions here, one line each; - is standard output.")] = None,
+    state_dir: StateOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Decide recorded requests under a policy, without sending any.
+
+    Example: sallygate replay sallygate.yaml yesterday.jsonl.gz --out decisions.jsonl
+
+    Exit code 1 when a line could not be read.
+    """
+    from sallygate.runtime.offline import Offline
+    from sallygate.runtime.replay import open_recorded
+    from sallygate.runtime.replay import replay as run
+
+    if not file.is_file():
+        fail(f"{file}: there is no such file", USAGE)
+    offline = Offline(policy, state_dir)
+    with ExitStack() as stack:
+        write = _writer(stack, out_file)
+        plain, raw = stack.enter_context(open_recorded(file))
+        progress = stack.enter_context(_progress())
+        task = progress.add_task("deciding", total=file.stat().st_size)
+        lines = 0
+
+        def advance(_: int) -> None:
+            nonlocal lines
+            lines += 1
+            if lines % 256 == 0:
+                progress.update(task, completed=raw.tell())
+
+        summary = run(offline, plain, write, advance)
+        progress.update(task, completed=file.stat().st_size)
+    _print_summary(summary, json, to_stderr=str(out_file) == "-")
+    if summary.unreadable:
+        raise typer.Exit(NO)
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("bytes"), TimeRemainingColumn())
+    return Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
+
+
+def _writer(stack: ExitStack, out_file: Path | None) -> Callable[[bytes], object] | None:
+    if out_file is None:
+        return None
+    if str(out_file) == "-":
+        return sys.stdout.buffer.write
+    stream: IO[bytes] = stack.enter_context(out_file.open("wb"))
+    return stream.write
+
+
+def _print_summary(summary: Summary, json: bool, *, to_stderr: bool) -> None:
+    rate = summary.requests / summary.seconds if summary.seconds else 0.0
+    if json:
+        print_json({
+            "requests": summary.requests, "decisions": summary.decisions, "reasons": summary.reasons,
+            "shadow": summary.shadow_reasons, "unreadable": summary.unreadable, "per_s": round(rate, 1),
+            "us_median": summary.quantile_us(0.5), "us_p99": summary.quantile_us(0.99),
+        })  # fmt: skip
+        return
+    table = Table("decision or reason", "requests", "share", title="replay", title_justify="left")
+    total = max(summary.requests, 1)
+    for name, number in summary.decisions.most_common():
+        table.add_row(f"[{COLOURS[name]}]{name}[/{COLOURS[name]}]", f"{number:,}", f"{number / total:.2%}")
+    table.add_section()
+    for name, number in summary.reasons.most_common():
+        table.add_row(name, f"{number:,}", f"{number / total:.2%}")
+    for name, number in summary.shadow_reasons.most_common():
+        table.add_row(f"{name} (shadow)", f"{number:,}", f"{number / total:.2%}")
+    terminal = err if to_stderr else out
+    terminal.print(table)
+    terminal.print(
+        f"{summary.requests:,} requests in {summary.seconds:.1f} s ({rate:,.0f}/s); "
+        f"median {summary.quantile_us(0.5):.0f} µs, p99 {summary.quantile_us(0.99):.0f} µs",
+        highlight=False,
+    )
+    if summary.unreadable:
+        err.print(f"{summary.unreadable} lines could not be read (replay.unreadable)", style="red")
+
+
+@plainly
+def events(
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new ones until Ctrl-C.")] = False,
+    decision: Annotated[str | None, typer.Option(help="allow, challenge, throttle, deny or terminate.")] = None,
+    principal: Annotated[str | None, typer.Option(help="key:<id>, or an account.")] = None,
+    since: Annotated[str, typer.Option(help="How far back, 10m.")] = "1h",
+    limit: Annotated[int, typer.Option(help="At most so many, the latest; 0 is all.")] = 1000,
+    policy: PolicyOption = DEFAULT_POLICY,
+    state_dir: StateOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Print events: what was decided, for whom, and why; and what operators did.
+
+    Example: sallygate events --follow --decision deny --since 10m
+    """
+    if decision is not None and decision not in COLOURS:
+        raise ValueError(f"--decision is one of {', '.join(COLOURS)}")
+    if state_dir is None:
+        installation, _ = find_installation(policy, None)
+        state_dir = installation.directory
+    if not state_dir.is_dir():
+        fail(f"{state_dir}: there is no state directory", STATE)
+
+    def wanted(event: Event) -> bool:
+        if decision is not None and (event.decision != decision or event.kind == "act"):
+            return False
+        return principal is None or principal in (event.principal, event.account, event.principal.removeprefix("key:"))
+
+    show = _print_event_json if json else _print_event
+    found = [event for event in _past(state_dir, time.time() - duration(since)) if wanted(event)]
+    for event in found[-limit:] if limit else found:
+        show(event)
+    if follow:
+        _follow(state_dir, max((event.seq for event in found), default=-1), wanted, show)
+
+
+def _past(state_dir: Path, since: float) -> list[Event]:
+    from sallygate.stores.events import read_events
+    from sallygate.stores.sqlite import SqliteStore
+
+    acts: list[Event] = []
+    if (state_dir / "sallygate.db").is_file():
+        store = SqliteStore(state_dir / "sallygate.db")
+        acts = list(store.acts(since))
+        store.close()
+    return sorted([*read_events(state_dir / "events", since), *acts], key=lambda event: event.at)
+
+
+def _follow(state_dir: Path, after: int, wanted: Callable[[Event], bool], show: Callable[[Event], None]) -> None:
+    for event in _new(state_dir, after):
+        if wanted(event):
+            show(event)
+
+
+def _new(state_dir: Path, after: int) -> Iterator[Event]:
+    from sallygate.stores.events import read_events
+
+    begun = time.time() - 1
+    try:
+        while True:
+            for event in read_events(state_dir / "events", begun if after < 0 else 0.0, after):
+                after = event.seq
+                yield event
+            time.sleep(FOLLOW_S)
+    except KeyboardInterrupt:
+        return
+
+
+def _print_event_json(event: Event) -> None:
+    print_json(event)
+    sys.stdout.flush()
+
+
+def _print_event(event: Event) -> None:
+    when = time.strftime("%H:%M:%S", time.localtime(event.at))
+    if event.kind == "act":
+        out.print(f"[dim]{when}[/dim] [magenta]act[/magenta] {escape(event.act)} {escape(event.subject)} "
+                  f"by {escape(event.actor)} [dim]{escape(event.note)}[/dim]", highlight=False, soft_wrap=True)  # fmt: skip
+        return
+    out.print(event_line(event, when), highlight=False, soft_wrap=True)
+
+
+def event_line(event: Event, when: str) -> str:
+    """One line, for people."""
+    colour = COLOURS[event.decision]
+    who = event.account or event.client_address
+    codes = " ".join(dict.fromkeys(f.code + (f"({f.rule})" if f.rule else "") for f in event.findings))
+    times = f" ×{event.count}" if event.count > 1 else ""
+    return (
+        f"[dim]{when}[/dim] [{colour}]{event.decision:8}[/{colour}] {event.status} {escape(event.method):6} "
+        f"{escape(event.path)} [bold]{escape(who)}[/bold] {escape(codes)}{times} [dim]{event.took_us / 1000:.1f} ms[/dim]"
+    )

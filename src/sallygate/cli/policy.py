@@ -1,0 +1,159 @@
+"""`sallygate init|check`: writing a first policy, and knowing that one is right."""
+
+from __future__ import annotations
+
+import json as json_
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from sallygate.cli.terminal import NO, USAGE, JsonOption, err, fail, out, plainly, print_json
+from sallygate.policy.load import CONTRACT_BYTES_MAX, Loaded, load_policy
+
+FETCH_S = 20
+
+_TEMPLATE = """\
+# Sallygate's policy. `sallygate check {name}` says whether it is right; `sallygate up {name}` runs the gateway.
+version: 1
+
+upstream: {upstream}
+openapi: {openapi}        # what it does not describe is refused
+
+listen:
+  https: 127.0.0.1:8443
+  # certificate: {{cert: server.pem, key: server.key}}   # a development one is made when left out
+
+state: .sallygate         # keys, counters, restrictions, events
+
+identity:
+  api_keys: {{header: X-API-Key}}
+  public: []              # operations that need no key{public_hint}
+
+plans:                    # sallygate keys create --account NAME --plan free
+  free:
+    rate: 5/s burst 20
+    quota: {{hour: 1000, day: 5000}}
+    data: {{bytes: 50MB/day}}
+    scopes: ["*"]         # or a list of the contract's scopes
+
+limits:
+  address: 50/s burst 200 # before identity, per client address
+
+# Try first what it would refuse: `mode: shadow` under any section records without enforcing.
+"""
+
+
+@plainly
+def init(
+    openapi: Annotated[str, typer.Option(help="The API's OpenAPI document: a file or a URL.")],
+    upstream: Annotated[str, typer.Option(help="Where the API is, http://127.0.0.1:9000.")],
+    out_file: Annotated[Path, typer.Option("--out", "-o", help="Where to write the policy.")] = Path("sallygate.yaml"),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a policy that is there.")] = False,
+) -> None:
+    """Write a small commented policy for an API.
+
+    Example: sallygate init --openapi openapi.yaml --upstream http://127.0.0.1:9000
+    """
+    if out_file.exists() and not force:
+        fail(f"{out_file}: is there already; choose another with --out, or say --force", USAGE)
+    contract = _contract(openapi, out_file.parent)
+    text = _TEMPLATE.format(
+        name=out_file.name, upstream=json_.dumps(upstream), openapi=json_.dumps(contract), public_hint=""
+    )
+    out_file.write_text(text, "utf-8")
+    loaded = load_policy(out_file, "gateway")  # says what is wrong with the contract or the upstream
+    public = [operation.id for operation in loaded.operations if operation.security == ()]
+    out.print(f"{out_file} is written: {len(loaded.operations)} operations", highlight=False)
+    if public:
+        out.print(f"public by the contract: {', '.join(public)}", highlight=False)
+    out.print(f"next: sallygate keys create -p {out_file} --account me --plan free\n      sallygate up {out_file}", highlight=False)
+
+
+def _contract(openapi: str, directory: Path) -> str:
+    """The name of the contract's file as the policy will say it; a URL is fetched and kept beside the policy."""
+    if not openapi.startswith(("http://", "https://")):
+        file = Path(openapi)
+        if not file.is_file():
+            fail(f"{openapi}: there is no such file", USAGE)
+        try:
+            return str(file.resolve().relative_to(directory.resolve()))
+        except ValueError:
+            return str(file.resolve())
+    try:
+        with urllib.request.urlopen(openapi, timeout=FETCH_S) as answer:  # noqa: S310 (scheme checked above)
+            data = answer.read(CONTRACT_BYTES_MAX + 1)
+    except (urllib.error.URLError, TimeoutError, OSError) as error:
+        fail(f"{openapi}: cannot be fetched: {error}", USAGE)
+    if len(data) > CONTRACT_BYTES_MAX:
+        fail(f"{openapi}: is larger than {CONTRACT_BYTES_MAX >> 20} MiB", USAGE)
+    name = "openapi.json" if data.lstrip()[:1] == b"{" else "openapi.yaml"
+    file = directory / name
+    if file.exists() and file.read_bytes() != data:
+        fail(f"{file}: another document is there already; move it away first", USAGE)
+    file.write_bytes(data)
+    return name
+
+
+@plainly
+def check(
+    policy: Annotated[Path, typer.Argument(help="The policy file.")],
+    in_process: Annotated[bool, typer.Option("--in-process", help="For `Guard(app, …)`, which needs no upstream.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Check a policy and its contract, and print every error at once.
+
+    Example: sallygate check sallygate.yaml
+
+    Exit code 1 when there are errors.
+    """
+    from sallygate.policy.errors import PolicyError, Problem
+
+    try:
+        loaded = load_policy(policy, "guard" if in_process else "gateway")
+        notes = _compile(loaded)
+    except PolicyError as error:
+        problems: tuple[Problem, ...] = error.problems
+        if json:
+            print_json({"ok": False, "problems": problems})
+        for problem in () if json else problems:
+            err.print(str(problem), style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(NO) from None
+    if json:
+        print_json({"ok": True, "policy": loaded.hash, "operations": len(loaded.operations), "notes": notes})
+        return
+    _print_checked(loaded, notes)
+
+
+def _compile(loaded: Loaded) -> tuple[str, ...]:
+    """Build everything the policy asks for, once, so that what cannot be built is found here and not at start."""
+    from sallygate.controls.identity import KeyRing
+    from sallygate.parsing.openapi import OpenAPIError
+    from sallygate.policy.errors import PolicyError, Problem
+    from sallygate.policy.load import contract_problems
+    from sallygate.runtime.compose import compose
+    from sallygate.state import State
+
+    try:
+        gate = compose(loaded, State(), KeyRing(bytes(32)), bytes(32), 0.0)
+    except OpenAPIError as error:
+        file = str(loaded.contract_file)
+        raise PolicyError([Problem(file, at, "policy.contract", said) for at, said in contract_problems(error)]) from None
+    contract = gate.engine.controls.contract
+    return contract.notes if contract is not None else ()
+
+
+def _print_checked(loaded: Loaded, notes: tuple[str, ...]) -> None:
+    table = Table("plan", "rate", "requests", "data", title=f"policy {loaded.hash}", title_justify="left")
+    for name, plan in loaded.plans.items():
+        quota = " ".join(f"{most}/{window}" for window in ("hour", "day", "month") if (most := getattr(plan.quota, window)))
+        data = " ".join(f"{budget.most} {kind}/{budget.window}" for kind in ("bytes", "records")
+                        if (budget := getattr(plan.data, kind)))  # fmt: skip
+        table.add_row(name, plan.rate.text, quota, data)
+    out.print(table)
+    for note in notes:
+        out.print(f"note: {note}", style="yellow", markup=False)
+    out.print(f"[green]{loaded.file} is right[/green]: {len(loaded.operations)} operations", highlight=False)

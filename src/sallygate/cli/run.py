@@ -1,0 +1,38 @@
+"""`sallygate up|demo`: serving."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sallygate.cli.terminal import DEFAULT_POLICY, JsonOption, plainly
+
+
+@plainly
+def up(policy: Annotated[Path, typer.Argument(help="The policy file.")] = DEFAULT_POLICY) -> None:
+    """Run the gateway until Ctrl-C or SIGTERM; SIGHUP reloads the policy.
+
+    Example: sallygate up sallygate.yaml
+    """
+    from sallygate.runtime.gateway import run_gateway
+
+    run_gateway(policy)
+
+
+@plainly
+def demo(
+    state_dir: Annotated[Path | None, typer.Option(help="Keep everything here; a directory that is removed afterwards when left out.")] = None,
+    port: Annotated[int, typer.Option(help="The gateway's port; another when it is taken.")] = 8443,
+    json: JsonOption = False,
+) -> None:
+    """Run a sample API with the gateway before it, keys for three plans, and a live view of decisions.
+
+    Example: sallygate demo
+
+    With --json: one object on one line when ready, {"gateway","ca","upstream","keys","state_dir"}.
+    """
+    from sallygate.demo.run import run_demo
+
+    run_demo(state_dir, port, json)

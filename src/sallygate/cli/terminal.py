@@ -1,0 +1,119 @@
+"""What the commands share: the terminal, errors as people read them, and opening an installation."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn, ParamSpec, TypeVar
+
+import msgspec
+import typer
+from rich.console import Console
+
+from sallygate.model.stores import StoreError
+from sallygate.policy.errors import PolicyError
+from sallygate.policy.units import read_duration_s
+
+if TYPE_CHECKING:  # loaded when a command needs them: `--help` should not wait for a web server
+    from sallygate.installation import Installation
+    from sallygate.policy.load import Loaded
+    from sallygate.runtime.administration import Administration
+
+NO, USAGE, STATE = 1, 2, 3
+"""Exit codes, see the package."""
+
+out = Console()
+err = Console(stderr=True)
+P = ParamSpec("P")
+R = TypeVar("R")
+
+PolicyOption = Annotated[
+    Path, typer.Option("--policy", "-p", envvar="SALLYGATE_POLICY", help="The policy file.", show_default=True)
+]
+StateOption = Annotated[
+    Path | None,
+    typer.Option("--state-dir", envvar="SALLYGATE_STATE_DIR", help="The state directory, instead of the policy's."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+DEFAULT_POLICY = Path("sallygate.yaml")
+
+
+def plainly(command: Callable[P, R]) -> Callable[P, R]:
+    """Errors that are somebody's to mend become one line, or one a problem, and an exit code."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except PolicyError as error:
+            for problem in error.problems:
+                err.print(str(problem), style="red", markup=False, highlight=False, soft_wrap=True)
+            raise typer.Exit(NO) from None
+        except StoreError as error:
+            fail(str(error), STATE)
+        except ValueError as error:
+            fail(str(error), USAGE)
+        except BrokenPipeError:
+            # `sallygate events | head`: the reader has what it wanted.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            raise typer.Exit(0) from None
+
+    return run
+
+
+def fail(message: str, code: int) -> NoReturn:
+    err.print(f"error: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(code)
+
+
+def print_json(value: object) -> None:
+    """One line of JSON on standard output, unstyled."""
+    typer.echo(msgspec.json.encode(value).decode())
+
+
+def duration(text: str) -> float:
+    """A `--for`, `--since` or `--keep` in seconds."""
+    return read_duration_s(text)
+
+
+def moment(at: float | None) -> str:
+    return "" if at is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+
+
+@contextmanager
+def administration(policy: Path, state_dir: Path | None) -> Iterator[tuple[Administration, Loaded | None]]:
+    """The installation of `policy`, or the one in `state_dir`, with its policy where it has one."""
+    from sallygate.controls.identity import KeyRing
+    from sallygate.runtime.administration import Administration
+    from sallygate.stores.sqlite import SqliteStore
+
+    installation, loaded = find_installation(policy, state_dir)
+    store = SqliteStore(installation.database)
+    try:
+        yield Administration(store, KeyRing(installation.pepper()), _actor()), loaded
+    finally:
+        store.close()
+
+
+def find_installation(policy: Path, state_dir: Path | None) -> tuple[Installation, Loaded | None]:
+    from sallygate.installation import Installation
+    from sallygate.policy.load import load_policy
+
+    if state_dir is not None:
+        inside = state_dir / DEFAULT_POLICY
+        loaded = load_policy(inside, "replay") if inside.is_file() else None
+        return Installation(state_dir, create=False), loaded
+    loaded = load_policy(policy, "replay")
+    return Installation(loaded.state_dir), loaded
+
+
+def _actor() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"

@@ -1,0 +1,96 @@
+"""Client filtering: what is not in the contract does not exist; who is unknown gets the specification, and no more.
+
+Threat: probing for forgotten paths, methods and versions (OWASP API9). Evidence: `clients.path` (404),
+`clients.method` (405 with `Allow`). Known bypasses: whatever the contract itself describes
+too widely. Cost: one route look-up, done by the engine; the answers are made at load time.
+"""
+
+from __future__ import annotations
+
+from msgspec.json import encode
+
+from sallygate.model.decision import HeaderList, Reply
+from sallygate.model.finding import Finding
+from sallygate.model.operation import Match
+from sallygate.model.request import RequestHead
+from sallygate.policy.schema import Clients, Cors
+
+VARY_ORIGIN = (b"vary", b"Origin")
+
+
+class ClientsControl:
+    def __init__(
+        self, section: Clients, public_view: dict[str, object] | None, key_header: str, etag: str
+    ) -> None:
+        self._cors = section.cors
+        self._key_header = key_header
+        self.specification = section.specification if public_view is not None else None
+        body = encode(public_view) if public_view is not None else b""
+        common = ((b"content-type", b"application/json"), (b"etag", f'"{etag}"'.encode()),
+                  (b"cache-control", b"no-cache"))  # fmt: skip
+        self._specification = Reply(200, (*common, (b"content-length", str(len(body)).encode())), body)
+        self._unchanged = Reply(304, common[1:], b"")
+        self._path = self.specification.encode() if self.specification else None
+        self.link: HeaderList = ()
+        if self.specification:
+            self.link = ((b"link", f'<{self.specification}>; rel="service-desc"'.encode()),)
+
+    def reply(self, head: RequestHead, match: Match | None) -> Reply | None:
+        """What the gate answers by itself: the specification, and preflights."""
+        if match is None and head.raw_path == self._path and head.method in ("GET", "HEAD"):
+            if head.fields.get("if-none-match") == self._unchanged.headers[0][1].decode():
+                return self._unchanged
+            return self._specification
+        if (
+            self._cors is not None
+            and head.method == "OPTIONS"
+            and match is not None
+            and match.operation is None
+            and "origin" in head.fields
+            and "access-control-request-method" in head.fields
+        ):
+            return Reply(204, self._preflight(self._cors, head, match), b"")
+        return None
+
+    def admit(self, head: RequestHead, match: Match | None) -> tuple[Finding | None, HeaderList]:
+        """The finding, and the headers its answer needs."""
+        if match is None:
+            if head.raw_path == self._path:
+                return _method(), ((b"allow", b"GET, HEAD"),)
+            return Finding("clients.path", "There is nothing at this path.", 404, owasp="API9", attack="T1595"), ()
+        if match.operation is None:
+            return _method(), ((b"allow", ", ".join(match.allow).encode()),)
+        return None, ()
+
+    def cors_headers(self, head: RequestHead) -> HeaderList:
+        """For any answer to a browser of an allowed origin."""
+        if self._cors is None:
+            return ()
+        origin = head.fields.get("origin")
+        if origin is None or not _allowed(self._cors, origin):
+            return (VARY_ORIGIN,)
+        allowed = "*" if "*" in self._cors.origins else origin
+        headers: list[tuple[bytes, bytes]] = [(b"access-control-allow-origin", allowed.encode("latin-1")), VARY_ORIGIN]
+        if self._cors.credentials:
+            headers.append((b"access-control-allow-credentials", b"true"))
+        if self._cors.expose:
+            headers.append((b"access-control-expose-headers", ", ".join(self._cors.expose).encode()))
+        return tuple(headers)
+
+    def _preflight(self, cors: Cors, head: RequestHead, match: Match) -> HeaderList:
+        if not _allowed(cors, head.fields["origin"]):
+            return (VARY_ORIGIN,)
+        names = ", ".join(dict.fromkeys(["Content-Type", self._key_header, *cors.headers]))
+        return (
+            (b"access-control-allow-methods", ", ".join(match.allow).encode()),
+            (b"access-control-allow-headers", names.encode()),
+            (b"access-control-max-age", str(int(cors.max_age)).encode()),
+        )
+
+
+def _allowed(cors: Cors, origin: str) -> bool:
+    return "*" in cors.origins or origin in cors.origins
+
+
+def _method() -> Finding:
+    return Finding("clients.method", "This path does not have this method.", 405, owasp="API9", attack="T1595")

@@ -1,0 +1,208 @@
+"""How much a caller may have: rates, quotas, requests at once, bytes and records.
+
+Threat: floods by one caller, scraping, and bills (OWASP API4). Evidence: `limits.address`, `limits.rate`,
+`limits.operation`, `limits.quota.hour|day|month`, `limits.data.bytes|records`, `limits.concurrent`, each 429 with
+`RateLimit`, `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers) and `Retry-After`.
+Known bypasses: many accounts are many allowances; many addresses too, until the flood controls look at them together.
+Cost: 0.3 µs a counter, 2 µs the headers.
+
+A request is charged once it has passed its counters, whatever refuses it afterwards; one refused by a counter is not
+charged to it, so that a caller slightly too fast gets its rate, not nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import ceil
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+
+from sallygate.model.decision import HeaderList
+from sallygate.model.finding import Finding
+from sallygate.model.operation import Operation
+from sallygate.model.principal import Principal
+from sallygate.model.request import RequestHead
+from sallygate.model.work import Charge
+from sallygate.policy.schema import Limits, OperationSection, Plan
+from sallygate.policy.units import Rate
+from sallygate.state import QuotaTable, RateTable, State, Table, Window
+
+ADDRESS_TABLE = "address"
+WINDOW_S: dict[Window, int] = {"hour": 3600, "day": 86400, "month": 2678400}
+"""For `RateLimit-Policy` alone; quotas themselves count calendar windows (a month at its longest, 31 days)."""
+
+
+class Allowed(Struct, frozen=True, gc=False):
+    """What the counters say to one request."""
+
+    finding: Finding | None = None
+    charges: tuple[Charge, ...] = ()
+    headers: HeaderList = ()
+    held: tuple[tuple[str, str, int], ...] = ()
+
+
+class _Counter(Struct, frozen=True):
+    table: Table
+    code: str
+    label: str
+    """The name in `RateLimit`; empty keeps it out."""
+    by_cost: bool
+
+
+class _PlanLimits(Struct, frozen=True):
+    counters: tuple[_Counter, ...]
+    bytes_table: str
+    records_table: str
+    concurrent: int
+    held: str
+    policy_header: bytes
+
+
+class LimitsControl:
+    def __init__(
+        self,
+        section: Limits,
+        plans: dict[str, Plan],
+        operations: dict[str, OperationSection],
+        state: State,
+        now: float,
+    ) -> None:
+        self._state = state
+        self._zone = ZoneInfo(section.time_zone)
+        self.cut = section.on_exceed == "cut"
+        self._now = now
+        self._address = self._rate(ADDRESS_TABLE, section.address)
+        self._address_concurrent = section.address_concurrent
+        self._plans = {name: self._compile(name, plan) for name, plan in plans.items()}
+        self._costs = {name: section.cost for name, section in operations.items() if section.cost != 1}
+        self._operations = {
+            name: self._rate(f"operation:{name}", section.rate) for name, section in operations.items() if section.rate
+        }
+        self.records = {name: section.records for name, section in operations.items() if section.records is not None}
+        """JSON pointer of the counted array, by operation."""
+
+    def _make(self, make: Callable[[], Table], name: str) -> Table:
+        return self._state.table(name, make, self._now)
+
+    def _rate(self, name: str, rate: Rate) -> Table:
+        return self._make(lambda: RateTable(name, rate.per_s, rate.burst), name)
+
+    def _quota(self, name: str, most: int, window: Window) -> Table:
+        return self._make(lambda: QuotaTable(name, most, window, self._zone), name)
+
+    def _compile(self, name: str, plan: Plan) -> _PlanLimits:
+        prefix = f"plan:{name}:"
+        counters = [_Counter(self._rate(prefix + "rate", plan.rate), "limits.rate", "rate", True)]
+        described = [f'"rate";q={plan.rate.burst};w={max(1, ceil(plan.rate.burst / plan.rate.per_s))}']
+        windows: tuple[Window, ...] = ("hour", "day", "month")
+        for window in windows:
+            most = getattr(plan.quota, window)
+            if most is not None:
+                table = self._quota(prefix + window, most, window)
+                counters.append(_Counter(table, f"limits.quota.{window}", window, True))
+                described.append(f'"{window}";q={most};w={WINDOW_S[window]}')
+        data_tables = {"bytes": "", "records": ""}
+        for kind, unit in (("bytes", "content-bytes"), ("records", "records")):
+            budget = getattr(plan.data, kind)
+            if budget is not None:
+                data_tables[kind] = prefix + kind
+                table = self._quota(prefix + kind, budget.most, budget.window)
+                counters.append(_Counter(table, f"limits.data.{kind}", kind, False))
+                described.append(f'"{kind}";q={budget.most};w={WINDOW_S[budget.window]};qu="{unit}"')
+        return _PlanLimits(
+            tuple(counters),
+            data_tables["bytes"],
+            data_tables["records"],
+            plan.concurrent,
+            prefix + "concurrent",
+            ", ".join(described).encode(),
+        )
+
+    def admit_address(self, head: RequestHead, now: float) -> Allowed:
+        """Before identity, by address or IPv6 /64. Charged to every request, also to those refused later."""
+        subject = head.client_network
+        room = self._address.look(subject, now)
+        if not room.allowed:
+            finding = _over("limits.address", "This address has sent too many requests.", ADDRESS_TABLE)
+            return Allowed(finding, headers=retry_after(room.reset_s))
+        if self._state.held.count(ADDRESS_TABLE, subject) >= self._address_concurrent:
+            finding = _over("limits.address_concurrent", "This address has too many requests under way.", ADDRESS_TABLE)
+            return Allowed(finding, headers=retry_after(1))
+        held = ((ADDRESS_TABLE, subject, self._address_concurrent),)
+        return Allowed(None, (Charge(ADDRESS_TABLE, subject, 1),), held=held)
+
+    def admit_principal(
+        self, head: RequestHead, principal: Principal | None, operation: Operation | None, now: float
+    ) -> Allowed:
+        """After identity, by account; and the operation's own rate, by account or by address."""
+        name = operation.id if operation is not None else ""
+        cost = self._costs.get(name, 1)
+        charges: list[Charge] = []
+        own = self._operations.get(name)
+        if own is not None:
+            subject = principal.account if principal is not None else head.client_network
+            room = own.look(subject, now, cost)
+            if not room.allowed:
+                finding = _over("limits.operation", "Too many calls of this operation.", f"operation:{name}")
+                return Allowed(finding, headers=retry_after(room.reset_s))
+            charges.append(Charge(own.name, subject, cost))
+        if principal is None:
+            return Allowed(None, tuple(charges))
+        return self._admit_plan(self._plans[principal.plan], principal.account, cost, charges, now)
+
+    def _admit_plan(
+        self, plan: _PlanLimits, account: str, cost: int, charges: list[Charge], now: float
+    ) -> Allowed:
+        said: list[str] = []
+        over: _Counter | None = None
+        wait_s = 0.0
+        for counter in plan.counters:
+            amount = cost if counter.by_cost else 1
+            room = counter.table.look(account, now, amount)
+            if counter.by_cost:
+                charges.append(Charge(counter.table.name, account, amount))
+            if not room.allowed and room.reset_s > wait_s:
+                over, wait_s = counter, room.reset_s
+            said.append(f'"{counter.label}";r={room.remaining};t={ceil(room.reset_s)}')
+        headers = ((b"ratelimit-policy", plan.policy_header), (b"ratelimit", ", ".join(said).encode()))
+        if over is not None:
+            finding = _over(over.code, f"The plan's limit ({over.label}) is used up.", over.table.name)
+            return Allowed(finding, headers=headers + retry_after(wait_s))
+        if self._state.held.count(plan.held, account) >= plan.concurrent:
+            finding = _over("limits.concurrent", "Too many requests under way.", plan.held)
+            return Allowed(finding, headers=headers + retry_after(1))
+        return Allowed(None, tuple(charges), headers, ((plan.held, account, plan.concurrent),))
+
+    def bytes_left(self, principal: Principal | None, now: float) -> int | None:
+        """Where the answer is to be cut, in bytes; None where it is not."""
+        table = self._plans[principal.plan].bytes_table if principal is not None and self.cut else ""
+        return self._state.tables[table].look(principal.account, now, 0).remaining if table and principal else None
+
+    def data_charges(self, principal: Principal | None, sent_bytes: int, records: int | None) -> tuple[Charge, ...]:
+        """What an answer costs."""
+        if principal is None:
+            return ()
+        plan, charges = self._plans[principal.plan], []
+        if plan.bytes_table and sent_bytes:
+            charges.append(Charge(plan.bytes_table, principal.account, sent_bytes))
+        if plan.records_table and records:
+            charges.append(Charge(plan.records_table, principal.account, records))
+        return tuple(charges)
+
+    def counts_records(self, principal: Principal | None, operation: Operation | None) -> bool:
+        if principal is None or operation is None or operation.id not in self.records:
+            return False
+        return bool(self._plans[principal.plan].records_table)
+
+    def records_left(self, principal: Principal, now: float) -> int:
+        table = self._plans[principal.plan].records_table
+        return self._state.tables[table].look(principal.account, now, 0).remaining
+
+
+def _over(code: str, detail: str, rule: str) -> Finding:
+    return Finding(code, detail, 429, "throttle", rule=rule, owasp="API4", attack="T1499")
+
+
+def retry_after(seconds: float) -> HeaderList:
+    return ((b"retry-after", str(max(1, ceil(seconds))).encode()),)

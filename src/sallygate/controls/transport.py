@@ -1,0 +1,48 @@
+"""HTTPS always.
+
+Threat: a key sent in the clear is everybody's; a redirect would only teach clients to go on sending it.
+Evidence: `transport.plain`, and `transport.credential_exposed` with the key's id when one was seen on the wire.
+Known bypasses: a trusted hop that reports `https` for what it received in the clear is believed; name hops narrowly.
+Cost: one comparison on HTTPS.
+"""
+
+from __future__ import annotations
+
+from sallygate.model.finding import Finding
+from sallygate.model.request import RequestHead
+from sallygate.parsing.addresses import parse_address
+from sallygate.parsing.tokens import parse_api_key, parse_authorization
+from sallygate.policy.schema import Transport
+
+
+class TransportControl:
+    def __init__(self, section: Transport, key_header: str) -> None:
+        self._loopback = section.plain == "loopback"
+        self._key_header = key_header.lower()
+
+    def admit(self, head: RequestHead) -> Finding | None:
+        if head.scheme == "https" or (self._loopback and is_loopback(head.peer) and is_loopback(head.client_address)):
+            return None
+        detail = "This API answers over HTTPS only."
+        key_id = self._exposed(head)
+        if key_id is None:
+            return Finding("transport.plain", detail, 403, owasp="API8", attack="T1040")
+        detail += " The key sent with this request must be considered known to others: replace it."
+        return Finding("transport.credential_exposed", detail, 403, evidence=f"key {key_id} was sent unencrypted",
+                       owasp="API2", attack="T1040")  # fmt: skip
+
+    def _exposed(self, head: RequestHead) -> str | None:
+        sent = [head.fields.get(self._key_header, "")]
+        if (authorization := parse_authorization(head.fields.get("authorization", ""))) is not None:
+            sent.append(authorization[1])
+        for text in sent:
+            if (key := parse_api_key(text)) is not None:
+                return key.id
+        return None
+
+
+def is_loopback(address: str) -> bool:
+    found = parse_address(address)
+    if found is None:
+        return False
+    return found.number >> 24 == 127 if found.bits == 32 else found.number == 1

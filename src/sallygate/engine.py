@@ -1,0 +1,405 @@
+"""The only control flow: which controls run for a request, in what order, and what their findings add up to.
+
+Reads state, returns values, changes nothing. Time is an argument. A request goes
+
+    admit ─▶ (Ask ─▶ work ─▶ admit)* ─▶ Refuse | Answer | Admission ─▶ examine ─▶ Refuse | Pass ─▶ release ─▶ learn
+
+and every step may be run again with the same arguments for the same answer. A control that raises is a finding of
+its own (`control.failed`, 503) and refuses, unless the policy says `on_error: allow` for that control.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from sallygate.controls.clients import ClientsControl
+from sallygate.controls.contract import Contract
+from sallygate.controls.identity import IdentityControl
+from sallygate.controls.limits import Allowed, LimitsControl, retry_after
+from sallygate.controls.restrictions import RestrictionsControl
+from sallygate.controls.transport import TransportControl
+from sallygate.model.decision import (
+    ALLOW,
+    Admission,
+    Answer,
+    Ask,
+    Decision,
+    HeaderList,
+    Learned,
+    Pass,
+    Refuse,
+    Release,
+)
+from sallygate.model.finding import Finding, Mode
+from sallygate.model.operation import Match, Operation
+from sallygate.model.principal import Principal
+from sallygate.model.request import EMPTY_BODY, NO_BODY, Body, BodyPlan, RequestHead
+from sallygate.model.work import Charge, LoadCredential, WorkDone
+from sallygate.parsing.body import parse_body
+from sallygate.parsing.identifiers import answered_ids, count_records, most_records
+from sallygate.parsing.routes import RouteTable
+from sallygate.policy.schema import ControlSection
+
+ANSWER_READ_BYTES_MAX = 256 * 1024
+"""Of an answer kept beside its stream to learn ids from. Pages of honest clients are smaller."""
+RECORDS_READ_BYTES_MAX = 32 << 20
+"""Of an answer whose records are counted. A larger one costs the whole rest of the budget."""
+UNCOUNTED = 1 << 30
+"""What an answer too large or too garbled to count is charged: more than any budget has left."""
+BODY_BYTES_MAX = 16 << 20
+"""Largest request body where no contract says less."""
+
+T = TypeVar("T")
+
+
+class Step(Struct, frozen=True):
+    """One control's part in a decision, for `explain`."""
+
+    control: str
+    phase: str
+    outcome: str
+
+
+class Guarded(Struct, frozen=True):
+    """One control with how the policy wants it run."""
+
+    name: str
+    mode: Mode
+    fail_open: bool
+
+    @classmethod
+    def of(cls, name: str, section: ControlSection) -> Guarded:
+        return cls(name, section.mode, section.on_error == "allow")
+
+
+class Controls(Struct, frozen=True):
+    """The controls of one policy; None where the policy does without or says `off`."""
+
+    transport: TransportControl | None
+    restrictions: RestrictionsControl | None
+    clients: ClientsControl | None
+    identity: IdentityControl | None
+    limits: LimitsControl | None
+    contract: Contract | None
+    how: dict[str, Guarded]
+
+
+class _Case:
+    """What is being gathered about one request in one phase; never outlives it."""
+
+    __slots__ = ("charges", "findings", "headers", "held", "match", "principal", "trace")
+
+    def __init__(self, trace: list[Step] | None) -> None:
+        self.findings: list[Finding] = []
+        self.charges: list[Charge] = []
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.held: list[tuple[str, str, int]] = []
+        self.match: Match | None = None
+        self.principal: Principal | None = None
+        self.trace = trace
+
+    def note(self, control: str, phase: str, outcome: str) -> None:
+        if self.trace is not None:
+            self.trace.append(Step(control, phase, outcome))
+
+
+class Engine:
+    def __init__(self, controls: Controls, routes: RouteTable | None, id_key: bytes) -> None:
+        self.controls = controls
+        self.routes = routes
+        self.id_key = id_key
+        self._refusal_headers: HeaderList = ()
+        if controls.identity is not None:
+            self._refusal_headers = ((b"www-authenticate", controls.identity.challenge),)
+        if controls.clients is not None:
+            self._refusal_headers += controls.clients.link
+
+    # admit ---------------------------------------------------------------------------------------------------------
+
+    def admit(
+        self, head: RequestHead, now: float, done: tuple[WorkDone, ...] = (), trace: list[Step] | None = None
+    ) -> Ask | Refuse | Answer | Admission:
+        """Who may do what, judged from the head alone."""
+        case = _Case(trace)
+        if self._address(case, head, now) or self._head(case, head):
+            return self._refuse(case)
+        match = self.routes.match(head.method, head.raw_path, head.segments) if self.routes is not None else None
+        case.match = match
+        if (clients := self.controls.clients) is not None and self.routes is not None:
+            if (reply := clients.reply(head, match)) is not None:
+                case.note("clients", "admit", f"answered by the gate: {reply.status}")
+                return Answer(_decision(case.findings), reply, tuple(case.charges))
+            if self._run(case, "clients", "admit", lambda: self._clients(case, clients, head, match)):
+                return self._refuse(case)
+        if match is not None and match.operation is None:
+            # In shadow, or without `clients`, a wrong method goes to the API unjudged by a contract.
+            match = None
+        operation = match.operation if match is not None else None
+        asked = self._identity(case, head, operation, now, done)
+        if asked is not None:
+            return asked
+        if _refused(case) or self._principal(case, head, operation, now):
+            return self._refuse(case)
+        if head.websocket:
+            case.findings.append(Finding("clients.websocket", "WebSocket connections are not supported.", 501))
+            return self._refuse(case)
+        plan = self._plan_body(case, head, operation)
+        if plan is None:
+            return self._refuse(case)
+        return Admission(
+            _decision(case.findings),
+            operation,
+            match.path_values if match is not None else (),
+            case.principal,
+            plan,
+            tuple(case.charges),
+            tuple(case.headers),
+            tuple(case.held),
+        )
+
+    def _address(self, case: _Case, head: RequestHead, now: float) -> bool:
+        """What the place alone decides. True: refused."""
+        controls = self.controls
+        if (transport := controls.transport) is not None and self._run(
+            case, "transport", "admit", lambda: transport.admit(head)
+        ):
+            return True
+        if (restrictions := controls.restrictions) is not None and self._run(
+            case, "restrictions", "admit", lambda: self._restrict(case, restrictions.admit_address(head, now))
+        ):
+            return True
+        if (limits := controls.limits) is not None:
+            return self._run(case, "limits", "admit", lambda: self._limit(case, limits.admit_address(head, now)))
+        return False
+
+    def _head(self, case: _Case, head: RequestHead) -> bool:
+        if head.fault is None:
+            return False
+        case.findings.append(head.fault)
+        case.note("request", "admit", head.fault.code)
+        return True
+
+    def _clients(
+        self, case: _Case, clients: ClientsControl, head: RequestHead, match: Match | None
+    ) -> Finding | None:
+        finding, headers = clients.admit(head, match)
+        case.headers.extend(headers)
+        return finding
+
+    def _identity(
+        self, case: _Case, head: RequestHead, operation: Operation | None, now: float, done: tuple[WorkDone, ...]
+    ) -> Ask | None:
+        """Sets the principal or a finding; returns only a question."""
+        identity = self.controls.identity
+        if identity is None:
+            return None
+        asked: list[LoadCredential] = []
+
+        def judge() -> Finding | None:
+            answer = identity.admit(head, operation, now, done)
+            if isinstance(answer, Principal):
+                case.principal = answer
+            elif isinstance(answer, LoadCredential):
+                asked.append(answer)
+            elif answer is not None:
+                return answer
+            return None
+
+        self._run(case, "identity", "admit", judge)
+        return Ask(asked[0]) if asked else None
+
+    def _principal(self, case: _Case, head: RequestHead, operation: Operation | None, now: float) -> bool:
+        """What who and what decide. True: refused."""
+        controls, principal = self.controls, case.principal
+        if (restrictions := controls.restrictions) is not None and self._run(
+            case,
+            "restrictions",
+            "admit",
+            lambda: self._restrict(case, restrictions.admit_principal(head, principal, operation, now)),
+        ):
+            return True
+        if (limits := controls.limits) is not None:
+            return self._run(
+                case, "limits", "admit", lambda: self._limit(case, limits.admit_principal(head, principal, operation, now))
+            )
+        return False
+
+    def _restrict(self, case: _Case, outcome: tuple[Finding | None, tuple[Charge, ...], float]) -> Finding | None:
+        finding, charges, wait_s = outcome
+        case.charges.extend(charges)
+        if wait_s:
+            case.headers.extend(retry_after(wait_s))
+        return finding
+
+    def _limit(self, case: _Case, allowed: Allowed) -> Finding | None:
+        if self.controls.how["limits"].mode != "shadow":
+            # In shadow nobody is told of limits that do not hold; the counters count all the same.
+            case.headers.extend(allowed.headers)
+            case.held.extend(allowed.held)
+        case.charges.extend(allowed.charges)
+        return allowed.finding
+
+    def _plan_body(self, case: _Case, head: RequestHead, operation: Operation | None) -> BodyPlan | None:
+        """How to read the body; None: refused."""
+        contract = self.controls.contract
+        if contract is None or operation is None:
+            return BodyPlan("stream", bytes_max=BODY_BYTES_MAX) if _has_body(head) else NO_BODY
+        plan = NO_BODY
+
+        def judge() -> Finding | None:
+            nonlocal plan
+            answer = contract.plan_body(operation, head)
+            if isinstance(answer, Finding):
+                plan = BodyPlan("stream", bytes_max=BODY_BYTES_MAX)  # what shadow reads instead
+                return answer
+            plan = answer
+            return None
+
+        return None if self._run(case, "contract", "admit", judge) else plan
+
+    # examine -------------------------------------------------------------------------------------------------------
+
+    def examine(
+        self, admission: Admission, head: RequestHead, raw: bytes | None, trace: list[Step] | None = None
+    ) -> Refuse | tuple[Pass, Body]:
+        """What was sent, judged against the contract. `raw` is the whole body, or None when it streams unread."""
+        contract, operation = self.controls.contract, admission.operation
+        if contract is None or operation is None:
+            return Pass(admission.decision), EMPTY_BODY
+        case = _Case(trace)
+        body = EMPTY_BODY
+
+        def judge() -> Finding | None:
+            nonlocal body
+            if raw is not None:
+                parsed = parse_body(admission.body, raw, contract.limits)
+                if isinstance(parsed, Finding):
+                    return parsed
+                body = parsed
+            findings = contract.judge(operation, head, admission.path_values, body)
+            if len(findings) > 1:
+                case.findings.extend(self._as_run("contract", finding) for finding in findings[1:])
+            return findings[0] if findings else None
+
+        self._run(case, "contract", "examine", judge)
+        if not case.findings:
+            return Pass(admission.decision), body
+        findings = (*admission.decision.findings, *case.findings)
+        decision = _decision(list(findings))
+        if decision.verdict == "allow":
+            return Pass(decision), body
+        return Refuse(decision, (), admission.headers, operation, admission.principal)
+
+    # release -------------------------------------------------------------------------------------------------------
+
+    def release(self, admission: Admission, status: int, headers: HeaderList, now: float) -> Release | Finding:
+        """How the answer leaves, judged from its head."""
+        limits, operation = self.controls.limits, admission.operation
+        counted = limits is not None and limits.counts_records(admission.principal, operation)
+        media = coding = b""
+        for name, value in headers:
+            if name == b"content-type":
+                media = value
+            elif name == b"content-encoding":
+                coding = value.strip().lower()
+        readable = coding in (b"", b"identity", b"gzip") and is_json(media)
+        if counted and 200 <= status < 300 and status != 204 and not readable:
+            # Records in a form that cannot be counted (`Accept: text/csv`) must not leave uncounted.
+            rule = (coding or media).decode("latin-1")
+            return Finding("limits.uncountable", "The answer cannot be counted.", 502, rule=rule, owasp="API4")
+        left = limits.bytes_left(admission.principal, now) if limits is not None else None
+        if not readable or operation is None:
+            return Release(left)
+        most = RECORDS_READ_BYTES_MAX if counted else ANSWER_READ_BYTES_MAX
+        return Release(left, most, "gzip" if coding == b"gzip" else "")
+
+    def learn(
+        self, admission: Admission, status: int, tree: object, sent_bytes: int, *, unread: bool, partial: bytes = b""
+    ) -> Learned:
+        """What an answer cost and which ids it gave. `unread`: it was too large, garbled or cut short to be read;
+        `partial` is what a client had of an answer it did not wait for."""
+        limits, operation = self.controls.limits, admission.operation
+        records: int | None = None
+        counted = limits is not None and limits.counts_records(admission.principal, operation)
+        ids: tuple[int, ...] = ()
+        truncated = unread
+        if operation is not None and status < 300:
+            if limits is not None and operation.id in limits.records and tree is not None:
+                records = count_records(tree, limits.records[operation.id])
+            if counted and unread:
+                records = most_records(partial) if partial else UNCOUNTED
+            if tree is not None:
+                ids, truncated = answered_ids(operation.object_names, tree, self.id_key)
+        charges = limits.data_charges(admission.principal, sent_bytes, records) if limits is not None else ()
+        return Learned(None if records == UNCOUNTED else records, ids, truncated, charges)
+
+    # what findings add up to -----------------------------------------------------------------------------------------
+
+    def _run(self, case: _Case, name: str, phase: str, judge: Callable[[], Finding | None]) -> bool:
+        """Run one control's judgement as the policy wants it run. True: it refuses."""
+        try:
+            finding = judge()
+        except Exception as error:
+            if self.controls.how[name].fail_open:
+                case.note(name, phase, f"failed ({type(error).__name__}), allowed by on_error")
+                failed = _failed(name, error)
+                case.findings.append(replace(failed, mode="shadow"))
+                return False
+            finding = _failed(name, error)
+            case.findings.append(finding)
+            case.note(name, phase, f"failed ({type(error).__name__})")
+            return True
+        if finding is None:
+            if case.trace is not None:
+                case.note(name, phase, "nothing found")
+            return False
+        finding = self._as_run(name, finding)
+        case.findings.append(finding)
+        if case.trace is not None:
+            case.note(name, phase, f"{finding.code}{' (shadow)' if finding.mode == 'shadow' else ''}")
+        return finding.mode == "enforce"
+
+    def _as_run(self, name: str, finding: Finding) -> Finding:
+        mode = self.controls.how[name].mode
+        return finding if mode == "enforce" else replace(finding, mode=mode)
+
+    def _refuse(self, case: _Case) -> Refuse:
+        decision = _decision(case.findings)
+        headers = tuple(case.headers)
+        if decision.status == 401:
+            headers += self._refusal_headers
+        operation = case.match.operation if case.match is not None else None
+        return Refuse(decision, tuple(case.charges), headers, operation, case.principal)
+
+
+def _failed(name: str, error: Exception) -> Finding:
+    return Finding(
+        "control.failed", "The request cannot be checked at present.", 503, rule=name, evidence=type(error).__name__
+    )
+
+
+def _refused(case: _Case) -> bool:
+    return any(finding.mode == "enforce" for finding in case.findings)
+
+
+def _decision(findings: list[Finding]) -> Decision:
+    """The first enforced finding decides: controls run cheapest and most certain first."""
+    if not findings:
+        return ALLOW
+    for finding in findings:
+        if finding.mode == "enforce":
+            return Decision(finding.verdict, finding.status, tuple(findings))
+    return Decision("allow", 200, tuple(findings))
+
+
+def _has_body(head: RequestHead) -> bool:
+    return "transfer-encoding" in head.fields or head.fields.get("content-length", "0") != "0"
+
+
+def is_json(content_type: bytes) -> bool:
+    media = content_type.partition(b";")[0].strip().lower()
+    return media == b"application/json" or media.endswith(b"+json")

@@ -1,0 +1,515 @@
+"""Guard: the ASGI middleware, and the only place that enforces.
+
+    read head ─▶ engine.admit ─▶ work, at most three rounds ─▶ charge ─▶ read body as told ─▶ engine.examine
+        ─▶ the API ─▶ engine.release ─▶ stream, metered ─▶ engine.learn ─▶ charge ─▶ record
+
+Guard does what the engine only says: it waits, reads, writes, charges. It judges nothing itself; when something it
+depends on fails, it refuses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Protocol
+
+from msgspec import DecodeError, Struct
+from msgspec.json import decode
+
+from sallygate.engine import Engine
+from sallygate.model.decision import Admission, Answer, Ask, Decision, HeaderList, Learned, Refuse, Reply
+from sallygate.model.exchange import CUT, GONE, NOTHING_LEARNED, Exchange
+from sallygate.model.finding import Finding
+from sallygate.model.principal import Principal
+from sallygate.model.request import Body, BodyPlan, RequestHead
+from sallygate.model.work import ROUNDS_MAX, Charge, Work, WorkDone
+from sallygate.parsing.head import HeadReader
+from sallygate.problem import problem_body, problem_headers
+from sallygate.state import State
+
+Scope = MutableMapping[str, Any]  # Any: ASGI's own types are open
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+BODY_S_MAX = 60.0
+"""For a whole body to arrive. A megabyte at 17 KiB/s; slower is a held place, not an upload (408)."""
+_SCHEMES = {"https": "https", "wss": "https"}
+"""Anything else is not HTTPS."""
+IDENTITY_PREFIX = b"x-sallygate-"
+ACCOUNT, PLAN, SCOPES, KEY, ASSERTION, REQUEST_ID = (
+    b"x-sallygate-account",
+    b"x-sallygate-plan",
+    b"x-sallygate-scopes",
+    b"x-sallygate-key",
+    b"x-sallygate-assertion",
+    b"x-request-id",
+)
+SERVER = (b"server", b"sallygate")
+"""Said in place of the server's or the upstream's own name."""
+
+
+class Gate(Struct, frozen=True):
+    """One policy in force: everything a request needs, replaced as a whole by a reload."""
+
+    engine: Engine
+    reader: HeadReader
+    state: State
+    policy_hash: str
+    dropped_headers: frozenset[bytes]
+    """Credentials, which the API does not get."""
+    answer_headers: HeaderList
+    """On every answer: HSTS."""
+    counted_operations: frozenset[str]
+    """Whose answers must come in a coding that can be read."""
+
+
+class Services(Protocol):
+    """What Guard needs from the composition root."""
+
+    @property
+    def gate(self) -> Gate: ...
+    def now(self) -> float: ...
+    def tick_us(self) -> int:
+        """Microseconds of a clock that never goes back."""
+        ...
+
+    def new_request_id(self) -> str: ...
+    async def work(self, work: Work) -> WorkDone: ...
+    def assertion(self, principal: Principal, now: float) -> bytes | None: ...
+    def record(self, exchange: Exchange, gate: Gate) -> None: ...
+    def failed(self, what: str, error: BaseException) -> None:
+        """Tell the operator. Never raises."""
+        ...
+
+    async def lifespan(self, event: str) -> None: ...
+
+
+class BodyTooLarge(Exception):
+    """A streamed request body went over its limit."""
+
+
+class _Refused(Exception):
+    """Unwinds to where the problem document is sent."""
+
+    def __init__(self, refuse: Refuse) -> None:
+        self.refuse = refuse
+
+
+class Guard:
+    """Protects `app`. `services` is the composition root's; users build one with `sallygate.Guard(app, policy=…)`."""
+
+    def __init__(self, app: App, services: Services) -> None:
+        self.app = app
+        self._services = services
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "http" or kind == "websocket":
+            await _Call(self._services, self.app, scope, receive, send).run()
+        elif kind == "lifespan":
+            await self._lifespan(scope, receive, send)
+        else:
+            raise RuntimeError(f"ASGI scope type {kind!r} is not known, so it is not let through")
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Start with the application, before it answers; stop after it."""
+
+        async def started(message: Message) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                await self._services.lifespan("startup")
+            elif message["type"] == "lifespan.shutdown.complete":
+                await self._services.lifespan("shutdown")
+            await send(message)
+
+        await self.app(scope, receive, started)
+
+
+class _Call:
+    """One request on its way through."""
+
+    __slots__ = ("app", "charges", "gate", "gate_us", "head", "receive", "scope", "send", "services", "started_us")
+
+    def __init__(self, services: Services, app: App, scope: Scope, receive: Receive, send: Send) -> None:
+        self.services = services
+        self.app = app
+        self.scope = scope
+        self.receive = receive
+        self.send = send
+        self.gate = services.gate
+        self.started_us = services.tick_us()
+        self.gate_us = 0
+        self.charges: tuple[Charge, ...] = ()
+        self.head = self._read_head()
+
+    def _read_head(self) -> RequestHead:
+        scope = self.scope
+        websocket = scope["type"] == "websocket"
+        headers = scope["headers"]
+        peer = scope.get("client")
+        raw_path = scope.get("raw_path")
+        if raw_path is None:  # optional in ASGI; every server we know gives it
+            raw_path = scope["path"].encode("utf-8")
+        if not websocket and scope.get("http_version") == "1.1":
+            websocket = any(name == b"upgrade" and value.lower() == b"websocket" for name, value in headers)
+        return self.gate.reader.read(
+            method=scope.get("method", "GET"),
+            scheme=_SCHEMES.get(scope["scheme"], "http"),
+            raw_path=raw_path,
+            raw_query=scope["query_string"],
+            headers=headers if isinstance(headers, tuple) else tuple([(n, v) for n, v in headers]),
+            http_version=scope.get("http_version", "1.1"),
+            peer=peer[0] if peer else "",
+            request_id=self.services.new_request_id(),
+            now=self.services.now(),
+            websocket=websocket,
+        )
+
+    async def run(self) -> None:
+        try:
+            outcome = await self._admit()
+        except Exception as error:  # the engine itself failed: nobody passes
+            self.services.failed("engine", error)
+            outcome = Refuse(_failed("The request cannot be checked at present."))
+        self._charge(outcome.charges)
+        if isinstance(outcome, Refuse):
+            await self._refuse(outcome)
+        elif isinstance(outcome, Answer):
+            await self._reply(outcome)
+        else:
+            await self._admitted(outcome)
+
+    async def _admit(self) -> Refuse | Answer | Admission:
+        done: tuple[WorkDone, ...] = ()
+        for _ in range(ROUNDS_MAX + 1):
+            outcome = self.gate.engine.admit(self.head, self.services.now(), done)
+            if not isinstance(outcome, Ask):
+                return outcome
+            done = (*done, await self.services.work(outcome.work))
+        return Refuse(_failed("The request cannot be decided."))
+
+    def _charge(self, charges: tuple[Charge, ...]) -> None:
+        """Apply what a decision costs; called once for each, right after it, without waiting in between."""
+        if not charges:
+            return
+        self.charges += charges
+        tables, now = self.gate.state.tables, self.services.now()
+        for charge in charges:
+            if (table := tables.get(charge.table)) is not None:
+                table.take(charge.subject, now, charge.amount)
+
+    # the gate's own answers --------------------------------------------------------------------------------------
+
+    async def _refuse(self, refuse: Refuse, request_bytes: int = 0) -> None:
+        body = problem_body(refuse.decision, self.head.request_id)
+        headers = problem_headers(b"" if self.head.method == "HEAD" else body, refuse.headers)
+        await self._send_whole(refuse.decision.status, [*headers, *self._common_headers()], body)
+        self._record(refuse.decision, refuse.decision.status, operation=refuse.operation, principal=refuse.principal,
+                     response_bytes=len(body), request_bytes=request_bytes)  # fmt: skip
+
+    async def _reply(self, answer: Answer) -> None:
+        reply: Reply = answer.reply
+        await self._send_whole(reply.status, [*reply.headers, *self._common_headers()], reply.body)
+        self._record(answer.decision, reply.status, response_bytes=len(reply.body))
+
+    def _common_headers(self) -> list[tuple[bytes, bytes]]:
+        clients = self.gate.engine.controls.clients
+        cors = clients.cors_headers(self.head) if clients is not None else ()
+        return [*self.gate.answer_headers, (REQUEST_ID, self.head.request_id.encode()), SERVER, *cors]
+
+    async def _send_whole(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        try:
+            if self.scope["type"] == "websocket":
+                await self.receive()  # `websocket.connect`
+                await self._deny_websocket(status, headers, body)
+                return
+            await self.send({"type": "http.response.start", "status": status, "headers": headers})
+            await self.send({"type": "http.response.body", "body": b"" if self.head.method == "HEAD" else body})
+        except OSError:
+            pass  # the client has gone; the event is recorded all the same
+
+    async def _deny_websocket(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        """The denial response extension where the server has it; a close, which is a 403, where not."""
+        if "websocket.http.response" in (self.scope.get("extensions") or {}):
+            await self.send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+            await self.send({"type": "websocket.http.response.body", "body": body})
+        else:
+            await self.send({"type": "websocket.close", "code": 1008})
+
+    # the API's answers -------------------------------------------------------------------------------------------
+
+    async def _admitted(self, admission: Admission) -> None:
+        held = self.gate.state.held
+        for table, subject, _ in admission.held:
+            held.take(table, subject)
+        try:
+            await self._pass_on(admission)
+        except _Refused as refused:
+            await self._refuse(refused.refuse)
+        finally:
+            for table, subject, _ in admission.held:
+                held.give_back(table, subject)
+
+    async def _pass_on(self, admission: Admission) -> None:
+        raw = await self._read_body(admission) if admission.body.mode == "whole" else None
+        try:
+            examined = self.gate.engine.examine(admission, self.head, raw)
+        except Exception as error:
+            self.services.failed("engine", error)
+            raise _Refused(Refuse(_failed("The request cannot be checked at present."))) from None
+        if isinstance(examined, Refuse):
+            await self._refuse(examined, len(raw or b""))
+            return
+        passed, body = examined
+        scope = {**self.scope, "headers": self._upstream_headers(admission, body if raw is not None else None)}
+        scope["sallygate"] = admission.principal
+        upstream = _Upstream(self, admission, passed.decision)
+        receive = upstream.receive_from(raw if raw is not None else None, body, admission.body)
+        self.gate_us = self.services.tick_us() - self.started_us
+        try:
+            await self.app(scope, receive, upstream.send)
+        except BodyTooLarge:
+            if not upstream.status:
+                detail = f"The body is larger than {admission.body.bytes_max} bytes."
+                raise _Refused(_one(Finding("contract.body_size", detail, 413, owasp="API4"), admission)) from None
+            upstream.finish(body)
+            raise
+        except BaseException:
+            upstream.finish(body)
+            raise
+        upstream.finish(body)
+        if not upstream.done and not upstream.gone:
+            # Whoever swallowed the error: an answer that is not whole must not look whole. The server cuts it.
+            raise ConnectionAbortedError("the answer was not finished")
+
+    async def _read_body(self, admission: Admission) -> bytes:
+        most = admission.body.bytes_max
+        message = await self.receive()
+        body: bytes = message.get("body", b"")
+        if message["type"] == "http.request" and not message.get("more_body") and len(body) <= most:
+            return body
+        parts, size = [body], len(body)
+        try:
+            async with asyncio.timeout(BODY_S_MAX):
+                while message["type"] == "http.request" and size <= most:
+                    if not message.get("more_body"):
+                        return b"".join(parts)
+                    message = await self.receive()
+                    part: bytes = message.get("body", b"")
+                    parts.append(part)
+                    size += len(part)
+        except TimeoutError:
+            finding = Finding("request.body_time", f"The body did not arrive within {BODY_S_MAX:.0f} s.", 408)
+            raise _Refused(_one(finding, admission)) from None
+        if size > most:
+            finding = Finding("contract.body_size", f"The body is larger than {most} bytes.", 413, owasp="API4")
+            raise _Refused(_one(finding, admission))
+        finding = Finding("request.body_cut", "The body ended before it was whole.", 400)
+        raise _Refused(_one(finding, admission))
+
+    def _upstream_headers(self, admission: Admission, body: Body | None) -> list[tuple[bytes, bytes]]:
+        """The caller's headers without credentials and claims of identity, then the gate's own."""
+        dropped = self.gate.dropped_headers
+        headers = [
+            pair
+            for pair in self.head.headers
+            if pair[0] not in dropped
+            and not pair[0].startswith(IDENTITY_PREFIX)
+            and (b"_" not in pair[0] or not _protected(pair[0], dropped))
+        ]
+        operation = admission.operation
+        if operation is not None and operation.id in self.gate.counted_operations:
+            accepts_gzip = "gzip" in self.head.fields.get("accept-encoding", "")
+            headers = [pair for pair in headers if pair[0] != b"accept-encoding"]
+            headers.append((b"accept-encoding", b"gzip" if accepts_gzip else b"identity"))
+        if body is not None and "content-encoding" in self.head.fields:
+            headers = [pair for pair in headers if pair[0] not in (b"content-encoding", b"content-length")]
+            headers.append((b"content-length", b"%d" % len(body.raw)))
+        headers.append((REQUEST_ID, self.head.request_id.encode()))
+        principal = admission.principal
+        if principal is not None:
+            headers += (
+                (ACCOUNT, principal.account.encode()),
+                (PLAN, principal.plan.encode()),
+                (SCOPES, " ".join(sorted(principal.scopes)).encode()),
+                (KEY, principal.id.removeprefix("key:").encode()),
+            )
+            if (assertion := self.services.assertion(principal, self.services.now())) is not None:
+                headers.append((ASSERTION, assertion))
+        return headers
+
+    def _record(self, decision: Decision, status: int, **known: Any) -> None:  # Any: Exchange's own fields
+        took_us = self.services.tick_us() - self.started_us
+        exchange = Exchange(
+            self.head, decision, status, charges=self.charges, took_us=took_us,
+            gate_us=self.gate_us or took_us, **known,
+        )  # fmt: skip
+        self.services.record(exchange, self.gate)
+
+
+class _Upstream:
+    """The API's side of one exchange: hands it the body, meters and reads what it answers."""
+
+    __slots__ = ("admission", "call", "copy", "copied", "cut", "decision", "done", "gone", "received", "refused",
+                 "release", "sent", "status", "unread")  # fmt: skip
+
+    def __init__(self, call: _Call, admission: Admission, decision: Decision) -> None:
+        self.call = call
+        self.admission = admission
+        self.decision = decision
+        self.status = 0
+        self.sent = 0
+        self.received = 0
+        self.copy: list[bytes] = []
+        self.copied = 0
+        self.release: Any = None  # Release, once the answer has begun
+        self.unread = False
+        self.done = False
+        self.gone = False
+        self.cut = False
+        self.refused: Finding | None = None
+
+    def receive_from(self, raw: bytes | None, body: Body, plan: BodyPlan) -> Receive:
+        if raw is not None:
+            self.received = len(raw)
+            whole = [body.raw if body.kind != "none" else raw]
+
+            async def buffered() -> Message:
+                if whole:
+                    return {"type": "http.request", "body": whole.pop(), "more_body": False}
+                return await self._next()
+
+            return buffered
+
+        async def metered() -> Message:
+            message = await self._next()
+            self.received += len(message.get("body", b""))
+            if self.received > plan.bytes_max:
+                raise BodyTooLarge
+            return message
+
+        return metered
+
+    async def _next(self) -> Message:
+        message = await self.call.receive()
+        if message["type"] == "http.disconnect":
+            self.gone = not self.done
+        return message
+
+    async def send(self, message: Message) -> None:
+        kind = message["type"]
+        if kind == "http.response.start":
+            await self._start(message)
+        elif kind == "http.response.body":
+            await self._body(message)
+        elif kind != "http.response.debug":
+            # Path sends, trailers and the like would leave unmetered.
+            raise RuntimeError(f"the application sent {kind!r}, which the gate does not let through")
+
+    async def _start(self, message: Message) -> None:
+        call, status = self.call, message["status"]
+        self.status = status
+        headers = [(name.lower(), value) for name, value in message.get("headers", ())]
+        release = call.gate.engine.release(self.admission, status, tuple(headers), call.services.now())
+        if isinstance(release, Finding):
+            self.refused = release
+            refuse = _one(release, self.admission)
+            body = problem_body(refuse.decision, call.head.request_id)
+            self.decision = refuse.decision
+            self.sent = len(body)
+            await call._send_whole(release.status, [*problem_headers(body, ()), *call._common_headers()], body)
+            return
+        self.release = release
+        ours = (*self.admission.headers, *call._common_headers())
+        names = {name for name, _ in ours if name != b"vary"}
+        out = [pair for pair in headers if pair[0] not in names]
+        out += ours
+        await call.send({"type": "http.response.start", "status": status, "headers": out})
+
+    async def _body(self, message: Message) -> None:
+        if self.refused is not None:
+            self.done = True
+            return
+        data: bytes = message.get("body", b"")
+        more = message.get("more_body", False)
+        release = self.release
+        if release is None:
+            raise RuntimeError("the application sent a body before its head")
+        if release.bytes_left is not None and self.sent + len(data) > release.bytes_left:
+            self.cut = True
+            raise ConnectionAbortedError("the answer went over the caller's data budget")
+        self.sent += len(data)
+        if release.read_bytes_max and data and not self.unread:
+            self.copied += len(data)
+            self.copy.append(data)
+            if self.copied > release.read_bytes_max:
+                self.unread = True
+                self.copy = []
+        if not more:
+            self.done = True
+        await self.call.send({"type": "http.response.body", "body": data, "more_body": more})
+
+    def finish(self, body: Body) -> None:
+        """Learn, charge, record; whatever ended the exchange."""
+        call, status = self.call, self.refused.status if self.refused else self.status
+        learned = NOTHING_LEARNED
+        try:
+            learned = self._learn()
+        except Exception as error:
+            call.services.failed("learn", error)
+        if not self.done:
+            status = GONE if self.gone else CUT if self.status else 500
+        call._charge(learned.charges)
+        call._record(
+            self.decision, status, upstream_status=self.status, operation=self.admission.operation,
+            principal=self.admission.principal, path_values=self.admission.path_values,
+            body_tree=body.tree if body.kind == "json" else None,
+            request_bytes=self.received, response_bytes=self.sent, learned=learned,
+        )  # fmt: skip
+
+    def _learn(self) -> Learned:
+        call, release = self.call, self.release
+        tree: object = None
+        reads = release is not None and release.read_bytes_max and call.head.method != "HEAD"
+        unread = bool(reads) and self.unread
+        partial = b""
+        if reads and not unread and self.copy:
+            data = b"".join(self.copy)
+            if release.coding == "gzip":
+                data, unread = _gunzip(data, release.read_bytes_max)
+            if not self.done:
+                partial, unread = data, True
+            elif not unread:
+                try:
+                    tree = decode(data)
+                except (DecodeError, RecursionError):
+                    unread = True
+        return call.gate.engine.learn(self.admission, self.status, tree, self.sent, unread=unread, partial=partial)
+
+
+def _gunzip(data: bytes, most: int) -> tuple[bytes, bool]:
+    """(plain bytes, whether it could not be read whole)."""
+    try:
+        reader = zlib.decompressobj(wbits=31)
+        plain = reader.decompress(data, most)
+        return plain, bool(reader.unconsumed_tail) or not reader.eof
+    except zlib.error:
+        return b"", True
+
+
+def _protected(name: bytes, dropped: frozenset[bytes]) -> bool:
+    """CGI-like servers read `X_Sallygate_Account` as `X-Sallygate-Account`."""
+    dashed = name.replace(b"_", b"-")
+    return dashed in dropped or dashed.startswith(IDENTITY_PREFIX)
+
+
+def _one(finding: Finding, admission: Admission) -> Refuse:
+    findings = (*admission.decision.findings, finding)
+    return Refuse(Decision(finding.verdict, finding.status, findings), (), admission.headers,
+                  admission.operation, admission.principal)  # fmt: skip
+
+
+def _failed(detail: str) -> Decision:
+    return Decision("deny", 503, (Finding("control.failed", detail, 503, rule="engine"),))

@@ -1,0 +1,108 @@
+"""The state directory: where an installation keeps its secrets and its files, and who may read them.
+
+Secrets are made at first use from the system's random source, mode 0600, written whole or not at all. The pepper may
+instead come from the file `SALLYGATE_PEPPER_FILE` names (a systemd credential, a mounted secret).
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from sallygate.model.stores import StoreError
+
+PEPPER_BYTES = 32
+
+
+class Installation:
+    """`directory` is made when `create` is true; otherwise it must be there."""
+
+    def __init__(self, directory: Path, *, create: bool = True) -> None:
+        self.directory = directory
+        if create:
+            try:
+                directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+                (directory / "secrets").mkdir(exist_ok=True, mode=0o700)
+            except OSError as error:
+                raise StoreError(
+                    f"{directory}: the state directory cannot be made: {error.strerror}; "
+                    "make its parent writable, or name another in the policy's `state`"
+                ) from error
+        elif not directory.is_dir():
+            raise StoreError(f"{directory}: there is no state directory; `sallygate up` makes it")
+
+    @property
+    def database(self) -> Path:
+        return self.directory / "sallygate.db"
+
+    @property
+    def events(self) -> Path:
+        return self.directory / "events"
+
+    @property
+    def certificates(self) -> Path:
+        return self.directory / "certificates"
+
+    def pepper(self) -> bytes:
+        """The secret all stored keys are hashed under. Losing it is losing every key."""
+        if named := os.environ.get("SALLYGATE_PEPPER_FILE"):
+            pepper = _read(Path(named)).strip()
+            if len(pepper) < PEPPER_BYTES:
+                raise StoreError(f"{named}: the pepper is shorter than {PEPPER_BYTES} bytes; make one with 64 hexadecimal digits")
+            return pepper
+        return self._secret("pepper", lambda: secrets.token_hex(PEPPER_BYTES).encode())
+
+    def id_key(self) -> bytes:
+        """For the hashes of object ids in events."""
+        return hmac.digest(self.pepper(), b"sallygate object ids", "sha256")
+
+    def assertion_key(self) -> Ed25519PrivateKey:
+        pem = self._secret("assertion.pem", _new_ed25519)
+        key = serialization.load_pem_private_key(pem, None)
+        if not isinstance(key, Ed25519PrivateKey):
+            raise StoreError(f"{self.directory / 'secrets/assertion.pem'}: not an Ed25519 key; remove it to have one made")
+        return key
+
+    def _secret(self, name: str, make: Callable[[], bytes]) -> bytes:
+        file = self.directory / "secrets" / name
+        if not file.exists():
+            write_private(file, make())
+        return _read(file)
+
+
+def _new_ed25519() -> bytes:
+    return Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise StoreError(f"{file}: cannot be read: {error.strerror}; check its owner and mode") from error
+
+
+def write_private(file: Path, data: bytes) -> None:
+    """Whole or not at all, for its owner alone. When two processes write at once, the first one's file stays."""
+    part = file.with_name(f".{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        try:
+            os.link(part, file)
+        except FileExistsError:
+            pass
+    except OSError as error:
+        raise StoreError(f"{file}: cannot be written: {error.strerror}; check the state directory's owner and space") from error
+    finally:
+        part.unlink(missing_ok=True)

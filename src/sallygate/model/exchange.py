@@ -1,0 +1,36 @@
+"""One request and its answer, as Guard saw them: what an event is made of."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from sallygate.model.decision import Decision, Learned
+from sallygate.model.operation import Operation
+from sallygate.model.principal import Principal
+from sallygate.model.request import RequestHead
+from sallygate.model.work import Charge
+
+NOTHING_LEARNED = Learned()
+GONE = 499
+"""Status of an exchange whose client left first (nginx's number)."""
+CUT = 599
+"""Status of an exchange whose answer was cut on the way."""
+
+
+class Exchange(Struct, frozen=True, gc=False):
+    head: RequestHead
+    decision: Decision
+    status: int
+    """What the client was answered."""
+    upstream_status: int = 0
+    """0: the API was not asked."""
+    operation: Operation | None = None
+    principal: Principal | None = None
+    path_values: tuple[tuple[str, str], ...] = ()
+    body_tree: object = None
+    request_bytes: int = 0
+    response_bytes: int = 0
+    learned: Learned = NOTHING_LEARNED
+    charges: tuple[Charge, ...] = ()
+    took_us: int = 0
+    gate_us: int = 0

@@ -1,0 +1,83 @@
+"""IP addresses and prefixes: one spelling for each, and what addresses are counted by.
+
+Knows nothing of who is trusted or blocked.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+
+from msgspec import Struct
+
+ADDRESSES_CACHED = 16_384
+"""Parsed addresses kept. A look-up costs 0.1 µs, parsing 3 µs; a cache larger than the callers of a few seconds only
+costs memory (about 400 bytes each)."""
+
+ADDRESS_CHARS_MAX = 64
+"""`INET6_ADDRSTRLEN` is 46; a zone index is refused, so nothing longer is an address."""
+
+
+class Address(Struct, frozen=True, gc=False):
+    text: str
+    """Canonical; IPv4-mapped IPv6 as IPv4, so that one client has one name."""
+    number: int
+    bits: int
+    """32 or 128; 0 for a peer without an address (a Unix socket)."""
+    network: str
+    """What it is counted by: an IPv4 address alone, an IPv6 /64, since one subscriber owns that much."""
+
+
+UNKNOWN = Address("unknown", 0, 0, "unknown")
+
+
+@lru_cache(ADDRESSES_CACHED)
+def parse_address(text: str) -> Address | None:
+    """The address, or None when `text` is none."""
+    if len(text) > ADDRESS_CHARS_MAX or "%" in text:
+        return None
+    try:
+        value: IPv4Address | IPv6Address = ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(value, IPv6Address):
+        if value.ipv4_mapped is None:
+            network = IPv6Network((int(value) >> 64 << 64, 64))
+            return Address(value.compressed, int(value), 128, network.compressed)
+        value = value.ipv4_mapped
+    return Address(str(value), int(value), 32, str(value))
+
+
+class Prefixes(Struct, frozen=True, gc=False):
+    """A set of prefixes, asked in one dictionary look-up per distinct length."""
+
+    lengths: tuple[tuple[int, int, frozenset[int]], ...]
+    """(bits of the family, shift, network numbers shifted)."""
+
+    def __contains__(self, address: object) -> bool:
+        if not isinstance(address, Address):
+            return False
+        return any(
+            bits == address.bits and (address.number >> shift) in numbers for bits, shift, numbers in self.lengths
+        )
+
+
+def parse_prefix(text: str) -> tuple[int, int, int]:
+    """(bits of the family, prefix length, network number). `ValueError` says what is wrong."""
+    network = ip_network(text.strip(), strict=True)
+    return network.max_prefixlen, network.prefixlen, int(network.network_address)
+
+
+def prefix_set(texts: tuple[str, ...]) -> Prefixes:
+    by_length: dict[tuple[int, int], set[int]] = {}
+    for text in texts:
+        bits, length, number = parse_prefix(text)
+        by_length.setdefault((bits, bits - length), set()).add(number >> (bits - length))
+    return Prefixes(tuple((bits, shift, frozenset(numbers)) for (bits, shift), numbers in by_length.items()))
+
+
+def strip_port(text: str) -> str:
+    """`192.0.2.1:80` → `192.0.2.1`, `[2001:db8::1]:80` → `2001:db8::1`; anything else as it is."""
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0] if text.count(":") == 1 else text

@@ -1,0 +1,93 @@
+"""Object ids and filter shapes: what of a request and its answer the monitor compares, without keeping the values.
+
+An id is remembered as a keyed 64-bit hash of its collection and its text, so that an id asked for (`GET /orders/17`)
+equals the same id handed out before (`{"items": [{"id": 17}]}`), and neither can be read back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2b
+
+IDS_MAX = 128
+"""Remembered of one exchange: a page of a list. More sets the truncation flag."""
+NODES_MAX = 2_000
+"""Places of one answer looked at for ids; bounds the work whatever the answer."""
+ID_CHARS_MAX = 128
+"""No id is longer; a longer value in an id's place is a text."""
+FILTERS_MAX = 24
+
+IdPair = tuple[str, str]
+"""Collection and id."""
+
+
+def hash_id(key: bytes, collection: str, value: str) -> int:
+    return int.from_bytes(blake2b(f"{collection}\0{value}".encode("utf-8", "replace"), digest_size=8, key=key).digest(), "big")
+
+
+def asked_ids(
+    names: Mapping[str, str], pairs: tuple[tuple[str, str], ...], tree: object, key: bytes
+) -> tuple[tuple[int, ...], bool]:
+    """Hashes of the ids a request names, in its path and query (`pairs`) and its JSON body (`tree`)."""
+    found = [hash_id(key, names[name], value) for name, value in pairs if name in names and value]
+    found_in_body, truncated = answered_ids(names, tree, key) if tree is not None else ((), False)
+    unique = tuple(dict.fromkeys((*found, *found_in_body)))
+    return unique[:IDS_MAX], truncated or len(unique) > IDS_MAX
+
+
+def answered_ids(names: Mapping[str, str], tree: object, key: bytes) -> tuple[tuple[int, ...], bool]:
+    """Hashes of the ids in a JSON value, breadth first, and whether there were more than were looked at."""
+    found: dict[int, None] = {}
+    queue: list[object] = [tree]
+    looked = 0
+    for node in queue:
+        looked += 1
+        if looked > NODES_MAX or len(found) >= IDS_MAX:
+            return tuple(found)[:IDS_MAX], True
+        if isinstance(node, dict):
+            for name, value in node.items():
+                if isinstance(value, dict | list):
+                    queue.append(value)
+                elif name in names and isinstance(value, str | int) and not isinstance(value, bool):
+                    text = str(value)
+                    if 0 < len(text) <= ID_CHARS_MAX:
+                        found[hash_id(key, names[name], text)] = None
+        elif isinstance(node, list):
+            queue.extend(item for item in node[:NODES_MAX] if isinstance(item, dict | list))
+    return tuple(found), False
+
+
+def count_records(tree: object, pointer: str) -> int | None:
+    """Length of the array at `pointer` (RFC 6901); an object or scalar there is one record, nothing there none."""
+    node = tree
+    for token in pointer.split("/")[1:]:
+        name = token.replace("~1", "/").replace("~0", "~")
+        if isinstance(node, dict) and name in node:
+            node = node[name]
+        elif isinstance(node, list) and name.isdecimal() and int(name) < len(node):
+            node = node[int(name)]
+        else:
+            return 0
+    if isinstance(node, list):
+        return len(node)
+    return 0 if node is None else 1
+
+
+def filter_shape(query: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """Names with bucketed values: `n3` a number of three digits, `e` empty, `w4` a text with a wildcard and below
+    2⁴ characters, `t4` another text."""
+    return tuple((name[:64], _bucket(value)) for name, value in query[:FILTERS_MAX])
+
+
+def _bucket(value: str) -> str:
+    if not value:
+        return "e"
+    if value.isascii() and value.isdecimal():
+        return f"n{len(value)}"
+    return f"{'w' if '%' in value or '*' in value else 't'}{len(value).bit_length()}"
+
+
+def most_records(partial: bytes) -> int:
+    """The most records a JSON answer cut short can have held: each object begins with a brace, each scalar but the
+    first follows a comma."""
+    return partial.count(b"{") or partial.count(b",") + 1

@@ -1,0 +1,55 @@
+"""Credentials as they are written: API keys and the `Authorization` header. Reads spelling, proves nothing."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+
+from msgspec import Struct
+
+KEY_ID_CHARS = 12
+"""Base 62: 71 bits, so that ids never collide by chance."""
+KEY_SECRET_CHARS = 43
+"""Base 62: 256 bits of chance (DESIGN, rule 5)."""
+KEY_CHECK_CHARS = 8
+"""Base 62: 47 bits of keyed MAC. Its only work is to spare the store a look-up for invented keys."""
+
+_KEY = re.compile(
+    rf"sg_([0-9A-Za-z]{{{KEY_ID_CHARS}}})_([0-9A-Za-z]{{{KEY_SECRET_CHARS}}})([0-9A-Za-z]{{{KEY_CHECK_CHARS}}})"
+)
+AUTHORIZATION_CHARS_MAX = 8192
+"""As the largest header line of nginx and Apache."""
+
+
+class ApiKeyText(Struct, frozen=True, gc=False):
+    id: str
+    checked: str
+    """What the check is a MAC of: `sg_<id>_<secret>`."""
+    check: str
+    whole: str
+
+
+def parse_api_key(text: str) -> ApiKeyText | None:
+    match = _KEY.fullmatch(text)
+    if match is None:
+        return None
+    key_id, _, check = match.groups()
+    return ApiKeyText(key_id, text[:-KEY_CHECK_CHARS], check, text)
+
+
+def parse_authorization(value: str) -> tuple[str, str] | None:
+    """(`bearer` or `basic`, credentials). For `basic` the credentials are the user name when the password is empty,
+    and the password otherwise (as clients send a key in either place). None when malformed or of another scheme."""
+    scheme, _, rest = value.partition(" ")
+    rest = rest.strip(" ")
+    match scheme.lower():
+        case "bearer":
+            return ("bearer", rest) if rest else None
+        case "basic" if len(rest) <= AUTHORIZATION_CHARS_MAX:
+            try:
+                user, colon, password = base64.b64decode(rest, validate=True).decode("utf-8").partition(":")
+            except (binascii.Error, UnicodeDecodeError):
+                return None
+            return ("basic", password or user) if colon else None
+    return None

@@ -1,0 +1,28 @@
+"""What is wrong with a policy: all of it, each with its place and what to do."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Problem(Struct, frozen=True):
+    file: str
+    line: int
+    """1-based; 0 when the problem has no line (a missing file)."""
+    code: str
+    """`policy.unknown_field`, `policy.value`, `policy.missing`, `policy.duplicate`, `policy.syntax`,
+    `policy.reference`, `policy.file`, `policy.contract`, `policy.unsafe`."""
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place}: {self.code}: {self.message}" + (f"; {self.hint}" if self.hint else "")
+
+
+class PolicyError(Exception):
+    """The policy does not apply, and nothing of it was applied."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = tuple(sorted(problems, key=lambda p: (p.file, p.line)))
+        super().__init__("\n".join(str(problem) for problem in self.problems))

@@ -1,0 +1,256 @@
+"""Reading a policy: the file, its types, what it refers to. All problems are found before any is reported."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+from pydantic import ValidationError
+
+from sallygate.model.operation import Operation
+from sallygate.parsing.addresses import parse_address
+from sallygate.parsing.openapi import OpenAPIError, read_document, read_operations
+from sallygate.parsing.yamltext import YamlError, read_strings
+from sallygate.policy.errors import PolicyError, Problem
+from sallygate.policy.schema import Plan, Policy
+
+Door = Literal["gateway", "guard", "replay"]
+"""What the policy is read for: each needs other parts of it."""
+
+POLICY_BYTES_MAX = 4 << 20
+"""A thousand plans and operations take 300 KiB."""
+CONTRACT_BYTES_MAX = 64 << 20
+"""The largest public OpenAPI documents are about 12 MB."""
+
+_REQUIRED = {
+    "gateway": {
+        "upstream": "write where the API is, for example `upstream: http://127.0.0.1:9000`",
+        "openapi": "write the contract's file, or `openapi: none` to run without",
+        "identity": "write for example `identity: {api_keys: {header: X-API-Key}}`, or `identity: none` to run without",
+    },
+    "guard": {
+        "openapi": "write the contract's file, or `openapi: none` to run without",
+        "identity": "write for example `identity: {api_keys: {header: X-API-Key}}`, or `identity: none` to run without",
+    },
+    "replay": {},
+}
+
+Path_ = tuple[str | int, ...]
+
+
+class Loaded(Struct, frozen=True):
+    """A policy that applies."""
+
+    policy: Policy
+    file: Path
+    hash: str
+    """First 12 hexadecimal digits of the SHA-256 over the policy and its contract."""
+    document: dict[str, object] | None
+    operations: tuple[Operation, ...]
+    plans: dict[str, Plan]
+    door: Door
+
+    @property
+    def state_dir(self) -> Path:
+        return (self.file.parent / self.policy.state).resolve()
+
+    def beside(self, name: str) -> Path:
+        """A file the policy names, relative to it."""
+        return self.file.parent / name
+
+    @property
+    def contract_file(self) -> Path | None:
+        return None if self.policy.openapi is None else self.beside(self.policy.openapi)
+
+
+class _Reader:
+    """One reading of one file: collects problems with their lines."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.lines: dict[Path_, int] = {}
+        self.problems: list[Problem] = []
+
+    def line(self, path: Path_) -> int:
+        while path and path not in self.lines:
+            path = path[:-1]
+        return self.lines.get(path, 1)
+
+    def say(self, path: Path_, code: str, message: str, hint: str = "") -> None:
+        self.problems.append(Problem(str(self.file), self.line(path), f"policy.{code}", message, hint))
+
+
+def load_policy(file: Path, door: Door = "gateway") -> Loaded:
+    """Read and check `file` and the contract it names. Raises `PolicyError` with every problem."""
+    reader = _Reader(file)
+    data = _read_file(file, POLICY_BYTES_MAX, "policy")
+    policy = _read_types(reader, data)
+    if policy is None:
+        raise PolicyError(reader.problems)
+    for name, hint in _REQUIRED[door].items():
+        if name not in policy.model_fields_set:
+            reader.say((), "missing", f"`{name}` is missing", hint)
+    document, operations, contract_data = _read_contract(reader, policy)
+    plans = dict(policy.plans) or {"default": Plan(scopes=["*"])}
+    _check_upstream(reader, policy)
+    _check_references(reader, policy, operations)
+    if policy.workers != 1:
+        reader.say(("workers",), "unsafe", "more than one worker would count limits apart",
+                   "write `workers: 1`; several need shared counters, which this version does not have")  # fmt: skip
+    if reader.problems:
+        raise PolicyError(reader.problems)
+    digest = hashlib.sha256(data + b"\0" + contract_data).hexdigest()[:12]
+    return Loaded(policy, file, digest, document, operations, plans, door)
+
+
+def _read_file(file: Path, bytes_max: int, what: str) -> bytes:
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(bytes_max + 1)
+    except OSError as error:
+        hint = "`sallygate init` writes one" if what == "policy" else "give a path relative to the policy file"
+        raise PolicyError([Problem(str(file), 0, "policy.file", f"the {what} cannot be read: {error.strerror}", hint)]) from None
+    if len(data) > bytes_max:
+        raise PolicyError([Problem(str(file), 0, "policy.file", f"the {what} is larger than {bytes_max >> 20} MiB")])
+    return data
+
+
+def _read_types(reader: _Reader, data: bytes) -> Policy | None:
+    try:
+        value, reader.lines = read_strings(data.decode("utf-8-sig"), str(reader.file))
+    except UnicodeDecodeError:
+        reader.say((), "syntax", "the file is not UTF-8", "save it as UTF-8")
+        return None
+    except YamlError as error:
+        for line, message in error.problems:
+            code = "policy.duplicate" if "duplicate" in message.lower() else "policy.syntax"
+            reader.problems.append(Problem(str(reader.file), line, code, message))
+        return None
+    if not isinstance(value, dict):
+        reader.say((), "syntax", "the file must be a mapping", "begin with `version: 1`")
+        return None
+    for name in ("identity", "openapi"):
+        if name in value and value[name] is None:
+            reader.say((name,), "value", f"`{name}` has no value", f"write `{name}: none` to run without")
+            del value[name]
+        elif value.get(name) == "none":
+            value[name] = None
+    try:
+        return Policy.model_validate(value)
+    except ValidationError as error:
+        for problem in error.errors(include_url=False, include_context=True):
+            _say_validation(reader, tuple(problem["loc"]), problem["type"], problem["msg"])
+        return None
+
+
+def _say_validation(reader: _Reader, path: Path_, kind: str, message: str) -> None:
+    name = ".".join(str(part) for part in path) or "the file"
+    if kind == "extra_forbidden":
+        known = _fields_at(path[:-1])
+        close = difflib.get_close_matches(str(path[-1]), known, 1)
+        hint = f"did you mean `{close[0]}`?" if close else f"known here: {', '.join(known)}"
+        reader.say(path, "unknown_field", f"`{name}` is not a field", hint)
+    elif kind == "missing":
+        reader.say(path[:-1], "missing", f"`{name}` is missing")
+    else:
+        said = message.removeprefix("Value error, ")
+        what, _, hint = said.partition("; ")
+        reader.say(path, "value", f"`{name}`: {what[:1].lower()}{what[1:]}", hint)
+
+
+def _fields_at(path: Path_) -> list[str]:
+    """The fields of the section at `path`, for a hint."""
+    from sallygate.policy.schema import Section
+
+    section: type[Section] = Policy
+    for part in path:
+        field = section.model_fields.get(str(part))
+        if field is None:
+            continue  # a plan's or an operation's name: its section was found one step before
+        inner = [a for a in _classes(field.annotation) if issubclass(a, Section)]
+        if inner:
+            section = inner[0]
+    return list(section.model_fields)
+
+
+def _classes(annotation: object) -> list[type]:
+    if isinstance(annotation, type):
+        return [annotation]
+    return [found for part in getattr(annotation, "__args__", ()) for found in _classes(part)]
+
+
+def _read_contract(
+    reader: _Reader, policy: Policy
+) -> tuple[dict[str, object] | None, tuple[Operation, ...], bytes]:
+    if policy.openapi is None:
+        return None, (), b""
+    file = reader.file.parent / policy.openapi
+    try:
+        data = _read_file(file, CONTRACT_BYTES_MAX, "contract")
+        document = read_document(data, str(file))
+        return document, read_operations(document), data
+    except PolicyError as error:
+        reader.problems.extend(error.problems)
+    except OpenAPIError as error:
+        reader.problems.extend(
+            Problem(str(file), line, "policy.contract", message) for line, message in contract_problems(error)
+        )
+    return None, (), b""
+
+
+def contract_problems(error: OpenAPIError) -> list[tuple[int, str]]:
+    """(line or 0, message with its JSON pointer) for each problem."""
+    found = []
+    for place, message in error.problems:
+        found.append((place, message) if isinstance(place, int) else (0, f"{place}: {message}" if place else message))
+    return found
+
+
+def _check_upstream(reader: _Reader, policy: Policy) -> None:
+    if policy.upstream is None:
+        return
+    for index, url in enumerate(policy.upstream.urls):
+        path: Path_ = ("upstream", "urls", index)
+        try:
+            parts = urlsplit(url)
+            port_ok = parts.port is None or parts.port > 0
+        except ValueError:
+            parts, port_ok = urlsplit(""), False
+        if parts.scheme not in ("http", "https") or not parts.hostname or not port_ok:
+            reader.say(path, "value", f"`{url}` is not an http or https URL", "write for example http://127.0.0.1:9000")
+        elif parts.username or parts.query or parts.fragment:
+            reader.say(path, "value", f"`{url}` has more than scheme, host, port and path", "leave the rest away")
+        elif parts.scheme == "http" and policy.upstream.plain_http == "refuse" and not _is_loopback(parts.hostname):
+            reader.say(path, "unsafe", f"`{url}` would send requests unencrypted over a network",
+                       "use https, or write `upstream: {urls: […], plain_http: allow}`")  # fmt: skip
+
+
+def _is_loopback(host: str) -> bool:
+    address = parse_address(host)
+    if address is None:
+        return host == "localhost"
+    return address.number >> 24 == 127 if address.bits == 32 else address.number == 1
+
+
+def _check_references(reader: _Reader, policy: Policy, operations: tuple[Operation, ...]) -> None:
+    known = {operation.id for operation in operations}
+    named: list[tuple[Path_, str]] = [(("operations", name), name) for name in policy.operations]
+    if policy.identity:
+        named += [(("identity", "public", index), name) for index, name in enumerate(policy.identity.public)]
+    for path, name in named:
+        if known and name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            reader.say(path, "reference", f"the contract has no operation `{name}`",
+                       f"did you mean `{close[0]}`?" if close else "use an operationId of the contract")  # fmt: skip
+        elif not known and policy.openapi is None and "openapi" in policy.model_fields_set:
+            reader.say(path, "reference", f"there is no contract to find `{name}` in", "name a contract in `openapi`")
+    for name, section in policy.operations.items():
+        if section.records and not section.records.startswith("/"):
+            reader.say(("operations", name, "records"), "value", "a JSON pointer begins with a slash", "write for example /items")
+    cors = policy.clients.cors if policy.clients else None
+    if cors and cors.credentials and "*" in cors.origins:
+        reader.say(("clients", "cors", "origins"), "unsafe", "`*` with credentials lets any site act as your users", "list the origins")

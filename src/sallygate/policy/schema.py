@@ -1,0 +1,268 @@
+"""The policy's types. What is left out gets the default written here: always finite, always the safer reading.
+
+Every field's description is its documentation: the reference and the editors' JSON Schema are made from it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator
+
+from sallygate.parsing.addresses import parse_prefix
+from sallygate.policy.units import (
+    Budget,
+    Rate,
+    read_budget,
+    read_bytes,
+    read_duration_s,
+    read_endpoint,
+    read_rate,
+)
+
+
+def _read(read: Any, example: str) -> tuple[Any, Any]:  # Any: pydantic's annotations are untyped
+    return (
+        BeforeValidator(lambda value: read(value) if isinstance(value, str) else value),
+        WithJsonSchema({"type": ["string", "integer"], "examples": [example]}),
+    )
+
+
+Seconds = Annotated[float, *_read(read_duration_s, "30s")]
+Bytes = Annotated[int, *_read(read_bytes, "1MiB")]
+RateText = Annotated[Rate, *_read(read_rate, "10/s burst 20")]
+ByteBudget = Annotated[Budget, *_read(lambda text: read_budget(text, of_bytes=True), "50MB/day")]
+RecordBudget = Annotated[Budget, *_read(lambda text: read_budget(text, of_bytes=False), "10000/day")]
+Count = Annotated[int, Field(ge=1)]
+
+
+def _prefix(text: str) -> str:
+    try:
+        parse_prefix(text)
+    except ValueError as error:
+        raise ValueError(f"not an address or prefix ({error}); write for example 192.0.2.0/24") from None
+    return text.strip()
+
+
+Prefix = Annotated[str, BeforeValidator(lambda value: _prefix(value) if isinstance(value, str) else value)]
+Mode = Literal["enforce", "shadow", "off"]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class ControlSection(Section):
+    """What every control's section has."""
+
+    mode: Mode = Field("enforce", description="`shadow` records what it would have done and lets the request pass; `off` does not look.")
+    on_error: Literal["deny", "allow"] = Field(
+        "deny", description="What happens to a request when the control itself fails: it is refused, unless this says otherwise."
+    )
+
+
+class Health(Section):
+    path: str = Field(description="Path asked with GET; an answer below 500 is healthy.", pattern="^/")
+    every: Seconds = Field(5.0, description="Seconds between questions.")
+    unhealthy_after: Count = Field(3, description="Failures in a row until an upstream gets no requests.")
+
+
+class UpstreamSection(Section):
+    """Where the API is."""
+
+    urls: list[str] = Field(description="One or more base URLs of the same API; requests are spread over the healthy ones.", min_length=1)
+    plain_http: Literal["refuse", "allow"] = Field(
+        "refuse", description="`allow` must be written to send requests unencrypted to anything but this machine."
+    )
+    connect: Seconds = Field(3.0, description="Longest wait for a connection; then 504.")
+    first_byte: Seconds = Field(30.0, description="Longest wait for the answer's head; then 504.")
+    idle: Seconds = Field(60.0, description="Longest pause within an answer; then the connection is cut.")
+    connections: Count = Field(256, description="Connections kept to each upstream.")
+    health: Health | None = Field(None, description="Active health checks; without them an upstream is judged by its connections.")
+    preserve_host: bool = Field(False, description="Send the caller's `Host` instead of the upstream's own.")
+    ca: str | None = Field(None, description="File of certificate authorities for `https:` upstreams; the system's when left out.")
+    assertion: bool = Field(True, description="Send `X-Sallygate-Assertion`, a signed JWT the upstream can verify the identity headers by.")
+
+
+class Certificate(Section):
+    cert: str = Field(description="PEM file of the certificate and its chain.")
+    key: str = Field(description="PEM file of the private key.")
+
+
+class Listen(Section):
+    """Where the gateway listens."""
+
+    https: str = Field("127.0.0.1:8443", description="Address and port, `127.0.0.1:8443` or `[::1]:8443`.")
+    http: str | None = Field(None, description="A plain listener that answers every request 403 with the reason; it never redirects or passes one on.")
+    certificate: Certificate | None = Field(
+        None, description="PEM files, or `development` (the default): a certificate authority made in the state directory, for this machine alone."
+    )
+    backlog: Count = Field(1024, description="Connections waiting to be accepted.")
+
+    @field_validator("certificate", mode="before")
+    @classmethod
+    def _development(cls, value: object) -> object:
+        return None if value == "development" else value
+
+    @field_validator("https", "http")
+    @classmethod
+    def _endpoint(cls, value: str | None) -> str | None:
+        if value is not None:
+            read_endpoint(value)
+        return value
+
+
+class Transport(ControlSection):
+    """HTTPS always. Plain HTTP is refused, never redirected, since the key in it has been seen already."""
+
+    plain: Literal["refuse", "loopback"] = Field(
+        "refuse", description="`loopback` believes plain HTTP from this machine only, for development inside an application server."
+    )
+    hsts: Seconds = Field(31536000.0, description="`Strict-Transport-Security` max-age on every answer; 0s sends none.")
+    trusted_hops: list[Prefix] = Field([], description="Proxies whose forwarding headers are believed, as addresses or prefixes.")
+    forwarded: Literal["x-forwarded-for", "forwarded"] = Field("x-forwarded-for", description="The one header they write the client's address to.")
+    ambiguous_paths: Literal["refuse", "allow"] | None = Field(
+        None, description="Encoded slashes and doubly encoded separators in paths. Refused under a contract unless this says `allow`."
+    )
+
+
+class ApiKeys(Section):
+    header: str = Field("X-API-Key", description="The header that carries the key.", pattern=r"^[A-Za-z0-9-]+$")
+    bearer: bool = Field(False, description="Also accept `Authorization: Bearer <key>`.")
+    basic: bool = Field(False, description="Also accept `Authorization: Basic`, the key as user name or password.")
+
+
+class Identity(ControlSection):
+    """Who is calling."""
+
+    api_keys: ApiKeys = Field(default_factory=lambda: ApiKeys(), description="How keys are sent. Never in the query, where logs keep them.")
+    public: list[str] = Field([], description="Operations that need no identity, besides those whose OpenAPI `security` is empty.")
+
+
+class Data(Section):
+    bytes: ByteBudget | None = Field(None, description="Most bytes of answers per calendar window, `50MB/day`.")
+    records: RecordBudget | None = Field(None, description="Most records per calendar window, `10000/day`, counted in the operations that name `records`.")
+
+
+class Quota(Section):
+    hour: Count | None = Field(None, description="Requests per calendar hour.")
+    day: Count | None = Field(None, description="Requests per calendar day.")
+    month: Count | None = Field(None, description="Requests per calendar month.")
+
+
+class Plan(Section):
+    """What a caller of this plan may have. Counted by account."""
+
+    rate: RateText = Field(Rate(10.0, 20, "10/s burst 20"), description="`10/s burst 20`.")
+    quota: Quota = Field(Quota(hour=10_000, day=100_000), description="Requests per calendar hour, day and month.")
+    data: Data = Field(Data(bytes=Budget(10**9, "day")), description="The most data per window.")
+    concurrent: Count = Field(50, description="Requests under way at once.")
+    scopes: list[str] = Field([], description="Scopes its keys may use; `*` is all.")
+
+
+class Limits(ControlSection):
+    """How much a caller may have."""
+
+    address: RateText = Field(
+        Rate(50.0, 200, "50/s burst 200"), description="Requests per client address (an IPv6 /64 counts as one), before identity."
+    )
+    address_concurrent: Count = Field(200, description="Requests of one client address under way at once.")
+    time_zone: str = Field("UTC", description="Whose hours, days and months quotas count, `Europe/Berlin`.")
+    on_exceed: Literal["finish", "cut"] = Field(
+        "finish", description="A response that goes over the byte budget is finished and the next refused, or cut at once."
+    )
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        from zoneinfo import ZoneInfo
+
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError):
+            raise ValueError("not a time zone; write for example UTC or Europe/Berlin") from None
+        return name
+
+
+class Cors(Section):
+    """Answers to browsers of other origins. Without it a preflight is a wrong method."""
+
+    origins: list[str] = Field(description="Allowed origins, `https://app.example`, or `*`.", min_length=1)
+    headers: list[str] = Field([], description="Request headers allowed besides the key's and `Content-Type`.")
+    expose: list[str] = Field([], description="Answer headers scripts may read.")
+    credentials: bool = Field(False, description="Whether cookies may be sent; not with `*`.")
+    max_age: Seconds = Field(600.0, description="How long a browser may keep the answer.")
+
+    @field_validator("origins")
+    @classmethod
+    def _origins(cls, origins: list[str]) -> list[str]:
+        for origin in origins:
+            if origin != "*" and (not origin.startswith(("https://", "http://")) or origin.count("/") != 2):
+                raise ValueError(f"{origin!r} is not an origin; write for example https://app.example, without a path")
+        return origins
+
+
+class Clients(ControlSection):
+    """What an unknown client gets: the specification and the public operations, nothing else."""
+
+    specification: str | None = Field("/openapi.json", description="Where the public view of the contract is served; `null` serves none.", pattern="^/")
+    cors: Cors | None = Field(None, description="Cross-origin rules.")
+
+
+class ContractSection(ControlSection):
+    """What the OpenAPI document allows."""
+
+    unknown_query: Literal["refuse", "ignore"] = Field("refuse", description="Query parameters the document does not name.")
+    unknown_fields: Literal["refuse", "ignore"] = Field("refuse", description="Body fields it does not name, where it names any.")
+    undeclared_content: Literal["refuse", "ignore"] = Field("refuse", description="Media types it does not name; ignored ones stream through unread.")
+    read_only: Literal["refuse", "ignore"] = Field("refuse", description="`readOnly` properties in requests.")
+    base_path: str | None = Field(None, description="Put before every path of the document; its `servers` are not looked at.", pattern="^/.*[^/]$")
+    body: Bytes = Field(1 << 20, description="Largest JSON, form or text body, unless the operation says otherwise.")
+    upload: Bytes = Field(10 << 20, description="Largest multipart or binary body, unless the operation says otherwise.")
+    json_depth: Annotated[int, Field(ge=1, le=200)] = Field(32, description="Deepest nesting of a JSON body.")
+
+
+class RestrictionsSection(ControlSection):
+    """Active blocks, made by `sallygate restrict`."""
+
+
+class OperationSection(Section):
+    """What one operation adds."""
+
+    cost: Count = Field(1, description="How many requests one call counts as, in rates and quotas.")
+    rate: RateText | None = Field(None, description="A rate of its own per account (per address where public).")
+    records: str | None = Field(None, description="JSON pointer to the array of records in the answer, `/items`; an empty string is the whole answer.")
+    body: Bytes | None = Field(None, description="Largest request body of this operation.")
+
+
+class EventsSection(Section):
+    retention: Seconds = Field(30 * 86400.0, description="How long events are kept; whole hours are removed at once.")
+    queue: Count = Field(20_000, description="Events waiting to be written; above half of it ordinary ones are sampled, above all dropped and counted.")
+
+
+class Policy(Section):
+    """The whole file."""
+
+    version: Annotated[Literal["1"], WithJsonSchema({"enum": [1, "1"]})] = Field(description="1.")
+    upstream: UpstreamSection | None = Field(None, description="The API: a URL, a list of URLs, or a section.")
+    openapi: str | None = Field(None, description="The contract: an OpenAPI 3.0 or 3.1 file, relative to this one; `none` must be written to run without.")
+    listen: Listen | None = Field(None, description="Needed by `sallygate up`.")
+    state: str = Field(".sallygate", description="Directory of keys, counters, restrictions and events, relative to this file.")
+    workers: int = Field(1, description="Gate processes. More than one needs shared counters, which this version does not have.")
+    reload: Literal["signal", "file"] = Field("signal", description="Reload at SIGHUP only, or also when this file or the contract changes.")
+    transport: Transport | None = Field(None, description="HTTPS, forwarding headers, paths.")
+    restrictions: RestrictionsSection = Field(RestrictionsSection(), description="Active blocks.")
+    clients: Clients | None = Field(None, description="Unknown clients.")
+    identity: Identity | None = Field(None, description="Who is calling; `none` must be written to run without.")
+    plans: dict[str, Plan] = Field({}, description="What callers may have.")
+    limits: Limits | None = Field(None, description="Rates by address, and how quotas are counted.")
+    contract: ContractSection = Field(ContractSection(), description="How strictly the OpenAPI document is read.")
+    operations: dict[str, OperationSection] = Field({}, description="By `operationId`.")
+    events: EventsSection = Field(EventsSection(), description="The event log.")
+
+    @field_validator("upstream", mode="before")
+    @classmethod
+    def _short_upstream(cls, value: object) -> object:
+        if isinstance(value, str):
+            return {"urls": [value]}
+        return {"urls": value} if isinstance(value, list) else value

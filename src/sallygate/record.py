@@ -1,0 +1,67 @@
+"""Exchange → Event. A pure function; decides nothing, keeps nothing secret because it never looks at what is."""
+
+from __future__ import annotations
+
+from sallygate.model.event import Event, Place
+from sallygate.model.exchange import Exchange
+from sallygate.parsing.identifiers import asked_ids, filter_shape
+
+PATH_CHARS_MAX = 256
+"""Of a path kept in an event."""
+_PROGRAMS = (
+    ("mozilla/", "browser"), ("curl/", "curl"), ("python", "python"), ("aiohttp", "python"), ("httpx", "python"),
+    ("go-http-client", "go"), ("java", "java"), ("okhttp", "java"), ("node", "node"), ("axios", "node"),
+    ("wget/", "wget"), ("postman", "postman"), ("dart", "dart"), ("ruby", "ruby"), ("php", "php"),
+)  # fmt: skip
+
+
+def program_of(user_agent: str) -> str:
+    """The class of a user agent, `none` when it names none."""
+    if not user_agent:
+        return "none"
+    lower = user_agent[:64].lower()
+    return next((program for start, program in _PROGRAMS if lower.startswith(start)), "other")
+
+
+def to_event(exchange: Exchange, policy_hash: str, mode: str, id_key: bytes) -> Event:
+    head, operation, principal = exchange.head, exchange.operation, exchange.principal
+    learned, decision = exchange.learned, exchange.decision
+    refs: tuple[int, ...] = ()
+    truncated = learned.issued_truncated
+    if operation is not None and decision.verdict == "allow":
+        pairs = exchange.path_values + head.query if head.query else exchange.path_values
+        if pairs or exchange.body_tree is not None:
+            refs, more = asked_ids(operation.object_names, pairs, exchange.body_tree, id_key)
+            truncated = truncated or more
+    return Event(
+        at=head.received_at,
+        request_id=head.request_id,
+        trace_id=head.trace_id,
+        decision=decision.verdict,
+        status=exchange.status,
+        method=head.method[:24],
+        path=head.path[:PATH_CHARS_MAX],
+        client_address=head.client_address,
+        place=Place(head.client_network),
+        findings=decision.findings,
+        policy=policy_hash,
+        mode=mode,
+        principal=principal.id if principal is not None else "",
+        account=principal.account if principal is not None else "",
+        plan=principal.plan if principal is not None else "",
+        peer=head.peer if head.peer != head.client_address else "",
+        scheme=head.scheme,
+        program=program_of(head.fields.get("user-agent", "")),
+        operation=operation.id if operation is not None else "",
+        upstream_status=exchange.upstream_status,
+        request_bytes=exchange.request_bytes,
+        response_bytes=exchange.response_bytes,
+        records=learned.records,
+        object_refs=refs,
+        issued_ids=learned.issued_ids,
+        ids_truncated=truncated,
+        filters=filter_shape(head.query) if head.query and decision.verdict == "allow" else (),
+        took_us=exchange.took_us,
+        gate_us=exchange.gate_us,
+        charges=tuple([(charge.table, charge.amount) for charge in exchange.charges]),
+    )

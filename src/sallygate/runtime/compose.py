@@ -1,0 +1,103 @@
+"""Policy → Gate: everything a request needs, computed once. Reads no file and no clock."""
+
+from __future__ import annotations
+
+from sallygate.controls.clients import ClientsControl
+from sallygate.controls.contract import Contract
+from sallygate.controls.contract.settings import ContractSettings
+from sallygate.controls.identity import IdentityControl, KeyRing
+from sallygate.controls.limits import LimitsControl
+from sallygate.controls.restrictions import RestrictionsControl
+from sallygate.controls.transport import TransportControl
+from sallygate.engine import Controls, Engine, Guarded
+from sallygate.guard import Gate
+from sallygate.parsing.addresses import prefix_set
+from sallygate.parsing.head import SINGLETONS, HeadReader
+from sallygate.parsing.openapi import public_view
+from sallygate.parsing.routes import RouteTable
+from sallygate.policy.load import Loaded
+from sallygate.policy.schema import Clients, ControlSection, Identity, Limits, Policy, Transport
+from sallygate.state import State
+
+DEFAULT_KEY_HEADER = "X-API-Key"
+
+
+def compose(loaded: Loaded, state: State, ring: KeyRing, id_key: bytes, now: float) -> Gate:
+    """The gate of one policy over `state`, whose counters go on where a former policy left them."""
+    policy, replaying = loaded.policy, loaded.door == "replay"
+    identity = policy.identity
+    key_header = identity.api_keys.header if identity else DEFAULT_KEY_HEADER
+    # Replayed requests have no connection of ours, and what their policy does not name is not judged (see `replay`).
+    transport = policy.transport or Transport()
+    clients = policy.clients or (None if replaying and not policy.openapi else Clients())
+    limits = policy.limits or (None if replaying and not policy.plans else Limits())
+    controls, how = _controls(loaded, state, ring, now, transport, clients, identity, limits, key_header)
+    routes = RouteTable(loaded.operations, policy.contract.base_path or "") if loaded.document is not None else None
+    hsts = ((b"strict-transport-security", f"max-age={int(transport.hsts)}".encode()),) if transport.hsts else ()
+    dropped = set(controls.identity.credential_headers) if controls.identity else set()
+    return Gate(
+        Engine(controls, routes, id_key),
+        HeadReader(
+            prefix_set(tuple(transport.trusted_hops)),
+            transport.forwarded,
+            transport.ambiguous_paths or ("refuse" if routes is not None else "allow"),
+            SINGLETONS | {key_header.lower()},
+        ),
+        state,
+        loaded.hash,
+        frozenset(dropped),
+        hsts,
+        frozenset(controls.limits.records) if controls.limits else frozenset(),
+    )
+
+
+def _controls(
+    loaded: Loaded,
+    state: State,
+    ring: KeyRing,
+    now: float,
+    transport: Transport,
+    clients: Clients | None,
+    identity: Identity | None,
+    limits: Limits | None,
+    key_header: str,
+) -> tuple[Controls, dict[str, Guarded]]:
+    policy = loaded.policy
+    sections: dict[str, ControlSection | None] = {
+        "transport": None if loaded.door == "replay" else transport,
+        "restrictions": policy.restrictions,
+        "clients": clients,
+        "identity": identity,
+        "limits": limits,
+        "contract": policy.contract if loaded.document is not None else None,
+    }
+    how = {name: Guarded.of(name, section) for name, section in sections.items() if section and section.mode != "off"}
+    controls = Controls(
+        TransportControl(transport, key_header) if "transport" in how else None,
+        RestrictionsControl(policy.restrictions, state) if "restrictions" in how else None,
+        ClientsControl(clients, _public(loaded), key_header, loaded.hash) if clients and "clients" in how else None,
+        IdentityControl(identity, loaded.plans, ring, state) if identity and "identity" in how else None,
+        LimitsControl(limits, loaded.plans, policy.operations, state, now) if limits and "limits" in how else None,
+        Contract(loaded.document, loaded.operations, contract_settings(policy))
+        if loaded.document is not None and "contract" in how
+        else None,
+        how,
+    )
+    return controls, how
+
+
+def _public(loaded: Loaded) -> dict[str, object] | None:
+    return public_view(loaded.document) if loaded.document is not None else None
+
+
+def contract_settings(policy: Policy) -> ContractSettings:
+    section = policy.contract
+    return ContractSettings(
+        unknown_query=section.unknown_query,
+        unknown_fields=section.unknown_fields,
+        undeclared_content=section.undeclared_content,
+        read_only=section.read_only,
+        body_bytes_max=section.body,
+        json_depth_max=section.json_depth,
+        upload_bytes_max=section.upload,
+    )

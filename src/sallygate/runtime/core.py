@@ -1,0 +1,276 @@
+"""Runtime: one policy's gate with its stores, its clock and its background work.
+
+In the background, each on its own beat, and none on the request path: changes made by other processes are taken over
+(100 ms), counters are written (500 ms), the clock is watched (1 s), the policy file too where it says so. When a store
+fails, the gate goes on with what it has in memory, says so, and counts; it never opens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sallygate.assertion import Assertions
+from sallygate.controls.identity import KeyRing
+from sallygate.guard import Gate
+from sallygate.installation import Installation
+from sallygate.model.exchange import Exchange
+from sallygate.model.principal import Principal
+from sallygate.model.restriction import Restriction
+from sallygate.model.stores import StoreError
+from sallygate.model.work import CredentialLoaded, Work, WorkDone
+from sallygate.policy.errors import PolicyError
+from sallygate.policy.load import Door, Loaded, load_policy
+from sallygate.record import to_event
+from sallygate.runtime.clock import Clock
+from sallygate.runtime.compose import compose
+from sallygate.runtime.log import Log, open_log
+from sallygate.runtime.tables import add_restrictions
+from sallygate.state import State
+from sallygate.stores.events import EventLog
+from sallygate.stores.sqlite import SqliteStore
+
+SYNC_S = 0.1
+"""A restriction is in force within 300 ms: a third of it is spent here at most."""
+FLUSH_S = 0.5
+"""Counters lose at most a second after a kill."""
+CLOCK_S = 1.0
+WATCH_S = 1.0
+FORGET_S = 3600.0
+"""Rates free for so long are removed from the store."""
+TOLD_EVERY_S = 10.0
+"""The same failure is logged once in so long, with its count."""
+
+T = TypeVar("T")
+
+
+class Runtime:
+    """Everything behind Guard. `start` before the first request, `stop` after the last."""
+
+    def __init__(self, policy: str | Path, door: Door, log: Log | None = None, clock: Clock | None = None) -> None:
+        self.log = log or open_log()
+        self.clock = clock or Clock()
+        self.loaded = load_policy(Path(policy), door)
+        self.installation = Installation(self.loaded.state_dir)
+        self.state = State()
+        pepper = self.installation.pepper()
+        self._ring = KeyRing(pepper)
+        self._id_key = self.installation.id_key()
+        self._assertions = Assertions(self.installation.assertion_key())
+        self._publish_assertion_keys()
+        self.gate = self._compose(self.loaded)
+        self.store = SqliteStore(self.installation.database)
+        self.events = EventLog(
+            self.installation.events,
+            self.loaded.policy.events.queue,
+            self.loaded.policy.events.retention,
+            lambda line: self.log.error("events", what=line),
+        )
+        self.on_exchange: list[Callable[[Exchange], None]] = []
+        """Watchers of every exchange, for a live view."""
+        self.on_reload: list[Callable[[Loaded], Coroutine[Any, Any, None]]] = []
+        self._threads = ThreadPoolExecutor(1, "sallygate-store")  # SQLite connections like one thread
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._seen_change = -1
+        self._restrictions_revision = 0
+        self._prefix = secrets.token_hex(8)
+        self._counter = count(int.from_bytes(secrets.token_bytes(4), "big"))
+        self._failures: dict[str, tuple[float, int]] = {}
+        self._started = False
+
+    def _publish_assertion_keys(self) -> None:
+        file = self.installation.directory / "assertion.jwks.json"
+        file.write_bytes(self._assertions.jwks())
+        file.chmod(0o644)
+
+    def _compose(self, loaded: Loaded) -> Gate:
+        return compose(loaded, self.state, self._ring, self._id_key, self.clock.now())
+
+    # life --------------------------------------------------------------------------------------------------------
+
+    def load_state(self) -> None:
+        """What the stores keep, into memory. Raises `StoreError`: without its keys and blocks no gate opens."""
+        now = self.clock.now()
+        for credential in self.store.credentials():
+            self.state.credentials.put(credential)
+        self._take_restrictions(list(self.store.restrictions()))
+        for name, subject, a, b in self.store.counters():
+            if (table := self.state.tables.get(name)) is not None:
+                table.load(subject, a, b, now)
+        self._seen_change = self.store.changed()
+
+    async def start(self) -> None:
+        if self._started:
+            return
+        self._started = True
+        await self._in_store(self.load_state)
+        self.events.start()
+        self._tasks = [
+            asyncio.create_task(self._every(SYNC_S, "sync", self._sync)),
+            asyncio.create_task(self._every(FLUSH_S, "counters", self.flush)),
+            asyncio.create_task(self._every(CLOCK_S, "clock", self._check_clock)),
+            asyncio.create_task(self._every(WATCH_S, "watch", self._watch)),
+        ]
+        self._stamps = self._file_stamps()
+        with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):  # not in the main thread
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
+
+    def _reload_soon(self) -> None:
+        self._tasks = [task for task in self._tasks if not task.done()]
+        self._tasks.append(asyncio.get_running_loop().create_task(self.reload()))
+
+    async def stop(self) -> None:
+        """Everything on disk, then closed."""
+        if not self._started:
+            return
+        self._started = False
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            await self.flush()
+        except StoreError as error:
+            self.failed("counters", error)
+        await asyncio.to_thread(self.events.stop)
+        await self._in_store(self.store.close)
+        self._threads.shutdown()
+
+    async def lifespan(self, event: str) -> None:
+        await (self.start() if event == "startup" else self.stop())
+
+    async def _every(self, seconds: float, what: str, step: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await step()
+            except Exception as error:  # background work goes on whatever happens, and says what did
+                self.failed(what, error)
+
+    async def _in_store(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+    # in the background -------------------------------------------------------------------------------------------
+
+    async def _sync(self) -> None:
+        """Take over what other processes wrote: keys made, rotated, revoked; restrictions added, lifted."""
+        change = await self._in_store(self.store.changed)
+        if change == self._seen_change:
+            return
+        known_keys, known_restrictions = self.state.credentials.revision, self._restrictions_revision
+        credentials = await self._in_store(lambda: self.store.credentials(known_keys))
+        restrictions = await self._in_store(lambda: self.store.restrictions(known_restrictions))
+        for credential in credentials:
+            self.state.credentials.put(credential)
+        self._take_restrictions(list(restrictions))
+        self._seen_change = change
+
+    def _take_restrictions(self, changed: list[Restriction]) -> None:
+        if changed:
+            self._restrictions_revision = max(self._restrictions_revision, *(one.revision for one in changed))
+            add_restrictions(self.state, changed, self.clock.now())
+
+    async def flush(self) -> None:
+        """Write the counters that changed."""
+        rows, marked = [], []
+        for table in self.state.tables.values():
+            dirty, table.dirty = table.dirty, set()
+            marked.append((table, dirty))
+            rows += [row for subject in dirty if (row := table.row(subject)) is not None]
+        if not rows:
+            return
+        before = self.clock.now() - FORGET_S
+        try:
+            await self._in_store(lambda: self.store.put_counters(rows, before))
+        except StoreError:
+            for table, dirty in marked:
+                table.dirty |= dirty
+            raise
+
+    async def _check_clock(self) -> None:
+        if (jumped := self.clock.check()) is not None:
+            self.log.warning("clock jumped", seconds=round(jumped, 3), jumps=self.clock.jumps)
+        if self._expired_restrictions():
+            add_restrictions(self.state, [], self.clock.now())
+
+    def _expired_restrictions(self) -> bool:
+        now = self.clock.now()
+        return any(not restriction.active(now) for restriction in self.state.restrictions.all.values())
+
+    def _file_stamps(self) -> tuple[tuple[int, int], ...]:
+        files = [self.loaded.file, *([self.loaded.contract_file] if self.loaded.contract_file else [])]
+        with contextlib.suppress(OSError):
+            return tuple((stat.st_mtime_ns, stat.st_ino) for stat in map(os.stat, files))
+        return ()
+
+    async def _watch(self) -> None:
+        if self.loaded.policy.reload == "file" and (stamps := self._file_stamps()) != self._stamps:
+            self._stamps = stamps
+            await self.reload()
+
+    async def reload(self) -> bool:
+        """Put the policy file's present content in force, whole; or keep the old one, and say why."""
+        try:
+            loaded = await asyncio.to_thread(load_policy, self.loaded.file, self.loaded.door)
+            if loaded.state_dir != self.loaded.state_dir:
+                raise StoreError("`state` cannot change while running; restart instead")
+            gate = self._compose(loaded)
+        except (PolicyError, StoreError, ValueError, OSError) as error:
+            self.log.error("the new policy is refused, the old one stays in force", policy=self.loaded.hash, why=str(error))
+            return False
+        old, self.loaded, self.gate = self.loaded, loaded, gate
+        self._stamps = self._file_stamps()
+        for told in self.on_reload:
+            await told(old)
+        self.log.info("policy in force", policy=loaded.hash, before=old.hash)
+        return True
+
+    # Guard's services --------------------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        return self.clock.now()
+
+    def tick_us(self) -> int:
+        return time.perf_counter_ns() // 1000
+
+    def new_request_id(self) -> str:
+        return f"{self._prefix}{next(self._counter) & 0xFFFFFFFFFFFFFFFF:016x}"
+
+    async def work(self, work: Work) -> WorkDone:
+        try:
+            credential = await self._in_store(lambda: self.store.credential(work.id))
+        except StoreError as error:
+            self.failed("credentials", error)
+            return CredentialLoaded(work.id, None, failed=True)
+        if credential is not None:
+            self.state.credentials.put(credential)
+        else:
+            self.state.credentials.put_missing(work.id, self.clock.now())
+        return CredentialLoaded(work.id, credential)
+
+    def assertion(self, principal: Principal, now: float) -> bytes | None:
+        upstream = self.loaded.policy.upstream
+        return self._assertions.of(principal, now) if upstream is None or upstream.assertion else None
+
+    def record(self, exchange: Exchange, gate: Gate) -> None:
+        self.events.put(to_event(exchange, gate.policy_hash, "enforce", self._id_key))
+        for watch in self.on_exchange:
+            watch(exchange)
+
+    def failed(self, what: str, error: BaseException) -> None:
+        last, times = self._failures.get(what, (-TOLD_EVERY_S, 0))
+        now = time.monotonic()
+        if now - last < TOLD_EVERY_S:
+            self._failures[what] = (last, times + 1)
+            return
+        self._failures[what] = (now, 0)
+        self.log.error("failed", what=what, error=f"{type(error).__name__}: {error}", times_before=times)

@@ -1,0 +1,115 @@
+"""Deciding without serving: what `replay` and `explain` ask.
+
+Builds the gate of a policy over the state its directory has, if there is one, and decides recorded requests in memory.
+Nothing is sent, nothing is written. Time stands still unless the records move it, so that the same file under the same
+policy and state gives the same decisions. The connection a request came on is not recorded, so `transport` is not
+judged, and sections the policy does not have are not made up.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from pathlib import Path
+
+from msgspec import Struct
+
+from sallygate.controls.identity import KeyRing
+from sallygate.engine import Step
+from sallygate.guard import Gate
+from sallygate.installation import Installation
+from sallygate.model.decision import Admission, Answer, Ask, Decision, Refuse
+from sallygate.model.finding import Finding
+from sallygate.model.operation import Operation
+from sallygate.model.principal import Principal
+from sallygate.model.request import RequestHead
+from sallygate.model.work import ROUNDS_MAX, Charge, CredentialLoaded, WorkDone
+from sallygate.policy.load import load_policy
+from sallygate.runtime.compose import compose
+from sallygate.runtime.recorded import Recorded
+from sallygate.runtime.tables import add_restrictions
+from sallygate.state import State
+from sallygate.stores.sqlite import SqliteStore
+
+_TOO_LARGE = Finding("contract.body_size", "The body is too large.", 413, owasp="API4")
+
+
+class Verdict(Struct, frozen=True):
+    decision: Decision
+    status: int
+    operation: Operation | None
+    principal: Principal | None
+    answered: bool = False
+    """The gate would answer by itself: the specification, a preflight."""
+
+
+class Offline:
+    """Raises `PolicyError` or `StoreError` when the policy or its state cannot be read."""
+
+    def __init__(self, policy: Path, state_dir: Path | None = None) -> None:
+        self.loaded = load_policy(policy, "replay")
+        directory = state_dir or self.loaded.state_dir
+        installed = (directory / "sallygate.db").is_file()
+        installation = Installation(directory, create=False) if installed else None
+        pepper = installation.pepper() if installation else secrets.token_bytes(32)
+        self.now = time.time()
+        self.state = State()
+        self.gate: Gate = compose(self.loaded, self.state, KeyRing(pepper), pepper, self.now)
+        if installation is not None:
+            self._load(SqliteStore(installation.database))
+
+    def _load(self, store: SqliteStore) -> None:
+        try:
+            for credential in store.credentials():
+                self.state.credentials.put(credential)
+            add_restrictions(self.state, list(store.restrictions()), self.now)
+        finally:
+            store.close()
+
+    def decide(self, recorded: Recorded, number: int = 0, trace: list[Step] | None = None) -> Verdict:
+        """One request, charged like a real one."""
+        if recorded.at is not None:
+            self.now = recorded.at
+        now, engine = self.now, self.gate.engine
+        websocket = any(name == b"upgrade" and value.lower() == b"websocket" for name, value in recorded.headers)
+        head = self.gate.reader.read(
+            method=recorded.method,
+            scheme=recorded.scheme,
+            raw_path=recorded.raw_path,
+            raw_query=recorded.raw_query,
+            headers=recorded.headers,
+            http_version="1.1",
+            peer=recorded.client,
+            request_id=f"{number:032x}",
+            now=now,
+            websocket=websocket,
+        )
+        done: tuple[WorkDone, ...] = ()
+        for _ in range(ROUNDS_MAX + 1):
+            outcome = engine.admit(head, now, done, trace)
+            if not isinstance(outcome, Ask):
+                break
+            # Memory has all the store has, so what it does not have is not there.
+            done = (*done, CredentialLoaded(outcome.work.id, None))
+        assert not isinstance(outcome, Ask)  # noqa: S101 (one question, answered above)
+        self._charge(outcome.charges, now)
+        if isinstance(outcome, Refuse):
+            return Verdict(outcome.decision, outcome.decision.status, outcome.operation, outcome.principal)
+        if isinstance(outcome, Answer):
+            return Verdict(outcome.decision, outcome.reply.status, None, None, answered=True)
+        return self._examine(outcome, head, recorded.body, trace)
+
+    def _examine(self, admission: Admission, head: RequestHead, body: bytes, trace: list[Step] | None) -> Verdict:
+        plan = admission.body
+        if plan.mode != "none" and len(body) > plan.bytes_max:
+            decision = Decision("deny", 413, (*admission.decision.findings, _TOO_LARGE))
+            return Verdict(decision, 413, admission.operation, admission.principal)
+        raw = body if plan.mode == "whole" else None
+        examined = self.gate.engine.examine(admission, head, raw, trace)
+        decision = examined.decision if isinstance(examined, Refuse) else examined[0].decision
+        return Verdict(decision, decision.status, admission.operation, admission.principal)
+
+    def _charge(self, charges: tuple[Charge, ...], now: float) -> None:
+        for charge in charges:
+            if (table := self.state.tables.get(charge.table)) is not None:
+                table.take(charge.subject, now, charge.amount)

@@ -1,0 +1,332 @@
+"""The tables decisions read: counters, credentials, restrictions. In memory, bounded, copied to and from stores by
+others. Every method takes the time it needs; nothing here looks at a clock.
+
+Counters come in two kinds. A *rate* is GCRA (the virtual scheduling algorithm of ITU-T I.371): one number a subject,
+the theoretical arrival time. A *quota* counts within a calendar window that all its subjects share, so that turning
+the window is dropping the table.
+
+A full table never forgives: an entry still in penalty is kept, and newcomers share `OVERFLOW_BUCKETS` buckets, which
+are stricter than an entry of their own, never looser.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import Literal, Protocol
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+
+from sallygate.model.principal import Credential
+from sallygate.model.restriction import Restriction
+from sallygate.parsing.addresses import Address, parse_prefix
+
+ENTRIES_MAX = 100_000
+"""Subjects a table holds: about 25 MB when full. Addresses beyond it share the overflow buckets."""
+OVERFLOW_BUCKETS = 1024
+EVICTION_STEPS = 8
+"""Entries looked at to make room for a newcomer; bounds the work of one request on a full table."""
+CREDENTIALS_MAX = 250_000
+"""About 150 MB when full; a key beyond it is fetched when it is used."""
+MISSING_MAX = 10_000
+"""Ids the store is known not to have. They carry valid check digits, so only deleted keys get here."""
+MISSING_S = 30.0
+
+Window = Literal["hour", "day", "month"]
+Row = tuple[str, str, float, float]
+"""Table, subject and two numbers, as persisted."""
+
+
+class Room(Struct, frozen=True, gc=False):
+    """What a counter says before anything is taken."""
+
+    allowed: bool
+    remaining: int
+    reset_s: float
+    """Until what is used is free again; for a refused request, until it would be allowed."""
+
+
+class Table(Protocol):
+    name: str
+    dirty: set[str]
+    spec: tuple[object, ...]
+    """What it was made for: an equal one need not be made anew."""
+
+    def look(self, subject: str, now: float, amount: int = 1) -> Room: ...
+    def take(self, subject: str, now: float, amount: int) -> None: ...
+    def subjects(self) -> list[str]: ...
+    def row(self, subject: str) -> Row | None: ...
+    def load(self, subject: str, a: float, b: float, now: float) -> None: ...
+
+
+class RateTable:
+    """A rate with a burst, per subject."""
+
+    def __init__(self, name: str, rate_per_s: float, burst: int, entries_max: int = ENTRIES_MAX) -> None:
+        self.name = name
+        self.spec: tuple[object, ...] = ("rate", rate_per_s, burst, entries_max)
+        self.burst = burst
+        self.interval_s = 1.0 / rate_per_s
+        self.tolerance_s = self.interval_s * burst
+        self.dirty: set[str] = set()
+        self._entries_max = entries_max
+        self._due: OrderedDict[str, float] = OrderedDict()
+        self._shared: dict[int, float] = {}
+
+    def __len__(self) -> int:
+        return len(self._due)
+
+    def _backlog_s(self, subject: str, now: float) -> float:
+        due = self._due.get(subject)
+        if due is None:
+            due = self._shared.get(hash(subject) % OVERFLOW_BUCKETS, 0.0) if self._shared else 0.0
+        # A clock set back makes every entry look far in the future; none can truly be further than the tolerance.
+        return min(max(due - now, 0.0), self.tolerance_s)
+
+    def look(self, subject: str, now: float, amount: int = 1) -> Room:
+        backlog_s = self._backlog_s(subject, now)
+        wanted_s = self.interval_s * amount
+        # A cost above the burst would never be allowed: it waits for the whole burst instead.
+        free_s = self.tolerance_s - backlog_s
+        short_s = min(wanted_s, self.tolerance_s) - free_s
+        if short_s > 1e-9:
+            return Room(False, int(free_s / self.interval_s + 1e-9), short_s)
+        return Room(True, int((free_s - wanted_s) / self.interval_s + 1e-6), backlog_s + wanted_s)
+
+    def take(self, subject: str, now: float, amount: int) -> None:
+        due = now + self._backlog_s(subject, now) + self.interval_s * amount
+        entries = self._due
+        if subject in entries:
+            entries[subject] = due
+            entries.move_to_end(subject)
+        elif len(entries) < self._entries_max or self._make_room(now):
+            entries[subject] = due
+        else:
+            self._shared[hash(subject) % OVERFLOW_BUCKETS] = due
+            return
+        self.dirty.add(subject)
+
+    def _make_room(self, now: float) -> bool:
+        entries = self._due
+        for _ in range(EVICTION_STEPS):
+            subject = next(iter(entries))
+            if entries[subject] <= now:
+                del entries[subject]
+                self.dirty.discard(subject)
+                return True
+            entries.move_to_end(subject)
+        return False
+
+    def subjects(self) -> list[str]:
+        return list(self._due)
+
+    def row(self, subject: str) -> Row | None:
+        due = self._due.get(subject)
+        return None if due is None else (self.name, subject, due, 0.0)
+
+    def load(self, subject: str, a: float, b: float, now: float) -> None:
+        if a > now and len(self._due) < self._entries_max:
+            self._due[subject] = a
+
+
+class QuotaTable:
+    """An amount per calendar window, per subject: requests, bytes or records."""
+
+    def __init__(self, name: str, most: int, window: Window, zone: ZoneInfo, entries_max: int = ENTRIES_MAX) -> None:
+        self.name = name
+        self.spec: tuple[object, ...] = ("quota", most, window, zone.key, entries_max)
+        self.most = most
+        self.window = window
+        self.dirty: set[str] = set()
+        self._zone = zone
+        self._entries_max = entries_max
+        self._used: dict[str, int] = {}
+        self._shared: dict[int, int] = {}
+        self._start = 0.0
+        self._end = 0.0
+
+    def __len__(self) -> int:
+        return len(self._used)
+
+    def _turn(self, now: float) -> None:
+        """A clock set back stays in the window it has seen: what was used is not given back."""
+        if now >= self._end:
+            self._start, self._end = window_of(self.window, self._zone, now)
+            self._used.clear()
+            self._shared.clear()
+            self.dirty.clear()
+
+    def look(self, subject: str, now: float, amount: int = 1) -> Room:
+        self._turn(now)
+        used = self._used.get(subject)
+        if used is None:
+            used = self._shared.get(hash(subject) % OVERFLOW_BUCKETS, 0) if self._shared else 0
+        left = self.most - used
+        return Room(left >= amount, max(left - amount if left >= amount else left, 0), max(self._end - now, 0.0))
+
+    def take(self, subject: str, now: float, amount: int) -> None:
+        self._turn(now)
+        used = self._used.get(subject)
+        if used is not None or len(self._used) < self._entries_max:
+            self._used[subject] = (used or 0) + amount
+            self.dirty.add(subject)
+        else:
+            bucket = hash(subject) % OVERFLOW_BUCKETS
+            self._shared[bucket] = self._shared.get(bucket, 0) + amount
+
+    def subjects(self) -> list[str]:
+        return list(self._used)
+
+    def row(self, subject: str) -> Row | None:
+        used = self._used.get(subject)
+        return None if used is None else (self.name, subject, float(used), self._start)
+
+    def load(self, subject: str, a: float, b: float, now: float) -> None:
+        self._turn(now)
+        # A window that starts in the future was counted before the clock was set back: it is this one.
+        if b >= self._start and len(self._used) < self._entries_max:
+            self._used[subject] = int(a)
+
+
+def window_of(window: Window, zone: ZoneInfo, now: float) -> tuple[float, float]:
+    """Start and end of the calendar window `now` falls in, in seconds since the epoch."""
+    local = datetime.fromtimestamp(now, zone)
+    if window == "hour":
+        # By the clock of the epoch, so that an hour repeated when summer ends is two windows.
+        start = now - (local.minute * 60 + local.second + local.microsecond / 1e6)
+        return round(start), round(start) + 3600.0
+    day = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    if window == "day":
+        end = (day + timedelta(days=1)).replace(fold=0)
+    else:
+        day = day.replace(day=1)
+        end = (day + timedelta(days=32)).replace(day=1)
+    return day.timestamp(), end.timestamp()
+
+
+class Held:
+    """Places among concurrent requests: taken at admission, given back at the end, never persisted."""
+
+    def __init__(self) -> None:
+        self._taken: dict[tuple[str, str], int] = {}
+
+    def count(self, table: str, subject: str) -> int:
+        return self._taken.get((table, subject), 0)
+
+    def take(self, table: str, subject: str) -> None:
+        self._taken[table, subject] = self._taken.get((table, subject), 0) + 1
+
+    def give_back(self, table: str, subject: str) -> None:
+        left = self._taken.get((table, subject), 0) - 1
+        if left > 0:
+            self._taken[table, subject] = left
+        else:
+            self._taken.pop((table, subject), None)
+
+
+class Credentials:
+    """Keys by id, and the ids known to be missing."""
+
+    def __init__(self, entries_max: int = CREDENTIALS_MAX) -> None:
+        self._entries_max = entries_max
+        self._known: OrderedDict[str, Credential] = OrderedDict()
+        self._missing: OrderedDict[str, float] = OrderedDict()
+        self.revision = 0
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def get(self, key_id: str) -> Credential | None:
+        return self._known.get(key_id)
+
+    def is_missing(self, key_id: str, now: float) -> bool:
+        until = self._missing.get(key_id)
+        return until is not None and now < until <= now + MISSING_S
+
+    def put(self, credential: Credential) -> None:
+        self._missing.pop(credential.id, None)
+        known = self._known.get(credential.id)
+        if known is not None and known.revision > credential.revision:
+            return
+        self._known[credential.id] = credential
+        self.revision = max(self.revision, credential.revision)
+        if len(self._known) > self._entries_max:
+            self._known.popitem(last=False)
+
+    def put_missing(self, key_id: str, now: float) -> None:
+        self._missing[key_id] = now + MISSING_S
+        if len(self._missing) > MISSING_MAX:
+            self._missing.popitem(last=False)
+
+
+class Restrictions:
+    """Active restrictions, compiled for look-up: one dictionary a scope kind, one per prefix length in use.
+
+    Rebuilt whole on every change (a thousand take 3 ms), then swapped in, so that a reader never sees half a change.
+    """
+
+    _HEAD = frozenset(("address", "prefix"))
+
+    def __init__(self, restrictions: Iterable[Restriction] = ()) -> None:
+        self.all: dict[str, Restriction] = {r.id: r for r in restrictions}
+        self._exact: dict[tuple[str, str], list[Restriction]] = {}
+        self._prefixes: dict[tuple[int, int], dict[int, list[Restriction]]] = {}
+        self._late: list[Restriction] = []
+        for restriction in self.all.values():
+            self._index(restriction)
+
+    def _index(self, restriction: Restriction) -> None:
+        kinds = dict(restriction.scope)
+        for kind in ("key", "account", "address"):
+            if kind in kinds:
+                self._exact.setdefault((kind, kinds[kind]), []).append(restriction)
+                return
+        if "prefix" in kinds:
+            bits, length, number = parse_prefix(kinds["prefix"])
+            by_number = self._prefixes.setdefault((bits, bits - length), {})
+            by_number.setdefault(number >> (bits - length), []).append(restriction)
+        elif "operation" in kinds:
+            self._exact.setdefault(("operation", kinds["operation"]), []).append(restriction)
+
+    def for_address(self, address: Address, now: float) -> Iterator[Restriction]:
+        """Every active one whose address or prefix covers `address`, whatever else its scope asks."""
+        if self._exact:
+            yield from (r for r in self._exact.get(("address", address.text), ()) if r.active(now))
+        for (bits, shift), by_number in self._prefixes.items():
+            if bits == address.bits:
+                yield from (r for r in by_number.get(address.number >> shift, ()) if r.active(now))
+
+    def for_names(self, names: Iterable[tuple[str, str]], now: float) -> Iterator[Restriction]:
+        """Every active one indexed under a (kind, value) of `names`."""
+        if self._exact:
+            for name in names:
+                yield from (r for r in self._exact.get(name, ()) if r.active(now))
+
+    def with_change(self, changed: Iterable[Restriction], now: float) -> Restrictions:
+        merged = {**self.all, **{r.id: r for r in changed}}
+        return Restrictions(r for r in merged.values() if r.active(now))
+
+
+class State:
+    """Everything decisions read, in one place. The loop's thread alone writes it."""
+
+    def __init__(self) -> None:
+        self.tables: dict[str, Table] = {}
+        self.held = Held()
+        self.credentials = Credentials()
+        self.restrictions = Restrictions()
+
+    def table(self, name: str, make: Callable[[], Table], now: float) -> Table:
+        """The table of that name; made anew, with what the old one had counted, when its limit has changed."""
+        fresh, old = make(), self.tables.get(name)
+        if old is not None and old.spec == fresh.spec:
+            return old
+        if old is not None and type(old) is type(fresh):
+            for subject in old.subjects():
+                if (row := old.row(subject)) is not None:
+                    fresh.load(subject, row[2], row[3], now)
+            fresh.dirty |= old.dirty
+        self.tables[name] = fresh
+        return fresh

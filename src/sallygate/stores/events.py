@@ -1,0 +1,210 @@
+"""The event log: one SQLite file an hour under `events/`, written by a thread of its own in batches.
+
+`put` never waits and never fails. What cannot be kept is counted, and the count is told. Ordinary events are sampled
+when the queue is half full; refusals of one flood are aggregated with exact counts.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from msgspec.json import decode, encode
+from msgspec.structs import replace
+
+from sallygate.model.event import Event
+
+BATCH_S = 0.05
+"""DESIGN, rule 6: at most 50 ms."""
+RETRY_S = 1.0
+"""Between attempts while the disk refuses."""
+SAMPLE_EVERY = 10
+"""Of ordinary events, when the queue is half full."""
+ALIKE_KEPT = 20
+"""Refusals of one kind by one caller kept one by one in a batch; the others become one event with their count."""
+ROW_BITS = 36
+"""A sequence number is the hour of its file and the row in it, so that it grows over files."""
+
+
+class EventLog:
+    """Writes events below `directory`. `tell` gets a line for the operator when something is lost or works again."""
+
+    def __init__(self, directory: Path, queue_max: int, retention_s: float, tell: Callable[[str], None]) -> None:
+        self._directory = directory
+        self._queue_max = queue_max
+        self._retention_s = retention_s
+        self._tell = tell
+        self._queue: deque[Event] = deque()
+        self._wake = threading.Event()
+        self._stopping = False
+        self._connection: sqlite3.Connection | None = None
+        self._hour = -1
+        self._next_seq = 0
+        self._unsampled = 0
+        self._failing = False
+        self.written = 0
+        self.dropped = 0
+        self.sampled_away = 0
+        self._thread = threading.Thread(target=self._run, name="sallygate-events", daemon=True)
+
+    def start(self) -> None:
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Write what waits, then end. Returns when it is on disk, or cannot be."""
+        self._stopping = True
+        self._wake.set()
+        self._thread.join(timeout=10)
+
+    @property
+    def waiting(self) -> int:
+        return len(self._queue)
+
+    def put(self, event: Event) -> None:
+        waiting = len(self._queue)
+        if waiting >= self._queue_max // 2 and event.decision == "allow" and not event.findings:
+            if waiting >= self._queue_max:
+                self.dropped += 1
+                return
+            self._unsampled += 1
+            if self._unsampled < SAMPLE_EVERY:
+                self.sampled_away += 1
+                return
+            self._unsampled = 0
+            event = replace(event, sampled=SAMPLE_EVERY)
+        elif waiting >= 2 * self._queue_max:  # refusals have room of their own, not room without end
+            self.dropped += 1
+            return
+        self._queue.append(event)
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._wake.wait(RETRY_S if self._failing else BATCH_S)
+            self._write_waiting()
+        self._write_waiting()
+        if self._connection is not None:
+            self._connection.close()
+
+    def _write_waiting(self) -> None:
+        count = len(self._queue)
+        if not count:
+            return
+        batch = [self._queue[index] for index in range(count)]
+        try:
+            self._append(aggregate(batch))
+        except (sqlite3.Error, OSError) as error:
+            if not self._failing:
+                self._tell(f"events cannot be written: {error}; they wait in memory, and are counted when lost")
+            self._failing = True
+            self._close()
+            return
+        except Exception as error:  # an event that cannot be written must not end the log
+            self._tell(f"{count} events are lost: {type(error).__name__}: {error}")
+            self.dropped += count
+        for _ in range(count):
+            self._queue.popleft()
+        self.written += count
+        if self._failing:
+            self._failing = False
+            self._tell(f"events are written again; {self.dropped} were lost until now")
+
+    def _append(self, events: list[Event]) -> None:
+        hour = int(events[-1].at // 3600)
+        if hour != self._hour or self._connection is None:
+            self._open(hour)
+        assert self._connection is not None  # noqa: S101 (_open sets it or raises)
+        rows = []
+        for event in events:
+            rows.append((self._next_seq, event.at, event.decision, event.principal, encode(event)))
+            self._next_seq += 1
+        with self._connection:
+            self._connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?)", rows)
+
+    def _open(self, hour: int) -> None:
+        self._close()
+        file = self._directory / f"{datetime.fromtimestamp(hour * 3600, UTC):%Y-%m-%dT%H}.db"
+        connection = sqlite3.connect(file, timeout=2.0, check_same_thread=False)
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS events "
+                "(seq INTEGER PRIMARY KEY, at REAL, decision TEXT, principal TEXT, record BLOB)"
+            )
+            (last,) = connection.execute("SELECT max(seq) FROM events").fetchone()
+        except sqlite3.Error:
+            connection.close()
+            raise
+        self._connection, self._hour = connection, hour
+        self._next_seq = (last + 1) if last is not None else hour << ROW_BITS
+        self._expire(hour)
+
+    def _expire(self, hour: int) -> None:
+        """Remove files whose whole hour is older than the retention."""
+        oldest = datetime.fromtimestamp(hour * 3600 - self._retention_s - 3600, UTC)
+        for file in self._directory.glob("*.db"):
+            if file.stem < f"{oldest:%Y-%m-%dT%H}":
+                for part in (file, file.with_name(file.name + "-wal"), file.with_name(file.name + "-shm")):
+                    part.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection, self._hour = None, -1
+
+
+def aggregate(events: list[Event]) -> list[Event]:
+    """Refusals alike beyond `ALIKE_KEPT` become one event with the exact count and the time of the last."""
+    if len(events) <= ALIKE_KEPT:
+        return events
+    seen: dict[tuple[object, ...], int] = {}
+    last_of: dict[tuple[object, ...], int] = {}
+    out: list[Event] = []
+    for event in events:
+        if event.decision == "allow" or event.kind == "act":
+            out.append(event)
+            continue
+        codes = tuple(finding.code for finding in event.findings)
+        alike = (event.decision, event.status, codes, event.place.network, event.account, event.operation, event.method)
+        seen[alike] = count = seen.get(alike, 0) + 1
+        if count <= ALIKE_KEPT:
+            out.append(event)
+        elif alike not in last_of:
+            last_of[alike] = len(out)
+            out.append(event)
+        else:
+            merged = out[last_of[alike]]
+            out[last_of[alike]] = replace(
+                merged,
+                count=merged.count + event.count,
+                until=event.at,
+                request_bytes=merged.request_bytes + event.request_bytes,
+                response_bytes=merged.response_bytes + event.response_bytes,
+            )
+    return out
+
+
+def read_events(directory: Path, since: float = 0.0, after_seq: int = -1) -> Iterator[Event]:
+    """Events at or after `since` with a sequence number above `after_seq`, oldest first. Reads beside a writer."""
+    first = max(int(since // 3600), after_seq >> ROW_BITS if after_seq >= 0 else 0)
+    start = f"{datetime.fromtimestamp(first * 3600, UTC):%Y-%m-%dT%H}"
+    for file in sorted(directory.glob("*.db")):
+        if file.stem < start:
+            continue
+        connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=2.0)
+        try:
+            rows = connection.execute(
+                "SELECT seq, record FROM events WHERE seq > ? AND at >= ? ORDER BY seq", (after_seq, since)
+            )
+            for seq, record in rows:
+                yield replace(decode(record, type=Event), seq=seq)
+        except sqlite3.OperationalError as error:
+            if "no such table" not in str(error):  # the writer is just making it
+                raise
+        finally:
+            connection.close()

@@ -1,0 +1,172 @@
+"""Credentials, restrictions, counters and administrative acts in one SQLite file (WAL).
+
+A change and the event of its act are one transaction, synced to disk before it returns (`synchronous=FULL`). Counters
+are written apart, with less ceremony: at most one second of them may be lost.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from msgspec.json import decode, encode
+from msgspec.structs import replace
+
+from sallygate.model.event import Event
+from sallygate.model.principal import Credential
+from sallygate.model.restriction import Restriction
+from sallygate.model.stores import StoreError
+
+Record = TypeVar("Record", Credential, Restriction)
+
+SCHEMA_VERSION = 1
+BUSY_MS = 2_000
+"""How long a writer waits for another (a `keys create` beside a running gate) before it says so."""
+
+_SCHEMA = """
+CREATE TABLE revision (only INTEGER PRIMARY KEY CHECK (only = 1), number INTEGER NOT NULL);
+INSERT INTO revision VALUES (1, 0);
+CREATE TABLE credentials (id TEXT PRIMARY KEY, revision INTEGER NOT NULL, account TEXT NOT NULL, record BLOB NOT NULL)
+    WITHOUT ROWID;
+CREATE INDEX credentials_revision ON credentials (revision);
+CREATE TABLE restrictions (id TEXT PRIMARY KEY, revision INTEGER NOT NULL, expires_at REAL NOT NULL,
+    record BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX restrictions_revision ON restrictions (revision);
+CREATE TABLE counters (name TEXT, subject TEXT, a REAL NOT NULL, b REAL NOT NULL, PRIMARY KEY (name, subject))
+    WITHOUT ROWID;
+CREATE TABLE acts (seq INTEGER PRIMARY KEY, at REAL NOT NULL, record BLOB NOT NULL);
+"""
+
+
+class SqliteStore:
+    """One connection to the file. Not shared between threads at once; a second process opens its own."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        with self._saying("opened"):
+            self._connection = sqlite3.connect(
+                file, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False
+            )
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute("PRAGMA synchronous=FULL")
+            self._migrate()
+
+    def _migrate(self) -> None:
+        with self._transaction() as connection:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version > SCHEMA_VERSION:
+                raise StoreError(f"{self.file}: written by a newer version (schema {version}); use that version or later")
+            if version == 0:
+                for statement in _SCHEMA.split(";"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+    @contextmanager
+    def _saying(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            hint = {
+                "database is locked": "another process holds it; try again when it is done",
+                "database or disk is full": "free some space",
+                "attempt to write a readonly database": "make the state directory writable",
+                "unable to open database file": "make its directory exist and be writable",
+            }.get(str(error), "see `sallygate --help`")
+            raise StoreError(f"{self.file}: could not be {what}: {error}; {hint}") from error
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def changed(self) -> int:
+        """A number that differs after another connection has written (`PRAGMA data_version`)."""
+        with self._saying("read"):
+            (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+            return int(version)
+
+    # credentials and restrictions ----------------------------------------------------------------------------------
+
+    def credential(self, key_id: str) -> Credential | None:
+        with self._saying("read"):
+            row = self._connection.execute("SELECT record FROM credentials WHERE id = ?", (key_id,)).fetchone()
+        return decode(row[0], type=Credential) if row else None
+
+    def credentials(self, after_revision: int = 0) -> Sequence[Credential]:
+        with self._saying("read"):
+            rows = self._connection.execute(
+                "SELECT record FROM credentials WHERE revision > ? ORDER BY revision", (after_revision,)
+            ).fetchall()
+        return [decode(record, type=Credential) for (record,) in rows]
+
+    def put_credentials(self, credentials: Sequence[Credential], act: Event) -> None:
+        """All of them, with the event of the act, or none."""
+        with self._saying("written"), self._transaction() as connection:
+            for credential in credentials:
+                stamped = _stamped(connection, credential)
+                connection.execute(
+                    "INSERT OR REPLACE INTO credentials VALUES (?, ?, ?, ?)",
+                    (stamped.id, stamped.revision, stamped.account, encode(stamped)),
+                )
+            _write_act(connection, act)
+
+    def restrictions(self, after_revision: int = 0) -> Sequence[Restriction]:
+        with self._saying("read"):
+            rows = self._connection.execute(
+                "SELECT record FROM restrictions WHERE revision > ? ORDER BY revision", (after_revision,)
+            ).fetchall()
+        return [decode(record, type=Restriction) for (record,) in rows]
+
+    def put_restriction(self, restriction: Restriction, act: Event) -> Restriction:
+        with self._saying("written"), self._transaction() as connection:
+            stamped = _stamped(connection, restriction)
+            connection.execute(
+                "INSERT OR REPLACE INTO restrictions VALUES (?, ?, ?, ?)",
+                (stamped.id, stamped.revision, stamped.expires_at, encode(stamped)),
+            )
+            _write_act(connection, act)
+        return stamped
+
+    def acts(self, since: float = 0.0) -> Sequence[Event]:
+        """The administrative acts, oldest first."""
+        with self._saying("read"):
+            rows = self._connection.execute("SELECT record FROM acts WHERE at >= ? ORDER BY seq", (since,)).fetchall()
+        return [decode(record, type=Event) for (record,) in rows]
+
+    # counters --------------------------------------------------------------------------------------------------------
+
+    def counters(self) -> Sequence[tuple[str, str, float, float]]:
+        with self._saying("read"):
+            return self._connection.execute("SELECT name, subject, a, b FROM counters").fetchall()
+
+    def put_counters(self, rows: Iterable[tuple[str, str, float, float]], forget_before: float) -> None:
+        """Write `rows`; forget rates that were free before `forget_before`, and windows long over."""
+        with self._saying("written"), self._transaction() as connection:
+            connection.executemany("INSERT OR REPLACE INTO counters VALUES (?, ?, ?, ?)", rows)
+            connection.execute(
+                "DELETE FROM counters WHERE (b = 0 AND a < ?) OR (b > 0 AND b < ?)",
+                (forget_before, forget_before - 32 * 86400),
+            )
+
+
+def _stamped(connection: sqlite3.Connection, record: Record) -> Record:
+    connection.execute("UPDATE revision SET number = number + 1")
+    (number,) = connection.execute("SELECT number FROM revision").fetchone()
+    return replace(record, revision=number)
+
+
+def _write_act(connection: sqlite3.Connection, act: Event) -> None:
+    connection.execute("INSERT INTO acts (at, record) VALUES (?, ?)", (act.at, encode(act)))

@@ -52,6 +52,7 @@ _REPEATABLE: Final = frozenset(("GET", "HEAD"))
 
 _PROBLEMS: Final = {
     "request.target": (400, "Bad request", "The request cannot be passed on unchanged."),
+    "request.timeout": (408, "Request timeout", "The request did not arrive in time."),
     "upstream.unreachable": (502, "Bad gateway", "The API cannot be reached."),
     "upstream.broken": (502, "Bad gateway", "The API gave no usable answer."),
     "upstream.unavailable": (503, "Service unavailable", "The API is not available at the moment."),
@@ -117,17 +118,17 @@ class ReverseProxy:
                 answer.close()
 
     async def _interrupted(self, exchange: Exchange, scope: Scope, send: Send) -> None:
-        if exchange.reason == "late":
-            await _answer_problem("upstream.timeout", scope, send, 0)
-        elif exchange.reason == "silent":
-            raise UpstreamBroken("silent")
-        elif exchange.reason == "stalled":
-            raise ClientStalled
+        if exchange.reason == "gone":
+            return
+        if exchange.answered:
+            raise ClientStalled if exchange.reason == "stalled" else UpstreamBroken(exchange.reason)
+        code = "request.timeout" if exchange.reason == "stalled" else "upstream.timeout"
+        await _answer_problem(code, scope, send, 0)
 
     async def _ask(self, scope: Scope, receive: Receive, exchange: Exchange) -> aiohttp.ClientResponse:
         """Sends the request, to another upstream if one refuses the connection, and waits for the response
         head."""
-        asked = await _read(scope, receive, exchange, self._settings.preserve_host)
+        asked = await _read(scope, receive, exchange, self._settings)
         repeatable = asked.body is None and asked.method in _REPEATABLE
         tried: list[Upstream] = []
         while True:
@@ -177,11 +178,15 @@ class ReverseProxy:
         headers = for_client(answer.raw_headers)
         start: Message = {"type": "http.response.start", "status": answer.status, "headers": headers}
         if content.at_eof() or method == "HEAD" or answer.status in _BODYLESS:
+            if _cut_short(answer):
+                raise _Refused("upstream.broken")
+            exchange.answered = True
             await send(start)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             return
         idle_s = self._settings.idle_s
         loop, stall_s = self._loop, self._settings.client_stall_s
+        exchange.answered = True
         await send(start)
         if answer.content_type == "text/event-stream":
             idle_s = self._settings.stream_idle_s
@@ -193,10 +198,25 @@ class ReverseProxy:
             except (aiohttp.ClientError, OSError) as error:
                 raise UpstreamBroken(repr(error)) from error
             more = not content.at_eof()
+            if not more and _cut_short(answer):
+                raise UpstreamBroken("reset before the end of a body without framing")
             exchange.wait("stalled", loop.time() + stall_s)
             await send({"type": "http.response.body", "body": piece, "more_body": more})
             if not more:
                 return
+
+
+def _cut_short(answer: aiohttp.ClientResponse) -> bool:
+    """Whether a body that only the end of its connection ends was ended by a reset, which aiohttp takes for
+    an end.
+
+    `_protocol` is aiohttp's own; the public `connection` is gone when the body ends. A test pulls this plug.
+    """
+    fields = answer.headers
+    if "Content-Length" in fields or "Transfer-Encoding" in fields:
+        return False
+    error = answer._protocol.exception() if answer._protocol is not None else None
+    return error is not None and not isinstance(error, aiohttp.ServerDisconnectedError)
 
 
 class _Asked:
@@ -214,7 +234,7 @@ class _Asked:
         self.body = body
 
 
-async def _read(scope: Scope, receive: Receive, exchange: Exchange, preserve_host: bool) -> _Asked:
+async def _read(scope: Scope, receive: Receive, exchange: Exchange, settings: UpstreamSettings) -> _Asked:
     """The request, and its body as far as it is there: all of it as bytes, or the beginning of a stream."""
     method = scope["method"]
     if not (_PATH.fullmatch(scope["raw_path"]) and _QUERY.fullmatch(scope["query_string"])):
@@ -224,13 +244,15 @@ async def _read(scope: Scope, receive: Receive, exchange: Exchange, preserve_hos
     client = scope["client"]
     try:
         header = RequestFields(
-            scope["headers"], client[0] if client else None, scope["scheme"], preserve_host
+            scope["headers"], client[0] if client else None, scope["scheme"], settings.preserve_host
         )
     except ValueError as error:
         raise _Refused("request.target") from error
     fields = header.fields
     if not header.has_body:
         return _Asked(scope, fields, None)
+    exchange.wait("stalled", asyncio.get_running_loop().time() + settings.client_stall_s)
+    exchange.uploading = True
     first = await receive()
     if first["type"] == "http.disconnect":
         raise ClientGone
@@ -239,15 +261,15 @@ async def _read(scope: Scope, receive: Receive, exchange: Exchange, preserve_hos
     if first.get("more_body", False) and (length is None or len(body) < length):
         if length is not None:
             fields["content-length"] = str(length)
-        exchange.uploading = True
-        return _Asked(scope, fields, _pieces(body, length, receive, exchange))
+        return _Asked(scope, fields, _pieces(body, length, receive, exchange, settings))
+    exchange.uploading = False
     if not body and length is not None:
         fields["content-length"] = "0"
     return _Asked(scope, fields, body or None)
 
 
 async def _pieces(
-    piece: bytes, length: int | None, receive: Receive, exchange: Exchange
+    piece: bytes, length: int | None, receive: Receive, exchange: Exchange, settings: UpstreamSettings
 ) -> AsyncIterator[bytes]:
     """A request body as it arrives. What it is handed to waits for the upstream between two pieces.
 
@@ -256,14 +278,17 @@ async def _pieces(
     """
     left = math.inf if length is None else length
     more = True
+    now = asyncio.get_running_loop().time
     while True:
         left -= len(piece)
         if left <= 0 or not more:
             exchange.uploading = False
+        exchange.wait("late", now() + settings.first_byte_s)
         if piece:
             yield piece
         if left <= 0 or not more:
             return
+        exchange.wait("stalled", now() + settings.client_stall_s)
         message = await receive()
         if message["type"] == "http.disconnect":
             exchange.end("gone")

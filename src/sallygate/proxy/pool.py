@@ -21,9 +21,10 @@ from yarl import URL
 READ_BYTES: Final = 64 * 1024
 """What is read ahead of a slow client: the stream pauses the socket at twice this."""
 
-SOCKET_BYTES: Final = 256 * 1024
-"""The kernel's receive buffer per upstream connection. Left alone it grows to 6 MiB on Linux, which would
-count against what a stopped reader may cost; 256 KiB still fills 1 Gbit/s at a round trip of 2 ms."""
+SOCKET_BYTES: Final = 128 * 1024
+"""The kernel's buffers per upstream connection, each way; Linux doubles the number. Left alone they grow to
+several MiB, which would count against what a stopped reader may cost; this still fills 1 Gbit/s at a round
+trip of 2 ms."""
 
 IDLE_CONNECTION_S: Final = 4.0
 """Kept-alive connections are let go before the upstream does it, so that a POST does not meet a closing one:
@@ -57,14 +58,14 @@ class UpstreamSettings:
     """For a connection, waiting for a free one included: a TCP SYN is repeated after 1 s, so this allows one
     loss."""
     first_byte_s: float = 30.0
-    """From sending the request to the end of the response head."""
+    """From the last piece of the request the upstream took to the end of the response head."""
     idle_s: float = 60.0
     """Between two pieces of a response body."""
     stream_idle_s: float = 3600.0
     """The same for `text/event-stream`, which is silent by nature."""
     client_stall_s: float = 60.0
-    """How long a client may leave a piece of its response unread; longer, and it would keep a connection for
-    good."""
+    """How long a client may keep a piece of its request to itself, or leave a piece of its response unread;
+    longer, and it would keep a connection for good."""
     connections_max: int = 256
     """Per upstream."""
     health_path: str | None = None
@@ -181,6 +182,7 @@ def _socket(address: AddrInfoType) -> socket.socket:
     family, kind, protocol, _, _ = address
     made = socket.socket(family, kind, protocol)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BYTES)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
     return made
 
 

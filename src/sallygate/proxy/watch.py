@@ -23,7 +23,8 @@ EMPTY_MESSAGES_MAX: Final = 16
 """A `receive` that goes on giving empty bodies, where it should wait, is no longer asked."""
 
 Reason = Literal["gone", "late", "silent", "stalled"]
-"""The client went; the response head did not come; its body stopped coming; the client stopped reading."""
+"""The client went; the response head did not come, or the upstream stopped reading; its body stopped coming;
+the client stopped reading or sending."""
 
 
 class UpstreamBroken(Exception):
@@ -41,7 +42,7 @@ class ClientGone(Exception):
 class Exchange:
     """One request on its way: who runs it, until when it may wait, and why it was ended."""
 
-    __slots__ = ("_deadline", "_receive", "_task", "_waiting", "_watcher", "reason", "uploading")
+    __slots__ = ("_deadline", "_receive", "_task", "_waiting", "_watcher", "answered", "reason", "uploading")
 
     def __init__(self, task: asyncio.Task[Any] | None, receive: Receive) -> None:
         self._task = task
@@ -51,6 +52,8 @@ class Exchange:
         self._waiting: Reason = "late"
         self.reason: Reason | None = None
         """Why it was ended."""
+        self.answered = False
+        """The response has started: no other can be given."""
         self.uploading = False
         """While the body is still being read, its reader is the one that sees the client go."""
 

@@ -1,0 +1,110 @@
+"""Which fields cross, without sockets; and what cannot be an upstream."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from sallygate.proxy import ReverseProxy, UpstreamSettings
+from sallygate.proxy.headers import RequestFields, for_client, named_by
+from sallygate.proxy.pool import Pool
+
+
+@pytest.mark.parametrize(
+    ("connection", "names"),
+    [
+        ([b"close"], {b"close"}),
+        ([b"Keep-Alive, X-Mine"], {b"keep-alive", b"x-mine"}),
+        ([b"a,,b", b" c "], {b"a", b"b", b"c", b""}),
+        ([b"X-Sallygate-Account, Content-Type, cookie, X-Request-Id"], set()),
+    ],
+)
+def test_connection_names_what_is_of_the_hop_and_nothing_the_gate_vouches_for(
+    connection: list[bytes], names: set[bytes]
+) -> None:
+    assert named_by(connection) == names
+
+
+def test_a_body_is_announced_by_its_length_or_its_coding_only() -> None:
+    def read(*headers: tuple[bytes, bytes]) -> tuple[bool, int | None]:
+        fields = RequestFields(headers, None, "https", False)
+        return fields.has_body, fields.length
+
+    assert read() == (False, None)
+    assert read((b"content-type", b"a/b")) == (False, None)
+    assert read((b"content-length", b"7")) == (True, 7)
+    assert read((b"transfer-encoding", b"chunked")) == (True, None)
+    with pytest.raises(ValueError):
+        read((b"content-length", b"seven"))
+    with pytest.raises(ValueError):
+        read((b"x-latin", b"caf\xe9"))
+
+
+def test_answers_keep_order_and_repetitions() -> None:
+    raw = [
+        (b"Set-Cookie", b"a"),
+        (b"Server", b"x"),
+        (b"Connection", b"x-hop"),
+        (b"X-Hop", b"1"),
+        (b"SET-COOKIE", b"b"),
+    ]
+    assert for_client(raw) == [(b"set-cookie", b"a"), (b"set-cookie", b"b")]
+
+
+@pytest.mark.parametrize(
+    "urls",
+    [
+        (),
+        ("127.0.0.1:9000",),
+        ("ftp://a/",),
+        ("http://",),
+        ("http://user:pw@a/",),
+        ("http://a/?x",),
+        ("http://a/#f",),
+    ],
+)
+def test_what_is_no_upstream_is_refused_at_once(urls: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError):
+        ReverseProxy(UpstreamSettings(urls=urls))
+
+
+class Notes:
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    def info(self, event: str, **fields: Any) -> None:
+        self.events.append(event)
+
+    warning = info
+
+
+def test_one_trial_at_a_time_for_an_upstream_that_is_down() -> None:
+    log = Notes()
+    pool = Pool(UpstreamSettings(urls=("http://a", "http://b"), unhealthy_after=2, health_every_s=5.0), log)
+    a, b = pool.upstreams
+    assert [pool.choose(0.0) for _ in range(4)] == [a, b, a, b]
+    assert pool.choose(0.0, tried=[a]) is b
+    for _ in range(2):
+        pool.failed(a, 10.0, None)
+    assert [pool.choose(12.0) for _ in range(3)] == [b, b, b]
+    assert {pool.choose(15.0), pool.choose(15.0), pool.choose(15.0)} == {a, b}
+    assert [pool.choose(15.0) for _ in range(3)] == [b, b, b]
+    pool.connected(a)
+    assert {pool.choose(16.0), pool.choose(16.0)} == {a, b}
+    assert log.events == ["upstream.down", "upstream.up"]
+
+
+def test_a_websocket_is_not_ours() -> None:
+    proxy = ReverseProxy(UpstreamSettings(urls=("http://a",)))
+
+    async def story() -> None:
+        with pytest.raises(RuntimeError):
+            await proxy({"type": "websocket"}, _never, _never)
+
+    asyncio.run(story())
+
+
+async def _never(*_: Any) -> Any:
+    raise AssertionError("nothing is to be read or sent")

@@ -43,9 +43,7 @@ def parse_multipart(
 ) -> tuple[Part, ...]:
     """The parts of a whole body, in order. Raises `MultipartError`; time is linear in the size."""
     if not _BOUNDARY.fullmatch(boundary):
-        raise MultipartError(
-            "boundary", "the boundary is missing, too long, or has characters no boundary has"
-        )
+        raise MultipartError("boundary", "the boundary is missing, too long, or has characters no boundary has")
     delimiter = b"--" + boundary.encode()
     if not raw.startswith(delimiter):
         raise MultipartError("preamble", "does not begin with its boundary")
@@ -65,9 +63,7 @@ def _part(piece: bytes, delimiter: bytes, header_bytes_max: int) -> Part:
         raise MultipartError("boundary", "a boundary is followed by something else than a line break")
     end = piece.find(b"\r\n\r\n", 0, header_bytes_max + 4)
     if end < 2:
-        raise MultipartError(
-            "headers", f"a part has no header, or more than {header_bytes_max} bytes of them"
-        )
+        raise MultipartError("headers", f"a part has no header, or more than {header_bytes_max} bytes of them")
     data = piece[end + 4 :]
     if b"\n" + delimiter in data or b"\r" + delimiter in data or data.startswith(delimiter):
         raise MultipartError("boundary", "a boundary stands after a bare line feed")
@@ -105,16 +101,12 @@ def _disposition(field: str | None) -> tuple[str, str | None]:
     once."""
     found = _DISPOSITION.fullmatch(field or "")
     if found is None:
-        raise MultipartError(
-            "disposition", "a part's Content-Disposition is missing or is not plain form-data"
-        )
+        raise MultipartError("disposition", "a part's Content-Disposition is missing or is not plain form-data")
     parameters: dict[str, str] = {}
     for key, value in _PARAMETER.findall(found.group(1)):
         key = key.lower()
         if key not in ("name", "filename") or key in parameters:
-            raise MultipartError(
-                "disposition", "a part's Content-Disposition has a parameter twice, or an odd one"
-            )
+            raise MultipartError("disposition", "a part's Content-Disposition has a parameter twice, or an odd one")
         if any(char < " " or char == "\x7f" for char in value):
             raise MultipartError("disposition", "a part's name holds a control character")
         parameters[key] = value

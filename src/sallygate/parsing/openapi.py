@@ -64,9 +64,7 @@ def read_document(data: bytes, name: str) -> Document:
         raise OpenAPIError(((name, "not an OpenAPI document: its root is not an object"),))
     version = document.get("openapi")
     if "swagger" in document:
-        raise OpenAPIError(
-            ((name, "Swagger 2.0 is not read; convert it to OpenAPI 3 (swagger2openapi does)"),)
-        )
+        raise OpenAPIError(((name, "Swagger 2.0 is not read; convert it to OpenAPI 3 (swagger2openapi does)"),))
     if not isinstance(version, str) or not version.startswith(("3.0.", "3.1.")):
         raise OpenAPIError(((name, "`openapi` has to be a version 3.0.x or 3.1.x"),))
     return document
@@ -109,9 +107,7 @@ def read_operations(document: Document) -> tuple[Operation, ...]:
     for operation in operations:
         where = f"{operation.method} {operation.path}"
         if operation.id in ids:
-            reader.problem(
-                "/paths", f"operationId {operation.id} is used by {ids[operation.id]} and by {where}"
-            )
+            reader.problem("/paths", f"operationId {operation.id} is used by {ids[operation.id]} and by {where}")
         ids[operation.id] = where
     if reader.problems:
         raise OpenAPIError(tuple(reader.problems))
@@ -199,14 +195,10 @@ class _Reader:
             body_required=required,
             internal=value.get("x-internal") is True or item.get("x-internal") is True,
             resource=resource,
-            object_names={**self._names, "id": resource, **own_names}
-            if resource
-            else {**self._names, **own_names},
+            object_names={**self._names, "id": resource, **own_names} if resource else {**self._names, **own_names},
         )
 
-    def _security(
-        self, value: dict[str, Any], pointer: str
-    ) -> tuple[Mapping[str, tuple[str, ...]], ...] | None:
+    def _security(self, value: dict[str, Any], pointer: str) -> tuple[Mapping[str, tuple[str, ...]], ...] | None:
         listed = value.get("security", self._document.get("security"))
         if listed is None:
             return None
@@ -214,8 +206,7 @@ class _Reader:
             self.problem(f"{pointer}/security", "security is a list of objects")
             return None
         return tuple(
-            {str(scheme): tuple(map(str, scopes or ())) for scheme, scopes in entry.items()}
-            for entry in listed
+            {str(scheme): tuple(map(str, scopes or ())) for scheme, scopes in entry.items()} for entry in listed
         )
 
     def _parameters(
@@ -341,6 +332,4 @@ def _document_wide_names(paths: Mapping[str, Any]) -> dict[str, str]:
     for path in paths:
         for name, collection in _names_of_path(path)[1].items():
             collections[name].add(collection)
-    return {
-        name: next(iter(found)) for name, found in collections.items() if len(found) == 1 and "" not in found
-    }
+    return {name: next(iter(found)) for name, found in collections.items() if len(found) == 1 and "" not in found}

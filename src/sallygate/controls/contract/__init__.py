@@ -42,9 +42,7 @@ class _Compiled:
 
     __slots__ = ("bodies", "by_field", "parameters", "required", "takes_body")
 
-    def __init__(
-        self, operation: Operation, parameters: ParameterPlan, bodies: dict[str, CompiledBody]
-    ) -> None:
+    def __init__(self, operation: Operation, parameters: ParameterPlan, bodies: dict[str, CompiledBody]) -> None:
         self.parameters = parameters
         self.bodies = bodies
         self.takes_body = bool(operation.body)
@@ -71,17 +69,13 @@ class Contract:
         compiler.seal()
         ignored = _query_keys(document)
         readings = Readings(dialect)
-        self._operations = {
-            found.operation.id: self._compile(found, readings, compiler, ignored) for found in written
-        }
+        self._operations = {found.operation.id: self._compile(found, readings, compiler, ignored) for found in written}
         problems = (*dialect.problems, *compiler.problems)
         if problems:
             raise OpenAPIError(problems)
         self.notes: tuple[str, ...] = tuple(compiler.notes)
 
-    def _compile(
-        self, found: _Written, readings: Readings, compiler: Compiler, ignored: frozenset[str]
-    ) -> _Compiled:
+    def _compile(self, found: _Written, readings: Readings, compiler: Compiler, ignored: frozenset[str]) -> _Compiled:
         fields: dict[str, list[Field]] = {"path": [], "query": [], "header": [], "cookie": []}
         for parameter, schema in found.parameters:
             reading = readings.of(parameter.schema, parameter.pointer)
@@ -148,11 +142,7 @@ class Contract:
         if media is None or declared is None:
             if settings.undeclared_content == "ignore" and (media is not None or not sent):
                 return BodyPlan("stream", "binary", settings.upload_bytes_max, media.name if media else "")
-            detail = (
-                "the operation takes no body of this media type"
-                if media
-                else "not one well-formed media type"
-            )
+            detail = "the operation takes no body of this media type" if media else "not one well-formed media type"
             return Finding(
                 "contract.content_type",
                 detail,
@@ -174,9 +164,7 @@ class Contract:
         boundary = (media.parameter("boundary") or "") if kind == "multipart" else ""
         return BodyPlan("whole", kind, bytes_max, media.name, boundary, declared)
 
-    def judge(
-        self, operation: Operation, head: RequestHead, path_values: Pairs, body: Body
-    ) -> tuple[Finding, ...]:
+    def judge(self, operation: Operation, head: RequestHead, path_values: Pairs, body: Body) -> tuple[Finding, ...]:
         """What is wrong with the parameters and the parsed body; empty when nothing is."""
         compiled = self._operations[operation.id]
         findings: list[Finding] = []
@@ -194,8 +182,7 @@ class _Written:
     def __init__(self, dialect: Dialect, operation: Operation) -> None:
         self.operation = operation
         self.parameters: list[tuple[Parameter, Written]] = [
-            (parameter, dialect.rewrite(parameter.schema, parameter.pointer))
-            for parameter in operation.parameters
+            (parameter, dialect.rewrite(parameter.schema, parameter.pointer)) for parameter in operation.parameters
         ]
         self.bodies: list[tuple[MediaType, Written]] = [
             (media, dialect.rewrite(media.schema, media.pointer) if media.schema is not None else True)

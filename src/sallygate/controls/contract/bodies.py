@@ -38,9 +38,7 @@ class FormMembers:
         self.reading = readings.of(media.schema if media.schema is not None else {}, media.pointer)
         self._encoding = media.encoding
         self._depth = json_depth_max
-        self.pairs = PairFields(
-            [self._field(name, reading) for name, reading in self.reading.members.items()]
-        )
+        self.pairs = PairFields([self._field(name, reading) for name, reading in self.reading.members.items()])
         self._types = {name: _media_types(entry) for name, entry in media.encoding.items()}
 
     def _field(self, name: str, reading: Reading) -> Field:

@@ -209,9 +209,7 @@ class Dialect:
                 self.problem(pointer, f"{keyword} is not supported; use $ref")
         out = {name: value for name, value in schema.items() if name in _KEPT}
         if isinstance(out.get("required"), list):  # each name once, as 2020-12 wants it
-            out["required"] = [
-                name for name in dict.fromkeys(map(str, out["required"])) if name not in lifted
-            ]
+            out["required"] = [name for name in dict.fromkeys(map(str, out["required"])) if name not in lifted]
         for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
             # 3.0; also seen in documents merely labelled 3.1
             if isinstance(out.get(exclusive), bool) and out.pop(exclusive) and bound in out:
@@ -234,9 +232,7 @@ class Dialect:
             out.pop("format")
             out.setdefault("allOf", []).append({"pattern": _BASE64})
 
-    def _parts(
-        self, schema: dict[str, Any], out: dict[str, Any], pointer: str, role: Role, depth: int
-    ) -> None:
+    def _parts(self, schema: dict[str, Any], out: dict[str, Any], pointer: str, role: Role, depth: int) -> None:
         """Keywords whose schemas meet a part of the value: each part is a place of its own."""
 
         def part(inner: object, at: str, role: Role = role) -> Written:
@@ -256,9 +252,7 @@ class Dialect:
         elif items is not None:
             out["items"] = part(items, "items")
         if isinstance(schema.get("prefixItems"), list):
-            out["prefixItems"] = [
-                part(inner, f"prefixItems/{at}") for at, inner in enumerate(schema["prefixItems"])
-            ]
+            out["prefixItems"] = [part(inner, f"prefixItems/{at}") for at, inner in enumerate(schema["prefixItems"])]
         for keyword in ("additionalProperties", "unevaluatedProperties", "unevaluatedItems"):
             if keyword in schema:
                 out[keyword] = part(schema[keyword], keyword)
@@ -271,9 +265,7 @@ class Dialect:
             return dict(READ_ONLY)
         return self._schema(schema, pointer, role, depth + 1)
 
-    def _branches(
-        self, schema: dict[str, Any], out: dict[str, Any], pointer: str, role: Role, depth: int
-    ) -> None:
+    def _branches(self, schema: dict[str, Any], out: dict[str, Any], pointer: str, role: Role, depth: int) -> None:
         """Keywords whose schemas meet the same value: they stay open, the place itself is closed."""
 
         def branch(inner: object, at: str, role: Role = role) -> Written:
@@ -312,11 +304,7 @@ class Dialect:
         if not isinstance(schema, dict) or any(name in schema for name in _SAYS_MORE):
             return written
         kind = schema.get("type")
-        if (
-            kind == "object"
-            or (isinstance(kind, list) and "object" in kind)
-            or not _KEPT.intersection(schema)
-        ):
+        if kind == "object" or (isinstance(kind, list) and "object" in kind) or not _KEPT.intersection(schema):
             return {"allOf": [written], "additionalProperties": True}
         return written
 

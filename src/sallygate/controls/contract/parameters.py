@@ -215,7 +215,7 @@ class PairFields:
                 if deep or error.detail != "has the same name twice":
                     findings.append(parameter_finding(field.where, error.rule, error.detail))
                 else:
-                    findings.append(_repeated("query:" + printable(name)))
+                    findings.append(_repeated(f"{field.where.partition(':')[0]}:{printable(name)}"))
         for field, tree in trees.items():
             found.append((field, shaped(unwrap(tree), field.reading), None))
         return unknown
@@ -288,9 +288,7 @@ class ParameterPlan:
         if unknown and self._refuse_unknown:
             for name, _ in unknown[:FINDINGS_MAX]:
                 where = "query:" + printable(name)
-                findings.append(
-                    parameter_finding(where, "unknown", "is not a parameter", "contract.query_unknown")
-                )
+                findings.append(parameter_finding(where, "unknown", "is not a parameter", "contract.query_unknown"))
 
     def _judge_headers(self, head: RequestHead, findings: list[Finding]) -> None:
         for name, field in self._headers:

@@ -132,9 +132,7 @@ def _gather(dialect: Dialect, schema: object, pointer: str, facts: _Facts, depth
     facts.kinds.update((kind,) if isinstance(kind, str) else kind if isinstance(kind, list) else ())
     options = schema["enum"] if isinstance(schema.get("enum"), list) else []
     facts.implied.update(map(_kind_of, [*options, *([schema["const"]] if "const" in schema else [])]))
-    facts.file |= (
-        schema.get("format") == "binary" or "contentMediaType" in schema or not _KEYWORDS.intersection(schema)
-    )
+    facts.file |= schema.get("format") == "binary" or "contentMediaType" in schema or not _KEYWORDS.intersection(schema)
     facts.measured |= bool(_MEASURES.intersection(schema))
     if "items" in schema:
         facts.implied.add("array")

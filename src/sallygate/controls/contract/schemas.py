@@ -5,7 +5,7 @@ does not know operations or where a value came from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jsonschema_rs
@@ -112,7 +112,7 @@ class Compiler:
         self._dialect = dialect
         self._linear: dict[str, bool] = {}
         self._registry: jsonschema_rs.Registry | None = None
-        self._known: dict[bytes, Validator | None] = {}
+        self._known: dict[bytes, Validator] = {}
         self.problems: list[tuple[str, str]] = []
         self.notes: list[str] = []
 
@@ -123,11 +123,11 @@ class Compiler:
             self._linear[pattern] = _compiles(pattern, LINEAR)
             if not self._linear[pattern]:
                 if _compiles(pattern, BACKTRACKING):
-                    self.notes.append(
-                        f"{pointer}: the pattern needs backtracking, which is bounded: {pattern[:200]}"
-                    )
+                    self.notes.append(f"{pointer}: the pattern needs backtracking, which is bounded: {pattern[:200]}")
                 else:
                     self.problems.append((pointer, f"not a pattern: {pattern[:200]}"))
+        for name in circular(self._dialect.definitions):
+            self.problems.append((self._dialect.places[name], "the schema leads to itself without a part in between"))
         if not self.problems:
             self._registry = jsonschema_rs.Registry(
                 [(URI, {"$defs": self._dialect.definitions})], draft=jsonschema_rs.Draft202012
@@ -138,9 +138,10 @@ class Compiler:
         if self._registry is None:
             return None
         key = msgspec.json.encode(schema)
-        if key not in self._known:
-            self._known[key] = self._validator(schema, pointer)
-        return self._known[key]
+        known = self._known.get(key) or self._validator(schema, pointer)
+        if known is not None:
+            self._known[key] = known
+        return known
 
     def _validator(self, schema: Written, pointer: str) -> Validator | None:
         reached = self._reached(schema)
@@ -173,21 +174,22 @@ class Compiler:
                 if isinstance(reference, str) and reference not in seen:
                     seen.add(reference)
                     waiting.append(self._dialect.definitions.get(reference.rpartition("/")[2]))
-                waiting.extend(
-                    value for name, value in node.items() if name != "enum" or isinstance(value, dict)
-                )
+                waiting.extend(value for name, value in node.items() if name != "enum" or isinstance(value, dict))
         return nodes
 
     def _blame(self, schema: Written, pointer: str, error: Exception) -> None:
-        """Finds the definitions that do not compile by themselves; the schema at `pointer` when none is to
-        blame."""
+        """Finds which of the schema and the definitions is to blame by itself; the schema when none is."""
         blamed = False
-        for name, at in self._dialect.places.items():
+        definitions = self._dialect.definitions
+        for inner, at in (
+            (schema, pointer),
+            *((definitions[name], at) for name, at in self._dialect.places.items()),
+        ):
             try:
-                jsonschema_rs.meta.validate(_plain(self._dialect.definitions[name]))
-            except (jsonschema_rs.ValidationError, ValueError) as inner:
+                jsonschema_rs.meta.validate(_plain(inner))
+            except (jsonschema_rs.ValidationError, ValueError) as found:
                 blamed = True
-                self._problem(at, inner)
+                self._problem(at, found)
         if not blamed:
             self._problem(pointer, error)
 
@@ -199,12 +201,53 @@ class Compiler:
             self.problems.append(problem)
 
 
+def circular(definitions: Mapping[str, Written]) -> list[str]:
+    """Definitions that meet the same value again by way of themselves: validating such a schema would never end."""
+    edges = {name: _in_place(definition) for name, definition in definitions.items()}
+    while True:  # whatever leads nowhere is taken away, until only circles and what leads into them are left
+        ends = {name for name, onward in edges.items() if not onward & edges.keys()}
+        if not ends:
+            return [name for name in edges if _reaches(edges, name)]
+        for name in ends:
+            del edges[name]
+
+
+def _reaches(edges: Mapping[str, set[str]], name: str) -> bool:
+    seen: set[str] = set()
+    waiting = [name]
+    while waiting:
+        for onward in edges.get(waiting.pop(), ()):
+            if onward == name:
+                return True
+            if onward not in seen:
+                seen.add(onward)
+                waiting.append(onward)
+    return False
+
+
+_MEET_THE_SAME = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else")
+
+
+def _in_place(schema: Written) -> set[str]:
+    """The definitions that meet the same value as `schema`."""
+    found: set[str] = set()
+    waiting: list[object] = [schema]
+    while waiting:
+        node = waiting.pop()
+        if not isinstance(node, dict):
+            continue
+        if isinstance(node.get("$ref"), str):
+            found.add(node["$ref"].rpartition("/")[2])
+        for keyword in _MEET_THE_SAME:
+            inner = node.get(keyword)
+            waiting.extend(inner if isinstance(inner, list) else [inner])
+        dependent = node.get("dependentSchemas")
+        waiting.extend(dependent.values() if isinstance(dependent, dict) else ())
+    return found
+
+
 def _plain(schema: Written) -> Any:
-    return (
-        {**schema, "$schema": "https://json-schema.org/draft/2020-12/schema"}
-        if isinstance(schema, dict)
-        else schema
-    )
+    return {**schema, "$schema": "https://json-schema.org/draft/2020-12/schema"} if isinstance(schema, dict) else schema
 
 
 def _patterns(node: dict[str, Any]) -> Iterator[str]:

@@ -82,9 +82,7 @@ def decoded(text: str, decode: Decode) -> str:
         raise Unreadable("encoding", f"holds {error.detail}") from None
 
 
-def read_prefixed(
-    text: str, name: str, style: str, explode: bool, reading: Reading, decode: Decode
-) -> object:
+def read_prefixed(text: str, name: str, style: str, explode: bool, reading: Reading, decode: Decode) -> object:
     """A path segment of style `simple`, `label` or `matrix`."""
     compound = reading.is_array or reading.is_object
     separator = "," if style == "simple" or not explode else "." if style == "label" else ";"

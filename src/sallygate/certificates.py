@@ -51,7 +51,10 @@ def _make(cert: Path, key: Path, ca: Path, host: str, moment: dt.datetime) -> No
         .sign(ca_key, hashes.SHA256())
     )
     addresses = dict.fromkeys(ipaddress.ip_address(text) for text in (host, "127.0.0.1", "::1"))
-    names: list[x509.GeneralName] = [x509.DNSName("localhost"), *(x509.IPAddress(address) for address in addresses)]
+    names: list[x509.GeneralName] = [
+        x509.DNSName("localhost"),
+        *(x509.IPAddress(address) for address in addresses),
+    ]
     server_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     server_cert = (
         _builder(server_name, ca_name, server_key.public_key(), start, end)
@@ -72,7 +75,11 @@ def _make(cert: Path, key: Path, ca: Path, host: str, moment: dt.datetime) -> No
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, start: dt.datetime, end: dt.datetime
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePublicKey,
+    start: dt.datetime,
+    end: dt.datetime,
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()

@@ -11,7 +11,7 @@ its own (`control.failed`, 503) and refuses, unless the policy says `on_error: a
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import ParamSpec
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -53,7 +53,7 @@ UNCOUNTED = 1 << 30
 BODY_BYTES_MAX = 16 << 20
 """Largest request body where no contract says less."""
 
-T = TypeVar("T")
+P = ParamSpec("P")
 
 
 class Step(Struct, frozen=True):
@@ -164,9 +164,7 @@ class Engine:
     def _address(self, case: _Case, head: RequestHead, now: float) -> bool:
         """What the place alone decides. True: refused."""
         controls = self.controls
-        if (transport := controls.transport) is not None and self._run(
-            case, "transport", "admit", lambda: transport.admit(head)
-        ):
+        if controls.transport is not None and self._run(case, "transport", "admit", controls.transport.admit, head):
             return True
         if (restrictions := controls.restrictions) is not None and self._run(
             case, "restrictions", "admit", lambda: self._restrict(case, restrictions.admit_address(head, now))
@@ -183,15 +181,18 @@ class Engine:
         case.note("request", "admit", head.fault.code)
         return True
 
-    def _clients(
-        self, case: _Case, clients: ClientsControl, head: RequestHead, match: Match | None
-    ) -> Finding | None:
+    def _clients(self, case: _Case, clients: ClientsControl, head: RequestHead, match: Match | None) -> Finding | None:
         finding, headers = clients.admit(head, match)
         case.headers.extend(headers)
         return finding
 
     def _identity(
-        self, case: _Case, head: RequestHead, operation: Operation | None, now: float, done: tuple[WorkDone, ...]
+        self,
+        case: _Case,
+        head: RequestHead,
+        operation: Operation | None,
+        now: float,
+        done: tuple[WorkDone, ...],
     ) -> Ask | None:
         """Sets the principal or a finding; returns only a question."""
         identity = self.controls.identity
@@ -222,10 +223,15 @@ class Engine:
             lambda: self._restrict(case, restrictions.admit_principal(head, principal, operation, now)),
         ):
             return True
-        if (limits := controls.limits) is not None:
-            return self._run(
-                case, "limits", "admit", lambda: self._limit(case, limits.admit_principal(head, principal, operation, now))
-            )
+        if (limits := controls.limits) is not None and self._run(
+            case,
+            "limits",
+            "admit",
+            lambda: self._limit(case, limits.admit_principal(head, principal, operation, now)),
+        ):
+            return True
+        if (identity := controls.identity) is not None and principal is not None:
+            return self._run(case, "identity", "authorise", lambda: identity.authorise(principal, operation))
         return False
 
     def _restrict(self, case: _Case, outcome: tuple[Finding | None, tuple[Charge, ...], float]) -> Finding | None:
@@ -318,7 +324,14 @@ class Engine:
         return Release(left, most, "gzip" if coding == b"gzip" else "")
 
     def learn(
-        self, admission: Admission, status: int, tree: object, sent_bytes: int, *, unread: bool, partial: bytes = b""
+        self,
+        admission: Admission,
+        status: int,
+        tree: object,
+        sent_bytes: int,
+        *,
+        unread: bool,
+        partial: bytes = b"",
     ) -> Learned:
         """What an answer cost and which ids it gave. `unread`: it was too large, garbled or cut short to be read;
         `partial` is what a client had of an answer it did not wait for."""
@@ -339,10 +352,18 @@ class Engine:
 
     # what findings add up to -----------------------------------------------------------------------------------------
 
-    def _run(self, case: _Case, name: str, phase: str, judge: Callable[[], Finding | None]) -> bool:
+    def _run(
+        self,
+        case: _Case,
+        name: str,
+        phase: str,
+        judge: Callable[P, Finding | None],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> bool:
         """Run one control's judgement as the policy wants it run. True: it refuses."""
         try:
-            finding = judge()
+            finding = judge(*args, **kwargs)
         except Exception as error:
             if self.controls.how[name].fail_open:
                 case.note(name, phase, f"failed ({type(error).__name__}), allowed by on_error")
@@ -378,7 +399,11 @@ class Engine:
 
 def _failed(name: str, error: Exception) -> Finding:
     return Finding(
-        "control.failed", "The request cannot be checked at present.", 503, rule=name, evidence=type(error).__name__
+        "control.failed",
+        "The request cannot be checked at present.",
+        503,
+        rule=name,
+        evidence=type(error).__name__,
     )
 
 

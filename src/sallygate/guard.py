@@ -130,7 +130,18 @@ class Guard:
 class _Call:
     """One request on its way through."""
 
-    __slots__ = ("app", "charges", "gate", "gate_us", "head", "receive", "scope", "send", "services", "started_us")
+    __slots__ = (
+        "app",
+        "charges",
+        "gate",
+        "gate_us",
+        "head",
+        "receive",
+        "scope",
+        "send",
+        "services",
+        "started_us",
+    )
 
     def __init__(self, services: Services, app: App, scope: Scope, receive: Receive, send: Send) -> None:
         self.services = services
@@ -263,7 +274,10 @@ class _Call:
             await self._refuse(examined, len(raw or b""))
             return
         passed, body = examined
-        scope = {**self.scope, "headers": self._upstream_headers(admission, body if raw is not None else None)}
+        scope = {
+            **self.scope,
+            "headers": self._upstream_headers(admission, body if raw is not None else None),
+        }
         scope["sallygate"] = admission.principal
         upstream = _Upstream(self, admission, passed.decision)
         receive = upstream.receive_from(raw if raw is not None else None, body, admission.body)
@@ -352,8 +366,22 @@ class _Call:
 class _Upstream:
     """The API's side of one exchange: hands it the body, meters and reads what it answers."""
 
-    __slots__ = ("admission", "call", "copy", "copied", "cut", "decision", "done", "gone", "received", "refused",
-                 "release", "sent", "status", "unread")  # fmt: skip
+    __slots__ = (
+        "admission",
+        "call",
+        "copied",
+        "copy",
+        "cut",
+        "decision",
+        "done",
+        "gone",
+        "received",
+        "refused",
+        "release",
+        "sent",
+        "status",
+        "unread",
+    )  # fmt: skip
 
     def __init__(self, call: _Call, admission: Admission, decision: Decision) -> None:
         self.call = call

@@ -6,6 +6,7 @@ instead come from the file `SALLYGATE_PEPPER_FILE` names (a systemd credential, 
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import os
 import secrets
@@ -54,7 +55,9 @@ class Installation:
         if named := os.environ.get("SALLYGATE_PEPPER_FILE"):
             pepper = _read(Path(named)).strip()
             if len(pepper) < PEPPER_BYTES:
-                raise StoreError(f"{named}: the pepper is shorter than {PEPPER_BYTES} bytes; make one with 64 hexadecimal digits")
+                raise StoreError(
+                    f"{named}: the pepper is shorter than {PEPPER_BYTES} bytes; make one with 64 hexadecimal digits"
+                )
             return pepper
         return self._secret("pepper", lambda: secrets.token_hex(PEPPER_BYTES).encode())
 
@@ -66,7 +69,9 @@ class Installation:
         pem = self._secret("assertion.pem", _new_ed25519)
         key = serialization.load_pem_private_key(pem, None)
         if not isinstance(key, Ed25519PrivateKey):
-            raise StoreError(f"{self.directory / 'secrets/assertion.pem'}: not an Ed25519 key; remove it to have one made")
+            raise StoreError(
+                f"{self.directory / 'secrets/assertion.pem'}: not an Ed25519 key; remove it to have one made"
+            )
         return key
 
     def _secret(self, name: str, make: Callable[[], bytes]) -> bytes:
@@ -98,11 +103,11 @@ def write_private(file: Path, data: bytes) -> None:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        try:
+        with contextlib.suppress(FileExistsError):
             os.link(part, file)
-        except FileExistsError:
-            pass
     except OSError as error:
-        raise StoreError(f"{file}: cannot be written: {error.strerror}; check the state directory's owner and space") from error
+        raise StoreError(
+            f"{file}: cannot be written: {error.strerror}; check the state directory's owner and space"
+        ) from error
     finally:
         part.unlink(missing_ok=True)

@@ -25,7 +25,12 @@ def problem_body(decision: Decision, request_id: str) -> bytes:
         "request_id": request_id,
     }
     errors = [
-        {"code": f.code, "detail": f.detail, "where": f.where, **({"rule": f.rule} if f.control == "contract" else {})}
+        {
+            "code": f.code,
+            "detail": f.detail,
+            "where": f.where,
+            **({"rule": f.rule} if f.control == "contract" else {}),
+        }
         for f in findings
         if f.where
     ]

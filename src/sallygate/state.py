@@ -12,7 +12,7 @@ are stricter than an entry of their own, never looser.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 from zoneinfo import ZoneInfo
@@ -82,8 +82,11 @@ class RateTable:
         due = self._due.get(subject)
         if due is None:
             due = self._shared.get(hash(subject) % OVERFLOW_BUCKETS, 0.0) if self._shared else 0.0
+        if due <= now:
+            return 0.0
         # A clock set back makes every entry look far in the future; none can truly be further than the tolerance.
-        return min(max(due - now, 0.0), self.tolerance_s)
+        backlog_s = due - now
+        return backlog_s if backlog_s < self.tolerance_s else self.tolerance_s
 
     def look(self, subject: str, now: float, amount: int = 1) -> Room:
         backlog_s = self._backlog_s(subject, now)
@@ -151,23 +154,27 @@ class QuotaTable:
         return len(self._used)
 
     def _turn(self, now: float) -> None:
-        """A clock set back stays in the window it has seen: what was used is not given back."""
-        if now >= self._end:
-            self._start, self._end = window_of(self.window, self._zone, now)
-            self._used.clear()
-            self._shared.clear()
-            self.dirty.clear()
+        """Begin the window `now` is in. A clock set back stays in the window it has seen: what was used is not given
+        back."""
+        self._start, self._end = window_of(self.window, self._zone, now)
+        self._used.clear()
+        self._shared.clear()
+        self.dirty.clear()
 
     def look(self, subject: str, now: float, amount: int = 1) -> Room:
-        self._turn(now)
+        if now >= self._end:
+            self._turn(now)
         used = self._used.get(subject)
         if used is None:
             used = self._shared.get(hash(subject) % OVERFLOW_BUCKETS, 0) if self._shared else 0
         left = self.most - used
-        return Room(left >= amount, max(left - amount if left >= amount else left, 0), max(self._end - now, 0.0))
+        if left >= amount:
+            return Room(True, left - amount, self._end - now)
+        return Room(False, left if left > 0 else 0, self._end - now)
 
     def take(self, subject: str, now: float, amount: int) -> None:
-        self._turn(now)
+        if now >= self._end:
+            self._turn(now)
         used = self._used.get(subject)
         if used is not None or len(self._used) < self._entries_max:
             self._used[subject] = (used or 0) + amount
@@ -184,7 +191,8 @@ class QuotaTable:
         return None if used is None else (self.name, subject, float(used), self._start)
 
     def load(self, subject: str, a: float, b: float, now: float) -> None:
-        self._turn(now)
+        if now >= self._end:
+            self._turn(now)
         # A window that starts in the future was counted before the clock was set back: it is this one.
         if b >= self._start and len(self._used) < self._entries_max:
             self._used[subject] = int(a)
@@ -261,52 +269,64 @@ class Credentials:
             self._missing.popitem(last=False)
 
 
+class _Index:
+    """Restrictions by the narrowest name in their scope: one dictionary of names, one a prefix length in use."""
+
+    def __init__(self, restrictions: Iterable[Restriction]) -> None:
+        self._exact: dict[tuple[str, str], list[Restriction]] = {}
+        self._prefixes: dict[tuple[int, int], dict[int, list[Restriction]]] = {}
+        self.empty = True
+        for restriction in restrictions:
+            self.empty = False
+            self._add(restriction)
+
+    def _add(self, restriction: Restriction) -> None:
+        names = dict(restriction.scope)
+        for kind in ("key", "account", "address"):
+            if kind in names:
+                self._exact.setdefault((kind, names[kind]), []).append(restriction)
+                return
+        if "prefix" in names:
+            bits, length, number = parse_prefix(names["prefix"])
+            by_number = self._prefixes.setdefault((bits, bits - length), {})
+            by_number.setdefault(number >> (bits - length), []).append(restriction)
+        else:
+            self._exact.setdefault(("operation", names["operation"]), []).append(restriction)
+
+    def find(self, address: Address, names: Iterable[tuple[str, str]]) -> list[Restriction]:
+        """Everything indexed under the address, a prefix of it, or one of `names`; ended ones too."""
+        found: list[Restriction] = []
+        if (by_address := self._exact.get(("address", address.text))) is not None:
+            found += by_address
+        for name in names:
+            if (by_name := self._exact.get(name)) is not None:
+                found += by_name
+        for (bits, shift), by_number in self._prefixes.items():
+            if bits == address.bits and (covering := by_number.get(address.number >> shift)) is not None:
+                found += covering
+        return found
+
+
 class Restrictions:
-    """Active restrictions, compiled for look-up: one dictionary a scope kind, one per prefix length in use.
+    """Active restrictions, compiled for look-up.
 
     Rebuilt whole on every change (a thousand take 3 ms), then swapped in, so that a reader never sees half a change.
     """
 
-    _HEAD = frozenset(("address", "prefix"))
+    PLACES = frozenset(("address", "prefix"))
 
     def __init__(self, restrictions: Iterable[Restriction] = ()) -> None:
-        self.all: dict[str, Restriction] = {r.id: r for r in restrictions}
-        self._exact: dict[tuple[str, str], list[Restriction]] = {}
-        self._prefixes: dict[tuple[int, int], dict[int, list[Restriction]]] = {}
-        self._late: list[Restriction] = []
-        for restriction in self.all.values():
-            self._index(restriction)
-
-    def _index(self, restriction: Restriction) -> None:
-        kinds = dict(restriction.scope)
-        for kind in ("key", "account", "address"):
-            if kind in kinds:
-                self._exact.setdefault((kind, kinds[kind]), []).append(restriction)
-                return
-        if "prefix" in kinds:
-            bits, length, number = parse_prefix(kinds["prefix"])
-            by_number = self._prefixes.setdefault((bits, bits - length), {})
-            by_number.setdefault(number >> (bits - length), []).append(restriction)
-        elif "operation" in kinds:
-            self._exact.setdefault(("operation", kinds["operation"]), []).append(restriction)
-
-    def for_address(self, address: Address, now: float) -> Iterator[Restriction]:
-        """Every active one whose address or prefix covers `address`, whatever else its scope asks."""
-        if self._exact:
-            yield from (r for r in self._exact.get(("address", address.text), ()) if r.active(now))
-        for (bits, shift), by_number in self._prefixes.items():
-            if bits == address.bits:
-                yield from (r for r in by_number.get(address.number >> shift, ()) if r.active(now))
-
-    def for_names(self, names: Iterable[tuple[str, str]], now: float) -> Iterator[Restriction]:
-        """Every active one indexed under a (kind, value) of `names`."""
-        if self._exact:
-            for name in names:
-                yield from (r for r in self._exact.get(name, ()) if r.active(now))
+        self.all: dict[str, Restriction] = {one.id: one for one in restrictions}
+        by_place = [one for one in self.all.values() if {kind for kind, _ in one.scope} <= self.PLACES]
+        placed = {one.id for one in by_place}
+        self.by_place = _Index(by_place)
+        """Those a place alone decides."""
+        self.by_name = _Index(one for one in self.all.values() if one.id not in placed)
+        """Those that name a key, an account or an operation, alone or with a place."""
 
     def with_change(self, changed: Iterable[Restriction], now: float) -> Restrictions:
-        merged = {**self.all, **{r.id: r for r in changed}}
-        return Restrictions(r for r in merged.values() if r.active(now))
+        merged = {**self.all, **{one.id: one for one in changed}}
+        return Restrictions(one for one in merged.values() if one.active(now))
 
 
 class State:
@@ -318,9 +338,9 @@ class State:
         self.credentials = Credentials()
         self.restrictions = Restrictions()
 
-    def table(self, name: str, make: Callable[[], Table], now: float) -> Table:
-        """The table of that name; made anew, with what the old one had counted, when its limit has changed."""
-        fresh, old = make(), self.tables.get(name)
+    def table(self, fresh: Table, now: float) -> Table:
+        """The table of that name that is there; or `fresh`, with what the old one counted, when the limit changed."""
+        old = self.tables.get(fresh.name)
         if old is not None and old.spec == fresh.spec:
             return old
         if old is not None and type(old) is type(fresh):
@@ -328,5 +348,5 @@ class State:
                 if (row := old.row(subject)) is not None:
                     fresh.load(subject, row[2], row[3], now)
             fresh.dirty |= old.dirty
-        self.tables[name] = fresh
+        self.tables[fresh.name] = fresh
         return fresh

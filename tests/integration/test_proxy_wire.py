@@ -249,9 +249,7 @@ def test_special_answers(method: bytes, answer: bytes, status: bytes, lines: set
 
 def test_a_compressed_answer_stays_compressed() -> None:
     packed = zlib.compress(b"x" * 1000)
-    answer = (
-        b"HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\nContent-Length: %d\r\n\r\n" % len(packed) + packed
-    )
+    answer = b"HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\nContent-Length: %d\r\n\r\n" % len(packed) + packed
 
     async def story() -> None:
         upstream = Upstream(always(answer))
@@ -281,9 +279,7 @@ def test_the_first_piece_arrives_before_the_second_leaves(kind: bytes) -> None:
 
         async def serve(up: Upstream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await up.request(reader)
-            writer.write(
-                b"HTTP/1.1 200 OK\r\ncontent-type: " + kind + b"\r\ntransfer-encoding: chunked\r\n\r\n"
-            )
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: " + kind + b"\r\ntransfer-encoding: chunked\r\n\r\n")
             if kind == b"text/event-stream":
                 await seen[0].wait()
             writer.write(b"5\r\nfirst\r\n")

@@ -6,7 +6,7 @@ import time
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from sallygate.cli.terminal import (
     DEFAULT_POLICY,
@@ -64,11 +64,11 @@ def list_(
     Example: sallygate keys list --account alice
     """
     with administration(policy, state_dir) as (admin, _):
-        keys = [key for key in admin.keys() if account is None or key.account == account]
+        keys = [key for key in admin.all_keys() if account is None or key.account == account]
     if json:
         print_json([_record(key) for key in keys])
         return
-    table = Table("id", "account", "plan", "scopes", "created", "expires", "state", "note")
+    table = Table(Column("id", no_wrap=True), "account", "plan", "scopes", "created", "expires", "state", "note")
     for key in keys:
         scopes = "the plan's" if key.scopes is None else " ".join(key.scopes)
         table.add_row(key.id, key.account, key.plan, scopes, moment(key.created_at), moment(key.expires_at),
@@ -79,7 +79,10 @@ def list_(
 @app.command()
 @plainly
 def show(
-    key: KeyArgument, policy: PolicyOption = DEFAULT_POLICY, state_dir: StateOption = None, json: JsonOption = False
+    key: KeyArgument,
+    policy: PolicyOption = DEFAULT_POLICY,
+    state_dir: StateOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Show one key's record.
 
@@ -120,7 +123,10 @@ def rotate(
 @app.command()
 @plainly
 def revoke(
-    key: KeyArgument, policy: PolicyOption = DEFAULT_POLICY, state_dir: StateOption = None, json: JsonOption = False
+    key: KeyArgument,
+    policy: PolicyOption = DEFAULT_POLICY,
+    state_dir: StateOption = None,
+    json: JsonOption = False,
 ) -> None:
     """End a key now; a running gate refuses it within 300 ms.
 

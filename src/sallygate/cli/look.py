@@ -37,13 +37,22 @@ if TYPE_CHECKING:
     from sallygate.runtime.offline import Verdict
     from sallygate.runtime.replay import Summary
 
-COLOURS = {"allow": "green", "throttle": "yellow", "challenge": "cyan", "deny": "red", "terminate": "bold red"}
+COLOURS = {
+    "allow": "green",
+    "throttle": "yellow",
+    "challenge": "cyan",
+    "deny": "red",
+    "terminate": "bold red",
+}
 FOLLOW_S = 0.2
 
 
 @plainly
 def explain(
-    request_file: Annotated[Path, typer.Argument(help="A raw HTTP message, a curl line or a line of JSON; - reads it from standard input.")],
+    request_file: Annotated[
+        Path,
+        typer.Argument(help="A raw HTTP message, a curl line or a line of JSON; - reads it from standard input."),
+    ],
     policy: PolicyOption = DEFAULT_POLICY,
     state_dir: StateOption = None,
     client: Annotated[str, typer.Option(help="The address the request comes from.")] = "127.0.0.1",
@@ -110,7 +119,10 @@ def _print_explained(verdict: Verdict, trace: list[Any], title: str) -> None:
     what = f" of {verdict.operation.id}" if verdict.operation else ""
     colour = COLOURS[verdict.decision.verdict]
     by = ", answered by the gate" if verdict.answered else ""
-    out.print(f"[{colour}]{verdict.decision.verdict}[/{colour}] {verdict.status}{escape(what + who)}{by}", highlight=False)
+    out.print(
+        f"[{colour}]{verdict.decision.verdict}[/{colour}] {verdict.status}{escape(what + who)}{by}",
+        highlight=False,
+    )
 
 
 def _finding_line(finding: Finding) -> str:
@@ -124,7 +136,10 @@ def _finding_line(finding: Finding) -> str:
 def replay(
     policy: Annotated[Path, typer.Argument(help="The policy file.")],
     file: Annotated[Path, typer.Argument(help="Recorded requests, a line of JSON each; may be gzipped.")],
-    out_file: Annotated[Path | None, typer.Option("--out", help="Write the decisions here, one line each; - is standard output.")] = None,
+    out_file: Annotated[
+        Path | None,
+        typer.Option("--out", help="Write the decisions here, one line each; - is standard output."),
+    ] = None,
     state_dir: StateOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -162,7 +177,13 @@ def replay(
 
 
 def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("bytes"), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("bytes"),
+        TimeRemainingColumn(),
+    )
     return Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
 
 
@@ -230,7 +251,11 @@ def events(
     def wanted(event: Event) -> bool:
         if decision is not None and (event.decision != decision or event.kind == "act"):
             return False
-        return principal is None or principal in (event.principal, event.account, event.principal.removeprefix("key:"))
+        return principal is None or principal in (
+            event.principal,
+            event.account,
+            event.principal.removeprefix("key:"),
+        )
 
     show = _print_event_json if json else _print_event
     found = [event for event in _past(state_dir, time.time() - duration(since)) if wanted(event)]
@@ -280,19 +305,20 @@ def _print_event_json(event: Event) -> None:
 def _print_event(event: Event) -> None:
     when = time.strftime("%H:%M:%S", time.localtime(event.at))
     if event.kind == "act":
-        out.print(f"[dim]{when}[/dim] [magenta]act[/magenta] {escape(event.act)} {escape(event.subject)} "
-                  f"by {escape(event.actor)} [dim]{escape(event.note)}[/dim]", highlight=False, soft_wrap=True)  # fmt: skip
-        return
-    out.print(event_line(event, when), highlight=False, soft_wrap=True)
+        who = f"{escape(event.subject)} by {escape(event.actor)}"
+        line = f"[dim]{when}[/dim] [magenta]act[/magenta] {escape(event.act)} {who} [dim]{escape(event.note)}[/dim]"
+    else:
+        line = _exchange_line(event, when)
+    out.print(line, highlight=False, soft_wrap=True)
 
 
-def event_line(event: Event, when: str) -> str:
-    """One line, for people."""
+def _exchange_line(event: Event, when: str) -> str:
     colour = COLOURS[event.decision]
     who = event.account or event.client_address
     codes = " ".join(dict.fromkeys(f.code + (f"({f.rule})" if f.rule else "") for f in event.findings))
     times = f" ×{event.count}" if event.count > 1 else ""
+    took = f"[dim]{event.took_us / 1000:.1f} ms[/dim]"
     return (
         f"[dim]{when}[/dim] [{colour}]{event.decision:8}[/{colour}] {event.status} {escape(event.method):6} "
-        f"{escape(event.path)} [bold]{escape(who)}[/bold] {escape(codes)}{times} [dim]{event.took_us / 1000:.1f} ms[/dim]"
+        f"{escape(event.path)} [bold]{escape(who)}[/bold] {escape(codes)}{times} {took}"
     )

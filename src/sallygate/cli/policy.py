@@ -70,7 +70,10 @@ def init(
     out.print(f"{out_file} is written: {len(loaded.operations)} operations", highlight=False)
     if public:
         out.print(f"public by the contract: {', '.join(public)}", highlight=False)
-    out.print(f"next: sallygate keys create -p {out_file} --account me --plan free\n      sallygate up {out_file}", highlight=False)
+    out.print(
+        f"next: sallygate keys create -p {out_file} --account me --plan free\n      sallygate up {out_file}",
+        highlight=False,
+    )
 
 
 def _contract(openapi: str, directory: Path) -> str:
@@ -101,7 +104,9 @@ def _contract(openapi: str, directory: Path) -> str:
 @plainly
 def check(
     policy: Annotated[Path, typer.Argument(help="The policy file.")],
-    in_process: Annotated[bool, typer.Option("--in-process", help="For `Guard(app, …)`, which needs no upstream.")] = False,
+    in_process: Annotated[
+        bool, typer.Option("--in-process", help="For `Guard(app, …)`, which needs no upstream.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Check a policy and its contract, and print every error at once.
@@ -141,7 +146,9 @@ def _compile(loaded: Loaded) -> tuple[str, ...]:
         gate = compose(loaded, State(), KeyRing(bytes(32)), bytes(32), 0.0)
     except OpenAPIError as error:
         file = str(loaded.contract_file)
-        raise PolicyError([Problem(file, at, "policy.contract", said) for at, said in contract_problems(error)]) from None
+        raise PolicyError(
+            [Problem(file, at, "policy.contract", said) for at, said in contract_problems(error)]
+        ) from None
     contract = gate.engine.controls.contract
     return contract.notes if contract is not None else ()
 
@@ -149,7 +156,9 @@ def _compile(loaded: Loaded) -> tuple[str, ...]:
 def _print_checked(loaded: Loaded, notes: tuple[str, ...]) -> None:
     table = Table("plan", "rate", "requests", "data", title=f"policy {loaded.hash}", title_justify="left")
     for name, plan in loaded.plans.items():
-        quota = " ".join(f"{most}/{window}" for window in ("hour", "day", "month") if (most := getattr(plan.quota, window)))
+        quota = " ".join(
+            f"{most}/{window}" for window in ("hour", "day", "month") if (most := getattr(plan.quota, window))
+        )
         data = " ".join(f"{budget.most} {kind}/{budget.window}" for kind in ("bytes", "records")
                         if (budget := getattr(plan.data, kind)))  # fmt: skip
         table.add_row(name, plan.rate.text, quota, data)

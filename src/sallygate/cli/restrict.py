@@ -6,7 +6,7 @@ import time
 from typing import Annotated, cast
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from sallygate.cli.terminal import (
     DEFAULT_POLICY,
@@ -79,7 +79,7 @@ def list_(
     if json:
         print_json([_record(restriction) for restriction in found])
         return
-    table = Table("id", "scope", "act", "reason", "by", "until", "state")
+    table = Table(Column("id", no_wrap=True), "scope", "act", "reason", "by", "until", "state")
     for one in found:
         act = f"{one.act} {one.rate}".strip()
         table.add_row(one.id, _scope(one), act, one.reason, one.creator, moment(one.expires_at), _state(one))

@@ -23,7 +23,10 @@ def up(policy: Annotated[Path, typer.Argument(help="The policy file.")] = DEFAUL
 
 @plainly
 def demo(
-    state_dir: Annotated[Path | None, typer.Option(help="Keep everything here; a directory that is removed afterwards when left out.")] = None,
+    state_dir: Annotated[
+        Path | None,
+        typer.Option(help="Keep everything here; a directory that is removed afterwards when left out."),
+    ] = None,
     port: Annotated[int, typer.Option(help="The gateway's port; another when it is taken.")] = 8443,
     json: JsonOption = False,
 ) -> None:

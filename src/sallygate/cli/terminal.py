@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,13 +28,24 @@ if TYPE_CHECKING:  # loaded when a command needs them: `--help` should not wait 
 NO, USAGE, STATE = 1, 2, 3
 """Exit codes, see the package."""
 
-out = Console()
-err = Console(stderr=True)
+WIDE = 160
+"""Columns where there is no terminal to ask: a pipe or a file should not break ids."""
+
+
+def _console(*, stderr: bool) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    # No `:name:` emoji: names of plans and limits contain colons.
+    return Console(stderr=stderr, emoji=False, width=None if stream.isatty() else WIDE)
+
+
+out = _console(stderr=False)
+err = _console(stderr=True)
 P = ParamSpec("P")
 R = TypeVar("R")
 
 PolicyOption = Annotated[
-    Path, typer.Option("--policy", "-p", envvar="SALLYGATE_POLICY", help="The policy file.", show_default=True)
+    Path,
+    typer.Option("--policy", "-p", envvar="SALLYGATE_POLICY", help="The policy file.", show_default=True),
 ]
 StateOption = Annotated[
     Path | None,

@@ -19,9 +19,7 @@ VARY_ORIGIN = (b"vary", b"Origin")
 
 
 class ClientsControl:
-    def __init__(
-        self, section: Clients, public_view: dict[str, object] | None, key_header: str, etag: str
-    ) -> None:
+    def __init__(self, section: Clients, public_view: dict[str, object] | None, key_header: str, etag: str) -> None:
         self._cors = section.cors
         self._key_header = key_header
         self.specification = section.specification if public_view is not None else None
@@ -70,7 +68,10 @@ class ClientsControl:
         if origin is None or not _allowed(self._cors, origin):
             return (VARY_ORIGIN,)
         allowed = "*" if "*" in self._cors.origins else origin
-        headers: list[tuple[bytes, bytes]] = [(b"access-control-allow-origin", allowed.encode("latin-1")), VARY_ORIGIN]
+        headers: list[tuple[bytes, bytes]] = [
+            (b"access-control-allow-origin", allowed.encode("latin-1")),
+            VARY_ORIGIN,
+        ]
         if self._cors.credentials:
             headers.append((b"access-control-allow-credentials", b"true"))
         if self._cors.expose:

@@ -4,7 +4,7 @@ Threat: invented, guessed, stolen, expired and over-powerful credentials (OWASP 
 Evidence: `identity.missing`, `identity.invalid` (the client is told no more; `rule` says which check failed to the
 operator), `identity.ambiguous`, `identity.scope`, `identity.plan`.
 Known bypasses: a stolen key is a good key until it is revoked, or its new location is noticed.
-Cost: 5 µs: one regular expression, two HMACs. An invented key costs one HMAC and no store look-up.
+Cost: 4 µs: one regular expression, one HMAC. An invented key costs one HMAC and no store look-up.
 """
 
 from __future__ import annotations
@@ -16,7 +16,13 @@ from sallygate.model.operation import Operation
 from sallygate.model.principal import Credential, Principal
 from sallygate.model.request import RequestHead
 from sallygate.model.work import CredentialLoaded, LoadCredential
-from sallygate.parsing.tokens import KEY_CHECK_CHARS, KEY_SECRET_CHARS, ApiKeyText, parse_api_key, parse_authorization
+from sallygate.parsing.tokens import (
+    KEY_CHECK_CHARS,
+    KEY_SECRET_CHARS,
+    ApiKeyText,
+    parse_api_key,
+    parse_authorization,
+)
 from sallygate.policy.schema import Identity, Plan
 from sallygate.state import State
 
@@ -32,7 +38,8 @@ class KeyRing:
         self._check_key = hmac.digest(pepper, b"sallygate api key check", "sha256")
 
     def check_of(self, checked: str) -> str:
-        return base62(hmac.digest(self._check_key, checked.encode("ascii"), "sha256")[:6], KEY_CHECK_CHARS)
+        mac = hmac.digest(self._check_key, checked.encode("ascii"), "sha256")
+        return base62(mac[:6], KEY_CHECK_CHARS)
 
     def digest_of(self, whole: str) -> bytes:
         return hmac.digest(self._digest_key, whole.encode("ascii"), "sha256")
@@ -89,15 +96,16 @@ class IdentityControl:
         key = parse_api_key(sent)
         if key is None:
             return self._invalid("malformed")
-        if not hmac.compare_digest(self._ring.check_of(key.checked), key.check):
-            return self._invalid("check digits")
-        return self._with_record(key, operation, now, loaded)
+        return self._with_record(key, now, loaded)
 
     def _with_record(
-        self, key: ApiKeyText, operation: Operation | None, now: float, loaded: tuple[CredentialLoaded, ...]
+        self, key: ApiKeyText, now: float, loaded: tuple[CredentialLoaded, ...]
     ) -> Principal | Finding | LoadCredential:
         credential = self._state.credentials.get(key.id)
         if credential is None:
+            # Only a key this installation made is worth a look into the store.
+            if not hmac.compare_digest(self._ring.check_of(key.checked), key.check):
+                return self._invalid("check digits")
             answer = next((done for done in loaded if done.id == key.id), None)
             if answer is not None and answer.failed:
                 return Finding("identity.unavailable", "Keys cannot be checked at present.", 503, owasp="API2")
@@ -110,9 +118,9 @@ class IdentityControl:
             return self._invalid("digest", key.id)
         if not credential.alive(now):
             return self._invalid("revoked" if credential.revoked_at is not None else "expired", key.id)
-        return self._authorised(credential, operation)
+        return self._principal_of(credential)
 
-    def _authorised(self, credential: Credential, operation: Operation | None) -> Principal | Finding:
+    def _principal_of(self, credential: Credential) -> Principal | Finding:
         scopes = self._plan_scopes.get(credential.plan)
         if scopes is None:
             return Finding("identity.plan", "This key's plan is no longer offered.", 403,
@@ -120,12 +128,17 @@ class IdentityControl:
         if credential.scopes is not None:
             own = frozenset(credential.scopes)
             scopes = own if ALL_SCOPES in scopes else scopes & own
-        principal = Principal(
-            f"key:{credential.id}", credential.account, credential.plan, scopes, "api_key", credential.expires_at
+        return Principal(
+            f"key:{credential.id}",
+            credential.account,
+            credential.plan,
+            scopes,
+            "api_key",
+            credential.expires_at,
         )
-        return self._missing_scope(principal, operation) or principal
 
-    def _missing_scope(self, principal: Principal, operation: Operation | None) -> Finding | None:
+    def authorise(self, principal: Principal, operation: Operation | None) -> Finding | None:
+        """Whether the principal's scopes allow the operation. Asked after limits, so that probing is paid for."""
         if operation is None or not operation.security or ALL_SCOPES in principal.scopes:
             return None
         wanted: list[str] = []

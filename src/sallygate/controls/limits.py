@@ -12,7 +12,6 @@ charged to it, so that a caller slightly too fast gets its rate, not nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import ceil
 from zoneinfo import ZoneInfo
 
@@ -45,13 +44,16 @@ class Allowed(Struct, frozen=True, gc=False):
 class _Counter(Struct, frozen=True):
     table: Table
     code: str
-    label: str
-    """The name in `RateLimit`; empty keeps it out."""
+    name: str
     by_cost: bool
+    label: str
+    """How its item in `RateLimit` begins."""
 
 
 class _PlanLimits(Struct, frozen=True):
     counters: tuple[_Counter, ...]
+    charged: tuple[str, ...]
+    """Tables a request costs."""
     bytes_table: str
     records_table: str
     concurrent: int
@@ -82,25 +84,22 @@ class LimitsControl:
         self.records = {name: section.records for name, section in operations.items() if section.records is not None}
         """JSON pointer of the counted array, by operation."""
 
-    def _make(self, make: Callable[[], Table], name: str) -> Table:
-        return self._state.table(name, make, self._now)
-
     def _rate(self, name: str, rate: Rate) -> Table:
-        return self._make(lambda: RateTable(name, rate.per_s, rate.burst), name)
+        return self._state.table(RateTable(name, rate.per_s, rate.burst), self._now)
 
     def _quota(self, name: str, most: int, window: Window) -> Table:
-        return self._make(lambda: QuotaTable(name, most, window, self._zone), name)
+        return self._state.table(QuotaTable(name, most, window, self._zone), self._now)
 
     def _compile(self, name: str, plan: Plan) -> _PlanLimits:
         prefix = f"plan:{name}:"
-        counters = [_Counter(self._rate(prefix + "rate", plan.rate), "limits.rate", "rate", True)]
+        counters = [_counter(self._rate(prefix + "rate", plan.rate), "limits.rate", "rate", True)]
         described = [f'"rate";q={plan.rate.burst};w={max(1, ceil(plan.rate.burst / plan.rate.per_s))}']
         windows: tuple[Window, ...] = ("hour", "day", "month")
         for window in windows:
             most = getattr(plan.quota, window)
             if most is not None:
                 table = self._quota(prefix + window, most, window)
-                counters.append(_Counter(table, f"limits.quota.{window}", window, True))
+                counters.append(_counter(table, f"limits.quota.{window}", window, True))
                 described.append(f'"{window}";q={most};w={WINDOW_S[window]}')
         data_tables = {"bytes": "", "records": ""}
         for kind, unit in (("bytes", "content-bytes"), ("records", "records")):
@@ -108,10 +107,11 @@ class LimitsControl:
             if budget is not None:
                 data_tables[kind] = prefix + kind
                 table = self._quota(prefix + kind, budget.most, budget.window)
-                counters.append(_Counter(table, f"limits.data.{kind}", kind, False))
+                counters.append(_counter(table, f"limits.data.{kind}", kind, False))
                 described.append(f'"{kind}";q={budget.most};w={WINDOW_S[budget.window]};qu="{unit}"')
         return _PlanLimits(
             tuple(counters),
+            tuple(counter.table.name for counter in counters if counter.by_cost),
             data_tables["bytes"],
             data_tables["records"],
             plan.concurrent,
@@ -151,28 +151,24 @@ class LimitsControl:
             return Allowed(None, tuple(charges))
         return self._admit_plan(self._plans[principal.plan], principal.account, cost, charges, now)
 
-    def _admit_plan(
-        self, plan: _PlanLimits, account: str, cost: int, charges: list[Charge], now: float
-    ) -> Allowed:
+    def _admit_plan(self, plan: _PlanLimits, account: str, cost: int, own: list[Charge], now: float) -> Allowed:
         said: list[str] = []
         over: _Counter | None = None
         wait_s = 0.0
         for counter in plan.counters:
-            amount = cost if counter.by_cost else 1
-            room = counter.table.look(account, now, amount)
-            if counter.by_cost:
-                charges.append(Charge(counter.table.name, account, amount))
+            room = counter.table.look(account, now, cost if counter.by_cost else 1)
             if not room.allowed and room.reset_s > wait_s:
                 over, wait_s = counter, room.reset_s
-            said.append(f'"{counter.label}";r={room.remaining};t={ceil(room.reset_s)}')
+            said.append(f"{counter.label}{room.remaining};t={ceil(room.reset_s)}")
         headers = ((b"ratelimit-policy", plan.policy_header), (b"ratelimit", ", ".join(said).encode()))
         if over is not None:
-            finding = _over(over.code, f"The plan's limit ({over.label}) is used up.", over.table.name)
+            finding = _over(over.code, f"The plan's limit ({over.name}) is used up.", over.table.name)
             return Allowed(finding, headers=headers + retry_after(wait_s))
         if self._state.held.count(plan.held, account) >= plan.concurrent:
             finding = _over("limits.concurrent", "Too many requests under way.", plan.held)
             return Allowed(finding, headers=headers + retry_after(1))
-        return Allowed(None, tuple(charges), headers, ((plan.held, account, plan.concurrent),))
+        charges = tuple([Charge(name, account, cost) for name in plan.charged])
+        return Allowed(None, (*own, *charges), headers, ((plan.held, account, plan.concurrent),))
 
     def bytes_left(self, principal: Principal | None, now: float) -> int | None:
         """Where the answer is to be cut, in bytes; None where it is not."""
@@ -198,6 +194,10 @@ class LimitsControl:
     def records_left(self, principal: Principal, now: float) -> int:
         table = self._plans[principal.plan].records_table
         return self._state.tables[table].look(principal.account, now, 0).remaining
+
+
+def _counter(table: Table, code: str, name: str, by_cost: bool) -> _Counter:
+    return _Counter(table, code, name, by_cost, f'"{name}";r=')
 
 
 def _over(code: str, detail: str, rule: str) -> Finding:

@@ -36,34 +36,39 @@ class RestrictionsControl:
 
     def admit_address(self, head: RequestHead, now: float) -> Outcome:
         """Those that a place alone decides, before anything else is looked at."""
-        table = self._state.restrictions
-        if not table.all:
+        index = self._state.restrictions.by_place
+        if index.empty:
             return NOTHING
         address = parse_address(head.client_address) or UNKNOWN
-        return self._judge((r for r in table.for_address(address, now) if _kinds(r) <= _PLACES), now)
+        found = index.find(address, ())
+        return (
+            self._judge([one for one in found if _covers(one, {"address": address.text}, address)], now)
+            if found
+            else NOTHING
+        )
 
     def admit_principal(
         self, head: RequestHead, principal: Principal | None, operation: Operation | None, now: float
     ) -> Outcome:
         """Those that name a key, an account or an operation, alone or with a place."""
-        table = self._state.restrictions
-        if not table.all:
+        index = self._state.restrictions.by_name
+        if index.empty:
             return NOTHING
         address = parse_address(head.client_address) or UNKNOWN
-        names: dict[str, str] = {"address": address.text}
+        names: dict[str, str] = {}
         if principal is not None:
             names["key"] = principal.id.removeprefix("key:")
             names["account"] = principal.account
         if operation is not None:
             names["operation"] = operation.id
-        found = [r for r in table.for_names(names.items(), now) if "address" not in dict(r.scope)]
-        found += table.for_address(address, now)
-        return self._judge((r for r in found if not _kinds(r) <= _PLACES and _covers(r, names, address)), now)
+        found = index.find(address, names.items())
+        names["address"] = address.text
+        return self._judge([one for one in found if _covers(one, names, address)], now) if found else NOTHING
 
     def _judge(self, restrictions: Iterable[Restriction], now: float) -> Outcome:
         """Denials first; of several throttles each must have room, and each is charged."""
         charges: list[Charge] = []
-        for restriction in sorted(restrictions, key=lambda r: r.act):
+        for restriction in sorted((one for one in restrictions if one.active(now)), key=lambda one: one.act):
             if restriction.act == "deny":
                 return _finding(restriction, "deny", 403), (), 0.0
             counter = self._state.tables.get(throttle_table(restriction.id))
@@ -74,13 +79,6 @@ class RestrictionsControl:
                 return _finding(restriction, "throttle", 429), (), room.reset_s
             charges.append(Charge(counter.name, "", 1))
         return None, tuple(charges), 0.0
-
-
-_PLACES = frozenset(("address", "prefix"))
-
-
-def _kinds(restriction: Restriction) -> frozenset[str]:
-    return frozenset(kind for kind, _ in restriction.scope)
 
 
 def _covers(restriction: Restriction, names: dict[str, str], address: Address) -> bool:

@@ -386,9 +386,7 @@ def _answer_page(items: list[Any], limit: int, start: int) -> Response:
 
 async def _problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    title = {400: "Bad request", 404: "Not found", 405: "Method not allowed", 409: "Conflict"}.get(
-        error.status_code
-    )
+    title = {400: "Bad request", 404: "Not found", 405: "Method not allowed", 409: "Conflict"}.get(error.status_code)
     problem = {
         "type": "about:blank",
         "title": title or "Error",

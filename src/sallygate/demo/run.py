@@ -34,7 +34,13 @@ from sallygate.stores.sqlite import SqliteStore
 READY_S = 15.0
 SHOWN = 12
 """Decisions in the live view: a terminal of 40 lines holds them and the table above."""
-COLOURS = {"allow": "green", "throttle": "yellow", "challenge": "cyan", "deny": "red", "terminate": "bold red"}
+COLOURS = {
+    "allow": "green",
+    "throttle": "yellow",
+    "challenge": "cyan",
+    "deny": "red",
+    "terminate": "bold red",
+}
 NOTE = "demonstration"
 
 
@@ -137,7 +143,7 @@ def _make_keys(gateway: Gateway) -> dict[str, str]:
     store = SqliteStore(installation.database)
     try:
         admin = Administration(store, KeyRing(installation.pepper()), "demo")
-        for key in admin.keys():
+        for key in admin.all_keys():
             if key.note == NOTE:
                 admin.revoke_key(key.id)
         return {plan: admin.create_key(account, plan, note=NOTE)[1] for plan, account in DEMO_ACCOUNTS.items()}
@@ -146,9 +152,13 @@ def _make_keys(gateway: Gateway) -> dict[str, str]:
 
 
 async def _show(
-    gateway: Gateway, ready: dict[str, object], keys: dict[str, str], ended: asyncio.Event, api: subprocess.Popen[bytes]
+    gateway: Gateway,
+    ready: dict[str, object],
+    keys: dict[str, str],
+    ended: asyncio.Event,
+    api: subprocess.Popen[bytes],
 ) -> None:
-    console = Console()
+    console = Console(emoji=False)
     _print_welcome(console, ready, keys)
     recent: deque[Exchange] = deque(maxlen=SHOWN)
     counts: Counter[str] = Counter()

@@ -47,7 +47,7 @@ class Operation(Struct, frozen=True):
     path: str
     """The template, `/orders/{orderId}`."""
     security: tuple[Mapping[str, tuple[str, ...]], ...] | None
-    """Alternatives of scheme → scopes; an empty tuple means the document says it needs none; None, that it is silent."""
+    """Alternatives of scheme → scopes; an empty tuple: the document says it needs none; None: it is silent."""
     parameters: tuple[Parameter, ...]
     body: tuple[MediaType, ...]
     """Empty when the operation takes no body."""

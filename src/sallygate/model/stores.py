@@ -14,7 +14,6 @@ class StoreError(Exception):
     """The store did not do what was asked. The message says what, where and what to do."""
 
 
-
 class CredentialStore(Protocol):
     def credential(self, key_id: str) -> Credential | None: ...
     def credentials(self, after_revision: int = 0) -> Sequence[Credential]: ...
@@ -30,7 +29,9 @@ class RestrictionStore(Protocol):
 
 class CounterStore(Protocol):
     def counters(self) -> Iterable[tuple[str, str, float, float]]: ...
-    def put_counters(self, rows: Iterable[tuple[str, str, float, float]], forget: Iterable[tuple[str, str]]) -> None: ...
+    def put_counters(
+        self, rows: Iterable[tuple[str, str, float, float]], forget: Iterable[tuple[str, str]]
+    ) -> None: ...
 
 
 class EventStore(Protocol):

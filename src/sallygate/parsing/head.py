@@ -34,9 +34,8 @@ METHOD_CHARS_MAX = 24
 """The longest registered method, UPDATEREDIRECTREF, has 17."""
 
 SINGLETONS = frozenset(
-    ("host", "content-length", "content-type", "content-encoding", "transfer-encoding", "authorization")
-    + ("expect", "from", "if-modified-since", "if-unmodified-since", "max-forwards", "referer", "user-agent")
-    + ("origin", "upgrade", "x-forwarded-proto", "traceparent")
+    "host content-length content-type content-encoding transfer-encoding authorization expect from referer user-agent "
+    "if-modified-since if-unmodified-since max-forwards origin upgrade x-forwarded-proto traceparent".split()
 )
 """Fields that two parsers would pick differently from when repeated (RFC 9110, section 5.3)."""
 
@@ -157,18 +156,24 @@ class HeadReader(Struct, frozen=True):
             raise Fault("headers", f"The header fields are longer than {HEADER_BYTES_MAX} bytes.", 431)
         if _VALUE_BAD(values):
             raise Fault("headers", "A header field contains a control character.")
+        if not _TOKEN(b"".join([name or b"?:" for name, _ in headers])) and headers:
+            raise Fault("headers", "A header field's name is not a token.")
+        fields = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
+        if len(fields) < len(headers):
+            fields = self._joined(headers)
+        _check_framing(fields, http_version)
+        return fields
+
+    def _joined(self, headers: Headers) -> dict[str, str]:
         fields: dict[str, str] = {}
         for raw_name, raw_value in headers:
-            name = raw_name.decode("latin-1")
-            if name in fields:
-                if name in self.singletons:
-                    raise Fault("header_repeated", "A header field that may stand once is repeated.", where=_at(name))
-                fields[name] += ("; " if name == "cookie" else ", ") + raw_value.decode("latin-1")
+            name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+            if name not in fields:
+                fields[name] = value
+            elif name in self.singletons:
+                raise Fault("header_repeated", "A header field that may stand once is repeated.", where=_at(name))
             else:
-                fields[name] = raw_value.decode("latin-1")
-        if not _TOKEN(b"".join([name for name, _ in headers])) and headers:
-            raise Fault("headers", "A header field's name is not a token.")
-        _check_framing(fields, http_version)
+                fields[name] += ("; " if name == "cookie" else ", ") + value
         return fields
 
     def _through_hops(self, fields: Mapping[str, str], peer: Address, scheme: str) -> tuple[Address, str]:
@@ -186,7 +191,11 @@ class HeadReader(Struct, frozen=True):
                     scheme = parameters["proto"].lower()
             found = parse_address(strip_port(hop))
             if found is None:
-                raise Fault("forwarded", "A forwarding header has something else than an address.", where=_at(self.forwarded))
+                raise Fault(
+                    "forwarded",
+                    "A forwarding header has something else than an address.",
+                    where=_at(self.forwarded),
+                )
             address = found
             if address not in self.trusted_hops:
                 break

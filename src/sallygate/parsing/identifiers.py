@@ -22,7 +22,9 @@ IdPair = tuple[str, str]
 
 
 def hash_id(key: bytes, collection: str, value: str) -> int:
-    return int.from_bytes(blake2b(f"{collection}\0{value}".encode("utf-8", "replace"), digest_size=8, key=key).digest(), "big")
+    return int.from_bytes(
+        blake2b(f"{collection}\0{value}".encode("utf-8", "replace"), digest_size=8, key=key).digest(), "big"
+    )
 
 
 def asked_ids(
@@ -39,9 +41,7 @@ def answered_ids(names: Mapping[str, str], tree: object, key: bytes) -> tuple[tu
     """Hashes of the ids in a JSON value, breadth first, and whether there were more than were looked at."""
     found: dict[int, None] = {}
     queue: list[object] = [tree]
-    looked = 0
-    for node in queue:
-        looked += 1
+    for looked, node in enumerate(queue):
         if looked > NODES_MAX or len(found) >= IDS_MAX:
             return tuple(found)[:IDS_MAX], True
         if isinstance(node, dict):

@@ -113,7 +113,9 @@ def _read_file(file: Path, bytes_max: int, what: str) -> bytes:
             data = stream.read(bytes_max + 1)
     except OSError as error:
         hint = "`sallygate init` writes one" if what == "policy" else "give a path relative to the policy file"
-        raise PolicyError([Problem(str(file), 0, "policy.file", f"the {what} cannot be read: {error.strerror}", hint)]) from None
+        raise PolicyError(
+            [Problem(str(file), 0, "policy.file", f"the {what} cannot be read: {error.strerror}", hint)]
+        ) from None
     if len(data) > bytes_max:
         raise PolicyError([Problem(str(file), 0, "policy.file", f"the {what} is larger than {bytes_max >> 20} MiB")])
     return data
@@ -183,9 +185,7 @@ def _classes(annotation: object) -> list[type]:
     return [found for part in getattr(annotation, "__args__", ()) for found in _classes(part)]
 
 
-def _read_contract(
-    reader: _Reader, policy: Policy
-) -> tuple[dict[str, object] | None, tuple[Operation, ...], bytes]:
+def _read_contract(reader: _Reader, policy: Policy) -> tuple[dict[str, object] | None, tuple[Operation, ...], bytes]:
     if policy.openapi is None:
         return None, (), b""
     file = reader.file.parent / policy.openapi
@@ -221,7 +221,12 @@ def _check_upstream(reader: _Reader, policy: Policy) -> None:
         except ValueError:
             parts, port_ok = urlsplit(""), False
         if parts.scheme not in ("http", "https") or not parts.hostname or not port_ok:
-            reader.say(path, "value", f"`{url}` is not an http or https URL", "write for example http://127.0.0.1:9000")
+            reader.say(
+                path,
+                "value",
+                f"`{url}` is not an http or https URL",
+                "write for example http://127.0.0.1:9000",
+            )
         elif parts.username or parts.query or parts.fragment:
             reader.say(path, "value", f"`{url}` has more than scheme, host, port and path", "leave the rest away")
         elif parts.scheme == "http" and policy.upstream.plain_http == "refuse" and not _is_loopback(parts.hostname):
@@ -250,7 +255,17 @@ def _check_references(reader: _Reader, policy: Policy, operations: tuple[Operati
             reader.say(path, "reference", f"there is no contract to find `{name}` in", "name a contract in `openapi`")
     for name, section in policy.operations.items():
         if section.records and not section.records.startswith("/"):
-            reader.say(("operations", name, "records"), "value", "a JSON pointer begins with a slash", "write for example /items")
+            reader.say(
+                ("operations", name, "records"),
+                "value",
+                "a JSON pointer begins with a slash",
+                "write for example /items",
+            )
     cors = policy.clients.cors if policy.clients else None
     if cors and cors.credentials and "*" in cors.origins:
-        reader.say(("clients", "cors", "origins"), "unsafe", "`*` with credentials lets any site act as your users", "list the origins")
+        reader.say(
+            ("clients", "cors", "origins"),
+            "unsafe",
+            "`*` with credentials lets any site act as your users",
+            "list the origins",
+        )

@@ -55,9 +55,13 @@ class Section(BaseModel):
 class ControlSection(Section):
     """What every control's section has."""
 
-    mode: Mode = Field("enforce", description="`shadow` records what it would have done and lets the request pass; `off` does not look.")
+    mode: Mode = Field(
+        "enforce",
+        description="`shadow` records what it would have done and lets the request pass; `off` does not look.",
+    )
     on_error: Literal["deny", "allow"] = Field(
-        "deny", description="What happens to a request when the control itself fails: it is refused, unless this says otherwise."
+        "deny",
+        description="What happens to a request when the control itself fails: it is refused, unless this says otherwise.",
     )
 
 
@@ -70,18 +74,30 @@ class Health(Section):
 class UpstreamSection(Section):
     """Where the API is."""
 
-    urls: list[str] = Field(description="One or more base URLs of the same API; requests are spread over the healthy ones.", min_length=1)
+    urls: list[str] = Field(
+        description="One or more base URLs of the same API; requests are spread over the healthy ones.",
+        min_length=1,
+    )
     plain_http: Literal["refuse", "allow"] = Field(
-        "refuse", description="`allow` must be written to send requests unencrypted to anything but this machine."
+        "refuse",
+        description="`allow` must be written to send requests unencrypted to anything but this machine.",
     )
     connect: Seconds = Field(3.0, description="Longest wait for a connection; then 504.")
     first_byte: Seconds = Field(30.0, description="Longest wait for the answer's head; then 504.")
     idle: Seconds = Field(60.0, description="Longest pause within an answer; then the connection is cut.")
     connections: Count = Field(256, description="Connections kept to each upstream.")
-    health: Health | None = Field(None, description="Active health checks; without them an upstream is judged by its connections.")
+    health: Health | None = Field(
+        None, description="Active health checks; without them an upstream is judged by its connections."
+    )
     preserve_host: bool = Field(False, description="Send the caller's `Host` instead of the upstream's own.")
-    ca: str | None = Field(None, description="File of certificate authorities for `https:` upstreams; the system's when left out.")
-    assertion: bool = Field(True, description="Send `X-Sallygate-Assertion`, a signed JWT the upstream can verify the identity headers by.")
+    ca: str | None = Field(
+        None,
+        description="File of certificate authorities for `https:` upstreams; the system's when left out.",
+    )
+    assertion: bool = Field(
+        True,
+        description="Send `X-Sallygate-Assertion`, a signed JWT the upstream can verify the identity headers by.",
+    )
 
 
 class Certificate(Section):
@@ -93,9 +109,13 @@ class Listen(Section):
     """Where the gateway listens."""
 
     https: str = Field("127.0.0.1:8443", description="Address and port, `127.0.0.1:8443` or `[::1]:8443`.")
-    http: str | None = Field(None, description="A plain listener that answers every request 403 with the reason; it never redirects or passes one on.")
+    http: str | None = Field(
+        None,
+        description="A plain listener that answers every request 403 with the reason; it never redirects or passes one on.",
+    )
     certificate: Certificate | None = Field(
-        None, description="PEM files, or `development` (the default): a certificate authority made in the state directory, for this machine alone."
+        None,
+        description="PEM files, or `development` (the default): a certificate authority made in the state directory, for this machine alone.",
     )
     backlog: Count = Field(1024, description="Connections waiting to be accepted.")
 
@@ -116,13 +136,19 @@ class Transport(ControlSection):
     """HTTPS always. Plain HTTP is refused, never redirected, since the key in it has been seen already."""
 
     plain: Literal["refuse", "loopback"] = Field(
-        "refuse", description="`loopback` believes plain HTTP from this machine only, for development inside an application server."
+        "refuse",
+        description="`loopback` believes plain HTTP from this machine only, for development inside an application server.",
     )
     hsts: Seconds = Field(31536000.0, description="`Strict-Transport-Security` max-age on every answer; 0s sends none.")
-    trusted_hops: list[Prefix] = Field([], description="Proxies whose forwarding headers are believed, as addresses or prefixes.")
-    forwarded: Literal["x-forwarded-for", "forwarded"] = Field("x-forwarded-for", description="The one header they write the client's address to.")
+    trusted_hops: list[Prefix] = Field(
+        [], description="Proxies whose forwarding headers are believed, as addresses or prefixes."
+    )
+    forwarded: Literal["x-forwarded-for", "forwarded"] = Field(
+        "x-forwarded-for", description="The one header they write the client's address to."
+    )
     ambiguous_paths: Literal["refuse", "allow"] | None = Field(
-        None, description="Encoded slashes and doubly encoded separators in paths. Refused under a contract unless this says `allow`."
+        None,
+        description="Encoded slashes and doubly encoded separators in paths. Refused under a contract unless this says `allow`.",
     )
 
 
@@ -135,13 +161,21 @@ class ApiKeys(Section):
 class Identity(ControlSection):
     """Who is calling."""
 
-    api_keys: ApiKeys = Field(default_factory=lambda: ApiKeys(), description="How keys are sent. Never in the query, where logs keep them.")
-    public: list[str] = Field([], description="Operations that need no identity, besides those whose OpenAPI `security` is empty.")
+    api_keys: ApiKeys = Field(
+        default_factory=lambda: ApiKeys(),
+        description="How keys are sent. Never in the query, where logs keep them.",
+    )
+    public: list[str] = Field(
+        [], description="Operations that need no identity, besides those whose OpenAPI `security` is empty."
+    )
 
 
 class Data(Section):
     bytes: ByteBudget | None = Field(None, description="Most bytes of answers per calendar window, `50MB/day`.")
-    records: RecordBudget | None = Field(None, description="Most records per calendar window, `10000/day`, counted in the operations that name `records`.")
+    records: RecordBudget | None = Field(
+        None,
+        description="Most records per calendar window, `10000/day`, counted in the operations that name `records`.",
+    )
 
 
 class Quota(Section):
@@ -164,12 +198,14 @@ class Limits(ControlSection):
     """How much a caller may have."""
 
     address: RateText = Field(
-        Rate(50.0, 200, "50/s burst 200"), description="Requests per client address (an IPv6 /64 counts as one), before identity."
+        Rate(50.0, 200, "50/s burst 200"),
+        description="Requests per client address (an IPv6 /64 counts as one), before identity.",
     )
     address_concurrent: Count = Field(200, description="Requests of one client address under way at once.")
     time_zone: str = Field("UTC", description="Whose hours, days and months quotas count, `Europe/Berlin`.")
     on_exceed: Literal["finish", "cut"] = Field(
-        "finish", description="A response that goes over the byte budget is finished and the next refused, or cut at once."
+        "finish",
+        description="A response that goes over the byte budget is finished and the next refused, or cut at once.",
     )
 
     @field_validator("time_zone")
@@ -205,20 +241,36 @@ class Cors(Section):
 class Clients(ControlSection):
     """What an unknown client gets: the specification and the public operations, nothing else."""
 
-    specification: str | None = Field("/openapi.json", description="Where the public view of the contract is served; `null` serves none.", pattern="^/")
+    specification: str | None = Field(
+        "/openapi.json",
+        description="Where the public view of the contract is served; `null` serves none.",
+        pattern="^/",
+    )
     cors: Cors | None = Field(None, description="Cross-origin rules.")
 
 
 class ContractSection(ControlSection):
     """What the OpenAPI document allows."""
 
-    unknown_query: Literal["refuse", "ignore"] = Field("refuse", description="Query parameters the document does not name.")
-    unknown_fields: Literal["refuse", "ignore"] = Field("refuse", description="Body fields it does not name, where it names any.")
-    undeclared_content: Literal["refuse", "ignore"] = Field("refuse", description="Media types it does not name; ignored ones stream through unread.")
+    unknown_query: Literal["refuse", "ignore"] = Field(
+        "refuse", description="Query parameters the document does not name."
+    )
+    unknown_fields: Literal["refuse", "ignore"] = Field(
+        "refuse", description="Body fields it does not name, where it names any."
+    )
+    undeclared_content: Literal["refuse", "ignore"] = Field(
+        "refuse", description="Media types it does not name; ignored ones stream through unread."
+    )
     read_only: Literal["refuse", "ignore"] = Field("refuse", description="`readOnly` properties in requests.")
-    base_path: str | None = Field(None, description="Put before every path of the document; its `servers` are not looked at.", pattern="^/.*[^/]$")
+    base_path: str | None = Field(
+        None,
+        description="Put before every path of the document; its `servers` are not looked at.",
+        pattern="^/.*[^/]$",
+    )
     body: Bytes = Field(1 << 20, description="Largest JSON, form or text body, unless the operation says otherwise.")
-    upload: Bytes = Field(10 << 20, description="Largest multipart or binary body, unless the operation says otherwise.")
+    upload: Bytes = Field(
+        10 << 20, description="Largest multipart or binary body, unless the operation says otherwise."
+    )
     json_depth: Annotated[int, Field(ge=1, le=200)] = Field(32, description="Deepest nesting of a JSON body.")
 
 
@@ -231,13 +283,19 @@ class OperationSection(Section):
 
     cost: Count = Field(1, description="How many requests one call counts as, in rates and quotas.")
     rate: RateText | None = Field(None, description="A rate of its own per account (per address where public).")
-    records: str | None = Field(None, description="JSON pointer to the array of records in the answer, `/items`; an empty string is the whole answer.")
+    records: str | None = Field(
+        None,
+        description="JSON pointer to the array of records in the answer, `/items`; an empty string is the whole answer.",
+    )
     body: Bytes | None = Field(None, description="Largest request body of this operation.")
 
 
 class EventsSection(Section):
     retention: Seconds = Field(30 * 86400.0, description="How long events are kept; whole hours are removed at once.")
-    queue: Count = Field(20_000, description="Events waiting to be written; above half of it ordinary ones are sampled, above all dropped and counted.")
+    queue: Count = Field(
+        20_000,
+        description="Events waiting to be written; above half of it ordinary ones are sampled, above all dropped and counted.",
+    )
 
 
 class Policy(Section):
@@ -245,11 +303,22 @@ class Policy(Section):
 
     version: Annotated[Literal["1"], WithJsonSchema({"enum": [1, "1"]})] = Field(description="1.")
     upstream: UpstreamSection | None = Field(None, description="The API: a URL, a list of URLs, or a section.")
-    openapi: str | None = Field(None, description="The contract: an OpenAPI 3.0 or 3.1 file, relative to this one; `none` must be written to run without.")
+    openapi: str | None = Field(
+        None,
+        description="The contract: an OpenAPI 3.0 or 3.1 file, relative to this one; `none` must be written to run without.",
+    )
     listen: Listen | None = Field(None, description="Needed by `sallygate up`.")
-    state: str = Field(".sallygate", description="Directory of keys, counters, restrictions and events, relative to this file.")
-    workers: int = Field(1, description="Gate processes. More than one needs shared counters, which this version does not have.")
-    reload: Literal["signal", "file"] = Field("signal", description="Reload at SIGHUP only, or also when this file or the contract changes.")
+    state: str = Field(
+        ".sallygate",
+        description="Directory of keys, counters, restrictions and events, relative to this file.",
+    )
+    workers: int = Field(
+        1,
+        description="Gate processes. More than one needs shared counters, which this version does not have.",
+    )
+    reload: Literal["signal", "file"] = Field(
+        "signal", description="Reload at SIGHUP only, or also when this file or the contract changes."
+    )
     transport: Transport | None = Field(None, description="HTTPS, forwarding headers, paths.")
     restrictions: RestrictionsSection = Field(RestrictionsSection(), description="Active blocks.")
     clients: Clients | None = Field(None, description="Unknown clients.")

@@ -54,7 +54,9 @@ def read_rate(text: str) -> Rate:
     # Without a word on bursts, one second's worth may come at once, and always at least one request.
     burst = int(match[3]) if match[3] else max(1, round(per_s))
     if not 0 < per_s <= RATE_PER_S_MAX or not 0 < burst <= BURST_MAX:
-        raise ValueError(f"out of bounds; a rate is above 0 and at most {RATE_PER_S_MAX:.0f}/s, a burst 1 to {BURST_MAX}")
+        raise ValueError(
+            f"out of bounds; a rate is above 0 and at most {RATE_PER_S_MAX:.0f}/s, a burst 1 to {BURST_MAX}"
+        )
     return Rate(per_s, burst, text.strip())
 
 

@@ -7,6 +7,7 @@ Refuses to know how upstreams are chosen (`pool`), which fields pass (`headers`)
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -46,6 +47,9 @@ _PATH: Final = re.compile(rb"/[!-\"$->@-~]*")
 _QUERY: Final = re.compile(rb"[!-\"$-~]*")
 """Visible ASCII but for what would end the path or query: anything else would leave in other bytes, or as two
 things."""
+
+CLOSE_S: Final = 1.0
+"""How long connections may take to close: one whose upstream stopped reading never does by itself."""
 
 _BODYLESS: Final = frozenset((204, 304))
 _REPEATABLE: Final = frozenset(("GET", "HEAD"))
@@ -89,7 +93,9 @@ class ReverseProxy:
         if self._checks is not None:
             self._checks.cancel()
         if self._session is not None:
-            await self._session.close()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_S):
+                    await self._session.close()
 
     def status(self) -> tuple[UpstreamStatus, ...]:
         return self._pool.status()
@@ -169,9 +175,7 @@ class ReverseProxy:
             self._pool.connected(upstream)
         return answer
 
-    async def _pass_on(
-        self, answer: aiohttp.ClientResponse, method: str, send: Send, exchange: Exchange
-    ) -> None:
+    async def _pass_on(self, answer: aiohttp.ClientResponse, method: str, send: Send, exchange: Exchange) -> None:
         """The response, piece by piece; the last piece says that it is the last, so that small answers take
         one."""
         content = answer.content
@@ -224,9 +228,7 @@ class _Asked:
 
     __slots__ = ("body", "fields", "method", "path", "query")
 
-    def __init__(
-        self, scope: Scope, fields: CIMultiDict[str], body: bytes | AsyncIterator[bytes] | None
-    ) -> None:
+    def __init__(self, scope: Scope, fields: CIMultiDict[str], body: bytes | AsyncIterator[bytes] | None) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["raw_path"].decode("ascii")
         self.query: str = scope["query_string"].decode("ascii")
@@ -243,9 +245,7 @@ async def _read(scope: Scope, receive: Receive, exchange: Exchange, settings: Up
         raise _Refused("request.target")
     client = scope["client"]
     try:
-        header = RequestFields(
-            scope["headers"], client[0] if client else None, scope["scheme"], settings.preserve_host
-        )
+        header = RequestFields(scope["headers"], client[0] if client else None, scope["scheme"], settings.preserve_host)
     except ValueError as error:
         raise _Refused("request.target") from error
     fields = header.fields
@@ -312,6 +312,4 @@ async def _answer_problem(code: str, scope: Scope, send: Send, retry_s: float) -
     if status == 503:
         headers.append((b"retry-after", b"%d" % math.ceil(retry_s)))
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send(
-        {"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body, "more_body": False}
-    )
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body, "more_body": False})

@@ -150,9 +150,7 @@ class Request(aiohttp.ClientRequest):
 
 
 class _Connector(aiohttp.TCPConnector):
-    async def _create_connection(
-        self, req: aiohttp.ClientRequest, *rest: Any
-    ) -> Any:  # Any: aiohttp's internals
+    async def _create_connection(self, req: aiohttp.ClientRequest, *rest: Any) -> Any:  # Any: aiohttp's internals
         if isinstance(req, Request):
             req.fresh = True
         return await super()._create_connection(req, *rest)
@@ -166,9 +164,7 @@ class ConnectionLost(aiohttp.ClientError):
         self.stale = stale
 
 
-async def _never_again(
-    req: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
+async def _never_again(req: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
     """Takes aiohttp's own repetition of idempotent requests out: it would replay a PUT, body and all."""
     try:
         return await handler(req)
@@ -212,9 +208,7 @@ def open_session(settings: UpstreamSettings) -> aiohttp.ClientSession:
         auto_decompress=False,
         trust_env=False,
         skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
-        timeout=aiohttp.ClientTimeout(
-            total=None, connect=settings.connect_s, sock_connect=settings.connect_s
-        ),
+        timeout=aiohttp.ClientTimeout(total=None, connect=settings.connect_s, sock_connect=settings.connect_s),
         read_bufsize=READ_BYTES,
         max_line_size=LINE_BYTES_MAX,
         max_field_size=FIELD_BYTES_MAX,

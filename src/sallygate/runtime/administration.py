@@ -15,7 +15,6 @@ from sallygate.controls.identity import ALPHABET, KeyRing
 from sallygate.model.event import Event, Place
 from sallygate.model.principal import Credential
 from sallygate.model.restriction import Act, Restriction, ScopeKind
-from sallygate.model.stores import StoreError
 from sallygate.parsing.addresses import parse_address, parse_prefix
 from sallygate.parsing.tokens import KEY_ID_CHARS, parse_api_key
 from sallygate.policy.units import read_rate
@@ -30,9 +29,7 @@ WIDE_PREFIX = {32: 8, 128: 16}
 class Administration:
     """Raises `StoreError` for what the store refuses, `ValueError` for what makes no sense."""
 
-    def __init__(
-        self, store: SqliteStore, ring: KeyRing, actor: str, now: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, store: SqliteStore, ring: KeyRing, actor: str, now: Callable[[], float] = time.time) -> None:
         self._store, self._ring, self._actor, self._now = store, ring, actor, now
 
     def _act(self, act: str, subject: str, note: str, now: float) -> Event:
@@ -61,7 +58,13 @@ class Administration:
         return credential, text
 
     def _mint(
-        self, account: str, plan: str, scopes: tuple[str, ...] | None, now: float, until: float | None, note: str
+        self,
+        account: str,
+        plan: str,
+        scopes: tuple[str, ...] | None,
+        now: float,
+        until: float | None,
+        note: str,
     ) -> tuple[Credential, str]:
         key_id = "".join(secrets.choice(ALPHABET) for _ in range(KEY_ID_CHARS))
         text = self._ring.compose(key_id, secrets.token_bytes(32))
@@ -77,7 +80,7 @@ class Administration:
             raise ValueError(f"there is no key {key_id!r}; `sallygate keys list` shows those there are")
         return credential
 
-    def keys(self) -> list[Credential]:
+    def all_keys(self) -> list[Credential]:
         return sorted(self._store.credentials(), key=lambda credential: credential.created_at)
 
     def rotate_key(self, name: str, keep_s: float) -> tuple[Credential, Credential, str]:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 JUMP_S = 2.0
-"""A difference that no slewing makes between two checks a second apart (`adjtimex` slews by at most 0.5 ms a second)."""
+"""A difference that no slewing makes between two checks a second apart (`adjtimex` slews by 0.5 ms a second)."""
 
 
 class Clock:

@@ -31,7 +31,7 @@ def compose(loaded: Loaded, state: State, ring: KeyRing, id_key: bytes, now: flo
     transport = policy.transport or Transport()
     clients = policy.clients or (None if replaying and not policy.openapi else Clients())
     limits = policy.limits or (None if replaying and not policy.plans else Limits())
-    controls, how = _controls(loaded, state, ring, now, transport, clients, identity, limits, key_header)
+    controls = _controls(loaded, state, ring, now, transport, clients, identity, limits, key_header)
     routes = RouteTable(loaded.operations, policy.contract.base_path or "") if loaded.document is not None else None
     hsts = ((b"strict-transport-security", f"max-age={int(transport.hsts)}".encode()),) if transport.hsts else ()
     dropped = set(controls.identity.credential_headers) if controls.identity else set()
@@ -61,7 +61,7 @@ def _controls(
     identity: Identity | None,
     limits: Limits | None,
     key_header: str,
-) -> tuple[Controls, dict[str, Guarded]]:
+) -> Controls:
     policy = loaded.policy
     sections: dict[str, ControlSection | None] = {
         "transport": None if loaded.door == "replay" else transport,
@@ -72,7 +72,7 @@ def _controls(
         "contract": policy.contract if loaded.document is not None else None,
     }
     how = {name: Guarded.of(name, section) for name, section in sections.items() if section and section.mode != "off"}
-    controls = Controls(
+    return Controls(
         TransportControl(transport, key_header) if "transport" in how else None,
         RestrictionsControl(policy.restrictions, state) if "restrictions" in how else None,
         ClientsControl(clients, _public(loaded), key_header, loaded.hash) if clients and "clients" in how else None,
@@ -83,7 +83,6 @@ def _controls(
         else None,
         how,
     )
-    return controls, how
 
 
 def _public(loaded: Loaded) -> dict[str, object] | None:

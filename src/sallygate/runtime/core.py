@@ -225,7 +225,11 @@ class Runtime:
                 raise StoreError("`state` cannot change while running; restart instead")
             gate = self._compose(loaded)
         except (PolicyError, StoreError, ValueError, OSError) as error:
-            self.log.error("the new policy is refused, the old one stays in force", policy=self.loaded.hash, why=str(error))
+            self.log.error(
+                "the new policy is refused, the old one stays in force",
+                policy=self.loaded.hash,
+                why=str(error),
+            )
             return False
         old, self.loaded, self.gate = self.loaded, loaded, gate
         self._stamps = self._file_stamps()

@@ -53,7 +53,7 @@ class Gateway:
 
     def _make_proxy(self, loaded: Loaded) -> ReverseProxy:
         section = loaded.policy.upstream
-        assert section is not None  # noqa: S101 (the door "gateway" requires it)
+        assert section is not None
         return ReverseProxy(upstream_settings(section, loaded))
 
     async def start(self) -> None:
@@ -76,9 +76,7 @@ class Gateway:
                     raise StoreError(f"{file}: there is no such file; `listen.certificate` names it")
             return cert, key
         host, _ = read_endpoint(self.listen.https)
-        cert, key, self.ca = development_certificate(
-            self.runtime.installation.certificates, host, self.runtime.now()
-        )
+        cert, key, self.ca = development_certificate(self.runtime.installation.certificates, host, self.runtime.now())
         return cert, key
 
     async def _serve(self, host: str, port: int, cert: Path | None = None, key: Path | None = None) -> None:
@@ -156,7 +154,9 @@ def _check_free(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise StoreError(f"{host}:{port}: cannot listen there: {error.strerror}; choose another in `listen`") from None
+            raise StoreError(
+                f"{host}:{port}: cannot listen there: {error.strerror}; choose another in `listen`"
+            ) from None
 
 
 async def _until_listening(host: str, port: int) -> None:

@@ -91,7 +91,7 @@ class Offline:
                 break
             # Memory has all the store has, so what it does not have is not there.
             done = (*done, CredentialLoaded(outcome.work.id, None))
-        assert not isinstance(outcome, Ask)  # noqa: S101 (one question, answered above)
+        assert not isinstance(outcome, Ask)
         self._charge(outcome.charges, now)
         if isinstance(outcome, Refuse):
             return Verdict(outcome.decision, outcome.decision.status, outcome.operation, outcome.principal)

@@ -184,7 +184,9 @@ def _from_curl(line: str) -> Recorded:
         elif not word.startswith("-"):
             got.setdefault("url", []).append(word)
         elif word not in _CURL_FLAGS:
-            raise UnreadableRequest(f"curl's option {word} is not known here; leave it away or write a raw HTTP message")
+            raise UnreadableRequest(
+                f"curl's option {word} is not known here; leave it away or write a raw HTTP message"
+            )
         index += 1
     return _of_curl(got)
 
@@ -196,7 +198,9 @@ def _of_curl(got: dict[str, list[str]]) -> Recorded:
     if data.startswith("@"):
         raise UnreadableRequest("curl's @file bodies are not read; write the body out")
     url = got["url"][0]
-    headers = [(n.strip().lower(), v.strip()) for n, _, v in (header.partition(":") for header in got.get("header", []))]
+    headers = [
+        (n.strip().lower(), v.strip()) for n, _, v in (header.partition(":") for header in got.get("header", []))
+    ]
     names = {name for name, _ in headers}
     if "G" in got and data:
         url, data = f"{url}{'&' if '?' in url else '?'}{data}", ""

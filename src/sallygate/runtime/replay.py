@@ -40,7 +40,10 @@ class Summary:
 
 
 def replay(
-    offline: Offline, source: IO[bytes], write: Callable[[bytes], object] | None, advance: Callable[[int], None]
+    offline: Offline,
+    source: IO[bytes],
+    write: Callable[[bytes], object] | None,
+    advance: Callable[[int], None],
 ) -> Summary:
     """Decide every line of `source`. `write` gets one line of JSON each; `advance`, the bytes read."""
     summary, encoder, decoder = Summary(), msgspec.json.Encoder(), msgspec.json.Decoder()
@@ -69,7 +72,13 @@ def _decide_line(
         summary.decisions["deny"] += 1
         summary.reasons["replay.unreadable"] += 1
         said = f"line {number}: {error}"
-        return record, {"decision": "deny", "status": 400, "reasons": ["replay.unreadable"], "us": 0.0, "error": said}
+        return record, {
+            "decision": "deny",
+            "status": 400,
+            "reasons": ["replay.unreadable"],
+            "us": 0.0,
+            "error": said,
+        }
     before = time.perf_counter_ns()
     verdict = offline.decide(recorded, number)
     us = (time.perf_counter_ns() - before) / 1000

@@ -117,7 +117,7 @@ class EventLog:
         hour = int(events[-1].at // 3600)
         if hour != self._hour or self._connection is None:
             self._open(hour)
-        assert self._connection is not None  # noqa: S101 (_open sets it or raises)
+        assert self._connection is not None
         rows = []
         for event in events:
             rows.append((self._next_seq, event.at, event.decision, event.principal, encode(event)))
@@ -170,7 +170,15 @@ def aggregate(events: list[Event]) -> list[Event]:
             out.append(event)
             continue
         codes = tuple(finding.code for finding in event.findings)
-        alike = (event.decision, event.status, codes, event.place.network, event.account, event.operation, event.method)
+        alike = (
+            event.decision,
+            event.status,
+            codes,
+            event.place.network,
+            event.account,
+            event.operation,
+            event.method,
+        )
         seen[alike] = count = seen.get(alike, 0) + 1
         if count <= ALIKE_KEPT:
             out.append(event)

@@ -58,7 +58,9 @@ class SqliteStore:
         with self._transaction() as connection:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version > SCHEMA_VERSION:
-                raise StoreError(f"{self.file}: written by a newer version (schema {version}); use that version or later")
+                raise StoreError(
+                    f"{self.file}: written by a newer version (schema {version}); use that version or later"
+                )
             if version == 0:
                 for statement in _SCHEMA.split(";"):
                     connection.execute(statement)

@@ -112,9 +112,7 @@ def test_answers_conform(call: Call, url: str, schema: str) -> None:
     conforms(schema, answer.json())
 
 
-@pytest.mark.parametrize(
-    "search", ["'", "''", "%", "_", "\\", '"', "--", "';", "' --", "a\tb", "%00'", "é🙂", "'/*"]
-)
+@pytest.mark.parametrize("search", ["'", "''", "%", "_", "\\", '"', "--", "';", "' --", "a\tb", "%00'", "é🙂", "'/*"])
 def test_ordinary_text_never_breaks_the_search(call: Call, search: str) -> None:
     answer = call("GET", "/products", params={"search": search})
     assert answer.status_code == 200

@@ -194,7 +194,6 @@ class ReverseProxy:
         await send(start)
         if answer.content_type == "text/event-stream":
             idle_s = self._settings.stream_idle_s
-            await send({"type": "http.response.body", "body": b"", "more_body": True})  # the head, at once
         while True:
             exchange.wait("silent", loop.time() + idle_s)
             try:

@@ -1,7 +1,7 @@
 """The signed statement of who is calling that travels to the API: a JWT (RFC 7519) in `X-Sallygate-Assertion`.
 
 Headers can be forged by whoever reaches the API past the gate; this cannot. The API verifies it with the public key
-in `assertion.jwks.json` of the state directory. EdDSA over Ed25519 (RFC 8037); one signature serves a caller for
+in `assertion.jwks.json` of the state directory. `EdDSA` over Ed25519 (RFC 8037); one signature serves a caller for
 `REUSE_S`, since signing costs 60 µs.
 """
 
@@ -34,7 +34,7 @@ class Assertions:
     def jwks(self) -> bytes:
         """The public key set, as `assertion.jwks.json`."""
         public: dict[str, Any] = dict(self._key.as_dict(private=False))
-        return encode({"keys": [{**public, "kid": self._key_id, "use": "sig", "alg": "Ed25519"}]})
+        return encode({"keys": [{**public, "kid": self._key_id, "use": "sig", "alg": "EdDSA"}]})
 
     def of(self, principal: Principal, now: float) -> bytes:
         cached = self._cached.get(principal)
@@ -49,8 +49,8 @@ class Assertions:
             "plan": principal.plan,
             "scope": " ".join(sorted(principal.scopes)),
         }
-        header = {"alg": "Ed25519", "typ": "JWT", "kid": self._key_id}
-        token = jwt.encode(header, claims, self._key, algorithms=["Ed25519"]).encode("ascii")
+        header = {"alg": "EdDSA", "typ": "JWT", "kid": self._key_id}
+        token = jwt.encode(header, claims, self._key, algorithms=["EdDSA"]).encode("ascii")
         self._cached[principal] = (now, token)
         if len(self._cached) > CACHED_MAX:
             self._cached.popitem(last=False)

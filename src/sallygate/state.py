@@ -33,6 +33,8 @@ CREDENTIALS_MAX = 250_000
 MISSING_MAX = 10_000
 """Ids the store is known not to have. They carry valid check digits, so only deleted keys get here."""
 MISSING_S = 30.0
+ROUNDING_S = 2e-6
+"""Seconds since the epoch in a double are exact to 2.4e-7; a burst must not lose a request to a few of those."""
 
 Window = Literal["hour", "day", "month"]
 Row = tuple[str, str, float, float]
@@ -94,9 +96,9 @@ class RateTable:
         # A cost above the burst would never be allowed: it waits for the whole burst instead.
         free_s = self.tolerance_s - backlog_s
         short_s = min(wanted_s, self.tolerance_s) - free_s
-        if short_s > 1e-9:
-            return Room(False, int(free_s / self.interval_s + 1e-9), short_s)
-        return Room(True, int((free_s - wanted_s) / self.interval_s + 1e-6), backlog_s + wanted_s)
+        if short_s > ROUNDING_S:
+            return Room(False, int((free_s + ROUNDING_S) / self.interval_s), short_s)
+        return Room(True, max(int((free_s - wanted_s + ROUNDING_S) / self.interval_s), 0), backlog_s + wanted_s)
 
     def take(self, subject: str, now: float, amount: int) -> None:
         due = now + self._backlog_s(subject, now) + self.interval_s * amount

@@ -65,7 +65,7 @@ def _part(piece: bytes, delimiter: bytes, header_bytes_max: int) -> Part:
     if end < 2:
         raise MultipartError("headers", f"a part has no header, or more than {header_bytes_max} bytes of them")
     data = piece[end + 4 :]
-    if b"\n" + delimiter in data or b"\r" + delimiter in data or data.startswith(delimiter):
+    if b"\n" + delimiter in data or b"\r" + delimiter in data:
         raise MultipartError("boundary", "a boundary stands after a bare line feed")
     fields = _fields(piece[2:end])
     name, filename = _disposition(fields.get("content-disposition"))

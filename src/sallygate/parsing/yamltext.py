@@ -4,6 +4,8 @@ PyYAML reads `off` and `NO` as false, `1_000` and `0o17` its own way, and lets t
 in silence. Here only the composer is used: nodes are turned into values by the core schema of YAML 1.2.2
 (chapter 10.3), equal keys are refused, and what aliases could blow up is counted before it is built.
 
+A plain scalar tagged `!!str` cannot be told from an untagged one (the composer does not say): quote it.
+
 It knows nothing of what the text is for, opens no file, and builds no Python object beyond dict, list and
 scalars."""
 

@@ -129,7 +129,7 @@ def _read_types(reader: _Reader, data: bytes) -> Policy | None:
         return None
     except YamlError as error:
         for line, message in error.problems:
-            code = "policy.duplicate" if "duplicate" in message.lower() else "policy.syntax"
+            code = "policy.duplicate" if "already given" in message else "policy.syntax"
             reader.problems.append(Problem(str(reader.file), line, code, message))
         return None
     if not isinstance(value, dict):

@@ -1,0 +1,5 @@
+"""`python -m sallygate`."""
+
+from sallygate.cli import main
+
+main()

@@ -1,0 +1,193 @@
+"""The tables: GCRA, calendar windows, bounds, and clocks that jump."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sallygate.model.principal import Credential
+from sallygate.model.restriction import Restriction
+from sallygate.parsing.addresses import parse_address
+from sallygate.state import MISSING_S, Credentials, Held, QuotaTable, RateTable, Restrictions, State, window_of
+
+UTC_ZONE = ZoneInfo("UTC")
+
+
+def take(table, subject: str, now: float, amount: int = 1) -> bool:
+    room = table.look(subject, now, amount)
+    if room.allowed:
+        table.take(subject, now, amount)
+    return room.allowed
+
+
+def test_a_rate_allows_its_burst_then_its_rate() -> None:
+    table = RateTable("t", 10.0, 5)
+    assert [take(table, "a", 100.0) for _ in range(7)] == [True] * 5 + [False] * 2
+    assert table.look("a", 100.0).reset_s == pytest.approx(0.1)
+    assert take(table, "a", 100.1) and not take(table, "a", 100.1)
+    assert take(table, "b", 100.0)
+
+
+@given(st.lists(st.floats(0, 0.5), min_size=1, max_size=200))
+def test_no_arrival_pattern_gets_more_than_rate_and_burst(gaps: list[float]) -> None:
+    table, now, allowed = RateTable("t", 20.0, 7), 1000.0, 0
+    for gap in gaps:
+        now += gap
+        allowed += take(table, "a", now)
+    assert allowed <= 7 + 20.0 * (now - 1000.0) + 1
+
+
+def test_a_cost_above_the_burst_waits_for_all_of_it() -> None:
+    table = RateTable("t", 1.0, 5)
+    assert take(table, "a", 0.0, 9)
+    assert not take(table, "a", 4.0, 9)
+
+
+def test_a_full_table_never_forgives_and_newcomers_share() -> None:
+    table = RateTable("t", 0.001, 1, entries_max=50)
+    for number in range(50):
+        assert take(table, f"penalised{number}", 0.0)
+    for number in range(5000):
+        take(table, f"newcomer{number}", 1.0)
+    assert len(table) == 50
+    assert not any(take(table, f"penalised{number}", 2.0) for number in range(50))
+    # The overflow is shared: of thousands more, only as many pass as there are buckets.
+    assert sum(take(table, f"late{number}", 2.0) for number in range(3000)) < 50
+
+
+def test_free_entries_make_room() -> None:
+    table = RateTable("t", 10.0, 1, entries_max=10)
+    for number in range(100):
+        assert take(table, f"s{number}", float(number))
+    assert len(table) == 10
+
+
+def test_a_clock_set_back_locks_nobody_out_for_longer_than_the_burst() -> None:
+    table = RateTable("t", 1.0, 3)
+    for _ in range(3):
+        take(table, "a", 1_000_000.0)
+    assert not take(table, "a", 10.0)
+    assert table.look("a", 10.0).reset_s <= 3.0
+    quota = QuotaTable("q", 2, "hour", UTC_ZONE)
+    assert take(quota, "a", 1_000_000.0) and take(quota, "a", 1_000_000.0)
+    assert not take(quota, "a", 10.0), "what was used is not given back by setting the clock"
+
+
+def test_quotas_turn_with_the_calendar() -> None:
+    noon = datetime(2026, 3, 1, 12, 30, tzinfo=UTC).timestamp()
+    quota = QuotaTable("q", 3, "hour", UTC_ZONE)
+    assert [take(quota, "a", noon + second) for second in range(5)] == [True] * 3 + [False] * 2
+    assert quota.look("a", noon).reset_s == pytest.approx(1800)
+    assert take(quota, "a", noon + 1800)
+
+
+@pytest.mark.parametrize(
+    ("window", "zone", "moment", "start", "hours"),
+    [
+        ("day", "Europe/Berlin", "2026-03-29T12:00+02:00", "2026-03-29T00:00+01:00", 23),
+        ("day", "Europe/Berlin", "2026-10-25T12:00+01:00", "2026-10-25T00:00+02:00", 25),
+        ("day", "UTC", "2026-06-15T23:59+00:00", "2026-06-15T00:00+00:00", 24),
+        ("month", "UTC", "2026-02-15T10:00+00:00", "2026-02-01T00:00+00:00", 28 * 24),
+        ("month", "UTC", "2026-12-31T10:00+00:00", "2026-12-01T00:00+00:00", 31 * 24),
+        ("hour", "Asia/Kolkata", "2026-06-15T10:45+05:30", "2026-06-15T10:00+05:30", 1),
+    ],
+)
+def test_windows_follow_the_time_zone(window, zone: str, moment: str, start: str, hours: int) -> None:
+    begin, end = window_of(window, ZoneInfo(zone), datetime.fromisoformat(moment).timestamp())
+    assert begin == datetime.fromisoformat(start).timestamp()
+    assert end - begin == hours * 3600
+
+
+def test_a_full_quota_table_shares_its_buckets() -> None:
+    quota = QuotaTable("q", 1, "hour", UTC_ZONE, entries_max=10)
+    for number in range(10_000):
+        take(quota, f"s{number}", 1000.0)
+    assert len(quota) == 10
+    assert sum(take(quota, f"x{number}", 1000.0) for number in range(2000)) == 0
+
+
+def test_counters_survive_in_rows_and_only_for_their_window() -> None:
+    rate, quota = RateTable("r", 1.0, 5), QuotaTable("q", 5, "hour", UTC_ZONE)
+    for table in (rate, quota):
+        for _ in range(5):
+            take(table, "a", 5000.0)
+        assert table.dirty == {"a"}
+    again, quota_again = RateTable("r", 1.0, 5), QuotaTable("q", 5, "hour", UTC_ZONE)
+    again.load("a", *rate.row("a")[2:], 5000.5)
+    quota_again.load("a", *quota.row("a")[2:], 5000.5)
+    assert not take(again, "a", 5000.5) and not take(quota_again, "a", 5000.5)
+    later = QuotaTable("q", 5, "hour", UTC_ZONE)
+    later.load("a", *quota.row("a")[2:], 5000.0 + 3600)
+    assert take(later, "a", 5000.0 + 3600)
+
+
+def test_a_changed_limit_keeps_what_was_counted() -> None:
+    state = State()
+    quota = state.table(QuotaTable("q", 5, "hour", UTC_ZONE), 0.0)
+    for _ in range(5):
+        take(quota, "a", 10.0)
+    assert state.table(QuotaTable("q", 5, "hour", UTC_ZONE), 10.0) is quota
+    smaller = state.table(QuotaTable("q", 3, "hour", UTC_ZONE), 10.0)
+    assert not take(smaller, "a", 10.0)
+
+
+def test_places_held_are_given_back() -> None:
+    held = Held()
+    held.take("t", "a")
+    held.take("t", "a")
+    held.give_back("t", "a")
+    assert held.count("t", "a") == 1
+    held.give_back("t", "a")
+    held.give_back("t", "a")
+    assert held.count("t", "a") == 0
+
+
+def key(name: str, revision: int = 1) -> Credential:
+    return Credential(name, b"", "acme", "free", None, 0.0, revision=revision)
+
+
+def test_credentials_are_bounded_and_the_newest_revision_stays() -> None:
+    table = Credentials(entries_max=3)
+    for number in range(10):
+        table.put(key(f"k{number}", number))
+    assert len(table) == 3
+    table.put(key("k9", 4))
+    assert table.get("k9").revision == 9
+
+
+def test_a_missing_key_is_remembered_for_a_while() -> None:
+    table = Credentials()
+    table.put_missing("gone", 100.0)
+    assert table.is_missing("gone", 100.0 + MISSING_S - 1)
+    assert not table.is_missing("gone", 100.0 + MISSING_S)
+    assert not table.is_missing("gone", 10.0), "a clock set back must not make it last"
+    table.put(key("gone"))
+    assert not table.is_missing("gone", 100.0)
+
+
+def restriction(name: str, *scope: tuple[str, str], until: float = 1e12) -> Restriction:
+    return Restriction(name, scope, "deny", "why", "me", 0.0, until)
+
+
+def test_restrictions_are_found_by_the_narrowest_name() -> None:
+    table = Restrictions(
+        [
+            restriction("one", ("address", "192.0.2.1")),
+            restriction("net", ("prefix", "192.0.2.0/24")),
+            restriction("key", ("key", "k"), ("operation", "o")),
+            restriction("six", ("prefix", "2001:db8::/32")),
+        ]
+    )
+    v4, v6 = parse_address("192.0.2.1"), parse_address("2001:db8::1")
+    assert {found.id for found in table.by_place.find(v4, ())} == {"one", "net"}
+    assert {found.id for found in table.by_place.find(v6, ())} == {"six"}
+    assert [found.id for found in table.by_name.find(v4, [("key", "k")])] == ["key"]
+    assert table.with_change([restriction("one", ("address", "192.0.2.1"), until=5.0)], 10.0).all.keys() == {
+        "net",
+        "key",
+        "six",
+    }

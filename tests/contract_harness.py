@@ -1,4 +1,5 @@
-"""An API as its document describes it, asked with plain values: routing, body plan, parser and contract in one call."""
+"""An API as its document describes it, asked with plain values: routing, body plan, parser and contract in
+one call."""
 
 from __future__ import annotations
 

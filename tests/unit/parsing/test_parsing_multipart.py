@@ -50,7 +50,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "bare line feeds": (body(FIELD).replace(b"\r\n", b"\n"), "epilogue"),
     "a boundary after a bare line feed": (body(FIELD + b"\n--X-B0undary\r\nx"), "boundary"),
     "a boundary after a bare carriage return": (body(FIELD + b"\r--X-B0undary"), "boundary"),
-    "a boundary right after the headers": (body(D + b'name="a"\r\n\r\n--X-B0undary'), "boundary"),
+    "a boundary right after the headers": (body(D + b'name="a"\r\n\r\n--X-B0undary'), "headers"),
     "spaces after the boundary": (b"--X-B0undary \r\n" + FIELD + b"\r\n--X-B0undary--", "boundary"),
     "a longer boundary": (b"--X-B0undaryZ\r\n" + FIELD + b"\r\n--X-B0undary--", "boundary"),
     "no headers": (body(b"\r\n1"), "headers"),

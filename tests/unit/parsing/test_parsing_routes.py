@@ -1,4 +1,5 @@
-"""Paths lead to operations: concrete before templated, never across segments, methods of equal templates together."""
+"""Paths lead to operations: concrete before templated, never across segments, methods of equal templates
+together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Objects are closed where their schema declares fields, whatever it is composed of, and stay open where it does not."""
+"""Objects are closed where their schema declares fields, whatever it is composed of, and stay open where it
+does not."""
 
 from __future__ import annotations
 

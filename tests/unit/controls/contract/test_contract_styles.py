@@ -1,4 +1,5 @@
-"""Every style, exploded and not, for scalars, arrays and objects, in every place; values that fit and values that do not."""
+"""Every style, exploded and not, for scalars, arrays and objects, in every place; values that fit and values
+that do not."""
 
 from __future__ import annotations
 

@@ -9,24 +9,63 @@ import pytest
 
 from sallygate.parsing.openapi import OpenAPIError, base_path, public_view, read_document, read_operations
 
-SHOP = """ openapi: 3.1.0 info: {title: Shop, version: '1'} servers: - url:
-https://{region}.shop.example/{version}/ variables: {region: {default: eu}, version: {default: v2}} security:
-[{key: []}] paths: /status: get: {operationId: getStatus, security: [], responses: {'200': {description: ok}}}
-/orders: get: operationId: listOrders parameters: - $ref: '#/components/parameters/limit' - {name: ids, in:
-query, schema: {type: array}} - {name: X-Trace, in: header, schema: {type: string}} - {name: Accept, in:
-header, schema: {type: string}} /orders/{orderId}: parameters: - {name: orderId, in: path, required: true,
-schema: {type: string}} - {name: verbose, in: query, schema: {type: boolean}} get: operationId: getOrder
-security: [{key: [], user: [orders.read]}, {}] parameters: - {name: verbose, in: query, required: true,
-schema: {type: integer}} delete: {x-internal: true, operationId: deleteOrder} /orders/{orderId}/items/{id}:
-put: {requestBody: {$ref: '#/components/requestBodies/Item'}} /users/{id}: $ref: '#/components/pathItems/user'
-x-note: not a path components: parameters: limit: {name: limit, in: query, schema: {$ref:
-'#/components/schemas/Limit'}, allowEmptyValue: true} requestBodies: Item: required: true content:
-Application/JSON; charset=utf-8: {schema: {$ref: '#/components/schemas/Item'}} multipart/form-data: {schema:
-{type: object}, encoding: {a: {contentType: image/png}}} pathItems: user: {get: {operationId: getUser},
-delete: {x-internal: true, operationId: deleteUser}} schemas: Limit: {type: integer} Item: {type: object,
-properties: {x-size: {type: string}, kind: {$ref: '#/components/schemas/Kind'}}, x-team: orders} Kind: {type:
-string, enum: [x-large, small], example: {x-keep: 1}} Unused: {type: object} securitySchemes: key: {type:
-apiKey, in: header, name: X-API-Key} user: {type: oauth2, flows: {}} unused: {type: http, scheme: basic} """
+SHOP = """
+openapi: 3.1.0
+info: {title: Shop, version: '1'}
+servers:
+  - url: https://{region}.shop.example/{version}/
+    variables: {region: {default: eu}, version: {default: v2}}
+security: [{key: []}]
+paths:
+  /status:
+    get: {operationId: getStatus, security: [], responses: {'200': {description: ok}}}
+  /orders:
+    get:
+      operationId: listOrders
+      parameters:
+        - $ref: '#/components/parameters/limit'
+        - {name: ids, in: query, schema: {type: array}}
+        - {name: X-Trace, in: header, schema: {type: string}}
+        - {name: Accept, in: header, schema: {type: string}}
+  /orders/{orderId}:
+    parameters:
+      - {name: orderId, in: path, required: true, schema: {type: string}}
+      - {name: verbose, in: query, schema: {type: boolean}}
+    get:
+      operationId: getOrder
+      security: [{key: [], user: [orders.read]}, {}]
+      parameters:
+        - {name: verbose, in: query, required: true, schema: {type: integer}}
+    delete: {x-internal: true, operationId: deleteOrder}
+  /orders/{orderId}/items/{id}:
+    put: {requestBody: {$ref: '#/components/requestBodies/Item'}}
+  /users/{id}:
+    $ref: '#/components/pathItems/user'
+  x-note: not a path
+components:
+  parameters:
+    limit: {name: limit, in: query, schema: {$ref: '#/components/schemas/Limit'}, allowEmptyValue: true}
+  requestBodies:
+    Item:
+      required: true
+      content:
+        Application/JSON; charset=utf-8: {schema: {$ref: '#/components/schemas/Item'}}
+        multipart/form-data: {schema: {type: object}, encoding: {a: {contentType: image/png}}}
+  pathItems:
+    user: {get: {operationId: getUser}, delete: {x-internal: true, operationId: deleteUser}}
+  schemas:
+    Limit: {type: integer}
+    Item:
+      type: object
+      properties: {x-size: {type: string}, kind: {$ref: '#/components/schemas/Kind'}}
+      x-team: orders
+    Kind: {type: string, enum: [x-large, small], example: {x-keep: 1}}
+    Unused: {type: object}
+  securitySchemes:
+    key: {type: apiKey, in: header, name: X-API-Key}
+    user: {type: oauth2, flows: {}}
+    unused: {type: http, scheme: basic}
+"""
 
 
 @pytest.fixture

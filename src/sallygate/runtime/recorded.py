@@ -156,6 +156,7 @@ _CURL_VALUES = {
     "--user": "user", "-A": "agent", "--user-agent": "agent", "--url": "url", "-b": "cookie", "--cookie": "cookie",
     "--cacert": "", "-o": "", "--output": "", "-m": "", "--max-time": "", "--resolve": "", "-w": "", "--connect-to": "",
 }  # fmt: skip
+_CURL_TURNS = {"-G": "get", "--get": "get", "-I": "head", "--head": "head"}
 _CURL_FLAGS = frozenset(
     "-k --insecure -s --silent -S --show-error -i --include -v --verbose -L --location -g --globoff -f --fail "
     "--compressed --http1.1 --http2 -sS -sk -ks -si -is -sv -vk -kv".split()
@@ -179,8 +180,8 @@ def _from_curl(line: str) -> Recorded:
                     raise UnreadableRequest(f"curl's {name} has no value")
                 value = words[index]
             got.setdefault(_CURL_VALUES[name], []).append(value)
-        elif word in ("-G", "--get", "-I", "--head"):
-            got[word.lstrip("-")[:1].upper()] = [""]
+        elif word in _CURL_TURNS:
+            got[_CURL_TURNS[word]] = [""]
         elif not word.startswith("-"):
             got.setdefault("url", []).append(word)
         elif word not in _CURL_FLAGS:
@@ -202,7 +203,7 @@ def _of_curl(got: dict[str, list[str]]) -> Recorded:
         (n.strip().lower(), v.strip()) for n, _, v in (header.partition(":") for header in got.get("header", []))
     ]
     names = {name for name, _ in headers}
-    if "G" in got and data:
+    if "get" in got and data:
         url, data = f"{url}{'&' if '?' in url else '?'}{data}", ""
     if data and "content-type" not in names:
         headers.append(("content-type", "application/json" if "json" in got else "application/x-www-form-urlencoded"))
@@ -211,7 +212,7 @@ def _of_curl(got: dict[str, list[str]]) -> Recorded:
     if "agent" in got or "user-agent" not in names:
         headers.append(("user-agent", got.get("agent", ["curl/8"])[0]))
     headers += [("cookie", value) for value in got.get("cookie", [])]
-    method = got.get("method", ["HEAD" if "H" in got else "POST" if data else "GET"])[0]
+    method = got.get("method", ["HEAD" if "head" in got else "POST" if data else "GET"])[0]
     if not urlsplit(url).scheme and not url.startswith("/"):
         url = "https://" + url
     scheme, host, raw_path, raw_query = split_url(url)

@@ -1,0 +1,154 @@
+"""The command line as it is typed: output, exit codes, and help for everything."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from sallygate.cli import app
+from support import OPENAPI, make_key, write_policy
+
+
+def run(*words: object, code: int = 0, text: str | None = None):
+    result = CliRunner().invoke(app, [str(word) for word in words], input=text)
+    assert result.exit_code == code, f"{words}: {result.output}{result.exception!r}"
+    return result
+
+
+def commands() -> list[list[str]]:
+    import typer.main
+
+    found: list[list[str]] = []
+
+    def walk(command, path: list[str]) -> None:
+        if inner := getattr(command, "commands", None):
+            for name, sub in inner.items():
+                walk(sub, [*path, name])
+        else:
+            found.append(path)
+
+    walk(typer.main.get_command(app), [])
+    return found
+
+
+def test_every_command_has_help_with_an_example() -> None:
+    names = [" ".join(path) for path in commands()]
+    assert len(names) >= 16
+    for path in commands():
+        shown = run(*path, "--help").output
+        assert "Example: sallygate " + " ".join(path) in " ".join(shown.replace("│", " ").split()), path
+
+
+def test_init_check_and_the_first_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("openapi.json").write_text(json.dumps(OPENAPI))
+    run("init", "--openapi", "openapi.json", "--upstream", "http://127.0.0.1:9000")
+    assert (
+        "getStatus" in run("init", "--openapi", "openapi.json", "--upstream", "http://127.0.0.1:9000", "--force").output
+    )
+    run("init", "--openapi", "openapi.json", "--upstream", "http://127.0.0.1:9000", code=2)
+    assert json.loads(run("check", "sallygate.yaml", "--json").stdout)["operations"] == 4
+    assert "is right" in run("check", "sallygate.yaml").output
+    key = json.loads(run("keys", "create", "--account", "me", "--plan", "free", "--json").stdout)
+    assert key["key"].startswith("sg_") and key["plan"] == "free"
+
+
+def test_init_says_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "no such file" in run("init", "--openapi", "missing.yaml", "--upstream", "http://127.0.0.1:1", code=2).output
+    Path("bad.json").write_text("{}")
+    assert "policy.contract" in run("init", "--openapi", "bad.json", "--upstream", "http://127.0.0.1:1", code=1).output
+
+
+def test_check_prints_every_problem_as_file_line_code(tmp_path: Path) -> None:
+    file = tmp_path / "p.yaml"
+    file.write_text("version: 1\nupstrem: x\nlimits: {address: fast}\n")
+    shown = run("check", file, code=1).stderr
+    assert f"{file}:2: policy.unknown_field:" in shown and f"{file}:3: policy.value:" in shown
+    problems = json.loads(run("check", file, "--json", code=1).stdout)["problems"]
+    assert [problem["line"] for problem in problems] == [2, 3]
+    run("check", tmp_path / "missing.yaml", code=1)
+
+
+def test_keys_from_making_to_revoking(tmp_path: Path) -> None:
+    policy = write_policy(tmp_path)
+    made = run("keys", "create", "-p", policy, "--account", "alice", "--plan", "small", "--for", "1d")
+    text = made.stdout.strip()
+    key_id = text.split("_")[1]
+    listed = run("keys", "list", "-p", policy)
+    assert key_id in listed.stdout and text not in listed.output
+    rotated = json.loads(run("keys", "rotate", key_id, "--keep", "1h", "-p", policy, "--json").stdout)
+    assert rotated["replaces"] == key_id and rotated["key"] != text
+    assert json.loads(run("keys", "show", key_id, "-p", policy, "--json").stdout)["state"] == "rotating"
+    assert "revoked" in run("keys", "revoke", key_id, "-p", policy).stdout
+    assert json.loads(run("keys", "list", "--account", "bob", "-p", policy, "--json").stdout) == []
+    assert "no plan" in run("keys", "create", "-p", policy, "--account", "a", "--plan", "gold", code=2).stderr
+    assert "no key" in run("keys", "show", "nope", "-p", policy, code=2).stderr
+    assert text not in run("events", "-p", policy, "--json").output
+
+
+def test_restrictions_from_adding_to_lifting(tmp_path: Path) -> None:
+    policy = write_policy(tmp_path)
+    add = ["restrict", "add", "-p", policy, "--reason", "scraping"]
+    made = json.loads(run(*add, "--address", "203.0.113.7", "--for", "2h", "--json").stdout)
+    assert made["scope"] == {"address": "203.0.113.7"} and made["state"] == "in force"
+    assert "scraping" in run("restrict", "list", "-p", policy).stdout
+    assert json.loads(run("restrict", "show", made["id"], "-p", policy, "--json").stdout)["reason"] == "scraping"
+    assert "lifted" in run("restrict", "lift", made["id"], "-p", policy).stdout
+    assert "no restrictions" in run("restrict", "list", "-p", policy).stdout
+    assert made["id"] in run("restrict", "list", "--all", "-p", policy).stdout
+    run(*add, code=2)
+    run(*add, "--operation", "nope", code=2)
+    run(*add, "--account", "a", "--act", "explode", code=2)
+    run(*add, "--prefix", "10.0.0.0/4", code=2)
+    run(*add, "--account", "a", "--act", "throttle", "--rate", "1/s")
+    run("restrict", "lift", "nope", "-p", policy, code=2)
+
+
+def test_explain_says_why(tmp_path: Path) -> None:
+    policy = write_policy(tmp_path)
+    key = make_key(policy)
+    good = tmp_path / "good.http"
+    good.write_text(f"GET /things?limit=2 HTTP/1.1\nHost: a\nX-API-Key: {key}\n\n")
+    shown = run("explain", good, "-p", policy).stdout
+    assert "allow" in shown and "listThings" in shown and "acme" in shown and key not in shown
+    curl = f"curl -H 'X-API-Key: {key}' 'https://h/things?limit=0&evil=1'"
+    bad = json.loads(run("explain", "-", "-p", policy, "--json", code=1, text=curl).stdout)
+    assert bad["decision"] == "deny" and bad["status"] == 400 and bad["operation"] == "listThings"
+    assert [step["control"] for step in bad["steps"]][-1] == "contract"
+    assert {finding["where"] for finding in bad["findings"]} == {"query:limit", "query:evil"}
+    run("explain", tmp_path / "missing", "-p", policy, code=2)
+    assert "line 1" in run("explain", "-", "-p", policy, code=2, text="nonsense").stderr
+
+
+def test_replay_writes_decisions_and_a_summary(tmp_path: Path) -> None:
+    policy = write_policy(tmp_path)
+    file = tmp_path / "r.jsonl"
+    file.write_text('{"url":"/status"}\n{"url":"/things"}\n')
+    shown = run("replay", policy, file, "--out", tmp_path / "out.jsonl").stdout
+    assert "identity.missing" in shown and "2 requests" in shown
+    decisions = [json.loads(line)["decision"] for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert decisions == ["allow", "deny"]
+    assert json.loads(run("replay", policy, file, "--json").stdout)["decisions"] == {"allow": 1, "deny": 1}
+    file.write_text("{}\n")
+    run("replay", policy, file, code=1)
+    run("replay", policy, tmp_path / "missing", code=2)
+
+
+def test_events_shows_acts_and_refuses_nonsense(tmp_path: Path) -> None:
+    policy = write_policy(tmp_path)
+    make_key(policy)
+    assert "key.create" in run("events", "-p", policy).stdout
+    run("events", "-p", policy, "--decision", "maybe", code=2)
+    run("events", "-p", policy, "--since", "yesterday", code=2)
+    run("events", "--state-dir", tmp_path / "nowhere", code=3)
+
+
+def test_an_installation_that_cannot_be_used_is_exit_code_3(tmp_path: Path) -> None:
+    policy = write_policy(tmp_path)
+    (tmp_path / "state").write_text("a file")
+    assert "state directory" in run("keys", "list", "-p", policy, code=3).stderr
+    run("keys", "list", "--state-dir", tmp_path / "nowhere", code=3)

@@ -13,9 +13,9 @@ pattern, undeclared headers and cookies. XML, multipart other than form-data and
 not read. A value that fits two alternatives of `oneOf` only through undeclared members is taken as fitting
 one.
 
-**Cost.** 2 to 3 µs for two query parameters, 1 µs for a JSON body of ten members once it is parsed. Compiling
-takes a second or two for a thousand operations. Nothing is compiled, cached or grown while requests are
-judged."""
+**Cost.** 1.7 µs for two query parameters, 1.2 µs for a JSON body of ten members, which takes 1.5 µs to parse.
+Compiling takes 0.05 s for a document of 760 operations, 0.5 s for one of 400 whose schemas all lead to each
+other. Nothing is compiled, cached or grown while requests are judged."""
 
 from __future__ import annotations
 

@@ -49,6 +49,10 @@ CASES: dict[str, tuple[Any, list[Any], list[Any]]] = {
     "anyOf of constraints beside allOf": (
         {"allOf": [ref("A")], "anyOf": [{"type": "object", "required": ["a"]}]}, [{"a": 1}], [{"a": 1, "x": 1}],
     ),
+    "anyOf of a constraint and of properties beside allOf": (
+        {"allOf": [ref("A")], "anyOf": [{"type": "object", "required": ["a"]}, {**B, "required": ["b"]}]},
+        [{"a": 1}, {"a": 1, "b": 1}], [{"a": 1, "x": 1}, {}],
+    ),
     "an alternative that is free": ({"oneOf": [{**A, "required": ["a"]}, {"type": "object", "maxProperties": 0}]}, [{"a": 1}, {}], [{"x": 1, "a": 1}]),
     "a free alternative": ({"anyOf": [ref("A"), ref("Free")]}, [{"a": 1}, {"x": 1}], [[]]),
     "an alternative that is anything": ({"anyOf": [ref("A"), {}]}, [{"a": 1}, {"x": 1}, 5], []),
@@ -99,8 +103,8 @@ def test_fields_nobody_declared_are_refused(name: str) -> None:
 
 
 def test_how_many_cases_ran() -> None:
-    assert len(CASES) == 36
-    assert sum(len(good) + len(bad) for _, good, bad in CASES.values()) == 91
+    assert len(CASES) == 37
+    assert sum(len(good) + len(bad) for _, good, bad in CASES.values()) == 95
 
 
 @pytest.mark.parametrize("name", CASES)

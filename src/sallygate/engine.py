@@ -40,7 +40,7 @@ from sallygate.model.principal import Principal
 from sallygate.model.request import EMPTY_BODY, NO_BODY, Body, BodyPlan, RequestHead
 from sallygate.model.work import Charge, LoadCredential, WorkDone
 from sallygate.parsing.body import parse_body
-from sallygate.parsing.identifiers import answered_ids, count_records, most_records
+from sallygate.parsing.identifiers import IdHasher, answered_ids, count_records, most_records
 from sallygate.parsing.routes import RouteTable
 from sallygate.policy.schema import ControlSection
 
@@ -108,10 +108,10 @@ class _Case:
 
 
 class Engine:
-    def __init__(self, controls: Controls, routes: RouteTable | None, id_key: bytes) -> None:
+    def __init__(self, controls: Controls, routes: RouteTable | None, hash_id: IdHasher) -> None:
         self.controls = controls
         self.routes = routes
-        self.id_key = id_key
+        self.hash_id = hash_id
         self._refusal_headers: HeaderList = ()
         if controls.identity is not None:
             self._refusal_headers = ((b"www-authenticate", controls.identity.challenge),)
@@ -346,7 +346,7 @@ class Engine:
             if counted and unread:
                 records = most_records(partial) if partial else UNCOUNTED
             if tree is not None:
-                ids, truncated = answered_ids(operation.object_names, tree, self.id_key)
+                ids, truncated = answered_ids(operation.object_names, tree, self.hash_id)
         charges = limits.data_charges(admission.principal, sent_bytes, records) if limits is not None else ()
         return Learned(None if records == UNCOUNTED else records, ids, truncated, charges)
 

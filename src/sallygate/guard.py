@@ -158,19 +158,19 @@ class _Call:
     def _read_head(self) -> RequestHead:
         scope = self.scope
         websocket = scope["type"] == "websocket"
-        headers = scope["headers"]
+        headers = tuple(scope["headers"])
+        if headers and type(headers[0]) is not tuple:  # ASGI promises no more than pairs
+            headers = tuple([(name, value) for name, value in headers])
         peer = scope.get("client")
         raw_path = scope.get("raw_path")
         if raw_path is None:  # optional in ASGI; every server we know gives it
             raw_path = scope["path"].encode("utf-8")
-        if not websocket and scope.get("http_version") == "1.1":
-            websocket = any(name == b"upgrade" and value.lower() == b"websocket" for name, value in headers)
         return self.gate.reader.read(
             method=scope.get("method", "GET"),
             scheme=_SCHEMES.get(scope["scheme"], "http"),
             raw_path=raw_path,
             raw_query=scope["query_string"],
-            headers=headers if isinstance(headers, tuple) else tuple([(n, v) for n, v in headers]),
+            headers=headers,
             http_version=scope.get("http_version", "1.1"),
             peer=peer[0] if peer else "",
             request_id=self.services.new_request_id(),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from sallygate.model.event import Event, Place
 from sallygate.model.exchange import Exchange
-from sallygate.parsing.identifiers import asked_ids, filter_shape
+from sallygate.parsing.identifiers import IdHasher, asked_ids, filter_shape
 
 PATH_CHARS_MAX = 256
 """Of a path kept in an event."""
@@ -15,6 +17,7 @@ _PROGRAMS = (
 )  # fmt: skip
 
 
+@lru_cache(1024)
 def program_of(user_agent: str) -> str:
     """The class of a user agent, `none` when it names none."""
     if not user_agent:
@@ -23,7 +26,7 @@ def program_of(user_agent: str) -> str:
     return next((program for start, program in _PROGRAMS if lower.startswith(start)), "other")
 
 
-def to_event(exchange: Exchange, policy_hash: str, mode: str, id_key: bytes) -> Event:
+def to_event(exchange: Exchange, policy_hash: str, mode: str, hash_id: IdHasher) -> Event:
     head, operation, principal = exchange.head, exchange.operation, exchange.principal
     learned, decision = exchange.learned, exchange.decision
     refs: tuple[int, ...] = ()
@@ -31,7 +34,7 @@ def to_event(exchange: Exchange, policy_hash: str, mode: str, id_key: bytes) -> 
     if operation is not None and decision.verdict == "allow":
         pairs = exchange.path_values + head.query if head.query else exchange.path_values
         if pairs or exchange.body_tree is not None:
-            refs, more = asked_ids(operation.object_names, pairs, exchange.body_tree, id_key)
+            refs, more = asked_ids(operation.object_names, pairs, exchange.body_tree, hash_id)
             truncated = truncated or more
     return Event(
         at=head.received_at,

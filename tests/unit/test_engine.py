@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import make_key, write_policy
 
 from sallygate.engine import Step
 from sallygate.model.decision import Admission, Answer, Ask, Refuse
@@ -15,6 +14,7 @@ from sallygate.model.restriction import Restriction
 from sallygate.model.work import CredentialLoaded
 from sallygate.runtime.offline import Offline
 from sallygate.runtime.tables import add_restrictions
+from support import make_key, write_policy
 
 
 @dataclass

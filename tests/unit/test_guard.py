@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import make_key, write_policy
 
 from sallygate.guard import Guard
 from sallygate.model.exchange import Exchange
 from sallygate.model.work import CredentialLoaded
 from sallygate.runtime.offline import Offline
+from support import make_key, write_policy
 
 
 @dataclass
@@ -262,9 +262,9 @@ def test_what_left_is_counted_and_its_ids_remembered(bench) -> None:
     made.call("/things/a1")
     from sallygate.record import to_event
 
-    asked = to_event(made.last, "h", "enforce", made.services.offline.gate.engine.id_key)
+    asked = to_event(made.last, "h", "enforce", made.services.offline.gate.engine.hash_id)
     assert asked.object_refs[0] in event.learned.issued_ids, "the id asked for is the one that was handed out"
-    listed = to_event(event, "h", "enforce", made.services.offline.gate.engine.id_key)
+    listed = to_event(event, "h", "enforce", made.services.offline.gate.engine.hash_id)
     assert listed.filters == (("limit", "n2"),)
 
 

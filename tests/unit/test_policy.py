@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
-from support import OPENAPI, write_policy
 
 from sallygate.policy.errors import PolicyError
 from sallygate.policy.load import load_policy
 from sallygate.policy.schema import Policy
 from sallygate.policy.units import read_budget, read_bytes, read_duration_s, read_endpoint, read_rate
+from support import OPENAPI, write_policy
 
 
 def problems(directory: Path, text: str, door="gateway") -> list[tuple[int, str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -148,7 +149,7 @@ def test_events_are_written_within_a_moment_and_in_order(tmp_path: Path) -> None
     log.stop()
     found = list(read_events(tmp_path))
     assert [one.note for one in found] == [str(number) for number in range(500)] + ["last"]
-    assert all(a.seq < b.seq for a, b in zip(found, found[1:], strict=False))
+    assert all(a.seq < b.seq for a, b in pairwise(found))
     assert [one.note for one in read_events(tmp_path, after_seq=found[-2].seq)] == ["last"]
 
 

@@ -28,6 +28,8 @@ from sallygate.state import State
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 ALL_SCOPES = "*"
+PRINCIPALS_MAX = 50_000
+"""Principals kept as made, each with the very record it was made of: about 15 MB."""
 
 
 class KeyRing:
@@ -66,6 +68,7 @@ class IdentityControl:
         self._plan_scopes = {name: frozenset(plan.scopes) for name, plan in plans.items()}
         self._ring = ring
         self._state = state
+        self._principals: dict[str, tuple[Credential, Principal]] = {}
         schemes = [scheme.capitalize() for scheme in sorted(self._schemes)] or ["ApiKey"]
         self.challenge = ", ".join(f'{scheme} realm="api"' for scheme in schemes).encode()
         self.credential_headers = {self._header.encode()} | ({b"authorization"} if self._schemes else set())
@@ -121,6 +124,9 @@ class IdentityControl:
         return self._principal_of(credential)
 
     def _principal_of(self, credential: Credential) -> Principal | Finding:
+        made = self._principals.get(credential.id)
+        if made is not None and made[0] is credential:
+            return made[1]
         scopes = self._plan_scopes.get(credential.plan)
         if scopes is None:
             return Finding("identity.plan", "This key's plan is no longer offered.", 403,
@@ -128,7 +134,7 @@ class IdentityControl:
         if credential.scopes is not None:
             own = frozenset(credential.scopes)
             scopes = own if ALL_SCOPES in scopes else scopes & own
-        return Principal(
+        principal = Principal(
             f"key:{credential.id}",
             credential.account,
             credential.plan,
@@ -136,6 +142,10 @@ class IdentityControl:
             "api_key",
             credential.expires_at,
         )
+        if len(self._principals) >= PRINCIPALS_MAX:
+            self._principals.clear()
+        self._principals[credential.id] = (credential, principal)
+        return principal
 
     def authorise(self, principal: Principal, operation: Operation | None) -> Finding | None:
         """Whether the principal's scopes allow the operation. Asked after limits, so that probing is paid for."""

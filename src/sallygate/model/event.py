@@ -20,7 +20,7 @@ class Place(Struct, frozen=True, gc=False, omit_defaults=True):
     tls: str = ""
 
 
-class Event(Struct, frozen=True, omit_defaults=True):
+class Event(Struct, frozen=True, gc=False, omit_defaults=True):
     """One exchange, or `count` alike refusals of one flood. Times in seconds since the epoch, durations in
     microseconds, sizes in bytes."""
 

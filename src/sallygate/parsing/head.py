@@ -94,6 +94,7 @@ class HeadReader(Struct, frozen=True):
             fields = self._fields(headers, http_version)
             if self.trusted_hops.lengths and address in self.trusted_hops:
                 address, scheme = self._through_hops(fields, address, scheme)
+            websocket = websocket or fields.get("upgrade", "").lower() == "websocket"
             trace = fields.get("traceparent")
             if trace and (found := _TRACEPARENT(trace)):
                 trace_id = found[1]

@@ -16,44 +16,60 @@ NODES_MAX = 2_000
 ID_CHARS_MAX = 128
 """No id is longer; a longer value in an id's place is a text."""
 FILTERS_MAX = 24
+COLLECTIONS_MAX = 10_000
+"""A contract names its collections; this only bounds a broken one."""
 
 IdPair = tuple[str, str]
 """Collection and id."""
 
 
-def hash_id(key: bytes, collection: str, value: str) -> int:
-    return int.from_bytes(
-        blake2b(f"{collection}\0{value}".encode("utf-8", "replace"), digest_size=8, key=key).digest(), "big"
-    )
+class IdHasher:
+    """Hashes of ids under one installation's key. A collection's state is kept, so that an id costs 0.5 µs."""
+
+    def __init__(self, key: bytes) -> None:
+        self._keyed = blake2b(digest_size=8, key=key)
+        self._collections: dict[str, blake2b] = {}
+
+    def __call__(self, collection: str, value: str) -> int:
+        started = self._collections.get(collection)
+        if started is None:
+            started = self._keyed.copy()
+            started.update(f"{collection}\0".encode())
+            if len(self._collections) < COLLECTIONS_MAX:
+                self._collections[collection] = started
+        hasher = started.copy()
+        hasher.update(value.encode("utf-8", "replace"))
+        return int.from_bytes(hasher.digest(), "big")
 
 
 def asked_ids(
-    names: Mapping[str, str], pairs: tuple[tuple[str, str], ...], tree: object, key: bytes
+    names: Mapping[str, str], pairs: tuple[tuple[str, str], ...], tree: object, hash_id: IdHasher
 ) -> tuple[tuple[int, ...], bool]:
     """Hashes of the ids a request names, in its path and query (`pairs`) and its JSON body (`tree`)."""
-    found = [hash_id(key, names[name], value) for name, value in pairs if name in names and value]
-    found_in_body, truncated = answered_ids(names, tree, key) if tree is not None else ((), False)
+    found = [hash_id(names[name], value) for name, value in pairs if name in names and value]
+    found_in_body, truncated = answered_ids(names, tree, hash_id) if tree is not None else ((), False)
     unique = tuple(dict.fromkeys((*found, *found_in_body)))
     return unique[:IDS_MAX], truncated or len(unique) > IDS_MAX
 
 
-def answered_ids(names: Mapping[str, str], tree: object, key: bytes) -> tuple[tuple[int, ...], bool]:
+def answered_ids(names: Mapping[str, str], tree: object, hash_id: IdHasher) -> tuple[tuple[int, ...], bool]:
     """Hashes of the ids in a JSON value, breadth first, and whether there were more than were looked at."""
     found: dict[int, None] = {}
     queue: list[object] = [tree]
     for looked, node in enumerate(queue):
         if looked > NODES_MAX or len(found) >= IDS_MAX:
             return tuple(found)[:IDS_MAX], True
-        if isinstance(node, dict):
+        if type(node) is dict:
             for name, value in node.items():
-                if isinstance(value, dict | list):
+                kind = type(value)  # a decoder makes exactly these types
+                if kind is dict or kind is list:
                     queue.append(value)
-                elif name in names and isinstance(value, str | int) and not isinstance(value, bool):
+                elif name in names and (kind is str or kind is int):
                     text = str(value)
                     if 0 < len(text) <= ID_CHARS_MAX:
-                        found[hash_id(key, names[name], text)] = None
-        elif isinstance(node, list):
-            queue.extend(item for item in node[:NODES_MAX] if isinstance(item, dict | list))
+                        found[hash_id(names[name], text)] = None
+        elif type(node) is list:
+            queue += [item for item in node[:NODES_MAX] if type(item) is dict or type(item) is list]
     return tuple(found), False
 
 

@@ -13,6 +13,7 @@ from sallygate.engine import Controls, Engine, Guarded
 from sallygate.guard import Gate
 from sallygate.parsing.addresses import prefix_set
 from sallygate.parsing.head import SINGLETONS, HeadReader
+from sallygate.parsing.identifiers import IdHasher
 from sallygate.parsing.openapi import public_view
 from sallygate.parsing.routes import RouteTable
 from sallygate.policy.load import Loaded
@@ -36,7 +37,7 @@ def compose(loaded: Loaded, state: State, ring: KeyRing, id_key: bytes, now: flo
     hsts = ((b"strict-transport-security", f"max-age={int(transport.hsts)}".encode()),) if transport.hsts else ()
     dropped = set(controls.identity.credential_headers) if controls.identity else set()
     return Gate(
-        Engine(controls, routes, id_key),
+        Engine(controls, routes, IdHasher(id_key)),
         HeadReader(
             prefix_set(tuple(transport.trusted_hops)),
             transport.forwarded,

@@ -71,7 +71,6 @@ class Offline:
         if recorded.at is not None:
             self.now = recorded.at
         now, engine = self.now, self.gate.engine
-        websocket = any(name == b"upgrade" and value.lower() == b"websocket" for name, value in recorded.headers)
         head = self.gate.reader.read(
             method=recorded.method,
             scheme=recorded.scheme,
@@ -82,7 +81,6 @@ class Offline:
             peer=recorded.client,
             request_id=f"{number:032x}",
             now=now,
-            websocket=websocket,
         )
         done: tuple[WorkDone, ...] = ()
         for _ in range(ROUNDS_MAX + 1):

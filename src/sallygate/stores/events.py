@@ -94,20 +94,20 @@ class EventLog:
         count = len(self._queue)
         if not count:
             return
-        batch = [self._queue[index] for index in range(count)]
+        batch = [self._queue.popleft() for _ in range(count)]
         try:
             self._append(aggregate(batch))
         except (sqlite3.Error, OSError) as error:
             if not self._failing:
                 self._tell(f"events cannot be written: {error}; they wait in memory, and are counted when lost")
             self._failing = True
+            self._queue.extendleft(reversed(batch))
             self._close()
             return
         except Exception as error:  # an event that cannot be written must not end the log
             self._tell(f"{count} events are lost: {type(error).__name__}: {error}")
             self.dropped += count
-        for _ in range(count):
-            self._queue.popleft()
+            return
         self.written += count
         if self._failing:
             self._failing = False

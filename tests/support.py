@@ -239,6 +239,12 @@ class Running:
         raw = socket.create_connection(("127.0.0.1", self.port), timeout)
         return context.wrap_socket(raw, server_hostname="127.0.0.1")
 
+    def connect_h2(self, timeout: float = 10) -> ssl.SSLSocket:
+        context = ssl.create_default_context(cafile=str(self.ca))
+        context.set_alpn_protocols(["h2"])
+        raw = socket.create_connection(("127.0.0.1", self.port), timeout)
+        return context.wrap_socket(raw, server_hostname="127.0.0.1")
+
     def send(self, data: bytes, wait_s: float = 2.0) -> bytes:
         """Write `data` on a connection of its own, and read until the gateway closes or is silent."""
         with self.connect() as client:

@@ -40,6 +40,7 @@ from sallygate.model.principal import Principal
 from sallygate.model.request import EMPTY_BODY, NO_BODY, Body, BodyPlan, RequestHead
 from sallygate.model.work import Charge, LoadCredential, WorkDone
 from sallygate.parsing.body import parse_body
+from sallygate.parsing.codings import READABLE, CodingError, undo_coding
 from sallygate.parsing.identifiers import IdHasher, answered_ids, count_records, most_records
 from sallygate.parsing.routes import RouteTable
 from sallygate.policy.schema import ControlSection
@@ -263,6 +264,10 @@ class Engine:
                 plan = BodyPlan("stream", bytes_max=BODY_BYTES_MAX)  # what shadow reads instead
                 return answer
             plan = answer
+            if (coding := head.fields.get("content-encoding", "").strip().lower()) not in ("", "identity"):
+                if plan.mode == "stream" or coding not in READABLE:
+                    return _coded(Finding("body.coding", "Bodies of this content coding are not accepted.", 415))
+                plan = replace(plan, coding=coding)
             return None
 
         return None if self._run(case, "contract", "admit", judge) else plan
@@ -282,7 +287,8 @@ class Engine:
         def judge() -> Finding | None:
             nonlocal body
             if raw is not None:
-                parsed = parse_body(admission.body, raw, contract.limits)
+                plain = _plain(admission.body, raw)
+                parsed = plain if isinstance(plain, Finding) else parse_body(admission.body, plain, contract.limits)
                 if isinstance(parsed, Finding):
                     return parsed
                 body = parsed
@@ -419,6 +425,20 @@ def _decision(findings: list[Finding]) -> Decision:
         if finding.mode == "enforce":
             return Decision(finding.verdict, finding.status, tuple(findings))
     return Decision("allow", 200, tuple(findings))
+
+
+def _plain(plan: BodyPlan, raw: bytes) -> bytes | Finding:
+    """The body with its content coding undone."""
+    if not plan.coding:
+        return raw
+    try:
+        return undo_coding(raw, plan.coding, plan.bytes_max)
+    except CodingError as error:
+        return _coded(Finding("body.coding", f"The body is {error.detail}.", 413 if error.too_large else 400))
+
+
+def _coded(finding: Finding) -> Finding:
+    return replace(finding, where="header:content-encoding", owasp="API4")
 
 
 def _has_body(head: RequestHead) -> bool:

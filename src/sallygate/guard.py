@@ -10,7 +10,6 @@ depends on fails, it refuses.
 from __future__ import annotations
 
 import asyncio
-import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
 
@@ -24,6 +23,7 @@ from sallygate.model.finding import Finding
 from sallygate.model.principal import Principal
 from sallygate.model.request import Body, BodyPlan, RequestHead
 from sallygate.model.work import ROUNDS_MAX, Charge, Work, WorkDone
+from sallygate.parsing.codings import CodingError, undo_coding, undo_partial
 from sallygate.parsing.head import HeadReader
 from sallygate.problem import problem_body, problem_headers
 from sallygate.state import State
@@ -276,7 +276,7 @@ class _Call:
         passed, body = examined
         scope = {
             **self.scope,
-            "headers": self._upstream_headers(admission, body if raw is not None else None),
+            "headers": self._upstream_headers(admission, body if admission.body.coding else None),
         }
         scope["sallygate"] = admission.principal
         upstream = _Upstream(self, admission, passed.decision)
@@ -302,7 +302,8 @@ class _Call:
         most = admission.body.bytes_max
         message = await self.receive()
         body: bytes = message.get("body", b"")
-        if message["type"] == "http.request" and not message.get("more_body") and len(body) <= most:
+        whole = self.head.fields.get("content-length") == str(len(body)) or not message.get("more_body")
+        if message["type"] == "http.request" and whole and len(body) <= most:
             return body
         parts, size = [body], len(body)
         try:
@@ -338,7 +339,7 @@ class _Call:
             accepts_gzip = "gzip" in self.head.fields.get("accept-encoding", "")
             headers = [pair for pair in headers if pair[0] != b"accept-encoding"]
             headers.append((b"accept-encoding", b"gzip" if accepts_gzip else b"identity"))
-        if body is not None and "content-encoding" in self.head.fields:
+        if body is not None and body.kind != "none":  # its coding was undone: the API gets what was inspected
             headers = [pair for pair in headers if pair[0] not in (b"content-encoding", b"content-length")]
             headers.append((b"content-length", b"%d" % len(body.raw)))
         headers.append((REQUEST_ID, self.head.request_id.encode()))
@@ -505,26 +506,16 @@ class _Upstream:
         partial = b""
         if reads and not unread and self.copy:
             data = b"".join(self.copy)
-            if release.coding == "gzip":
-                data, unread = _gunzip(data, release.read_bytes_max)
             if not self.done:
-                partial, unread = data, True
-            elif not unread:
+                unread = True
+                partial = undo_partial(data, release.coding, release.read_bytes_max) if release.coding else data
+            else:
                 try:
-                    tree = decode(data)
-                except (DecodeError, RecursionError):
+                    plain = undo_coding(data, release.coding, release.read_bytes_max) if release.coding else data
+                    tree = decode(plain)
+                except (CodingError, DecodeError, RecursionError):
                     unread = True
         return call.gate.engine.learn(self.admission, self.status, tree, self.sent, unread=unread, partial=partial)
-
-
-def _gunzip(data: bytes, most: int) -> tuple[bytes, bool]:
-    """(plain bytes, whether it could not be read whole)."""
-    try:
-        reader = zlib.decompressobj(wbits=31)
-        plain = reader.decompress(data, most)
-        return plain, bool(reader.unconsumed_tail) or not reader.eof
-    except zlib.error:
-        return b"", True
 
 
 def _protected(name: bytes, dropped: frozenset[bytes]) -> bool:

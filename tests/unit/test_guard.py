@@ -427,3 +427,42 @@ def test_cors_headers_stand_on_every_answer(bench) -> None:
         got, headers, _ = made.call(target, headers=origin)
         assert got == status and headers[b"access-control-allow-origin"] == b"https://app.example"
     assert b"access-control-allow-origin" not in made.call(headers=[(b"origin", b"https://evil.example")])[1]
+
+
+def coded(data: bytes, coding: bytes = b"gzip") -> list[tuple[bytes, bytes]]:
+    return [JSON, (b"content-encoding", coding), (b"content-length", str(len(data)).encode())]
+
+
+def test_a_compressed_body_is_inspected_and_handed_on_plain(bench) -> None:
+    made = bench()
+    data = gzip.compress(b'{"name":"a"}')
+    assert made.call(method="POST", body=[data], headers=coded(data))[0] == 200
+    assert made.seen["body"] == b'{"name":"a"}'
+    names = dict(made.seen["headers"])
+    assert b"content-encoding" not in names and names[b"content-length"] == b"12"
+
+
+@pytest.mark.parametrize(
+    ("data", "coding", "status"),
+    [
+        (gzip.compress(b'{"name":"a","x":1}'), b"gzip", 422),
+        (gzip.compress(b"x" * 50_000_000), b"gzip", 413),
+        (gzip.compress(b'{"name":"a"}') + gzip.compress(b'{"x":1}'), b"gzip", 400),
+        (gzip.compress(b'{"name":"a"}')[:-6], b"gzip", 400),
+        (b'{"name":"a"}', b"gzip", 400),
+        (b'{"name":"a"}', b"br", 415),
+        (b'{"name":"a"}', b"gzip, gzip", 415),
+    ],
+)
+def test_compressed_bodies_that_are_refused(bench, data: bytes, coding: bytes, status: int) -> None:
+    made = bench()
+    assert made.call(method="POST", body=[data], headers=coded(data, coding))[0] == status
+    assert not made.seen
+
+
+def test_an_operation_may_have_a_body_limit_of_its_own(bench) -> None:
+    made = bench("operations: {createThing: {body: 20B}}")
+    small, large = b'{"name":"a"}', b'{"name":"aaaaaaaaaaaaaaaaaaaaaaa"}'
+    for body, status in ((small, 200), (large, 413)):
+        headers = [JSON, (b"content-length", str(len(body)).encode())]
+        assert made.call(method="POST", body=[body], headers=headers)[0] == status

@@ -75,6 +75,8 @@ class BodyPlan(Struct, frozen=True, gc=False):
     """The media type in lower case without parameters, `application/json`."""
     boundary: str = ""
     """Of a multipart body."""
+    coding: str = ""
+    """The content coding to undo before the body is parsed, `gzip`."""
     declared: str = ""
     """The contract's own key for the media type (`application/*`), where its schema is found again."""
 

@@ -157,11 +157,14 @@ class HeadReader(Struct, frozen=True):
             raise Fault("headers", f"The header fields are longer than {HEADER_BYTES_MAX} bytes.", 431)
         if _VALUE_BAD(values):
             raise Fault("headers", "A header field contains a control character.")
-        if not _TOKEN(b"".join([name or b"?:" for name, _ in headers])) and headers:
+        names = b"".join([name or b"?:" for name, _ in headers])
+        if not _TOKEN(names) and headers:
             raise Fault("headers", "A header field's name is not a token.")
         fields = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
         if len(fields) < len(headers):
             fields = self._joined(headers)
+        if b"_" in names:
+            self._no_twins(fields)
         _check_framing(fields, http_version)
         return fields
 
@@ -176,6 +179,14 @@ class HeadReader(Struct, frozen=True):
             else:
                 fields[name] += ("; " if name == "cookie" else ", ") + value
         return fields
+
+    def _no_twins(self, fields: Mapping[str, str]) -> None:
+        """CGI, WSGI and PHP read `Content_Length` as `Content-Length`: a name that is another's to them is refused."""
+        dashed = {name.replace("_", "-") for name in fields}
+        if len(dashed) < len(fields) or any(
+            "_" in name and name.replace("_", "-") in self.singletons for name in fields
+        ):
+            raise Fault("header_underscore", "A header field's name differs from another's only by an underscore.")
 
     def _through_hops(self, fields: Mapping[str, str], peer: Address, scheme: str) -> tuple[Address, str]:
         """The nearest address no trusted hop vouches for, and the scheme the hops report."""

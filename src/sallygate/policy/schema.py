@@ -5,9 +5,10 @@ Every field's description is its documentation: the reference and the editors' J
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Callable
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema, field_validator
 
 from sallygate.parsing.addresses import parse_prefix
 from sallygate.policy.units import (
@@ -21,18 +22,22 @@ from sallygate.policy.units import (
 )
 
 
-def _read(read: Any, example: str) -> tuple[Any, Any]:  # Any: pydantic's annotations are untyped
-    return (
-        BeforeValidator(lambda value: read(value) if isinstance(value, str) else value),
-        WithJsonSchema({"type": ["string", "integer"], "examples": [example]}),
-    )
+def _written(example: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": ["string", "integer"], "examples": [example]})
 
 
-Seconds = Annotated[float, *_read(read_duration_s, "30s")]
-Bytes = Annotated[int, *_read(read_bytes, "1MiB")]
-RateText = Annotated[Rate, *_read(read_rate, "10/s burst 20")]
-ByteBudget = Annotated[Budget, *_read(lambda text: read_budget(text, of_bytes=True), "50MB/day")]
-RecordBudget = Annotated[Budget, *_read(lambda text: read_budget(text, of_bytes=False), "10000/day")]
+def _read(read: Callable[[str], object]) -> BeforeValidator:
+    return BeforeValidator(lambda value: read(value) if isinstance(value, str) else value)
+
+
+_AS_WRITTEN = PlainSerializer(lambda amount: getattr(amount, "text", None), return_type=str | None)
+Seconds = Annotated[float, _read(read_duration_s), _written("30s")]
+Bytes = Annotated[int, _read(read_bytes), _written("1MiB")]
+RateText = Annotated[Rate, _read(read_rate), _written("10/s burst 20"), _AS_WRITTEN]
+ByteBudget = Annotated[Budget, _read(lambda text: read_budget(text, of_bytes=True)), _written("50MB/day"), _AS_WRITTEN]
+RecordBudget = Annotated[
+    Budget, _read(lambda text: read_budget(text, of_bytes=False)), _written("10000/day"), _AS_WRITTEN
+]
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -187,9 +192,9 @@ class Quota(Section):
 class Plan(Section):
     """What a caller of this plan may have. Counted by account."""
 
-    rate: RateText = Field(Rate(10.0, 20, "10/s burst 20"), description="`10/s burst 20`.")
+    rate: RateText = Field(default_factory=lambda: read_rate("10/s burst 20"), description="`10/s burst 20`.")
     quota: Quota = Field(Quota(hour=10_000, day=100_000), description="Requests per calendar hour, day and month.")
-    data: Data = Field(Data(bytes=Budget(10**9, "day")), description="The most data per window.")
+    data: Data = Field(Data(bytes=Budget(10**9, "day", "1GB/day")), description="The most data per window.")
     concurrent: Count = Field(50, description="Requests under way at once.")
     scopes: list[str] = Field([], description="Scopes its keys may use; `*` is all.")
 
@@ -198,7 +203,7 @@ class Limits(ControlSection):
     """How much a caller may have."""
 
     address: RateText = Field(
-        Rate(50.0, 200, "50/s burst 200"),
+        default_factory=lambda: read_rate("50/s burst 200"),
         description="Requests per client address (an IPv6 /64 counts as one), before identity.",
     )
     address_concurrent: Count = Field(200, description="Requests of one client address under way at once.")
@@ -264,8 +269,8 @@ class ContractSection(ControlSection):
     read_only: Literal["refuse", "ignore"] = Field("refuse", description="`readOnly` properties in requests.")
     base_path: str | None = Field(
         None,
-        description="Put before every path of the document; its `servers` are not looked at.",
-        pattern="^/.*[^/]$",
+        description="Put before every path of the document instead of its `servers`' path; `/` puts nothing.",
+        pattern="^/",
     )
     body: Bytes = Field(1 << 20, description="Largest JSON, form or text body, unless the operation says otherwise.")
     upload: Bytes = Field(

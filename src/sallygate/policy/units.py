@@ -30,6 +30,7 @@ class Budget(Struct, frozen=True):
 
     most: int
     window: Literal["hour", "day", "month"]
+    text: str
 
 
 def read_duration_s(text: str) -> float:
@@ -67,7 +68,7 @@ def read_budget(text: str, *, of_bytes: bool) -> Budget:
     most = read_bytes(amount) if of_bytes else int(amount) if amount.isdecimal() else -1
     if most < 1:
         raise ValueError("a budget needs an amount of at least 1, for example 10000/day")
-    return Budget(most, window)  # type: ignore[arg-type]  # checked above
+    return Budget(most, window, text.strip())  # type: ignore[arg-type]  # checked above
 
 
 def read_endpoint(text: str) -> tuple[str, int]:

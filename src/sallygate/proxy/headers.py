@@ -89,6 +89,8 @@ class RequestFields:
         self.has_body = False
         for name, value in headers:
             if name not in _REQUEST_DROPPED:
+                if b"_" in name and name.replace(b"_", b"-") in _REQUEST_DROPPED:
+                    continue  # to CGI and WSGI the same field
                 kept.append((name.decode(), value.decode()))
             elif name == b"content-length":
                 self.length = int(value)

@@ -14,7 +14,7 @@ from sallygate.guard import Gate
 from sallygate.parsing.addresses import prefix_set
 from sallygate.parsing.head import SINGLETONS, HeadReader
 from sallygate.parsing.identifiers import IdHasher
-from sallygate.parsing.openapi import public_view
+from sallygate.parsing.openapi import base_path, public_view
 from sallygate.parsing.routes import RouteTable
 from sallygate.policy.load import Loaded
 from sallygate.policy.schema import Clients, ControlSection, Identity, Limits, Policy, Transport
@@ -33,7 +33,7 @@ def compose(loaded: Loaded, state: State, ring: KeyRing, id_key: bytes, now: flo
     clients = policy.clients or (None if replaying and not policy.openapi else Clients())
     limits = policy.limits or (None if replaying and not policy.plans else Limits())
     controls = _controls(loaded, state, ring, now, transport, clients, identity, limits, key_header)
-    routes = RouteTable(loaded.operations, policy.contract.base_path or "") if loaded.document is not None else None
+    routes = RouteTable(loaded.operations, _base_path(loaded)) if loaded.document is not None else None
     hsts = ((b"strict-transport-security", f"max-age={int(transport.hsts)}".encode()),) if transport.hsts else ()
     dropped = set(controls.identity.credential_headers) if controls.identity else set()
     return Gate(
@@ -86,8 +86,16 @@ def _controls(
     )
 
 
+def _base_path(loaded: Loaded) -> str:
+    own = loaded.policy.contract.base_path
+    return base_path(loaded.document or {}) if own is None else own.rstrip("/")
+
+
 def _public(loaded: Loaded) -> dict[str, object] | None:
-    return public_view(loaded.document) if loaded.document is not None else None
+    """What unknown clients may read: the document's own servers are replaced by the gate itself."""
+    if loaded.document is None:
+        return None
+    return {**public_view(loaded.document), "servers": [{"url": _base_path(loaded) or "/"}]}
 
 
 def contract_settings(policy: Policy) -> ContractSettings:
@@ -99,5 +107,6 @@ def contract_settings(policy: Policy) -> ContractSettings:
         read_only=section.read_only,
         body_bytes_max=section.body,
         json_depth_max=section.json_depth,
+        bytes_max_by_operation={name: part.body for name, part in policy.operations.items() if part.body},
         upload_bytes_max=section.upload,
     )

@@ -40,9 +40,12 @@ __all__ = ["Contract", "ContractSettings"]
 class _Compiled:
     """One operation, compiled."""
 
-    __slots__ = ("bodies", "by_field", "parameters", "required", "takes_body")
+    __slots__ = ("bodies", "by_field", "bytes_max", "parameters", "required", "takes_body")
 
-    def __init__(self, operation: Operation, parameters: ParameterPlan, bodies: dict[str, CompiledBody]) -> None:
+    def __init__(
+        self, operation: Operation, parameters: ParameterPlan, bodies: dict[str, CompiledBody], bytes_max: int | None
+    ) -> None:
+        self.bytes_max = bytes_max
         self.parameters = parameters
         self.bodies = bodies
         self.takes_body = bool(operation.body)
@@ -92,7 +95,8 @@ class Contract:
             bodies[media.name] = CompiledBody(validator, members, text)
         refuse = self._settings.unknown_query == "refuse"
         operation = found.operation
-        compiled = _Compiled(operation, ParameterPlan(operation.path, fields, ignored, refuse), bodies)
+        own = self._settings.bytes_max_by_operation.get(operation.id)
+        compiled = _Compiled(operation, ParameterPlan(operation.path, fields, ignored, refuse), bodies, own)
         for media, _ in found.bodies:
             for field in (media.name, f"{media.name}; charset=utf-8", f"{media.name};charset=UTF-8"):
                 plan = self._plan_media(compiled, field) if "*" not in field else None
@@ -151,18 +155,18 @@ class Contract:
                 rule="content",
                 owasp="API8",
             )
-        return self._plan_declared(media, declared)
+        return self._plan_declared(media, declared, compiled.bytes_max)
 
-    def _plan_declared(self, media: ContentType, declared: str) -> BodyPlan | Finding:
+    def _plan_declared(self, media: ContentType, declared: str, own: int | None) -> BodyPlan | Finding:
         kind = kind_of(media.name)
         if kind == "binary":
-            return BodyPlan("stream", kind, self._settings.upload_bytes_max, media.name, declared=declared)
+            return BodyPlan("stream", kind, own or self._settings.upload_bytes_max, media.name, declared=declared)
         charset = judge_charset(media)
         if charset is not None:
             return charset
-        bytes_max = self._settings.upload_bytes_max if kind == "multipart" else self._settings.body_bytes_max
+        usual = self._settings.upload_bytes_max if kind == "multipart" else self._settings.body_bytes_max
         boundary = (media.parameter("boundary") or "") if kind == "multipart" else ""
-        return BodyPlan("whole", kind, bytes_max, media.name, boundary, declared)
+        return BodyPlan("whole", kind, own or usual, media.name, boundary, declared=declared)
 
     def judge(self, operation: Operation, head: RequestHead, path_values: Pairs, body: Body) -> tuple[Finding, ...]:
         """What is wrong with the parameters and the parsed body; empty when nothing is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from msgspec import Struct
@@ -26,6 +27,8 @@ class ContractSettings(Struct, frozen=True):
     """JSON, form and text bodies. What most servers take by default (nginx: 1 MiB)."""
     upload_bytes_max: int = 10 * 1024 * 1024
     """Multipart and binary bodies, which carry files."""
+    bytes_max_by_operation: Mapping[str, int] = {}
+    """Operation → its own limit, whatever the kind of body."""
     json_depth_max: int = 32
     """See `parsing.jsontext.DEPTH_MAX`."""
     formats: bool = True

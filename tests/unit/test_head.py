@@ -124,6 +124,12 @@ def test_sizes_are_bounded() -> None:
         ((*HOST, (b"x y", b"a")), "request.headers"),
         ((*HOST, (b"x:", b"a")), "request.headers"),
         ((*HOST, (b"", b"a")), "request.headers"),
+        ((*HOST, (b"content_length", b"9")), "request.header_underscore"),
+        ((*HOST, (b"transfer_encoding", b"chunked")), "request.header_underscore"),
+        ((*HOST, (b"x-role", b"user"), (b"x_role", b"admin")), "request.header_underscore"),
+        ((*HOST, (b"x_a-b", b"1"), (b"x-a_b", b"2")), "request.header_underscore"),
+        ((*HOST, (b"connection", b"close, X-Tenant"), (b"x-tenant", b"7")), "request.connection"),
+        ((*HOST, (b"connection", b"content-type"), (b"content-type", b"a/b")), "request.connection"),
     ],
 )
 def test_headers_that_read_two_ways(headers, expected: str) -> None:

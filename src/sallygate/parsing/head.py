@@ -39,6 +39,11 @@ SINGLETONS = frozenset(
 )
 """Fields that two parsers would pick differently from when repeated (RFC 9110, section 5.3)."""
 
+_PER_HOP = frozenset(
+    "connection keep-alive proxy-connection te trailer transfer-encoding upgrade http2-settings".split()
+)
+"""What `Connection` may name (RFC 9110, section 7.6.1). Honest clients name nothing else."""
+
 _PLAIN_PATH = re.compile(rb"/[A-Za-z0-9\-._~!$&'()*+,;=:@/]*").fullmatch
 _PATH = re.compile(rb"/(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2})*").fullmatch
 _DOUBLE = re.compile(rb"%25(?:2[eEfF5]|5[cC]|00)").search
@@ -165,6 +170,8 @@ class HeadReader(Struct, frozen=True):
             fields = self._joined(headers)
         if b"_" in names:
             self._no_twins(fields)
+        if "connection" in fields:
+            _check_connection(fields)
         _check_framing(fields, http_version)
         return fields
 
@@ -236,6 +243,14 @@ def _no_dots(segments: list[str]) -> None:
     for segment in segments:
         if segment.startswith(".") and segment.partition(";")[0] in (".", ".."):
             raise Fault("path", "The path contains a dot segment.")
+
+
+def _check_connection(fields: Mapping[str, str]) -> None:
+    """A hop takes off what `Connection` names, so the API would get another request than the one inspected."""
+    for name in fields["connection"].lower().split(","):
+        if (name := name.strip()) in fields and name not in _PER_HOP:
+            raise Fault("connection", "The Connection header takes another field off the request.",
+                        where="header:connection")  # fmt: skip
 
 
 def _check_framing(fields: Mapping[str, str], http_version: str) -> None:

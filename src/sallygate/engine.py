@@ -54,6 +54,9 @@ UNCOUNTED = 1 << 30
 BODY_BYTES_MAX = 16 << 20
 """Largest request body where no contract says less."""
 
+_BODYLESS = frozenset(("GET", "HEAD", "DELETE", "OPTIONS", "TRACE"))
+"""A body that HTTP/2 sends with these, unannounced, is neither read nor passed on (RFC 9110, section 9.3.1)."""
+
 P = ParamSpec("P")
 
 
@@ -442,6 +445,8 @@ def _coded(finding: Finding) -> Finding:
 
 
 def _has_body(head: RequestHead) -> bool:
+    if head.unframed:
+        return head.method not in _BODYLESS
     return "transfer-encoding" in head.fields or head.fields.get("content-length", "0") != "0"
 
 

@@ -59,7 +59,7 @@ class Gate(Struct, frozen=True):
     state: State
     policy_hash: str
     dropped_headers: frozenset[bytes]
-    """Credentials, which the API does not get."""
+    """Credentials, and other names for operations, which the API does not get."""
     answer_headers: HeaderList
     """On every answer: HSTS."""
     counted_operations: frozenset[str]
@@ -331,6 +331,7 @@ class _Call:
             pair
             for pair in self.head.headers
             if pair[0] not in dropped
+            and pair[0] != REQUEST_ID
             and not pair[0].startswith(IDENTITY_PREFIX)
             and (b"_" not in pair[0] or not _protected(pair[0], dropped))
         ]
@@ -342,6 +343,8 @@ class _Call:
         if body is not None and body.kind != "none":  # its coding was undone: the API gets what was inspected
             headers = [pair for pair in headers if pair[0] not in (b"content-encoding", b"content-length")]
             headers.append((b"content-length", b"%d" % len(body.raw)))
+        elif admission.body.mode != "none" and self.head.unframed:
+            headers.append((b"transfer-encoding", b"chunked"))  # HTTP/1.1 needs to be told that there is a body
         headers.append((REQUEST_ID, self.head.request_id.encode()))
         principal = admission.principal
         if principal is not None:
@@ -521,7 +524,7 @@ class _Upstream:
 def _protected(name: bytes, dropped: frozenset[bytes]) -> bool:
     """CGI-like servers read `X_Sallygate_Account` as `X-Sallygate-Account`."""
     dashed = name.replace(b"_", b"-")
-    return dashed in dropped or dashed.startswith(IDENTITY_PREFIX)
+    return dashed in dropped or dashed == REQUEST_ID or dashed.startswith(IDENTITY_PREFIX)
 
 
 def _one(finding: Finding, admission: Admission) -> Refuse:

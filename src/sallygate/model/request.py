@@ -57,6 +57,12 @@ class RequestHead(Struct, frozen=True, gc=False):
         return self.raw_path + b"?" + self.raw_query if self.raw_query else self.raw_path
 
     @property
+    def unframed(self) -> bool:
+        """Whether a body may follow that no header field announces: HTTP/2 and 3 need none (RFC 9113, section 8.1.1)."""
+        fields = self.fields
+        return self.http_version[:1] in ("2", "3") and not ("content-length" in fields or "transfer-encoding" in fields)
+
+    @property
     def path(self) -> str:
         """The path for people and events, undecoded."""
         return self.raw_path.decode("ascii", "backslashreplace")

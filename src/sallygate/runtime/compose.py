@@ -20,6 +20,9 @@ from sallygate.policy.load import Loaded
 from sallygate.policy.schema import Clients, ControlSection, Identity, Limits, Policy, Transport
 from sallygate.state import State
 
+OVERRIDES = (b"x-http-method-override", b"x-http-method", b"x-method-override", b"x-original-url", b"x-rewrite-url")
+"""By these, frameworks and IIS run another operation than the request line's, which is the one that was judged. Honest
+pages send them too (0.4% of recorded requests, to services that do without), so they are taken off, not refused."""
 DEFAULT_KEY_HEADER = "X-API-Key"
 
 
@@ -36,6 +39,7 @@ def compose(loaded: Loaded, state: State, ring: KeyRing, id_key: bytes, now: flo
     routes = RouteTable(loaded.operations, _base_path(loaded)) if loaded.document is not None else None
     hsts = ((b"strict-transport-security", f"max-age={int(transport.hsts)}".encode()),) if transport.hsts else ()
     dropped = set(controls.identity.credential_headers) if controls.identity else set()
+    dropped |= set(OVERRIDES) if routes is not None else set()
     return Gate(
         Engine(controls, routes, IdHasher(id_key)),
         HeadReader(

@@ -109,7 +109,8 @@ class Contract:
         compiled = self._operations[operation.id]
         fields = head.fields
         length = fields.get("content-length")
-        if (length is None or length == "0") and "transfer-encoding" not in fields:
+        announced = not (length is None or length == "0") or "transfer-encoding" in fields
+        if not announced and not (head.unframed and compiled.takes_body and "content-type" in fields):
             if compiled.required:
                 return Finding(
                     "contract.body_missing", "the operation needs a body", 400, rule="required", owasp="API8"

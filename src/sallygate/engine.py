@@ -4,18 +4,15 @@ Reads state, returns values, changes nothing. Time is an argument. A request goe
 
     admit ─▶ (Ask ─▶ work ─▶ admit)* ─▶ Refuse | Answer | Admission ─▶ examine ─▶ Refuse | Pass ─▶ release ─▶ learn
 
-and every step may be run again with the same arguments for the same answer. A control that raises is a finding of
-its own (`control.failed`, 503) and refuses, unless the policy says `on_error: allow` for that control.
+and every step may be run again with the same arguments for the same answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import ParamSpec
-
 from msgspec import Struct
 from msgspec.structs import replace
 
+from sallygate.case import Case, Guarded, Step, decide
 from sallygate.controls.clients import ClientsControl
 from sallygate.controls.contract import Contract
 from sallygate.controls.identity import IdentityControl
@@ -23,18 +20,16 @@ from sallygate.controls.limits import Allowed, LimitsControl, retry_after
 from sallygate.controls.restrictions import RestrictionsControl
 from sallygate.controls.transport import TransportControl
 from sallygate.model.decision import (
-    ALLOW,
     Admission,
     Answer,
     Ask,
-    Decision,
     HeaderList,
     Learned,
     Pass,
     Refuse,
     Release,
 )
-from sallygate.model.finding import Finding, Mode
+from sallygate.model.finding import Finding
 from sallygate.model.operation import Match, Operation
 from sallygate.model.principal import Principal
 from sallygate.model.request import EMPTY_BODY, NO_BODY, Body, BodyPlan, RequestHead
@@ -43,7 +38,6 @@ from sallygate.parsing.body import parse_body
 from sallygate.parsing.codings import READABLE, CodingError, undo_coding
 from sallygate.parsing.identifiers import IdHasher, answered_ids, count_records, most_records
 from sallygate.parsing.routes import RouteTable
-from sallygate.policy.schema import ControlSection
 
 ANSWER_READ_BYTES_MAX = 256 * 1024
 """Of an answer kept beside its stream to learn ids from. Pages of honest clients are smaller."""
@@ -57,28 +51,6 @@ BODY_BYTES_MAX = 16 << 20
 _BODYLESS = frozenset(("GET", "HEAD", "DELETE", "OPTIONS", "TRACE"))
 """A body that HTTP/2 sends with these, unannounced, is neither read nor passed on (RFC 9110, section 9.3.1)."""
 
-P = ParamSpec("P")
-
-
-class Step(Struct, frozen=True):
-    """One control's part in a decision, for `explain`."""
-
-    control: str
-    phase: str
-    outcome: str
-
-
-class Guarded(Struct, frozen=True):
-    """One control with how the policy wants it run."""
-
-    name: str
-    mode: Mode
-    fail_open: bool
-
-    @classmethod
-    def of(cls, name: str, section: ControlSection) -> Guarded:
-        return cls(name, section.mode, section.on_error == "allow")
-
 
 class Controls(Struct, frozen=True):
     """The controls of one policy; None where the policy does without or says `off`."""
@@ -90,25 +62,6 @@ class Controls(Struct, frozen=True):
     limits: LimitsControl | None
     contract: Contract | None
     how: dict[str, Guarded]
-
-
-class _Case:
-    """What is being gathered about one request in one phase; never outlives it."""
-
-    __slots__ = ("charges", "findings", "headers", "held", "match", "principal", "trace")
-
-    def __init__(self, trace: list[Step] | None) -> None:
-        self.findings: list[Finding] = []
-        self.charges: list[Charge] = []
-        self.headers: list[tuple[bytes, bytes]] = []
-        self.held: list[tuple[str, str, int]] = []
-        self.match: Match | None = None
-        self.principal: Principal | None = None
-        self.trace = trace
-
-    def note(self, control: str, phase: str, outcome: str) -> None:
-        if self.trace is not None:
-            self.trace.append(Step(control, phase, outcome))
 
 
 class Engine:
@@ -128,7 +81,7 @@ class Engine:
         self, head: RequestHead, now: float, done: tuple[WorkDone, ...] = (), trace: list[Step] | None = None
     ) -> Ask | Refuse | Answer | Admission:
         """Who may do what, judged from the head alone."""
-        case = _Case(trace)
+        case = Case(self.controls.how, trace)
         if self._address(case, head, now) or self._head(case, head):
             return self._refuse(case)
         match = self.routes.match(head.method, head.raw_path, head.segments) if self.routes is not None else None
@@ -136,8 +89,8 @@ class Engine:
         if (clients := self.controls.clients) is not None and self.routes is not None:
             if (reply := clients.reply(head, match)) is not None:
                 case.note("clients", "admit", f"answered by the gate: {reply.status}")
-                return Answer(_decision(case.findings), reply, tuple(case.charges))
-            if self._run(case, "clients", "admit", lambda: self._clients(case, clients, head, match)):
+                return Answer(case.decision, reply, tuple(case.charges))
+            if case.run("clients", "admit", lambda: self._clients(case, clients, head, match)):
                 return self._refuse(case)
         if match is not None and match.operation is None:
             # In shadow, or without `clients`, a wrong method goes to the API unjudged by a contract.
@@ -146,7 +99,7 @@ class Engine:
         asked = self._identity(case, head, operation, now, done)
         if asked is not None:
             return asked
-        if _refused(case) or self._principal(case, head, operation, now):
+        if case.refused or self._principal(case, head, operation, now):
             return self._refuse(case)
         if head.websocket:
             case.findings.append(Finding("clients.websocket", "WebSocket connections are not supported.", 501))
@@ -155,7 +108,7 @@ class Engine:
         if plan is None:
             return self._refuse(case)
         return Admission(
-            _decision(case.findings),
+            case.decision,
             operation,
             match.path_values if match is not None else (),
             case.principal,
@@ -165,34 +118,34 @@ class Engine:
             tuple(case.held),
         )
 
-    def _address(self, case: _Case, head: RequestHead, now: float) -> bool:
+    def _address(self, case: Case, head: RequestHead, now: float) -> bool:
         """What the place alone decides. True: refused."""
         controls = self.controls
-        if controls.transport is not None and self._run(case, "transport", "admit", controls.transport.admit, head):
+        if controls.transport is not None and case.run("transport", "admit", controls.transport.admit, head):
             return True
-        if (restrictions := controls.restrictions) is not None and self._run(
-            case, "restrictions", "admit", lambda: self._restrict(case, restrictions.admit_address(head, now))
+        if (restrictions := controls.restrictions) is not None and case.run(
+            "restrictions", "admit", lambda: self._restrict(case, restrictions.admit_address(head, now))
         ):
             return True
         if (limits := controls.limits) is not None:
-            return self._run(case, "limits", "admit", lambda: self._limit(case, limits.admit_address(head, now)))
+            return case.run("limits", "admit", lambda: self._limit(case, limits.admit_address(head, now)))
         return False
 
-    def _head(self, case: _Case, head: RequestHead) -> bool:
+    def _head(self, case: Case, head: RequestHead) -> bool:
         if head.fault is None:
             return False
         case.findings.append(head.fault)
         case.note("request", "admit", head.fault.code)
         return True
 
-    def _clients(self, case: _Case, clients: ClientsControl, head: RequestHead, match: Match | None) -> Finding | None:
+    def _clients(self, case: Case, clients: ClientsControl, head: RequestHead, match: Match | None) -> Finding | None:
         finding, headers = clients.admit(head, match)
         case.headers.extend(headers)
         return finding
 
     def _identity(
         self,
-        case: _Case,
+        case: Case,
         head: RequestHead,
         operation: Operation | None,
         now: float,
@@ -214,38 +167,36 @@ class Engine:
                 return answer
             return None
 
-        self._run(case, "identity", "admit", judge)
+        case.run("identity", "admit", judge)
         return Ask(asked[0]) if asked else None
 
-    def _principal(self, case: _Case, head: RequestHead, operation: Operation | None, now: float) -> bool:
+    def _principal(self, case: Case, head: RequestHead, operation: Operation | None, now: float) -> bool:
         """What who and what decide. True: refused."""
         controls, principal = self.controls, case.principal
-        if (restrictions := controls.restrictions) is not None and self._run(
-            case,
+        if (restrictions := controls.restrictions) is not None and case.run(
             "restrictions",
             "admit",
             lambda: self._restrict(case, restrictions.admit_principal(head, principal, operation, now)),
         ):
             return True
-        if (limits := controls.limits) is not None and self._run(
-            case,
+        if (limits := controls.limits) is not None and case.run(
             "limits",
             "admit",
             lambda: self._limit(case, limits.admit_principal(head, principal, operation, now)),
         ):
             return True
         if (identity := controls.identity) is not None and principal is not None:
-            return self._run(case, "identity", "authorise", lambda: identity.authorise(principal, operation))
+            return case.run("identity", "authorise", lambda: identity.authorise(principal, operation))
         return False
 
-    def _restrict(self, case: _Case, outcome: tuple[Finding | None, tuple[Charge, ...], float]) -> Finding | None:
+    def _restrict(self, case: Case, outcome: tuple[Finding | None, tuple[Charge, ...], float]) -> Finding | None:
         finding, charges, wait_s = outcome
         case.charges.extend(charges)
         if wait_s:
             case.headers.extend(retry_after(wait_s))
         return finding
 
-    def _limit(self, case: _Case, allowed: Allowed) -> Finding | None:
+    def _limit(self, case: Case, allowed: Allowed) -> Finding | None:
         if self.controls.how["limits"].mode != "shadow":
             # In shadow nobody is told of limits that do not hold; the counters count all the same.
             case.headers.extend(allowed.headers)
@@ -253,7 +204,7 @@ class Engine:
         case.charges.extend(allowed.charges)
         return allowed.finding
 
-    def _plan_body(self, case: _Case, head: RequestHead, operation: Operation | None) -> BodyPlan | None:
+    def _plan_body(self, case: Case, head: RequestHead, operation: Operation | None) -> BodyPlan | None:
         """How to read the body; None: refused."""
         contract = self.controls.contract
         if contract is None or operation is None:
@@ -273,7 +224,7 @@ class Engine:
                 plan = replace(plan, coding=coding)
             return None
 
-        return None if self._run(case, "contract", "admit", judge) else plan
+        return None if case.run("contract", "admit", judge) else plan
 
     # examine -------------------------------------------------------------------------------------------------------
 
@@ -284,7 +235,7 @@ class Engine:
         contract, operation = self.controls.contract, admission.operation
         if contract is None or operation is None:
             return Pass(admission.decision), EMPTY_BODY
-        case = _Case(trace)
+        case = Case(self.controls.how, trace)
         body = EMPTY_BODY
 
         def judge() -> Finding | None:
@@ -297,14 +248,14 @@ class Engine:
                 body = parsed
             findings = contract.judge(operation, head, admission.path_values, body)
             if len(findings) > 1:
-                case.findings.extend(self._as_run("contract", finding) for finding in findings[1:])
+                case.findings.extend(case.as_run("contract", finding) for finding in findings[1:])
             return findings[0] if findings else None
 
-        self._run(case, "contract", "examine", judge)
+        case.run("contract", "examine", judge)
         if not case.findings:
             return Pass(admission.decision), body
         findings = (*admission.decision.findings, *case.findings)
-        decision = _decision(list(findings))
+        decision = decide(list(findings))
         if decision.verdict == "allow":
             return Pass(decision), body
         return Refuse(decision, (), admission.headers, operation, admission.principal)
@@ -361,73 +312,13 @@ class Engine:
 
     # what findings add up to -----------------------------------------------------------------------------------------
 
-    def _run(
-        self,
-        case: _Case,
-        name: str,
-        phase: str,
-        judge: Callable[P, Finding | None],
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> bool:
-        """Run one control's judgement as the policy wants it run. True: it refuses."""
-        try:
-            finding = judge(*args, **kwargs)
-        except Exception as error:
-            if self.controls.how[name].fail_open:
-                case.note(name, phase, f"failed ({type(error).__name__}), allowed by on_error")
-                failed = _failed(name, error)
-                case.findings.append(replace(failed, mode="shadow"))
-                return False
-            finding = _failed(name, error)
-            case.findings.append(finding)
-            case.note(name, phase, f"failed ({type(error).__name__})")
-            return True
-        if finding is None:
-            if case.trace is not None:
-                case.note(name, phase, "nothing found")
-            return False
-        finding = self._as_run(name, finding)
-        case.findings.append(finding)
-        if case.trace is not None:
-            case.note(name, phase, f"{finding.code}{' (shadow)' if finding.mode == 'shadow' else ''}")
-        return finding.mode == "enforce"
-
-    def _as_run(self, name: str, finding: Finding) -> Finding:
-        mode = self.controls.how[name].mode
-        return finding if mode == "enforce" else replace(finding, mode=mode)
-
-    def _refuse(self, case: _Case) -> Refuse:
-        decision = _decision(case.findings)
+    def _refuse(self, case: Case) -> Refuse:
+        decision = case.decision
         headers = tuple(case.headers)
         if decision.status == 401:
             headers += self._refusal_headers
         operation = case.match.operation if case.match is not None else None
         return Refuse(decision, tuple(case.charges), headers, operation, case.principal)
-
-
-def _failed(name: str, error: Exception) -> Finding:
-    return Finding(
-        "control.failed",
-        "The request cannot be checked at present.",
-        503,
-        rule=name,
-        evidence=type(error).__name__,
-    )
-
-
-def _refused(case: _Case) -> bool:
-    return any(finding.mode == "enforce" for finding in case.findings)
-
-
-def _decision(findings: list[Finding]) -> Decision:
-    """The first enforced finding decides: controls run cheapest and most certain first."""
-    if not findings:
-        return ALLOW
-    for finding in findings:
-        if finding.mode == "enforce":
-            return Decision(finding.verdict, finding.status, tuple(findings))
-    return Decision("allow", 200, tuple(findings))
 
 
 def _plain(plan: BodyPlan, raw: bytes) -> bytes | Finding:

@@ -429,7 +429,7 @@ def test_when_all_are_down_it_is_503_until_one_is_back() -> None:
     async def story() -> None:
         port = free_port()
         settings = replace(QUICK, unhealthy_after=2, health_every_s=0.3)
-        async with gateway(settings, port) as gate:
+        async with gateway(settings, port, free_port()) as gate:
             for _ in range(2):
                 problem(await gate.get(), 502, "upstream.unreachable")
             response = await gate.get()
@@ -440,6 +440,18 @@ def test_when_all_are_down_it_is_503_until_one_is_back() -> None:
                 while not (await gate.get()).startswith(b"HTTP/1.1 200"):
                     await asyncio.sleep(0.05)
                 assert gate.proxy.status()[0].healthy
+
+    run(story)
+
+
+def test_the_only_upstream_is_always_tried_so_a_restart_ends_with_it() -> None:
+    async def story() -> None:
+        port = free_port()
+        async with gateway(replace(QUICK, unhealthy_after=2, health_every_s=60.0), port) as gate:
+            for _ in range(4):
+                problem(await gate.get(), 502, "upstream.unreachable")
+            async with Upstream(always(OK)).listening(port):
+                assert (await gate.get()).startswith(b"HTTP/1.1 200")
 
     run(story)
 

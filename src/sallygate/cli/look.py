@@ -66,7 +66,7 @@ def explain(
     """
     from msgspec.structs import replace
 
-    from sallygate.engine import Step
+    from sallygate.case import Step
     from sallygate.runtime.offline import Offline
     from sallygate.runtime.recorded import from_text
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json as json_
-import urllib.error
-import urllib.request
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from sallygate.cli.terminal import NO, USAGE, JsonOption, err, fail, out, plainly, print_json
-from sallygate.policy.load import CONTRACT_BYTES_MAX, Loaded, load_policy
+
+if TYPE_CHECKING:
+    from sallygate.policy.load import Loaded
 
 FETCH_S = 20
 
@@ -58,6 +58,8 @@ def init(
 
     Example: sallygate init --openapi openapi.yaml --upstream http://127.0.0.1:9000
     """
+    from sallygate.policy.load import load_policy
+
     if out_file.exists() and not force:
         fail(f"{out_file}: is there already; choose another with --out, or say --force", USAGE)
     contract = _contract(openapi, out_file.parent)
@@ -78,6 +80,8 @@ def init(
 
 def _contract(openapi: str, directory: Path) -> str:
     """The name of the contract's file as the policy will say it; a URL is fetched and kept beside the policy."""
+    from sallygate.policy.load import CONTRACT_BYTES_MAX
+
     if not openapi.startswith(("http://", "https://")):
         file = Path(openapi)
         if not file.is_file():
@@ -86,6 +90,9 @@ def _contract(openapi: str, directory: Path) -> str:
             return str(file.resolve().relative_to(directory.resolve()))
         except ValueError:
             return str(file.resolve())
+    import urllib.error
+    import urllib.request
+
     try:
         with urllib.request.urlopen(openapi, timeout=FETCH_S) as answer:  # noqa: S310 (scheme checked above)
             data = answer.read(CONTRACT_BYTES_MAX + 1)
@@ -116,6 +123,7 @@ def check(
     Exit code 1 when there are errors.
     """
     from sallygate.policy.errors import PolicyError, Problem
+    from sallygate.policy.load import load_policy
 
     try:
         loaded = load_policy(policy, "guard" if in_process else "gateway")
@@ -166,3 +174,21 @@ def _print_checked(loaded: Loaded, notes: tuple[str, ...]) -> None:
     for note in notes:
         out.print(f"note: {note}", style="yellow", markup=False)
     out.print(f"[green]{loaded.file} is right[/green]: {len(loaded.operations)} operations", highlight=False)
+
+
+@plainly
+def schema(
+    reference: Annotated[
+        bool, typer.Option("--reference", help="The reference for people, in Markdown, instead.")
+    ] = False,
+) -> None:
+    """Print the JSON Schema of the policy file, for editors.
+
+    Example: sallygate schema > sallygate.schema.json
+    """
+    from sallygate.policy.reference import json_schema, markdown
+
+    if reference:
+        typer.echo(markdown())
+    else:
+        typer.echo(json_.dumps(json_schema(), indent=1, sort_keys=True))

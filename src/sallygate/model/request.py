@@ -58,7 +58,7 @@ class RequestHead(Struct, frozen=True, gc=False):
 
     @property
     def unframed(self) -> bool:
-        """Whether a body may follow that no header field announces: HTTP/2 and 3 need none (RFC 9113, section 8.1.1)."""
+        """Whether a body may follow that no header field announces: HTTP/2 and 3 need none (RFC 9113, 8.1.1)."""
         fields = self.fields
         return self.http_version[:1] in ("2", "3") and not ("content-length" in fields or "transfer-encoding" in fields)
 

@@ -306,7 +306,7 @@ class EventsSection(Section):
 class Policy(Section):
     """The whole file."""
 
-    version: Annotated[Literal["1"], WithJsonSchema({"enum": [1, "1"]})] = Field(description="1.")
+    version: Annotated[Literal["1"], WithJsonSchema({"enum": [1, "1"]})] = Field(description="The format of this file.")
     upstream: UpstreamSection | None = Field(None, description="The API: a URL, a list of URLs, or a section.")
     openapi: str | None = Field(
         None,

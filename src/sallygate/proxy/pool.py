@@ -250,7 +250,9 @@ class Pool:
     def failed(self, upstream: Upstream, now: float, error: BaseException | None) -> None:
         changed = upstream.failed(self._settings.unhealthy_after)
         if not upstream.healthy:
-            upstream.retry_at = now + self._settings.health_every_s
+            # Where nothing else can answer and nobody asks after its health, each request is a trial.
+            alone = len(self.upstreams) == 1 and self._settings.health_path is None
+            upstream.retry_at = now if alone else now + self._settings.health_every_s
         if changed and self._log is not None:
             self._log.warning("upstream.down", upstream=upstream.url, error=repr(error))
 

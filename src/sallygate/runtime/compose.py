@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sallygate.case import Guarded
 from sallygate.controls.clients import ClientsControl
 from sallygate.controls.contract import Contract
 from sallygate.controls.contract.settings import ContractSettings
@@ -9,7 +10,7 @@ from sallygate.controls.identity import IdentityControl, KeyRing
 from sallygate.controls.limits import LimitsControl
 from sallygate.controls.restrictions import RestrictionsControl
 from sallygate.controls.transport import TransportControl
-from sallygate.engine import Controls, Engine, Guarded
+from sallygate.engine import Controls, Engine
 from sallygate.guard import Gate
 from sallygate.parsing.addresses import prefix_set
 from sallygate.parsing.head import SINGLETONS, HeadReader
@@ -76,7 +77,11 @@ def _controls(
         "limits": limits,
         "contract": policy.contract if loaded.document is not None else None,
     }
-    how = {name: Guarded.of(name, section) for name, section in sections.items() if section and section.mode != "off"}
+    how = {
+        name: Guarded(section.mode, section.on_error == "allow")
+        for name, section in sections.items()
+        if section and section.mode != "off"
+    }
     return Controls(
         TransportControl(transport, key_header) if "transport" in how else None,
         RestrictionsControl(policy.restrictions, state) if "restrictions" in how else None,

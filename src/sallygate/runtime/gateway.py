@@ -54,7 +54,7 @@ class Gateway:
     def _make_proxy(self, loaded: Loaded) -> ReverseProxy:
         section = loaded.policy.upstream
         assert section is not None
-        return ReverseProxy(upstream_settings(section, loaded))
+        return ReverseProxy(upstream_settings(section, loaded), self.runtime.log)
 
     async def start(self) -> None:
         await self.runtime.start()

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from sallygate.case import Step
 from sallygate.controls.identity import KeyRing
-from sallygate.engine import Step
 from sallygate.guard import Gate
 from sallygate.installation import Installation
 from sallygate.model.decision import Admission, Answer, Ask, Decision, Refuse

@@ -85,8 +85,8 @@ class Keys:
 
     def fill(self, text: str) -> str:
         for name, key in self.texts.items():
-            text = text.replace("{%s}" % name, key)
-            text = text.replace("{%s:basic}" % name, base64.b64encode(f"{key}:".encode()).decode())
+            text = text.replace("{" + name + "}", key)
+            text = text.replace("{" + name + ":basic}", base64.b64encode(f"{key}:".encode()).decode())
         return text
 
 

@@ -146,7 +146,7 @@ def http2(running: Running, *frames: bytes, wait_s: float = 3.0) -> tuple[bytes,
                     body += payload
                 elif kind in (RST, GOAWAY):
                     refused = True
-                if kind in (DATA, HEADERS) and flags & END_STREAM or refused:
+                if (kind in (DATA, HEADERS) and flags & END_STREAM) or refused:
                     return body, refused
     except OSError:
         refused = True

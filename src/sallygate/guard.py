@@ -38,6 +38,8 @@ BODY_S_MAX = 60.0
 """For a whole body to arrive. A megabyte at 17 KiB/s; slower is a held place, not an upload (408)."""
 _SCHEMES = {"https": "https", "wss": "https"}
 """Anything else is not HTTPS."""
+_VERSIONS = {"1": "1.0"}
+"""Granian's name for HTTP/1.0."""
 IDENTITY_PREFIX = b"x-sallygate-"
 ACCOUNT, PLAN, SCOPES, KEY, ASSERTION, REQUEST_ID = (
     b"x-sallygate-account",
@@ -171,7 +173,7 @@ class _Call:
             raw_path=raw_path,
             raw_query=scope["query_string"],
             headers=headers,
-            http_version=scope.get("http_version", "1.1"),
+            http_version=_VERSIONS.get(version := scope.get("http_version", "1.1"), version),
             peer=peer[0] if peer else "",
             request_id=self.services.new_request_id(),
             now=self.services.now(),

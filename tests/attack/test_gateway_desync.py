@@ -7,8 +7,8 @@ The cases are http-desync-guardian's (Apache-2.0), see `DATA.md`.
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest

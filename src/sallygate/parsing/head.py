@@ -268,7 +268,7 @@ def _check_framing(fields: Mapping[str, str], http_version: str) -> None:
     if host is None:
         if http_version == "1.1":
             raise Fault("host", "The Host header is missing.", where="header:host")
-    elif not _HOST(host):
+    elif not _HOST(host) and (host or http_version != "1.0"):
         raise Fault("host", "The Host header is not a host and port.", where="header:host")
 
 

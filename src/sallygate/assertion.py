@@ -1,8 +1,8 @@
 """The signed statement of who is calling that travels to the API: a JWT (RFC 7519) in `X-Sallygate-Assertion`.
 
 Headers can be forged by whoever reaches the API past the gate; this cannot. The API verifies it with the public key
-in `assertion.jwks.json` of the state directory. `EdDSA` over Ed25519 (RFC 8037); one signature serves a caller for
-`REUSE_S`, since signing costs 60 µs.
+in `assertion.jwks.json` of the state directory. ES256 (RFC 7518, section 3.4), which every library
+verifies; one signature serves a caller for `REUSE_S`, since signing costs 60 µs.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import warnings
 from collections import OrderedDict
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from joserfc import jwt
-from joserfc.jwk import OKPKey
+from joserfc.jwk import ECKey
 from msgspec.json import encode
 
 from sallygate.model.principal import Principal
@@ -30,15 +30,15 @@ CACHED_MAX = 10_000
 
 
 class Assertions:
-    def __init__(self, key: Ed25519PrivateKey) -> None:
-        self._key = OKPKey.import_key(key)
+    def __init__(self, key: EllipticCurvePrivateKey) -> None:
+        self._key = ECKey.import_key(key)
         self._key_id = str(self._key.thumbprint())
         self._cached: OrderedDict[Principal, tuple[float, bytes]] = OrderedDict()
 
     def jwks(self) -> bytes:
         """The public key set, as `assertion.jwks.json`."""
         public: dict[str, Any] = dict(self._key.as_dict(private=False))
-        return encode({"keys": [{**public, "kid": self._key_id, "use": "sig", "alg": "EdDSA"}]})
+        return encode({"keys": [{**public, "kid": self._key_id, "use": "sig", "alg": "ES256"}]})
 
     def of(self, principal: Principal, now: float) -> bytes:
         cached = self._cached.get(principal)
@@ -53,8 +53,8 @@ class Assertions:
             "plan": principal.plan,
             "scope": " ".join(sorted(principal.scopes)),
         }
-        header = {"alg": "EdDSA", "typ": "JWT", "kid": self._key_id}
-        token = jwt.encode(header, claims, self._key, algorithms=["EdDSA"]).encode("ascii")
+        header = {"alg": "ES256", "typ": "JWT", "kid": self._key_id}
+        token = jwt.encode(header, claims, self._key, algorithms=["ES256"]).encode("ascii")
         self._cached[principal] = (now, token)
         if len(self._cached) > CACHED_MAX:
             self._cached.popitem(last=False)

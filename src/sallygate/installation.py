@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from sallygate.model.stores import StoreError
 
@@ -65,13 +65,11 @@ class Installation:
         """For the hashes of object ids in events."""
         return hmac.digest(self.pepper(), b"sallygate object ids", "sha256")
 
-    def assertion_key(self) -> Ed25519PrivateKey:
-        pem = self._secret("assertion.pem", _new_ed25519)
+    def assertion_key(self) -> ec.EllipticCurvePrivateKey:
+        pem = self._secret("assertion.pem", _new_p256)
         key = serialization.load_pem_private_key(pem, None)
-        if not isinstance(key, Ed25519PrivateKey):
-            raise StoreError(
-                f"{self.directory / 'secrets/assertion.pem'}: not an Ed25519 key; remove it to have one made"
-            )
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise StoreError(f"{self.directory / 'secrets/assertion.pem'}: not an EC key; remove it to have one made")
         return key
 
     def _secret(self, name: str, make: Callable[[], bytes]) -> bytes:
@@ -81,8 +79,8 @@ class Installation:
         return _read(file)
 
 
-def _new_ed25519() -> bytes:
-    return Ed25519PrivateKey.generate().private_bytes(
+def _new_p256() -> bytes:
+    return ec.generate_private_key(ec.SECP256R1()).private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
 

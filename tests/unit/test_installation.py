@@ -1,0 +1,125 @@
+"""What an installation keeps: secrets, certificates, assertions, a clock."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+from sallygate.assertion import LIFE_S, REUSE_S, Assertions
+from sallygate.certificates import LIFE_DAYS, development_certificate
+from sallygate.controls.identity import KeyRing
+from sallygate.installation import Installation, write_private
+from sallygate.model.principal import Principal
+from sallygate.model.stores import StoreError
+from sallygate.parsing.tokens import parse_api_key, parse_authorization
+from sallygate.runtime.clock import Clock
+
+NOW = 1_790_000_000.0
+ACME = Principal("key:k", "acme", "pro", frozenset({"b", "a"}), "api_key")
+
+
+def test_secrets_are_made_once_and_for_their_owner_alone(tmp_path: Path) -> None:
+    made = Installation(tmp_path / "state")
+    pepper = made.pepper()
+    assert len(pepper) >= 32 and Installation(tmp_path / "state").pepper() == pepper
+    for path in (tmp_path / "state", tmp_path / "state/secrets", tmp_path / "state/secrets/pepper"):
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0
+    made.assertion_key()
+    assert stat.S_IMODE((tmp_path / "state/secrets/assertion.pem").stat().st_mode) == 0o600
+
+
+def test_of_two_that_write_at_once_the_first_stays(tmp_path: Path) -> None:
+    write_private(tmp_path / "x", b"first")
+    write_private(tmp_path / "x", b"second")
+    assert (tmp_path / "x").read_bytes() == b"first" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_pepper_may_come_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pepper").write_text("p" * 64 + "\n")
+    monkeypatch.setenv("SALLYGATE_PEPPER_FILE", str(tmp_path / "pepper"))
+    assert Installation(tmp_path / "state").pepper() == b"p" * 64
+    (tmp_path / "pepper").write_text("short")
+    with pytest.raises(StoreError, match="shorter than 32"):
+        Installation(tmp_path / "state").pepper()
+    monkeypatch.setenv("SALLYGATE_PEPPER_FILE", str(tmp_path / "missing"))
+    with pytest.raises(StoreError, match="cannot be read"):
+        Installation(tmp_path / "state").pepper()
+
+
+def test_keys_of_another_installation_have_other_check_digits() -> None:
+    ours, theirs = KeyRing(b"a" * 32), KeyRing(b"b" * 32)
+    text = ours.compose("A" * 12, os.urandom(32))
+    parsed = parse_api_key(text)
+    assert parsed is not None and ours.check_of(parsed.checked) == parsed.check != theirs.check_of(parsed.checked)
+    assert ours.digest_of(text) != theirs.digest_of(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "sg_", "sg_" + "a" * 64, "SG_" + "a" * 12 + "_" + "b" * 51, "sg_" + "é" * 12 + "_" + "b" * 51,
+             "sg_" + "a" * 12 + "_" + "b" * 50 + "-", "sg_" + "a" * 12 + "_" + "b" * 52, "sg_" + "a" * 12 + "-" + "b" * 51],
+)  # fmt: skip
+def test_texts_that_are_no_keys(text: str) -> None:
+    assert parse_api_key(text) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("Bearer abc", ("bearer", "abc")), ("bearer  abc ", ("bearer", "abc")), ("Basic YTpi", ("basic", "b")),
+     ("Basic a2V5Og==", ("basic", "key")), ("Basic !", None), ("Basic YQ==", None), ("Digest x", None), ("Bearer ", None),
+     ("Basic /w==", None)],
+)  # fmt: skip
+def test_authorization(value: str, expected: tuple[str, str] | None) -> None:
+    assert parse_authorization(value) == expected
+
+
+def test_the_assertion_is_verified_with_the_published_key_and_no_other(tmp_path: Path) -> None:
+    assertions = Assertions(Installation(tmp_path).assertion_key())
+    token = assertions.of(ACME, NOW).decode()
+    keys = KeySet.import_key_set(json.loads(assertions.jwks()))
+    claims = jwt.decode(token, keys, algorithms=["ES256"]).claims
+    assert (claims["account"], claims["plan"], claims["scope"], claims["sub"]) == ("acme", "pro", "a b", "key:k")
+    assert claims["exp"] == NOW + LIFE_S
+    assert b'"d"' not in assertions.jwks(), "the private part is not published"
+    other = Assertions(Installation(tmp_path / "other").assertion_key())
+    with pytest.raises((JoseError, ValueError)):
+        jwt.decode(other.of(ACME, NOW).decode(), keys, algorithms=["ES256"])
+
+
+def test_an_assertion_serves_a_while_and_never_another_caller(tmp_path: Path) -> None:
+    assertions = Assertions(Installation(tmp_path).assertion_key())
+    first = assertions.of(ACME, NOW)
+    assert assertions.of(ACME, NOW + REUSE_S - 1) == first != assertions.of(ACME, NOW + REUSE_S)
+    narrower = Principal("key:k", "acme", "pro", frozenset({"a"}), "api_key")
+    assert assertions.of(narrower, NOW) != first
+
+
+def test_certificates_are_kept_renewed_and_made_for_another_address(tmp_path: Path) -> None:
+    cert, key, ca = development_certificate(tmp_path, "127.0.0.1", NOW)
+    first = cert.read_bytes()
+    assert development_certificate(tmp_path, "127.0.0.1", NOW + 86400)[0].read_bytes() == first
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert development_certificate(tmp_path, "127.0.0.1", NOW + (LIFE_DAYS - 3) * 86400)[0].read_bytes() != first
+    renewed = cert.read_bytes()
+    assert development_certificate(tmp_path, "10.1.2.3", NOW + (LIFE_DAYS - 3) * 86400)[0].read_bytes() != renewed
+    assert not list(tmp_path.glob("*ca*key*")), "the authority's key is not kept"
+    assert ca.read_bytes().startswith(b"-----BEGIN CERTIFICATE")
+
+
+def test_the_clock_runs_on_and_tells_of_jumps() -> None:
+    wall, steady = [1000.0], [50.0]
+    clock = Clock(lambda: wall[0], lambda: steady[0])
+    steady[0] += 10
+    wall[0] += 10.5
+    assert clock.now() == 1010.0 and clock.check() is None
+    assert clock.now() == 1010.5
+    wall[0] -= 3600
+    assert clock.now() == 1010.5, "nobody sees the jump before it is checked"
+    assert clock.check() == -3600.0 and clock.jumps == 1
+    assert clock.now() == wall[0]

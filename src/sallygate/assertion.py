@@ -7,7 +7,6 @@ verifies; one signature serves a caller for `REUSE_S`, since signing costs 60 µ
 
 from __future__ import annotations
 
-import warnings
 from collections import OrderedDict
 from typing import Any
 
@@ -18,8 +17,6 @@ from msgspec.json import encode
 
 from sallygate.model.principal import Principal
 
-# RFC 9864 calls it Ed25519; verifiers know it as EdDSA. The warning is not for whoever reads the gate's log.
-warnings.filterwarnings("ignore", message="EdDSA is deprecated")
 
 ISSUER = "sallygate"
 LIFE_S = 120

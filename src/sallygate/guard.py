@@ -163,6 +163,7 @@ class _Call:
         headers = tuple(scope["headers"])
         if headers and type(headers[0]) is not tuple:  # ASGI promises no more than pairs
             headers = tuple([(name, value) for name, value in headers])
+        version: str = scope.get("http_version", "1.1")
         peer = scope.get("client")
         raw_path = scope.get("raw_path")
         if raw_path is None:  # optional in ASGI; every server we know gives it
@@ -173,7 +174,7 @@ class _Call:
             raw_path=raw_path,
             raw_query=scope["query_string"],
             headers=headers,
-            http_version=_VERSIONS.get(version := scope.get("http_version", "1.1"), version),
+            http_version=_VERSIONS.get(version, version),
             peer=peer[0] if peer else "",
             request_id=self.services.new_request_id(),
             now=self.services.now(),

@@ -4,10 +4,35 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import TextIO
 
 import structlog
 
 Log = structlog.stdlib.BoundLogger
+
+
+class Unfailing:
+    """A stream whose failures are not its writers': a full disk or a closed pipe under the log must not end a request,
+    nor the background work that wanted to tell of a failure. What was lost is told when it works again."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.lost = 0
+
+    def write(self, text: str) -> int:
+        try:
+            if self.lost:
+                self._stream.write(f'{{"event": "log lines could not be written", "lines": {self.lost}}}\n')
+                self._stream.flush()
+                self.lost = 0
+            self._stream.write(text)
+            self._stream.flush()
+        except (OSError, ValueError):
+            self.lost += 1
+        return len(text)
+
+    def flush(self) -> None:
+        """`write` has."""
 
 
 def open_log(*, quiet: bool = False) -> Log:
@@ -21,7 +46,7 @@ def open_log(*, quiet: bool = False) -> Log:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING if quiet else logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(Unfailing(sys.stderr)),
         cache_logger_on_first_use=True,
     )
     log: Log = structlog.get_logger()

@@ -17,7 +17,6 @@ from msgspec.json import encode
 
 from sallygate.model.principal import Principal
 
-
 ISSUER = "sallygate"
 LIFE_S = 120
 """Enough for clocks that differ by a minute."""

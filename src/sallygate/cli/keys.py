@@ -20,6 +20,7 @@ from sallygate.cli.terminal import (
     out,
     plainly,
     print_json,
+    print_record,
 )
 from sallygate.model.principal import Credential
 
@@ -90,14 +91,7 @@ def show(
     """
     with administration(policy, state_dir) as (admin, _):
         record = _record(admin.key(key))
-    if json:
-        print_json(record)
-        return
-    table = Table.grid(padding=(0, 2))
-    for name, value in record.items():
-        shown = moment(value) if name.endswith("_at") and isinstance(value, float) else str(value or "")
-        table.add_row(f"[bold]{name}[/bold]", shown)
-    out.print(table)
+    print_record(record, json)
 
 
 @app.command()

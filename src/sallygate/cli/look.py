@@ -31,19 +31,12 @@ from sallygate.cli.terminal import (
     print_json,
 )
 from sallygate.model.event import Event
-from sallygate.model.finding import Finding
+from sallygate.model.finding import COLOURS, Finding
 
 if TYPE_CHECKING:
     from sallygate.runtime.offline import Verdict
     from sallygate.runtime.replay import Summary
 
-COLOURS = {
-    "allow": "green",
-    "throttle": "yellow",
-    "challenge": "cyan",
-    "deny": "red",
-    "terminate": "bold red",
-}
 FOLLOW_S = 0.2
 
 

@@ -6,7 +6,7 @@ import getpass
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, ParamSpec, TypeVar
 import msgspec
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from sallygate.model.stores import StoreError
 from sallygate.policy.errors import PolicyError
@@ -86,6 +87,18 @@ def fail(message: str, code: int) -> NoReturn:
 def print_json(value: object) -> None:
     """One line of JSON on standard output, unstyled."""
     typer.echo(msgspec.json.encode(value).decode())
+
+
+def print_record(record: Mapping[str, object], json: bool) -> None:
+    """One thing's names and values, or the same as JSON."""
+    if json:
+        print_json(record)
+        return
+    table = Table.grid(padding=(0, 2))
+    for name, value in record.items():
+        shown = moment(value) if name.endswith("_at") and isinstance(value, float) else str(value or "")
+        table.add_row(f"[bold]{name}[/bold]", shown)
+    out.print(table)
 
 
 def duration(text: str) -> float:

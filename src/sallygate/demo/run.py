@@ -25,6 +25,7 @@ from rich.text import Text
 from sallygate.controls.identity import KeyRing
 from sallygate.demo.data import DEMO_ACCOUNTS
 from sallygate.model.exchange import Exchange
+from sallygate.model.finding import COLOURS
 from sallygate.model.stores import StoreError
 from sallygate.runtime.administration import Administration
 from sallygate.runtime.gateway import Gateway
@@ -34,13 +35,6 @@ from sallygate.stores.sqlite import SqliteStore
 READY_S = 15.0
 SHOWN = 12
 """Decisions in the live view: a terminal of 40 lines holds them and the table above."""
-COLOURS = {
-    "allow": "green",
-    "throttle": "yellow",
-    "challenge": "cyan",
-    "deny": "red",
-    "terminate": "bold red",
-}
 NOTE = "demonstration"
 
 

@@ -8,6 +8,14 @@ from msgspec import Struct
 
 Mode = Literal["enforce", "shadow", "off"]
 Verdict = Literal["allow", "challenge", "throttle", "deny", "terminate"]
+COLOURS: dict[str, str] = {
+    "allow": "green",
+    "throttle": "yellow",
+    "challenge": "cyan",
+    "deny": "red",
+    "terminate": "bold red",
+}
+"""One colour a verdict, wherever people look at it."""
 
 
 class Finding(Struct, frozen=True, gc=False, omit_defaults=True):

@@ -26,7 +26,7 @@ def program_of(user_agent: str) -> str:
     return next((program for start, program in _PROGRAMS if lower.startswith(start)), "other")
 
 
-def to_event(exchange: Exchange, policy_hash: str, mode: str, hash_id: IdHasher) -> Event:
+def to_event(exchange: Exchange, policy_hash: str, hash_id: IdHasher) -> Event:
     head, operation, principal = exchange.head, exchange.operation, exchange.principal
     learned, decision = exchange.learned, exchange.decision
     refs: tuple[int, ...] = ()
@@ -36,7 +36,10 @@ def to_event(exchange: Exchange, policy_hash: str, mode: str, hash_id: IdHasher)
         if pairs or exchange.body_tree is not None:
             refs, more = asked_ids(operation.object_names, pairs, exchange.body_tree, hash_id)
             truncated = truncated or more
+    findings = decision.findings
+    shadow = bool(findings) and not any(finding.mode == "enforce" for finding in findings)
     return Event(
+        version=1,
         at=head.received_at,
         request_id=head.request_id,
         trace_id=head.trace_id,
@@ -46,9 +49,9 @@ def to_event(exchange: Exchange, policy_hash: str, mode: str, hash_id: IdHasher)
         path=head.path[:PATH_CHARS_MAX],
         client_address=head.client_address,
         place=Place(head.client_network),
-        findings=decision.findings,
+        findings=findings,
         policy=policy_hash,
-        mode=mode,
+        mode="shadow" if shadow else "enforce",
         principal=principal.id if principal is not None else "",
         account=principal.account if principal is not None else "",
         plan=principal.plan if principal is not None else "",

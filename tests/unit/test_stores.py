@@ -23,7 +23,7 @@ from support import until
 def event(at: float = 0.0, decision: str = "allow", code: str = "", network: str = "192.0.2.1", **more) -> Event:
     findings = (Finding(code, "d"),) if code else ()
     return Event(
-        at=at or time.time(), request_id="r", trace_id="t", decision=decision, status=200, method="GET", path="/",
+        version=1, at=at or time.time(), request_id="r", trace_id="t", decision=decision, status=200, method="GET", path="/",
         client_address=network, place=Place(network), findings=findings, **more,
     )  # fmt: skip
 

@@ -6,9 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from sallygate.model.finding import Finding, Verdict
-
-EVENT_VERSION = 1
+from sallygate.model.finding import Finding, Mode, Verdict
 
 
 class Place(Struct, frozen=True, gc=False, omit_defaults=True):
@@ -24,6 +22,8 @@ class Event(Struct, frozen=True, gc=False, omit_defaults=True):
     """One exchange, or `count` alike refusals of one flood. Times in seconds since the epoch, durations in
     microseconds, sizes in bytes."""
 
+    version: Literal[1]
+    """Always written: readers of kept events go by it."""
     at: float
     request_id: str
     trace_id: str
@@ -35,7 +35,6 @@ class Event(Struct, frozen=True, gc=False, omit_defaults=True):
     """Without the query, at most 256 characters."""
     client_address: str
     place: Place
-    version: int = EVENT_VERSION
     seq: int = 0
     """Given by the log."""
     kind: Literal["exchange", "act"] = "exchange"
@@ -43,7 +42,8 @@ class Event(Struct, frozen=True, gc=False, omit_defaults=True):
     findings: tuple[Finding, ...] = ()
     policy: str = ""
     """The first 12 hexadecimal digits of the policy's SHA-256."""
-    mode: str = "enforce"
+    mode: Mode = "enforce"
+    """`shadow` when something was found and nothing of it enforced."""
     principal: str = ""
     account: str = ""
     plan: str = ""

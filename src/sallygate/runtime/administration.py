@@ -34,6 +34,7 @@ class Administration:
 
     def _act(self, act: str, subject: str, note: str, now: float) -> Event:
         return Event(
+            version=1,
             at=now, request_id=secrets.token_hex(16), trace_id="", decision="allow", status=0, method="", path="",
             client_address="", place=Place(""), kind="act", act=act, subject=subject, actor=self._actor, note=note,
         )  # fmt: skip

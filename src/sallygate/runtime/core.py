@@ -266,7 +266,7 @@ class Runtime:
         return self._assertions.of(principal, now) if upstream is None or upstream.assertion else None
 
     def record(self, exchange: Exchange, gate: Gate) -> None:
-        self.events.put(to_event(exchange, gate.policy_hash, "enforce", gate.engine.hash_id))
+        self.events.put(to_event(exchange, gate.policy_hash, gate.engine.hash_id))
         for watch in self.on_exchange:
             watch(exchange)
 

@@ -1,0 +1,1 @@
+"""Evaluations and benchmarks. Nothing here is imported by the package."""

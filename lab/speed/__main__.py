@@ -1,0 +1,52 @@
+"""`python -m lab.speed [SECTION…] [--no-write]`: measure, show, and after a whole run write the results down."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from lab.speed import engine, gateway, inprocess, memory, replaying, report
+from lab.speed.servers import Missing
+
+SECTIONS = {"engine": engine, "gateway": gateway, "inprocess": inprocess, "replay": replaying, "memory": memory}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m lab.speed", description=__doc__)
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"of {', '.join(SECTIONS)}; all when left out")
+    parser.add_argument("--no-write", action="store_true", help="show only; do not change results and documentation")
+    asked = parser.parse_args()
+    if unknown := set(asked.sections) - set(SECTIONS):
+        parser.error(f"no such section: {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
+    names = [name for name in SECTIONS if not asked.sections or name in asked.sections]
+    console, where, started, found = Console(), report.machine(), time.monotonic(), []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with (
+        Progress(*columns, console=console) as progress,
+        tempfile.TemporaryDirectory(prefix="sallygate-lab-") as scratch,
+    ):
+        task = progress.add_task("measuring", total=sum(SECTIONS[name].STEPS for name in names))
+
+        def advance(what: str) -> None:
+            progress.update(task, advance=1, description=what)
+
+        for name in names:
+            try:
+                found.append(SECTIONS[name].run(Path(scratch), advance))
+            except Missing as missing:
+                console.print(f"[yellow]{name} is left out:[/] {missing}")
+    report.show(console, found)
+    if len(names) == len(SECTIONS) == len(found) and not asked.no_write:
+        report.write(found, where, time.monotonic() - started)
+        console.print(f"written: {report.RESULTS.relative_to(report.servers.ROOT)}, docs/performance.md")
+    elif not asked.no_write:
+        console.print("not written down: only a run of all sections is")
+
+
+if __name__ == "__main__":
+    main()

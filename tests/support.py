@@ -297,6 +297,7 @@ def running_gateway(policy: Path, wait_s: float = 20.0, env: dict[str, str] | No
     else:
         port = int(text.partition("https: 127.0.0.1:")[2].split("}")[0].split(",")[0].split("\n")[0])
     log = policy.parent / "gateway.log"
+    told = log.stat().st_size if log.exists() else 0
     with log.open("ab") as stream:
         process = subprocess.Popen(
             [sys.executable, "-m", "sallygate", "up", str(policy)],
@@ -307,7 +308,7 @@ def running_gateway(policy: Path, wait_s: float = 20.0, env: dict[str, str] | No
     running = Running(process, port, policy, log)
     try:
         deadline = time.monotonic() + wait_s
-        while b'"gateway"' not in log.read_bytes().replace(b" ", b"").replace(b'event":', b""):
+        while b'"gateway"' not in log.read_bytes()[told:].replace(b" ", b"").replace(b'event":', b""):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"the gateway did not start: {log.read_text()}")
             time.sleep(0.02)

@@ -34,7 +34,10 @@ def development_certificate(directory: Path, host: str, now: float) -> tuple[Pat
 
 
 def _lasts(cert: Path, host: str, moment: dt.datetime) -> bool:
-    loaded = x509.load_pem_x509_certificate(cert.read_bytes())
+    try:
+        loaded = x509.load_pem_x509_certificate(cert.read_bytes())
+    except ValueError:
+        return False  # made anew
     names = loaded.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     covered = {str(address) for address in names.get_values_for_type(x509.IPAddress)}
     return host in covered and loaded.not_valid_after_utc - moment > dt.timedelta(days=RENEW_DAYS)

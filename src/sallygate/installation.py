@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -53,13 +54,11 @@ class Installation:
     def pepper(self) -> bytes:
         """The secret all stored keys are hashed under. Losing it is losing every key."""
         if named := os.environ.get("SALLYGATE_PEPPER_FILE"):
-            pepper = _read(Path(named)).strip()
-            if len(pepper) < PEPPER_BYTES:
-                raise StoreError(
-                    f"{named}: the pepper is shorter than {PEPPER_BYTES} bytes; make one with 64 hexadecimal digits"
-                )
-            return pepper
-        return self._secret("pepper", lambda: secrets.token_hex(PEPPER_BYTES).encode())
+            return _long_enough(Path(named), _read(Path(named)).strip())
+        return _long_enough(
+            self.directory / "secrets" / "pepper",
+            self._secret("pepper", lambda: secrets.token_hex(PEPPER_BYTES).encode()),
+        )
 
     def id_key(self) -> bytes:
         """For the hashes of object ids in events."""
@@ -67,16 +66,27 @@ class Installation:
 
     def assertion_key(self) -> ec.EllipticCurvePrivateKey:
         pem = self._secret("assertion.pem", _new_p256)
-        key = serialization.load_pem_private_key(pem, None)
-        if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise StoreError(f"{self.directory / 'secrets/assertion.pem'}: not an EC key; remove it to have one made")
-        return key
+        with contextlib.suppress(ValueError, TypeError, UnsupportedAlgorithm):
+            key = serialization.load_pem_private_key(pem, None)
+            if isinstance(key, ec.EllipticCurvePrivateKey):
+                return key
+        raise StoreError(f"{self.directory / 'secrets/assertion.pem'}: not an EC key; remove it to have one made")
 
     def _secret(self, name: str, make: Callable[[], bytes]) -> bytes:
         file = self.directory / "secrets" / name
         if not file.exists():
             write_private(file, make())
         return _read(file)
+
+
+def _long_enough(file: Path, pepper: bytes) -> bytes:
+    """A pepper that was cut short protects nothing, and knows none of the keys made under the whole one."""
+    if len(pepper) < PEPPER_BYTES:
+        raise StoreError(
+            f"{file}: the pepper is shorter than {PEPPER_BYTES} bytes; bring back the one the keys were made under, "
+            "or make one with 64 hexadecimal digits and new keys"
+        )
+    return pepper
 
 
 def _new_p256() -> bytes:
@@ -108,4 +118,5 @@ def write_private(file: Path, data: bytes) -> None:
             f"{file}: cannot be written: {error.strerror}; check the state directory's owner and space"
         ) from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)

@@ -75,6 +75,8 @@ def plainly(command: Callable[P, R]) -> Callable[P, R]:
             # `sallygate events | head`: the reader has what it wanted.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             raise typer.Exit(0) from None
+        except OSError as error:
+            fail(f"{error.filename or 'the system'}: {error.strerror or error}", STATE)
 
     return run
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import ssl
 from pathlib import Path
 
 import uvloop
@@ -61,6 +62,7 @@ class Gateway:
         await self._proxy.start()
         self.runtime.on_reload.append(self._reloaded)
         cert, key = self._certificate()
+        _check_pair(cert, key)
         host, port = read_endpoint(self.listen.https)
         await self._serve(host, port, cert, key)
         if self.listen.http is not None:
@@ -142,6 +144,17 @@ def upstream_settings(section: UpstreamSection, loaded: Loaded) -> UpstreamSetti
 async def _close_later(proxy: ReverseProxy) -> None:
     await asyncio.sleep(DRAIN_S)
     await proxy.close()
+
+
+def _check_pair(cert: Path, key: Path) -> None:
+    """Granian's own thread would end without a word."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key)
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"{cert}: not a certificate that {key} belongs to: {error}; name both in `listen`, or remove them there "
+            "to have development ones made"
+        ) from None
 
 
 def _check_free(host: str, port: int) -> None:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from msgspec import MsgspecError
 from msgspec.json import decode, encode
 from msgspec.structs import replace
 
@@ -21,6 +22,7 @@ from sallygate.model.restriction import Restriction
 from sallygate.model.stores import StoreError
 
 Record = TypeVar("Record", Credential, Restriction)
+T = TypeVar("T")
 
 SCHEMA_VERSION = 1
 BUSY_MS = 2_000
@@ -79,6 +81,13 @@ class SqliteStore:
             }.get(str(error), "see `sallygate --help`")
             raise StoreError(f"{self.file}: could not be {what}: {error}; {hint}") from error
 
+    def _decode(self, record: bytes, kind: type[T]) -> T:
+        try:
+            return decode(record, type=kind)
+        except (MsgspecError, UnicodeDecodeError) as error:
+            # Left out, a restriction would be a gate that is open.
+            raise StoreError(f"{self.file}: has a record that cannot be read: {error}; bring back a copy") from error
+
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         connection = self._connection
@@ -105,14 +114,14 @@ class SqliteStore:
     def credential(self, key_id: str) -> Credential | None:
         with self._saying("read"):
             row = self._connection.execute("SELECT record FROM credentials WHERE id = ?", (key_id,)).fetchone()
-        return decode(row[0], type=Credential) if row else None
+        return self._decode(row[0], Credential) if row else None
 
     def credentials(self, after_revision: int = 0) -> Sequence[Credential]:
         with self._saying("read"):
             rows = self._connection.execute(
                 "SELECT record FROM credentials WHERE revision > ? ORDER BY revision", (after_revision,)
             ).fetchall()
-        return [decode(record, type=Credential) for (record,) in rows]
+        return [self._decode(record, Credential) for (record,) in rows]
 
     def put_credentials(self, credentials: Sequence[Credential], act: Event) -> None:
         """All of them, with the event of the act, or none."""
@@ -130,7 +139,7 @@ class SqliteStore:
             rows = self._connection.execute(
                 "SELECT record FROM restrictions WHERE revision > ? ORDER BY revision", (after_revision,)
             ).fetchall()
-        return [decode(record, type=Restriction) for (record,) in rows]
+        return [self._decode(record, Restriction) for (record,) in rows]
 
     def put_restriction(self, restriction: Restriction, act: Event) -> Restriction:
         with self._saying("written"), self._transaction() as connection:
@@ -146,7 +155,7 @@ class SqliteStore:
         """The administrative acts, oldest first."""
         with self._saying("read"):
             rows = self._connection.execute("SELECT record FROM acts WHERE at >= ? ORDER BY seq", (since,)).fetchall()
-        return [decode(record, type=Event) for (record,) in rows]
+        return [self._decode(record, Event) for (record,) in rows]
 
     # counters --------------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from lab.speed.settings import ANSWER, GET_TARGET, POST_BODY, POST_TARGET, insta
 from sallygate.certificates import development_certificate
 
 ROUNDS = 5
-SECONDS = 2.5
+SECONDS = 2
 STEPS = ROUNDS
 RATIO, REFUSAL = 1.6, 1 / 3
 

@@ -11,7 +11,7 @@ from lab.speed.servers import Server, Shot
 from lab.speed.settings import GET_TARGET, POST_BODY, POST_TARGET, install
 
 ROUNDS = 5
-SECONDS = 2.5
+SECONDS = 2
 STEPS = ROUNDS
 ADDS_US = 80.0
 

@@ -138,7 +138,7 @@ def check(server: Server, shot: Shot) -> None:
         raise RuntimeError(f"{server.name} answered {shot.method} {shot.target} with {status}, not {shot.status}")
 
 
-def cpu_us_each(server: Server, shot: Shot, seconds: float, directory: Path) -> tuple[float, float]:
+def cpu_us_each(server: Server, shot: Shot, seconds: int, directory: Path) -> tuple[float, float]:
     """(processor microseconds a request, requests a second) of `server` under `shot`, on kept-alive connections."""
     check(server, shot)
     script = directory / "shot.lua"
@@ -149,7 +149,7 @@ def cpu_us_each(server: Server, shot: Shot, seconds: float, directory: Path) -> 
     script.write_text("\n".join(lines) + "\n")
     before = cpu_s(server.process.pid)
     done = subprocess.run(
-        [tool("wrk"), "-t1", f"-c{CONNECTIONS}", f"-d{seconds:g}s", "--timeout", "30s", "-s", str(script),
+        [tool("wrk"), "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "30s", "-s", str(script),
          server.url + shot.target],
         capture_output=True, check=True, text=True, timeout=seconds + 60,
     ).stdout  # fmt: skip

@@ -29,7 +29,7 @@ class Assertions:
     def __init__(self, key: EllipticCurvePrivateKey) -> None:
         self._key = ECKey.import_key(key)
         self._key_id = str(self._key.thumbprint())
-        self._cached: OrderedDict[Principal, tuple[float, bytes]] = OrderedDict()
+        self._cached: OrderedDict[str, tuple[Principal, float, bytes]] = OrderedDict()
 
     def jwks(self) -> bytes:
         """The public key set, as `assertion.jwks.json`."""
@@ -37,9 +37,10 @@ class Assertions:
         return encode({"keys": [{**public, "kid": self._key_id, "use": "sig", "alg": "ES256"}]})
 
     def of(self, principal: Principal, now: float) -> bytes:
-        cached = self._cached.get(principal)
-        if cached is not None and 0 <= now - cached[0] < REUSE_S:
-            return cached[1]
+        cached = self._cached.get(principal.id)
+        # The identity control hands out one object a caller while nothing about it changes.
+        if cached is not None and cached[0] is principal and 0 <= now - cached[1] < REUSE_S:
+            return cached[2]
         claims = {
             "iss": ISSUER,
             "sub": principal.id,
@@ -51,7 +52,7 @@ class Assertions:
         }
         header = {"alg": "ES256", "typ": "JWT", "kid": self._key_id}
         token = jwt.encode(header, claims, self._key, algorithms=["ES256"]).encode("ascii")
-        self._cached[principal] = (now, token)
+        self._cached[principal.id] = (principal, now, token)
         if len(self._cached) > CACHED_MAX:
             self._cached.popitem(last=False)
         return token

@@ -198,7 +198,9 @@ class _Call:
     async def _admit(self) -> Refuse | Answer | Admission:
         done: tuple[WorkDone, ...] = ()
         for _ in range(ROUNDS_MAX + 1):
-            outcome = self.gate.engine.admit(self.head, self.services.now(), done)
+            # The first time at the very moment the event will tell, so that it can be decided again from there.
+            now = self.services.now() if done else self.head.received_at
+            outcome = self.gate.engine.admit(self.head, now, done)
             if not isinstance(outcome, Ask):
                 return outcome
             done = (*done, await self.services.work(outcome.work))

@@ -10,6 +10,7 @@ Cost: 4 µs: one regular expression, one HMAC. An invented key costs one HMAC an
 from __future__ import annotations
 
 import hmac
+from hashlib import sha256
 
 from sallygate.model.finding import Finding
 from sallygate.model.operation import Operation
@@ -32,19 +33,36 @@ PRINCIPALS_MAX = 50_000
 """Principals kept as made, each with the very record it was made of: about 15 MB."""
 
 
+class KeptHmac:
+    """HMAC-SHA-256 (RFC 2104) under one key, whose two first blocks are hashed once.
+
+    `hmac.digest` looks its algorithm up in OpenSSL's tables each time: 14 µs amid other work, where this takes 1."""
+
+    def __init__(self, key: bytes) -> None:
+        """`key` is of 32 bytes: never longer than a block."""
+        block = key.ljust(64, b"\0")
+        self._inner = sha256(bytes(byte ^ 0x36 for byte in block))
+        self._outer = sha256(bytes(byte ^ 0x5C for byte in block))
+
+    def __call__(self, message: bytes) -> bytes:
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(message)
+        outer.update(inner.digest())
+        return outer.digest()
+
+
 class KeyRing:
     """What keys are made and known by: two secrets derived from the installation's pepper (RFC 2104, HMAC-SHA-256)."""
 
     def __init__(self, pepper: bytes) -> None:
-        self._digest_key = hmac.digest(pepper, b"sallygate api key digest", "sha256")
-        self._check_key = hmac.digest(pepper, b"sallygate api key check", "sha256")
+        self._digest = KeptHmac(hmac.digest(pepper, b"sallygate api key digest", "sha256"))
+        self._check = KeptHmac(hmac.digest(pepper, b"sallygate api key check", "sha256"))
 
     def check_of(self, checked: str) -> str:
-        mac = hmac.digest(self._check_key, checked.encode("ascii"), "sha256")
-        return base62(mac[:6], KEY_CHECK_CHARS)
+        return base62(self._check(checked.encode("ascii"))[:6], KEY_CHECK_CHARS)
 
     def digest_of(self, whole: str) -> bytes:
-        return hmac.digest(self._digest_key, whole.encode("ascii"), "sha256")
+        return self._digest(whole.encode("ascii"))
 
     def compose(self, key_id: str, secret: bytes) -> str:
         """The key's text from an id and 32 bytes of chance."""

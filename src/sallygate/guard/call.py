@@ -1,38 +1,18 @@
-"""Guard: the ASGI middleware, and the only place that enforces.
-
-    read head ─▶ engine.admit ─▶ work, at most three rounds ─▶ charge ─▶ read body as told ─▶ engine.examine
-        ─▶ the API ─▶ engine.release ─▶ stream, metered ─▶ engine.learn ─▶ charge ─▶ record
-
-Guard does what the engine only says: it waits, reads, writes, charges. It judges nothing itself; when something it
-depends on fails, it refuses.
-"""
+"""One request on its way through: admitted, charged, read, examined, passed on; or refused, at any of these."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Protocol
+from typing import Any
 
-from msgspec import DecodeError, Struct
-from msgspec.json import decode
-
-from sallygate.engine import Engine
-from sallygate.model.decision import Admission, Answer, Ask, Decision, HeaderList, Learned, Refuse, Reply
-from sallygate.model.exchange import CUT, GONE, NOTHING_LEARNED, Exchange
+from sallygate.guard.answer import ApiAnswer, BodyTooLarge, refusal
+from sallygate.guard.services import App, Receive, Scope, Send, Services
+from sallygate.model.decision import Admission, Answer, Ask, Decision, Refuse, Reply
+from sallygate.model.exchange import Exchange
 from sallygate.model.finding import Finding
-from sallygate.model.principal import Principal
-from sallygate.model.request import Body, BodyPlan, RequestHead
-from sallygate.model.work import ROUNDS_MAX, Charge, Work, WorkDone
-from sallygate.parsing.codings import CodingError, undo_coding, undo_partial
-from sallygate.parsing.head import HeadReader
+from sallygate.model.request import Body, RequestHead
+from sallygate.model.work import ROUNDS_MAX, Charge, WorkDone
 from sallygate.problem import problem_body, problem_headers
-from sallygate.state import State
-
-Scope = MutableMapping[str, Any]  # Any: ASGI's own types are open
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BODY_S_MAX = 60.0
 """For a whole body to arrive. A megabyte at 17 KiB/s; slower is a held place, not an upload (408)."""
@@ -53,46 +33,6 @@ SERVER = (b"server", b"sallygate")
 """Said in place of the server's or the upstream's own name."""
 
 
-class Gate(Struct, frozen=True):
-    """One policy in force: everything a request needs, replaced as a whole by a reload."""
-
-    engine: Engine
-    reader: HeadReader
-    state: State
-    policy_hash: str
-    dropped_headers: frozenset[bytes]
-    """Credentials, and other names for operations, which the API does not get."""
-    answer_headers: HeaderList
-    """On every answer: HSTS."""
-    counted_operations: frozenset[str]
-    """Whose answers must come in a coding that can be read."""
-
-
-class Services(Protocol):
-    """What Guard needs from the composition root."""
-
-    @property
-    def gate(self) -> Gate: ...
-    def now(self) -> float: ...
-    def tick_us(self) -> int:
-        """Microseconds of a clock that never goes back."""
-        ...
-
-    def new_request_id(self) -> str: ...
-    async def work(self, work: Work) -> WorkDone: ...
-    def assertion(self, principal: Principal, now: float) -> bytes | None: ...
-    def record(self, exchange: Exchange, gate: Gate) -> None: ...
-    def failed(self, what: str, error: BaseException) -> None:
-        """Tell the operator. Never raises."""
-        ...
-
-    async def lifespan(self, event: str) -> None: ...
-
-
-class BodyTooLarge(Exception):
-    """A streamed request body went over its limit."""
-
-
 class _Refused(Exception):
     """Unwinds to where the problem document is sent."""
 
@@ -100,36 +40,7 @@ class _Refused(Exception):
         self.refuse = refuse
 
 
-class Guard:
-    """Protects `app`. `services` is the composition root's; users build one with `sallygate.Guard(app, policy=…)`."""
-
-    def __init__(self, app: App, services: Services) -> None:
-        self.app = app
-        self._services = services
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        kind = scope["type"]
-        if kind == "http" or kind == "websocket":
-            await _Call(self._services, self.app, scope, receive, send).run()
-        elif kind == "lifespan":
-            await self._lifespan(scope, receive, send)
-        else:
-            raise RuntimeError(f"ASGI scope type {kind!r} is not known, so it is not let through")
-
-    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Start with the application, before it answers; stop after it."""
-
-        async def started(message: Message) -> None:
-            if message["type"] == "lifespan.startup.complete":
-                await self._services.lifespan("startup")
-            elif message["type"] == "lifespan.shutdown.complete":
-                await self._services.lifespan("shutdown")
-            await send(message)
-
-        await self.app(scope, receive, started)
-
-
-class _Call:
+class Call:
     """One request on its way through."""
 
     __slots__ = (
@@ -187,7 +98,7 @@ class _Call:
         except Exception as error:  # the engine itself failed: nobody passes
             self.services.failed("engine", error)
             outcome = Refuse(_failed("The request cannot be checked at present."))
-        self._charge(outcome.charges)
+        self.charge(outcome.charges)
         if isinstance(outcome, Refuse):
             await self._refuse(outcome)
         elif isinstance(outcome, Answer):
@@ -206,7 +117,7 @@ class _Call:
             done = (*done, await self.services.work(outcome.work))
         return Refuse(_failed("The request cannot be decided."))
 
-    def _charge(self, charges: tuple[Charge, ...]) -> None:
+    def charge(self, charges: tuple[Charge, ...]) -> None:
         """Apply what a decision costs; called once for each, right after it, without waiting in between."""
         if not charges:
             return
@@ -221,21 +132,21 @@ class _Call:
     async def _refuse(self, refuse: Refuse, request_bytes: int = 0) -> None:
         body = problem_body(refuse.decision, self.head.request_id)
         headers = problem_headers(b"" if self.head.method == "HEAD" else body, refuse.headers)
-        await self._send_whole(refuse.decision.status, [*headers, *self._common_headers()], body)
-        self._record(refuse.decision, refuse.decision.status, operation=refuse.operation, principal=refuse.principal,
+        await self.send_whole(refuse.decision.status, [*headers, *self.common_headers()], body)
+        self.record(refuse.decision, refuse.decision.status, operation=refuse.operation, principal=refuse.principal,
                      response_bytes=len(body), request_bytes=request_bytes)  # fmt: skip
 
     async def _reply(self, answer: Answer) -> None:
         reply: Reply = answer.reply
-        await self._send_whole(reply.status, [*reply.headers, *self._common_headers()], reply.body)
-        self._record(answer.decision, reply.status, response_bytes=len(reply.body))
+        await self.send_whole(reply.status, [*reply.headers, *self.common_headers()], reply.body)
+        self.record(answer.decision, reply.status, response_bytes=len(reply.body))
 
-    def _common_headers(self) -> list[tuple[bytes, bytes]]:
+    def common_headers(self) -> list[tuple[bytes, bytes]]:
         clients = self.gate.engine.controls.clients
         cors = clients.cors_headers(self.head) if clients is not None else ()
         return [*self.gate.answer_headers, (REQUEST_ID, self.head.request_id.encode()), SERVER, *cors]
 
-    async def _send_whole(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    async def send_whole(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
         try:
             if self.scope["type"] == "websocket":
                 await self.receive()  # `websocket.connect`
@@ -284,7 +195,7 @@ class _Call:
             "headers": self._upstream_headers(admission, body if admission.body.coding else None),
         }
         scope["sallygate"] = admission.principal
-        upstream = _Upstream(self, admission, passed.decision)
+        upstream = ApiAnswer(self, admission, passed.decision)
         receive = upstream.receive_from(raw if raw is not None else None, body, admission.body)
         self.gate_us = self.services.tick_us() - self.started_us
         try:
@@ -292,7 +203,7 @@ class _Call:
         except BodyTooLarge:
             if not upstream.status:
                 detail = f"The body is larger than {admission.body.bytes_max} bytes."
-                raise _Refused(_one(Finding("contract.body_size", detail, 413, owasp="API4"), admission)) from None
+                raise _Refused(refusal(Finding("contract.body_size", detail, 413, owasp="API4"), admission)) from None
             upstream.finish(body)
             raise
         except BaseException:
@@ -322,12 +233,12 @@ class _Call:
                     size += len(part)
         except TimeoutError:
             finding = Finding("request.body_time", f"The body did not arrive within {BODY_S_MAX:.0f} s.", 408)
-            raise _Refused(_one(finding, admission)) from None
+            raise _Refused(refusal(finding, admission)) from None
         if size > most:
             finding = Finding("contract.body_size", f"The body is larger than {most} bytes.", 413, owasp="API4")
-            raise _Refused(_one(finding, admission))
+            raise _Refused(refusal(finding, admission))
         finding = Finding("request.body_cut", "The body ended before it was whole.", 400)
-        raise _Refused(_one(finding, admission))
+        raise _Refused(refusal(finding, admission))
 
     def _upstream_headers(self, admission: Admission, body: Body | None) -> list[tuple[bytes, bytes]]:
         """The caller's headers without credentials and claims of identity, then the gate's own."""
@@ -363,7 +274,7 @@ class _Call:
                 headers.append((ASSERTION, assertion))
         return headers
 
-    def _record(self, decision: Decision, status: int, **known: Any) -> None:  # Any: Exchange's own fields
+    def record(self, decision: Decision, status: int, **known: Any) -> None:  # Any: Exchange's own fields
         took_us = self.services.tick_us() - self.started_us
         exchange = Exchange(
             self.head, decision, status, charges=self.charges, took_us=took_us,
@@ -372,170 +283,10 @@ class _Call:
         self.services.record(exchange, self.gate)
 
 
-class _Upstream:
-    """The API's side of one exchange: hands it the body, meters and reads what it answers."""
-
-    __slots__ = (
-        "admission",
-        "call",
-        "copied",
-        "copy",
-        "cut",
-        "decision",
-        "done",
-        "gone",
-        "received",
-        "refused",
-        "release",
-        "sent",
-        "status",
-        "unread",
-    )  # fmt: skip
-
-    def __init__(self, call: _Call, admission: Admission, decision: Decision) -> None:
-        self.call = call
-        self.admission = admission
-        self.decision = decision
-        self.status = 0
-        self.sent = 0
-        self.received = 0
-        self.copy: list[bytes] = []
-        self.copied = 0
-        self.release: Any = None  # Release, once the answer has begun
-        self.unread = False
-        self.done = False
-        self.gone = False
-        self.cut = False
-        self.refused: Finding | None = None
-
-    def receive_from(self, raw: bytes | None, body: Body, plan: BodyPlan) -> Receive:
-        if raw is not None:
-            self.received = len(raw)
-            whole = [body.raw if body.kind != "none" else raw]
-
-            async def buffered() -> Message:
-                if whole:
-                    return {"type": "http.request", "body": whole.pop(), "more_body": False}
-                return await self._next()
-
-            return buffered
-
-        async def metered() -> Message:
-            message = await self._next()
-            self.received += len(message.get("body", b""))
-            if self.received > plan.bytes_max:
-                raise BodyTooLarge
-            return message
-
-        return metered
-
-    async def _next(self) -> Message:
-        message = await self.call.receive()
-        if message["type"] == "http.disconnect":
-            self.gone = not self.done
-        return message
-
-    async def send(self, message: Message) -> None:
-        kind = message["type"]
-        if kind == "http.response.start":
-            await self._start(message)
-        elif kind == "http.response.body":
-            await self._body(message)
-        elif kind != "http.response.debug":
-            # Path sends, trailers and the like would leave unmetered.
-            raise RuntimeError(f"the application sent {kind!r}, which the gate does not let through")
-
-    async def _start(self, message: Message) -> None:
-        call, status = self.call, message["status"]
-        self.status = status
-        headers = [(name.lower(), value) for name, value in message.get("headers", ())]
-        release = call.gate.engine.release(self.admission, status, tuple(headers), call.services.now())
-        if isinstance(release, Finding):
-            self.refused = release
-            refuse = _one(release, self.admission)
-            body = problem_body(refuse.decision, call.head.request_id)
-            self.decision = refuse.decision
-            self.sent = len(body)
-            await call._send_whole(release.status, [*problem_headers(body, ()), *call._common_headers()], body)
-            return
-        self.release = release
-        ours = (*self.admission.headers, *call._common_headers())
-        names = {name for name, _ in ours if name != b"vary"}
-        out = [pair for pair in headers if pair[0] not in names]
-        out += ours
-        await call.send({"type": "http.response.start", "status": status, "headers": out})
-
-    async def _body(self, message: Message) -> None:
-        if self.refused is not None:
-            self.done = True
-            return
-        data: bytes = message.get("body", b"")
-        more = message.get("more_body", False)
-        release = self.release
-        if release is None:
-            raise RuntimeError("the application sent a body before its head")
-        if release.bytes_left is not None and self.sent + len(data) > release.bytes_left:
-            self.cut = True
-            raise ConnectionAbortedError("the answer went over the caller's data budget")
-        self.sent += len(data)
-        if release.read_bytes_max and data and not self.unread:
-            self.copied += len(data)
-            self.copy.append(data)
-            if self.copied > release.read_bytes_max:
-                self.unread = True
-                self.copy = []
-        if not more:
-            self.done = True
-        await self.call.send({"type": "http.response.body", "body": data, "more_body": more})
-
-    def finish(self, body: Body) -> None:
-        """Learn, charge, record; whatever ended the exchange."""
-        call, status = self.call, self.refused.status if self.refused else self.status
-        learned = NOTHING_LEARNED
-        try:
-            learned = self._learn()
-        except Exception as error:
-            call.services.failed("learn", error)
-        if not self.done:
-            status = GONE if self.gone else CUT if self.status else 500
-        call._charge(learned.charges)
-        call._record(
-            self.decision, status, upstream_status=self.status, operation=self.admission.operation,
-            principal=self.admission.principal, path_values=self.admission.path_values,
-            body_tree=body.tree if body.kind == "json" else None,
-            request_bytes=self.received, response_bytes=self.sent, learned=learned,
-        )  # fmt: skip
-
-    def _learn(self) -> Learned:
-        call, release = self.call, self.release
-        tree: object = None
-        reads = release is not None and release.read_bytes_max and call.head.method != "HEAD"
-        unread = bool(reads) and self.unread
-        partial = b""
-        if reads and not unread and self.copy:
-            data = b"".join(self.copy)
-            if not self.done:
-                unread = True
-                partial = undo_partial(data, release.coding, release.read_bytes_max) if release.coding else data
-            else:
-                try:
-                    plain = undo_coding(data, release.coding, release.read_bytes_max) if release.coding else data
-                    tree = decode(plain)
-                except (CodingError, DecodeError, RecursionError):
-                    unread = True
-        return call.gate.engine.learn(self.admission, self.status, tree, self.sent, unread=unread, partial=partial)
-
-
 def _protected(name: bytes, dropped: frozenset[bytes]) -> bool:
     """CGI-like servers read `X_Sallygate_Account` as `X-Sallygate-Account`."""
     dashed = name.replace(b"_", b"-")
     return dashed in dropped or dashed == REQUEST_ID or dashed.startswith(IDENTITY_PREFIX)
-
-
-def _one(finding: Finding, admission: Admission) -> Refuse:
-    findings = (*admission.decision.findings, finding)
-    return Refuse(Decision(finding.verdict, finding.status, findings), (), admission.headers,
-                  admission.operation, admission.principal)  # fmt: skip
 
 
 def _failed(detail: str) -> Decision:

@@ -1,0 +1,183 @@
+"""The API's side of one exchange: hands it the body, meters and reads what it answers, and sees that it is whole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from msgspec import DecodeError
+from msgspec.json import decode
+
+from sallygate.guard.services import Message, Receive
+from sallygate.model.decision import Admission, Decision, Learned, Refuse
+from sallygate.model.exchange import CUT, GONE, NOTHING_LEARNED
+from sallygate.model.finding import Finding
+from sallygate.model.request import Body, BodyPlan
+from sallygate.parsing.codings import CodingError, undo_coding, undo_partial
+from sallygate.problem import problem_body, problem_headers
+
+if TYPE_CHECKING:
+    from sallygate.guard.call import Call
+
+
+class BodyTooLarge(Exception):
+    """A streamed request body went over its limit."""
+
+
+class ApiAnswer:
+    """The API's side of one exchange: hands it the body, meters and reads what it answers."""
+
+    __slots__ = (
+        "admission",
+        "call",
+        "copied",
+        "copy",
+        "cut",
+        "decision",
+        "done",
+        "gone",
+        "received",
+        "refused",
+        "release",
+        "sent",
+        "status",
+        "unread",
+    )  # fmt: skip
+
+    def __init__(self, call: Call, admission: Admission, decision: Decision) -> None:
+        self.call = call
+        self.admission = admission
+        self.decision = decision
+        self.status = 0
+        self.sent = 0
+        self.received = 0
+        self.copy: list[bytes] = []
+        self.copied = 0
+        self.release: Any = None  # Release, once the answer has begun
+        self.unread = False
+        self.done = False
+        self.gone = False
+        self.cut = False
+        self.refused: Finding | None = None
+
+    def receive_from(self, raw: bytes | None, body: Body, plan: BodyPlan) -> Receive:
+        if raw is not None:
+            self.received = len(raw)
+            whole = [body.raw if body.kind != "none" else raw]
+
+            async def buffered() -> Message:
+                if whole:
+                    return {"type": "http.request", "body": whole.pop(), "more_body": False}
+                return await self._next()
+
+            return buffered
+
+        async def metered() -> Message:
+            message = await self._next()
+            self.received += len(message.get("body", b""))
+            if self.received > plan.bytes_max:
+                raise BodyTooLarge
+            return message
+
+        return metered
+
+    async def _next(self) -> Message:
+        message = await self.call.receive()
+        if message["type"] == "http.disconnect":
+            self.gone = not self.done
+        return message
+
+    async def send(self, message: Message) -> None:
+        kind = message["type"]
+        if kind == "http.response.start":
+            await self._start(message)
+        elif kind == "http.response.body":
+            await self._body(message)
+        elif kind != "http.response.debug":
+            # Path sends, trailers and the like would leave unmetered.
+            raise RuntimeError(f"the application sent {kind!r}, which the gate does not let through")
+
+    async def _start(self, message: Message) -> None:
+        call, status = self.call, message["status"]
+        self.status = status
+        headers = [(name.lower(), value) for name, value in message.get("headers", ())]
+        release = call.gate.engine.release(self.admission, status, tuple(headers), call.services.now())
+        if isinstance(release, Finding):
+            self.refused = release
+            refuse = refusal(release, self.admission)
+            body = problem_body(refuse.decision, call.head.request_id)
+            self.decision = refuse.decision
+            self.sent = len(body)
+            await call.send_whole(release.status, [*problem_headers(body, ()), *call.common_headers()], body)
+            return
+        self.release = release
+        ours = (*self.admission.headers, *call.common_headers())
+        names = {name for name, _ in ours if name != b"vary"}
+        out = [pair for pair in headers if pair[0] not in names]
+        out += ours
+        await call.send({"type": "http.response.start", "status": status, "headers": out})
+
+    async def _body(self, message: Message) -> None:
+        if self.refused is not None:
+            self.done = True
+            return
+        data: bytes = message.get("body", b"")
+        more = message.get("more_body", False)
+        release = self.release
+        if release is None:
+            raise RuntimeError("the application sent a body before its head")
+        if release.bytes_left is not None and self.sent + len(data) > release.bytes_left:
+            self.cut = True
+            raise ConnectionAbortedError("the answer went over the caller's data budget")
+        self.sent += len(data)
+        if release.read_bytes_max and data and not self.unread:
+            self.copied += len(data)
+            self.copy.append(data)
+            if self.copied > release.read_bytes_max:
+                self.unread = True
+                self.copy = []
+        if not more:
+            self.done = True
+        await self.call.send({"type": "http.response.body", "body": data, "more_body": more})
+
+    def finish(self, body: Body) -> None:
+        """Learn, charge, record; whatever ended the exchange."""
+        call, status = self.call, self.refused.status if self.refused else self.status
+        learned = NOTHING_LEARNED
+        try:
+            learned = self._learn()
+        except Exception as error:
+            call.services.failed("learn", error)
+        if not self.done:
+            status = GONE if self.gone else CUT if self.status else 500
+        call.charge(learned.charges)
+        call.record(
+            self.decision, status, upstream_status=self.status, operation=self.admission.operation,
+            principal=self.admission.principal, path_values=self.admission.path_values,
+            body_tree=body.tree if body.kind == "json" else None,
+            request_bytes=self.received, response_bytes=self.sent, learned=learned,
+        )  # fmt: skip
+
+    def _learn(self) -> Learned:
+        call, release = self.call, self.release
+        tree: object = None
+        reads = release is not None and release.read_bytes_max and call.head.method != "HEAD"
+        unread = bool(reads) and self.unread
+        partial = b""
+        if reads and not unread and self.copy:
+            data = b"".join(self.copy)
+            if not self.done:
+                unread = True
+                partial = undo_partial(data, release.coding, release.read_bytes_max) if release.coding else data
+            else:
+                try:
+                    plain = undo_coding(data, release.coding, release.read_bytes_max) if release.coding else data
+                    tree = decode(plain)
+                except (CodingError, DecodeError, RecursionError):
+                    unread = True
+        return call.gate.engine.learn(self.admission, self.status, tree, self.sent, unread=unread, partial=partial)
+
+
+def refusal(finding: Finding, admission: Admission) -> Refuse:
+    findings = (*admission.decision.findings, finding)
+    return Refuse(Decision(finding.verdict, finding.status, findings), (), admission.headers,
+                  admission.operation, admission.principal)  # fmt: skip

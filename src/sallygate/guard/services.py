@@ -1,0 +1,58 @@
+"""What Guard works with: ASGI's types, the gate of one policy, and what the composition root does for it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from sallygate.engine import Engine
+from sallygate.model.decision import HeaderList
+from sallygate.model.exchange import Exchange
+from sallygate.model.principal import Principal
+from sallygate.model.work import Work, WorkDone
+from sallygate.parsing.head import HeadReader
+from sallygate.state import State
+
+Scope = MutableMapping[str, Any]  # Any: ASGI's own types are open
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class Gate(Struct, frozen=True):
+    """One policy in force: everything a request needs, replaced as a whole by a reload."""
+
+    engine: Engine
+    reader: HeadReader
+    state: State
+    policy_hash: str
+    dropped_headers: frozenset[bytes]
+    """Credentials, and other names for operations, which the API does not get."""
+    answer_headers: HeaderList
+    """On every answer: HSTS."""
+    counted_operations: frozenset[str]
+    """Whose answers must come in a coding that can be read."""
+
+
+class Services(Protocol):
+    """What Guard needs from the composition root."""
+
+    @property
+    def gate(self) -> Gate: ...
+    def now(self) -> float: ...
+    def tick_us(self) -> int:
+        """Microseconds of a clock that never goes back."""
+        ...
+
+    def new_request_id(self) -> str: ...
+    async def work(self, work: Work) -> WorkDone: ...
+    def assertion(self, principal: Principal, now: float) -> bytes | None: ...
+    def record(self, exchange: Exchange, gate: Gate) -> None: ...
+    def failed(self, what: str, error: BaseException) -> None:
+        """Tell the operator. Never raises."""
+        ...
+
+    async def lifespan(self, event: str) -> None: ...

@@ -61,6 +61,9 @@ class Table(Protocol):
     def subjects(self) -> list[str]: ...
     def row(self, subject: str) -> Row | None: ...
     def load(self, subject: str, a: float, b: float, now: float) -> None: ...
+    def shift(self, seconds: float) -> None:
+        """The clock jumped by so much: what counts from now on moves along, and is neither forgiven nor drawn out."""
+        ...
 
 
 class RateTable:
@@ -133,7 +136,15 @@ class RateTable:
 
     def load(self, subject: str, a: float, b: float, now: float) -> None:
         if a > now and len(self._due) < self._entries_max:
-            self._due[subject] = a
+            # Further than this it was written by a clock that was ahead, and would last until that time comes.
+            self._due[subject] = min(a, now + self.tolerance_s)
+
+    def shift(self, seconds: float) -> None:
+        for subject, due in self._due.items():
+            self._due[subject] = due + seconds
+        for bucket, due in self._shared.items():
+            self._shared[bucket] = due + seconds
+        self.dirty.update(self._due)
 
 
 class QuotaTable:
@@ -149,22 +160,27 @@ class QuotaTable:
         self._entries_max = entries_max
         self._used: dict[str, int] = {}
         self._shared: dict[int, int] = {}
-        self._start = 0.0
-        self._end = 0.0
+        self._start = self._end = self._floor = 0.0
 
     def __len__(self) -> int:
         return len(self._used)
 
     def _turn(self, now: float) -> None:
         """Begin the window `now` is in. A clock set back stays in the window it has seen: what was used is not given
-        back."""
+        back. One set back by more than a window was ahead by mistake, and would stay there for so long: the window is
+        the present one then, with what was used."""
+        ahead = now < self._start
         self._start, self._end = window_of(self.window, self._zone, now)
+        self._floor = 2 * self._start - self._end
+        if ahead:
+            self.dirty.update(self._used)
+            return
         self._used.clear()
         self._shared.clear()
         self.dirty.clear()
 
     def look(self, subject: str, now: float, amount: int = 1) -> Room:
-        if now >= self._end:
+        if not self._floor <= now < self._end:
             self._turn(now)
         used = self._used.get(subject)
         if used is None:
@@ -175,7 +191,7 @@ class QuotaTable:
         return Room(False, left if left > 0 else 0, self._end - now)
 
     def take(self, subject: str, now: float, amount: int) -> None:
-        if now >= self._end:
+        if not self._floor <= now < self._end:
             self._turn(now)
         used = self._used.get(subject)
         if used is not None or len(self._used) < self._entries_max:
@@ -193,11 +209,14 @@ class QuotaTable:
         return None if used is None else (self.name, subject, float(used), self._start)
 
     def load(self, subject: str, a: float, b: float, now: float) -> None:
-        if now >= self._end:
+        if not self._floor <= now < self._end:
             self._turn(now)
         # A window that starts in the future was counted before the clock was set back: it is this one.
         if b >= self._start and len(self._used) < self._entries_max:
             self._used[subject] = int(a)
+
+    def shift(self, seconds: float) -> None:
+        """Windows are the calendar's: see `_turn`."""
 
 
 def window_of(window: Window, zone: ZoneInfo, now: float) -> tuple[float, float]:

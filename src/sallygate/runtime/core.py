@@ -86,6 +86,8 @@ class Runtime:
         self._counter = count(int.from_bytes(secrets.token_bytes(4), "big"))
         self._failures: dict[str, tuple[float, int]] = {}
         self._started = False
+        self._recheck = False
+        self._database_inode = -1
 
     def _publish_assertion_keys(self) -> None:
         file = self.installation.directory / "assertion.jwks.json"
@@ -107,6 +109,7 @@ class Runtime:
             if (table := self.state.tables.get(name)) is not None:
                 table.load(subject, a, b, now)
         self._seen_change = self.store.changed()
+        self._database_inode = self.installation.database.stat().st_ino
 
     async def start(self) -> None:
         if self._started:
@@ -199,6 +202,14 @@ class Runtime:
     async def _check_clock(self) -> None:
         if (jumped := self.clock.check()) is not None:
             self.log.warning("clock jumped", seconds=round(jumped, 3), jumps=self.clock.jumps)
+            for table in self.state.tables.values():
+                table.shift(jumped)
+            self._recheck = True
+        if self._recheck:
+            # Those that had ended while the clock was ahead are in force again.
+            kept = await self._in_store(lambda: list(self.store.restrictions()))
+            add_restrictions(self.state, kept, self.clock.now())
+            self._recheck = False
         if self._expired_restrictions():
             add_restrictions(self.state, [], self.clock.now())
 
@@ -212,7 +223,19 @@ class Runtime:
             return tuple((stat.st_mtime_ns, stat.st_ino) for stat in map(os.stat, files))
         return ()
 
+    def _check_database(self) -> None:
+        """A file put in the open one's place (a copy brought back) would be written by others and read by nobody."""
+        file = self.installation.database
+        try:
+            there = file.stat().st_ino
+        except OSError:
+            there = -1
+        if there != self._database_inode:
+            said = StoreError(f"{file}: was removed or replaced; changes are not seen until a restart")
+            self.failed("database", said)
+
     async def _watch(self) -> None:
+        self._check_database()
         if self.loaded.policy.reload == "file" and (stamps := self._file_stamps()) != self._stamps:
             self._stamps = stamps
             await self.reload()

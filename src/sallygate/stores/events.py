@@ -26,6 +26,8 @@ SAMPLE_EVERY = 10
 """Of ordinary events, when the queue is half full."""
 ALIKE_KEPT = 20
 """Refusals of one kind by one caller kept one by one in a batch; the others become one event with their count."""
+EXPIRED_AT_ONCE = 4
+"""Files removed when an hour begins: a clock set ahead for a moment must not remove them all, and one is enough."""
 ROW_BITS = 36
 """A sequence number is the hour of its file and the row in it, so that it grows over files."""
 
@@ -85,7 +87,11 @@ class EventLog:
     def _run(self) -> None:
         while not self._stopping:
             self._wake.wait(RETRY_S if self._failing else BATCH_S)
-            self._write_waiting()
+            try:
+                self._write_waiting()
+            except Exception as error:  # without this thread all events would be lost unseen
+                self._tell(f"events cannot be written: {type(error).__name__}: {error}")
+                self._failing = True
         self._write_waiting()
         if self._connection is not None:
             self._connection.close()
@@ -127,6 +133,7 @@ class EventLog:
 
     def _open(self, hour: int) -> None:
         self._close()
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         file = self._directory / f"{datetime.fromtimestamp(hour * 3600, UTC):%Y-%m-%dT%H}.db"
         connection = sqlite3.connect(file, timeout=2.0, check_same_thread=False)
         try:
@@ -147,7 +154,7 @@ class EventLog:
     def _expire(self, hour: int) -> None:
         """Remove files whose whole hour is older than the retention."""
         oldest = datetime.fromtimestamp(hour * 3600 - self._retention_s - 3600, UTC)
-        for file in self._directory.glob("*.db"):
+        for file in sorted(self._directory.glob("*.db"))[:EXPIRED_AT_ONCE]:
             if file.stem < f"{oldest:%Y-%m-%dT%H}":
                 for part in (file, file.with_name(file.name + "-wal"), file.with_name(file.name + "-shm")):
                     part.unlink(missing_ok=True)

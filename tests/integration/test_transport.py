@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import httpx
 import pytest
 
 from sallygate.stores.events import read_events
-from support import Running, Upstream, free_port, make_key, running_gateway, until, write_policy
+from support import Received, Running, Upstream, free_port, make_key, running_gateway, until, write_policy
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +102,32 @@ def test_the_specification_is_for_everybody_and_shows_no_more_than_it_should(ser
     assert status == 200 and set(document["paths"]) == {"/status", "/things", "/things/{thingId}"}
     assert document["servers"] == [{"url": "/"}] and headers["content-type"] == "application/json"
     assert served[0].get("/openapi.json", If_None_Match=headers["etag"])[0] == 304
+
+
+def test_a_reader_that_stops_stops_the_upstream_within_8_mib(tmp_path: Path) -> None:
+    total, piece, sent = 64 << 20, b"x" * 65536, [0]
+
+    def answer(request: Received, client: socket.socket) -> None:
+        client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % total)
+        client.settimeout(20)
+        while sent[0] < total:
+            client.sendall(piece)
+            sent[0] += len(piece)
+
+    with Upstream(answer) as upstream:
+        policy = write_policy(tmp_path, upstream=upstream.url)
+        key = make_key(policy)
+        with running_gateway(policy) as running, running.connect() as client:
+            client.sendall(f"GET /things/1 HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\n\r\n".encode())
+            last = -1
+            while last != sent[0]:  # until nothing has moved for a while
+                last = sent[0]
+                time.sleep(0.5)
+            assert 0 < sent[0] < 8 << 20
+            got = 0
+            while got < total:
+                got += len(client.recv(1 << 20))
+    assert sent[0] == total, "and it goes on where it stopped"
 
 
 def test_a_second_gateway_on_the_port_says_so(served, tmp_path: Path) -> None:

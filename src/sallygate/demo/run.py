@@ -93,7 +93,8 @@ def _start_api(stack: ExitStack, port: int, database: Path) -> subprocess.Popen[
 
 def _end_api(api: subprocess.Popen[bytes]) -> None:
     if api.stdin is not None:
-        api.stdin.close()
+        api.stdin.close()  # which the API ends by if this process is killed; a copy Granian holds keeps it open here
+    api.terminate()
     try:
         api.wait(10)
     except subprocess.TimeoutExpired:

@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test check format setup setup-dev lock clean lab-speed lab-injection help
+.PHONY: run test check format setup setup-dev lock clean lab-speed lab-peers lab-injection help
 
 help:            ## What there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -25,8 +25,20 @@ format: $(VENV)/.dev   ## Put the code into its format
 	$(BIN)/ruff format src tests lab
 	$(BIN)/ruff check --fix src tests lab
 
-lab-speed: $(VENV)/.dev  ## The speed figures of docs/performance.md
+lab-speed: $(VENV)/.dev lab-peers  ## The speed figures of docs/performance.md
 	$(BIN)/python -m lab.speed
+
+lab-peers: .venv-lab/.peers  ## What is measured beside the project: from Debian, and an environment of its own
+	@for program in nginx wrk; do PATH=$$PATH:/usr/sbin command -v $$program >/dev/null && continue; \
+		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends \
+			nginx libnginx-mod-http-modsecurity modsecurity-crs wrk && break; \
+		echo "Without root: have nginx, libnginx-mod-http-modsecurity, modsecurity-crs and wrk installed"; done
+
+.venv-lab/.peers: lab/requirements.lock
+	test -x .venv-lab/bin/python || $(PYTHON) -m venv .venv-lab
+	.venv-lab/bin/python -m pip --version >/dev/null 2>&1 || .venv-lab/bin/python -m ensurepip
+	.venv-lab/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r lab/requirements.lock
+	touch $@
 
 setup: $(VENV)/.run
 setup-dev: $(VENV)/.dev
@@ -51,6 +63,8 @@ lock:            ## Renew the lock files
 		--universal --extra build pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 \
 		--universal --extra build --group dev pyproject.toml -o requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 \
+		lab/requirements.in -o lab/requirements.lock
 
 clean:           ## Remove what was set up
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-lab .pytest_cache .mypy_cache .ruff_cache .hypothesis

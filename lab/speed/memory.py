@@ -81,7 +81,11 @@ def make_keys(policy: Path) -> list[str]:
         text = ring.compose(key_id, number.to_bytes(32, "big"))
         texts.append(text)
         credentials.append(Credential(key_id, ring.digest_of(text), f"account-{number}", "wide", None, 0.0))
-    store.put_credentials(credentials, Event(0.0, "0" * 32, "", "allow", 0, "", "", "", Place(""), kind="act"))
+    made = Event(
+        version=1, at=0.0, request_id="0" * 32, trace_id="", decision="allow", status=0, method="", path="",
+        client_address="", place=Place(""), kind="act",
+    )  # fmt: skip
+    store.put_credentials(credentials, made)
     store.close()
     return texts
 

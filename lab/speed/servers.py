@@ -74,7 +74,9 @@ class Server:
 
 
 @contextmanager
-def running(name: str, command: list[str], url: str, log: Path, env: Mapping[str, str] | None = None) -> Iterator[Server]:  # fmt: skip
+def running(
+    name: str, command: list[str], url: str, log: Path, env: Mapping[str, str] | None = None
+) -> Iterator[Server]:
     """The process, once it answers anything at all; ended with SIGTERM."""
     with log.open("ab") as stream:
         process = subprocess.Popen(
@@ -205,7 +207,7 @@ PASS = 'proxy_http_version 1.1; proxy_set_header Connection ""; proxy_pass http:
 
 def nginx(name: str, directory: Path, port: int, *, upstream: int = 9, answer: bytes | None = None,
           tls: tuple[Path, Path] | None = None, waf: bool = False):  # type: ignore[no-untyped-def]  # fmt: skip
-    """nginx, one worker: answering `answer`, or proxying; with ModSecurity and the Core Rule Set where `waf` says so."""
+    """nginx, one worker: answering `answer`, or proxying; with ModSecurity and the Core Rule Set if `waf`."""
     directory.mkdir(parents=True, exist_ok=True)
     server = f"ssl_certificate {tls[0]}; ssl_certificate_key {tls[1]}; ssl_protocols TLSv1.2 TLSv1.3;" if tls else ""
     modules = ""

@@ -6,7 +6,7 @@ Knows no control and no order; that is the engine's.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import ParamSpec
+from typing import TypeVarTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -15,9 +15,10 @@ from sallygate.model.decision import ALLOW, Decision
 from sallygate.model.finding import Finding, Mode
 from sallygate.model.operation import Match
 from sallygate.model.principal import Principal
-from sallygate.model.work import Charge
+from sallygate.model.request import NO_BODY, BodyPlan
+from sallygate.model.work import Charge, Work
 
-P = ParamSpec("P")
+Ts = TypeVarTuple("Ts")
 
 
 class Step(Struct, frozen=True):
@@ -39,7 +40,7 @@ class Case:
     """Lives for one phase of one request. A control that raises has found `control.failed`, which refuses unless the
     policy says `on_error: allow` for it."""
 
-    __slots__ = ("charges", "findings", "headers", "held", "how", "match", "principal", "trace")
+    __slots__ = ("asked", "body", "charges", "findings", "headers", "held", "how", "match", "principal", "trace")
 
     def __init__(self, how: Mapping[str, Guarded], trace: list[Step] | None) -> None:
         self.how = how
@@ -49,16 +50,18 @@ class Case:
         self.held: list[tuple[str, str, int]] = []
         self.match: Match | None = None
         self.principal: Principal | None = None
+        self.asked: Work | None = None
+        self.body: BodyPlan = NO_BODY
         self.trace = trace
 
     def note(self, control: str, phase: str, outcome: str) -> None:
         if self.trace is not None:
             self.trace.append(Step(control, phase, outcome))
 
-    def run(self, name: str, phase: str, judge: Callable[P, Finding | None], *args: P.args, **kwargs: P.kwargs) -> bool:
+    def run(self, name: str, phase: str, judge: Callable[[*Ts], Finding | None], *args: *Ts) -> bool:
         """Run one control's judgement as the policy wants it run. True: it refuses."""
         try:
-            finding = judge(*args, **kwargs)
+            finding = judge(*args)
         except Exception as error:
             return self._failed(name, phase, error)
         if finding is None:
@@ -85,7 +88,7 @@ class Case:
 
     @property
     def refused(self) -> bool:
-        return any(finding.mode == "enforce" for finding in self.findings)
+        return bool(self.findings) and any(finding.mode == "enforce" for finding in self.findings)
 
     @property
     def decision(self) -> Decision:

@@ -9,6 +9,9 @@ and every step may be run again with the same arguments for the same answer.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVarTuple
+
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -17,7 +20,7 @@ from sallygate.controls.clients import ClientsControl
 from sallygate.controls.contract import Contract
 from sallygate.controls.identity import IdentityControl
 from sallygate.controls.limits import Allowed, LimitsControl, retry_after
-from sallygate.controls.restrictions import RestrictionsControl
+from sallygate.controls.restrictions import Outcome, RestrictionsControl
 from sallygate.controls.transport import TransportControl
 from sallygate.model.decision import (
     Admission,
@@ -33,7 +36,7 @@ from sallygate.model.finding import Finding
 from sallygate.model.operation import Match, Operation
 from sallygate.model.principal import Principal
 from sallygate.model.request import EMPTY_BODY, NO_BODY, Body, BodyPlan, RequestHead
-from sallygate.model.work import Charge, LoadCredential, WorkDone
+from sallygate.model.work import LoadCredential, WorkDone
 from sallygate.parsing.body import parse_body
 from sallygate.parsing.codings import READABLE, CodingError, undo_coding
 from sallygate.parsing.identifiers import IdHasher, answered_ids, count_records, most_records
@@ -50,6 +53,8 @@ BODY_BYTES_MAX = 16 << 20
 
 _BODYLESS = frozenset(("GET", "HEAD", "DELETE", "OPTIONS", "TRACE"))
 """A body that HTTP/2 sends with these, unannounced, is neither read nor passed on (RFC 9110, section 9.3.1)."""
+
+Ts = TypeVarTuple("Ts")
 
 
 class Controls(Struct, frozen=True):
@@ -90,7 +95,7 @@ class Engine:
             if (reply := clients.reply(head, match)) is not None:
                 case.note("clients", "admit", f"answered by the gate: {reply.status}")
                 return Answer(case.decision, reply, tuple(case.charges))
-            if case.run("clients", "admit", lambda: self._clients(case, clients, head, match)):
+            if case.run("clients", "admit", self._clients, case, clients, head, match):
                 return self._refuse(case)
         if match is not None and match.operation is None:
             # In shadow, or without `clients`, a wrong method goes to the API unjudged by a contract.
@@ -124,11 +129,11 @@ class Engine:
         if controls.transport is not None and case.run("transport", "admit", controls.transport.admit, head):
             return True
         if (restrictions := controls.restrictions) is not None and case.run(
-            "restrictions", "admit", lambda: self._restrict(case, restrictions.admit_address(head, now))
+            "restrictions", "admit", self._restrict, case, restrictions.admit_address, head, now
         ):
             return True
         if (limits := controls.limits) is not None:
-            return case.run("limits", "admit", lambda: self._limit(case, limits.admit_address(head, now)))
+            return case.run("limits", "admit", self._limit, case, limits.admit_address, head, now)
         return False
 
     def _head(self, case: Case, head: RequestHead) -> bool:
@@ -155,48 +160,51 @@ class Engine:
         identity = self.controls.identity
         if identity is None:
             return None
-        asked: list[LoadCredential] = []
+        case.run("identity", "admit", self._identify, case, identity, head, operation, now, done)
+        return Ask(case.asked) if case.asked is not None else None
 
-        def judge() -> Finding | None:
-            answer = identity.admit(head, operation, now, done)
-            if isinstance(answer, Principal):
-                case.principal = answer
-            elif isinstance(answer, LoadCredential):
-                asked.append(answer)
-            elif answer is not None:
-                return answer
-            return None
-
-        case.run("identity", "admit", judge)
-        return Ask(asked[0]) if asked else None
+    def _identify(
+        self,
+        case: Case,
+        identity: IdentityControl,
+        head: RequestHead,
+        operation: Operation | None,
+        now: float,
+        done: tuple[WorkDone, ...],
+    ) -> Finding | None:
+        answer = identity.admit(head, operation, now, done)
+        if isinstance(answer, Principal):
+            case.principal = answer
+        elif isinstance(answer, LoadCredential):
+            case.asked = answer
+        elif answer is not None:
+            return answer
+        return None
 
     def _principal(self, case: Case, head: RequestHead, operation: Operation | None, now: float) -> bool:
         """What who and what decide. True: refused."""
         controls, principal = self.controls, case.principal
         if (restrictions := controls.restrictions) is not None and case.run(
-            "restrictions",
-            "admit",
-            lambda: self._restrict(case, restrictions.admit_principal(head, principal, operation, now)),
+            "restrictions", "admit", self._restrict, case, restrictions.admit_principal, head, principal, operation, now
         ):
             return True
         if (limits := controls.limits) is not None and case.run(
-            "limits",
-            "admit",
-            lambda: self._limit(case, limits.admit_principal(head, principal, operation, now)),
+            "limits", "admit", self._limit, case, limits.admit_principal, head, principal, operation, now
         ):
             return True
         if (identity := controls.identity) is not None and principal is not None:
-            return case.run("identity", "authorise", lambda: identity.authorise(principal, operation))
+            return case.run("identity", "authorise", identity.authorise, principal, operation)
         return False
 
-    def _restrict(self, case: Case, outcome: tuple[Finding | None, tuple[Charge, ...], float]) -> Finding | None:
-        finding, charges, wait_s = outcome
+    def _restrict(self, case: Case, judge: Callable[[*Ts], Outcome], *args: *Ts) -> Finding | None:
+        finding, charges, wait_s = judge(*args)
         case.charges.extend(charges)
         if wait_s:
             case.headers.extend(retry_after(wait_s))
         return finding
 
-    def _limit(self, case: Case, allowed: Allowed) -> Finding | None:
+    def _limit(self, case: Case, judge: Callable[[*Ts], Allowed], *args: *Ts) -> Finding | None:
+        allowed = judge(*args)
         if self.controls.how["limits"].mode != "shadow":
             # In shadow nobody is told of limits that do not hold; the counters count all the same.
             case.headers.extend(allowed.headers)
@@ -209,22 +217,20 @@ class Engine:
         contract = self.controls.contract
         if contract is None or operation is None:
             return BodyPlan("stream", bytes_max=BODY_BYTES_MAX) if _has_body(head) else NO_BODY
-        plan = NO_BODY
+        refused = case.run("contract", "admit", self._judge_plan, case, contract, operation, head)
+        return None if refused else case.body
 
-        def judge() -> Finding | None:
-            nonlocal plan
-            answer = contract.plan_body(operation, head)
-            if isinstance(answer, Finding):
-                plan = BodyPlan("stream", bytes_max=BODY_BYTES_MAX)  # what shadow reads instead
-                return answer
-            plan = answer
-            if (coding := head.fields.get("content-encoding", "").strip().lower()) not in ("", "identity"):
-                if plan.mode == "stream" or coding not in READABLE:
-                    return _coded(Finding("body.coding", "Bodies of this content coding are not accepted.", 415))
-                plan = replace(plan, coding=coding)
-            return None
-
-        return None if case.run("contract", "admit", judge) else plan
+    def _judge_plan(self, case: Case, contract: Contract, operation: Operation, head: RequestHead) -> Finding | None:
+        plan = contract.plan_body(operation, head)
+        if isinstance(plan, Finding):
+            case.body = BodyPlan("stream", bytes_max=BODY_BYTES_MAX)  # what shadow reads instead
+            return plan
+        case.body = plan
+        if (coding := head.fields.get("content-encoding", "").strip().lower()) not in ("", "identity"):
+            if plan.mode == "stream" or coding not in READABLE:
+                return _coded(Finding("body.coding", "Bodies of this content coding are not accepted.", 415))
+            case.body = replace(plan, coding=coding)
+        return None
 
     # examine -------------------------------------------------------------------------------------------------------
 

@@ -80,7 +80,11 @@ def command_lines() -> list[tuple[str, str]]:
     lines = []
     for file in DOCUMENTS:
         for block in re.findall(r"```sh\n(.*?)```", file.read_text(), re.S):
-            lines += [(file.name, line.partition("#")[0].strip()) for line in block.splitlines() if line.startswith("sallygate ")]
+            lines += [
+                (file.name, line.partition("#")[0].strip())
+                for line in block.splitlines()
+                if line.startswith("sallygate ")
+            ]
     return lines
 
 
@@ -130,7 +134,10 @@ def test_examples_of_policies_are_right(file: Path, tmp_path: Path) -> None:
 
 def test_the_python_example_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    contract = {**OPENAPI, "paths": {"/products": {"get": {"operationId": "products", "security": [], "responses": {}}}}}
+    contract = {
+        **OPENAPI,
+        "paths": {"/products": {"get": {"operationId": "products", "security": [], "responses": {}}}},
+    }
     Path("openapi.json").write_text(json.dumps(contract))
     Path("sallygate.yaml").write_text(
         "version: 1\nopenapi: openapi.json\nidentity: {api_keys: {header: X-API-Key}}\ntransport: {plain: loopback}\n"

@@ -15,7 +15,7 @@ from sallygate.guard import Guard
 from sallygate.model.exchange import Exchange
 from sallygate.model.work import CredentialLoaded
 from sallygate.runtime.offline import Offline
-from support import make_key, write_policy
+from support import OPENAPI, make_key, write_policy
 
 
 @dataclass
@@ -153,6 +153,19 @@ def test_what_passes_carries_who_and_not_the_key(bench) -> None:
     assert made.seen["raw_path"] == b"/things" and made.seen["query_string"] == b"limit=5"
     assert headers[b"server"] == b"sallygate" and b"ratelimit" in headers and b"x-request-id" in headers
     assert not any(made.key.encode() in value for _, value in seen)
+
+
+def test_another_spelling_of_a_declared_header_does_not_travel(bench, tmp_path: Path) -> None:
+    """A CGI-like API reads `X_Role` as the `X-Role` that the contract would have refused."""
+    role = {"name": "X-Role", "in": "header", "schema": {"enum": ["reader"]}}
+    listing = OPENAPI["paths"]["/things"]["get"]
+    things = {**OPENAPI["paths"]["/things"], "get": {**listing, "parameters": [*listing["parameters"], role]}}
+    policy = write_policy(tmp_path, openapi={**OPENAPI, "paths": {**OPENAPI["paths"], "/things": things}})
+    made = Bench(Services(Offline(policy)), make_key(policy))
+    assert made.call(headers=[(b"x-role", b"admin")])[0] == 400
+    assert made.call(headers=[(b"x_role", b"admin"), (b"x_other", b"1")])[0] == 200
+    names = [name for name, _ in made.seen["headers"]]
+    assert b"x_role" not in names and b"x_other" in names
 
 
 def test_refusals_are_problem_documents_that_tell_nothing_internal(bench) -> None:

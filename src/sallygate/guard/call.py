@@ -249,7 +249,7 @@ class Call:
             if pair[0] not in dropped
             and pair[0] != REQUEST_ID
             and not pair[0].startswith(IDENTITY_PREFIX)
-            and (b"_" not in pair[0] or not _protected(pair[0], dropped))
+            and (b"_" not in pair[0] or not self._protected(pair[0]))
         ]
         operation = admission.operation
         if operation is not None and operation.id in self.gate.counted_operations:
@@ -274,6 +274,17 @@ class Call:
                 headers.append((ASSERTION, assertion))
         return headers
 
+    def _protected(self, name: bytes) -> bool:
+        """CGI-like servers read `X_Sallygate_Account` as `X-Sallygate-Account`, and `X_Role` as the `X-Role` that the
+        contract would have judged."""
+        dashed, gate = name.replace(b"_", b"-"), self.gate
+        return (
+            dashed in gate.dropped_headers
+            or dashed in gate.declared_headers
+            or dashed == REQUEST_ID
+            or dashed.startswith(IDENTITY_PREFIX)
+        )
+
     def record(self, decision: Decision, status: int, **known: Any) -> None:  # Any: Exchange's own fields
         took_us = self.services.tick_us() - self.started_us
         exchange = Exchange(
@@ -281,12 +292,6 @@ class Call:
             gate_us=self.gate_us or took_us, **known,
         )  # fmt: skip
         self.services.record(exchange, self.gate)
-
-
-def _protected(name: bytes, dropped: frozenset[bytes]) -> bool:
-    """CGI-like servers read `X_Sallygate_Account` as `X-Sallygate-Account`."""
-    dashed = name.replace(b"_", b"-")
-    return dashed in dropped or dashed == REQUEST_ID or dashed.startswith(IDENTITY_PREFIX)
 
 
 def _failed(detail: str) -> Decision:

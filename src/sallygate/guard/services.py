@@ -31,6 +31,8 @@ class Gate(Struct, frozen=True):
     policy_hash: str
     dropped_headers: frozenset[bytes]
     """Credentials, and other names for operations, which the API does not get."""
+    declared_headers: frozenset[bytes]
+    """The contract's header parameters: other spellings of them do not travel."""
     answer_headers: HeaderList
     """On every answer: HSTS."""
     counted_operations: frozenset[str]

@@ -52,6 +52,7 @@ def compose(loaded: Loaded, state: State, ring: KeyRing, id_key: bytes, now: flo
         state,
         loaded.hash,
         frozenset(dropped),
+        _declared_headers(loaded),
         hsts,
         frozenset(controls.limits.records) if controls.limits else frozenset(),
     )
@@ -93,6 +94,12 @@ def _controls(
         else None,
         how,
     )
+
+
+def _declared_headers(loaded: Loaded) -> frozenset[bytes]:
+    parameters = (parameter for operation in loaded.operations for parameter in operation.parameters)
+    names = (parameter.name.lower() for parameter in parameters if parameter.place == "header")
+    return frozenset(name.encode("latin-1", "replace") for name in names if "_" not in name)
 
 
 def _base_path(loaded: Loaded) -> str:

@@ -34,6 +34,8 @@ def main() -> None:
 
         def advance(what: str) -> None:
             progress.update(task, advance=1, description=what)
+            if not console.is_terminal:  # into a file: one line a step
+                console.print(what)
 
         for name in names:
             try:

@@ -285,6 +285,8 @@ class Runtime:
         return CredentialLoaded(work.id, credential)
 
     def assertion(self, principal: Principal, now: float) -> bytes | None:
+        if self.loaded.door == "guard":
+            return None  # nobody stands between Guard and its application: `scope["sallygate"]` cannot be forged
         upstream = self.loaded.policy.upstream
         return self._assertions.of(principal, now) if upstream is None or upstream.assertion else None
 

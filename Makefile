@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test check format setup setup-dev lock clean lab-speed lab-peers lab-injection help
+.PHONY: run test check format setup setup-dev lock clean lab-speed lab-peers help
 
 help:            ## What there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -19,7 +19,7 @@ check: $(VENV)/.dev    ## Format, lint, types, layers
 	$(BIN)/ruff format --check src tests lab
 	$(BIN)/ruff check src tests lab
 	$(BIN)/mypy
-	$(BIN)/lint-imports --verbose | tail -n 30
+	$(BIN)/lint-imports --no-cache
 
 format: $(VENV)/.dev   ## Put the code into its format
 	$(BIN)/ruff format src tests lab

@@ -1,4 +1,4 @@
-"""Makes the pictures of the documents: `python -m lab.pictures`. Runs the demonstration's own view over made-up calls."""
+"""Makes the pictures of the documents: `python -m lab.pictures`. The demonstration's own view over made-up calls."""
 
 from __future__ import annotations
 
@@ -39,8 +39,12 @@ def exchange(method: str, path: str, plan: str, code: str, status: int, ms: floa
 
 def main() -> None:
     console = Console(record=True, width=110, emoji=False, file=io.StringIO(), force_terminal=True)
-    ready = {"gateway": "https://127.0.0.1:8443", "upstream": "http://127.0.0.1:40281", "ca": "demo/certificates/ca.pem",
-             "state_dir": "demo"}  # fmt: skip
+    ready = {
+        "gateway": "https://127.0.0.1:8443",
+        "upstream": "http://127.0.0.1:40281",
+        "ca": "demo/certificates/ca.pem",
+        "state_dir": "demo",
+    }
     keys = {plan: f"sg_4KcVbW0R2ZqT_{plan}…" for plan in ("free", "pro", "partner")}
     _print_welcome(console, ready, keys)
     shown = [exchange(*call) for call in CALLS]

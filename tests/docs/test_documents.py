@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import typer.main
 import yaml
-from support import OPENAPI
 
 from sallygate.cli import app
 from sallygate.policy.load import load_policy
 from sallygate.policy.reference import json_schema, markdown
+from support import OPENAPI
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])

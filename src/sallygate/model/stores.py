@@ -29,9 +29,7 @@ class RestrictionStore(Protocol):
 
 class CounterStore(Protocol):
     def counters(self) -> Iterable[tuple[str, str, float, float]]: ...
-    def put_counters(
-        self, rows: Iterable[tuple[str, str, float, float]], forget: Iterable[tuple[str, str]]
-    ) -> None: ...
+    def put_counters(self, rows: Iterable[tuple[str, str, float, float]], forget_before: float | None) -> None: ...
 
 
 class EventStore(Protocol):

@@ -47,6 +47,8 @@ CLOCK_S = 1.0
 WATCH_S = 1.0
 FORGET_S = 3600.0
 """Rates free for so long are removed from the store."""
+FORGET_EVERY_S = 60.0
+"""Looking for them reads every counter there is."""
 TOLD_EVERY_S = 10.0
 """The same failure is logged once in so long, with its count."""
 
@@ -82,6 +84,7 @@ class Runtime:
         self._tasks: list[asyncio.Task[Any]] = []
         self._seen_change = -1
         self._restrictions_revision = 0
+        self._forget_at = 0.0
         self._prefix = secrets.token_hex(8)
         self._counter = count(int.from_bytes(secrets.token_bytes(4), "big"))
         self._failures: dict[str, tuple[float, int]] = {}
@@ -183,21 +186,26 @@ class Runtime:
             add_restrictions(self.state, changed, self.clock.now())
 
     async def flush(self) -> None:
-        """Write the counters that changed."""
+        """Write the counters that changed, but for rates that are free again: of a flood from a million addresses
+        nothing needs to be known after a restart but who is in penalty."""
+        now = self.clock.now()
         rows, marked = [], []
         for table in self.state.tables.values():
             dirty, table.dirty = table.dirty, set()
             marked.append((table, dirty))
-            rows += [row for subject in dirty if (row := table.row(subject)) is not None]
+            kept = (row for subject in dirty if (row := table.row(subject)) is not None)
+            rows += [row for row in kept if row[3] or row[2] > now]
         if not rows:
             return
-        before = self.clock.now() - FORGET_S
+        forget = now >= self._forget_at
         try:
-            await self._in_store(lambda: self.store.put_counters(rows, before))
+            await self._in_store(lambda: self.store.put_counters(rows, now - FORGET_S if forget else None))
         except StoreError:
             for table, dirty in marked:
                 table.dirty |= dirty
             raise
+        if forget:
+            self._forget_at = now + FORGET_EVERY_S
 
     async def _check_clock(self) -> None:
         if (jumped := self.clock.check()) is not None:

@@ -163,14 +163,16 @@ class SqliteStore:
         with self._saying("read"):
             return self._connection.execute("SELECT name, subject, a, b FROM counters").fetchall()
 
-    def put_counters(self, rows: Iterable[tuple[str, str, float, float]], forget_before: float) -> None:
-        """Write `rows`; forget rates that were free before `forget_before`, and windows long over."""
+    def put_counters(self, rows: Iterable[tuple[str, str, float, float]], forget_before: float | None) -> None:
+        """Write `rows`; forget rates that were free before `forget_before`, and windows long over, which reads
+        every counter there is; None forgets nothing."""
         with self._saying("written"), self._transaction() as connection:
             connection.executemany("INSERT OR REPLACE INTO counters VALUES (?, ?, ?, ?)", rows)
-            connection.execute(
-                "DELETE FROM counters WHERE (b = 0 AND a < ?) OR (b > 0 AND b < ?)",
-                (forget_before, forget_before - 32 * 86400),
-            )
+            if forget_before is not None:
+                connection.execute(
+                    "DELETE FROM counters WHERE (b = 0 AND a < ?) OR (b > 0 AND b < ?)",
+                    (forget_before, forget_before - 32 * 86400),
+                )
 
 
 def _stamped(connection: sqlite3.Connection, record: Record) -> Record:

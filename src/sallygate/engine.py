@@ -289,6 +289,12 @@ class Engine:
         most = RECORDS_READ_BYTES_MAX if counted else ANSWER_READ_BYTES_MAX
         return Release(left, most, "gzip" if coding == b"gzip" else "")
 
+    def named_ids(self, admission: Admission, body: Body) -> tuple[tuple[int, ...], bool]:
+        """Hashes of the ids a JSON body names, and whether there were more."""
+        if body.kind != "json" or admission.operation is None:
+            return (), False
+        return answered_ids(admission.operation.object_names, body.tree, self.hash_id)
+
     def learn(
         self,
         admission: Admission,

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from sallygate.model.event import Event, Place
 from sallygate.model.exchange import Exchange
+from sallygate.model.finding import Finding, Verdict
 from sallygate.parsing.identifiers import IdHasher, asked_ids, filter_shape
 
 PATH_CHARS_MAX = 256
@@ -15,6 +19,28 @@ _PROGRAMS = (
     ("go-http-client", "go"), ("java", "java"), ("okhttp", "java"), ("node", "node"), ("axios", "node"),
     ("wget/", "wget"), ("postman", "postman"), ("dart", "dart"), ("ruby", "ruby"), ("php", "php"),
 )  # fmt: skip
+
+
+class Pending(Struct, frozen=True):
+    """An exchange on its way to the log. Its event is made by whoever writes it, many at a time: off the request path,
+    and at a third of the cost, since the processor has the code at hand."""
+
+    exchange: Exchange
+    policy_hash: str
+    hash_id: IdHasher
+    sampled: int = 1
+
+    @property
+    def decision(self) -> Verdict:
+        return self.exchange.decision.verdict
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        return self.exchange.decision.findings
+
+    def event(self) -> Event:
+        event = to_event(self.exchange, self.policy_hash, self.hash_id)
+        return event if self.sampled == 1 else replace(event, sampled=self.sampled)
 
 
 @lru_cache(1024)
@@ -33,9 +59,9 @@ def to_event(exchange: Exchange, policy_hash: str, hash_id: IdHasher) -> Event:
     truncated = learned.issued_truncated
     if operation is not None and decision.verdict == "allow":
         pairs = exchange.path_values + head.query if head.query else exchange.path_values
-        if pairs or exchange.body_tree is not None:
-            refs, more = asked_ids(operation.object_names, pairs, exchange.body_tree, hash_id)
-            truncated = truncated or more
+        if pairs or exchange.body_ids:
+            refs, more = asked_ids(operation.object_names, pairs, exchange.body_ids, hash_id)
+            truncated = truncated or more or exchange.body_ids_truncated
     findings = decision.findings
     shadow = bool(findings) and not any(finding.mode == "enforce" for finding in findings)
     return Event(

@@ -150,11 +150,11 @@ class ApiAnswer:
         if not self.done:
             status = GONE if self.gone else CUT if self.status else 500
         call.charge(learned.charges)
+        ids, more = call.gate.engine.named_ids(self.admission, body)
         call.record(
             self.decision, status, upstream_status=self.status, operation=self.admission.operation,
-            principal=self.admission.principal, path_values=self.admission.path_values,
-            body_tree=body.tree if body.kind == "json" else None,
-            request_bytes=self.received, response_bytes=self.sent, learned=learned,
+            principal=self.admission.principal, path_values=self.admission.path_values, body_ids=ids,
+            body_ids_truncated=more, request_bytes=self.received, response_bytes=self.sent, learned=learned,
         )  # fmt: skip
 
     def _learn(self) -> Learned:

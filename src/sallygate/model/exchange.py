@@ -27,7 +27,9 @@ class Exchange(Struct, frozen=True, gc=False):
     operation: Operation | None = None
     principal: Principal | None = None
     path_values: tuple[tuple[str, str], ...] = ()
-    body_tree: object = None
+    body_ids: tuple[int, ...] = ()
+    """Hashes of the ids a JSON body names; the body itself is not kept."""
+    body_ids_truncated: bool = False
     request_bytes: int = 0
     response_bytes: int = 0
     learned: Learned = NOTHING_LEARNED

@@ -43,13 +43,13 @@ class IdHasher:
 
 
 def asked_ids(
-    names: Mapping[str, str], pairs: tuple[tuple[str, str], ...], tree: object, hash_id: IdHasher
+    names: Mapping[str, str], pairs: tuple[tuple[str, str], ...], body_ids: tuple[int, ...], hash_id: IdHasher
 ) -> tuple[tuple[int, ...], bool]:
-    """Hashes of the ids a request names, in its path and query (`pairs`) and its JSON body (`tree`)."""
+    """Hashes of the ids a request names, in its path and query (`pairs`) and its JSON body, already hashed; and
+    whether there were more."""
     found = [hash_id(names[name], value) for name, value in pairs if name in names and value]
-    found_in_body, truncated = answered_ids(names, tree, hash_id) if tree is not None else ((), False)
-    unique = tuple(dict.fromkeys((*found, *found_in_body)))
-    return unique[:IDS_MAX], truncated or len(unique) > IDS_MAX
+    unique = tuple(dict.fromkeys((*found, *body_ids)))
+    return unique[:IDS_MAX], len(unique) > IDS_MAX
 
 
 def answered_ids(names: Mapping[str, str], tree: object, hash_id: IdHasher) -> tuple[tuple[int, ...], bool]:

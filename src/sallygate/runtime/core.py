@@ -13,7 +13,7 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
@@ -24,13 +24,12 @@ from sallygate.controls.identity import KeyRing
 from sallygate.guard import Gate
 from sallygate.installation import Installation
 from sallygate.model.exchange import Exchange
-from sallygate.model.principal import Principal
+from sallygate.model.principal import Credential, Principal
 from sallygate.model.restriction import Restriction
 from sallygate.model.stores import StoreError
 from sallygate.model.work import CredentialLoaded, Work, WorkDone
-from sallygate.policy.errors import PolicyError
 from sallygate.policy.load import Door, Loaded, load_policy
-from sallygate.record import to_event
+from sallygate.record import Pending
 from sallygate.runtime.clock import Clock
 from sallygate.runtime.compose import compose
 from sallygate.runtime.log import Log, open_log
@@ -83,12 +82,15 @@ class Runtime:
         self._threads = ThreadPoolExecutor(1, "sallygate-store")  # SQLite connections like one thread
         self._tasks: list[asyncio.Task[Any]] = []
         self._seen_change = -1
+        self._credentials_revision = 0
+        """Up to here all were taken over. One key loaded by itself may be younger than changes not seen yet."""
         self._restrictions_revision = 0
         self._forget_at = 0.0
         self._prefix = secrets.token_hex(8)
         self._counter = count(int.from_bytes(secrets.token_bytes(4), "big"))
         self._failures: dict[str, tuple[float, int]] = {}
         self._started = False
+        self._reloading = asyncio.Lock()
         self._recheck = False
         self._database_inode = -1
 
@@ -105,8 +107,7 @@ class Runtime:
     def load_state(self) -> None:
         """What the stores keep, into memory. Raises `StoreError`: without its keys and blocks no gate opens."""
         now = self.clock.now()
-        for credential in self.store.credentials():
-            self.state.credentials.put(credential)
+        self._take_credentials(self.store.credentials())
         self._take_restrictions(list(self.store.restrictions()))
         for name, subject, a, b in self.store.counters():
             if (table := self.state.tables.get(name)) is not None:
@@ -118,8 +119,12 @@ class Runtime:
         if self._started:
             return
         self._started = True
-        await self._in_store(self.load_state)
-        self.events.start()
+        try:
+            await self._in_store(self.load_state)
+            self.events.start()
+        except BaseException:
+            self._started = False  # whoever asks again must not find a gate that knows no restriction
+            raise
         self._tasks = [
             asyncio.create_task(self._every(SYNC_S, "sync", self._sync)),
             asyncio.create_task(self._every(FLUSH_S, "counters", self.flush)),
@@ -172,13 +177,17 @@ class Runtime:
         change = await self._in_store(self.store.changed)
         if change == self._seen_change:
             return
-        known_keys, known_restrictions = self.state.credentials.revision, self._restrictions_revision
+        known_keys, known_restrictions = self._credentials_revision, self._restrictions_revision
         credentials = await self._in_store(lambda: self.store.credentials(known_keys))
         restrictions = await self._in_store(lambda: self.store.restrictions(known_restrictions))
-        for credential in credentials:
-            self.state.credentials.put(credential)
+        self._take_credentials(credentials)
         self._take_restrictions(list(restrictions))
         self._seen_change = change
+
+    def _take_credentials(self, changed: Sequence[Credential]) -> None:
+        for credential in changed:
+            self.state.credentials.put(credential)
+            self._credentials_revision = max(self._credentials_revision, credential.revision)
 
     def _take_restrictions(self, changed: list[Restriction]) -> None:
         if changed:
@@ -250,12 +259,17 @@ class Runtime:
 
     async def reload(self) -> bool:
         """Put the policy file's present content in force, whole; or keep the old one, and say why."""
+        async with self._reloading:  # of two at once, the one that read first could end last
+            return await self._reload()
+
+    async def _reload(self) -> bool:
+        stamps = self._file_stamps()
         try:
             loaded = await asyncio.to_thread(load_policy, self.loaded.file, self.loaded.door)
             if loaded.state_dir != self.loaded.state_dir:
                 raise StoreError("`state` cannot change while running; restart instead")
             gate = self._compose(loaded)
-        except (PolicyError, StoreError, ValueError, OSError) as error:
+        except Exception as error:  # whatever is wrong with it
             self.log.error(
                 "the new policy is refused, the old one stays in force",
                 policy=self.loaded.hash,
@@ -263,7 +277,8 @@ class Runtime:
             )
             return False
         old, self.loaded, self.gate = self.loaded, loaded, gate
-        self._stamps = self._file_stamps()
+        # As they were before reading: what was written meanwhile is read next. A contract named anew is read once more.
+        self._stamps = stamps if loaded.contract_file == old.contract_file else ()
         for told in self.on_reload:
             await told(old)
         self.log.info("policy in force", policy=loaded.hash, before=old.hash)
@@ -299,7 +314,7 @@ class Runtime:
         return self._assertions.of(principal, now) if upstream is None or upstream.assertion else None
 
     def record(self, exchange: Exchange, gate: Gate) -> None:
-        self.events.put(to_event(exchange, gate.policy_hash, gate.engine.hash_id))
+        self.events.put(Pending(exchange, gate.policy_hash, gate.engine.hash_id))
         for watch in self.on_exchange:
             watch(exchange)
 

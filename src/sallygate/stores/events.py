@@ -17,6 +17,7 @@ from msgspec.json import decode, encode
 from msgspec.structs import replace
 
 from sallygate.model.event import Event
+from sallygate.record import Pending
 
 BATCH_S = 0.05
 """DESIGN, rule 6: at most 50 ms."""
@@ -40,7 +41,7 @@ class EventLog:
         self._queue_max = queue_max
         self._retention_s = retention_s
         self._tell = tell
-        self._queue: deque[Event] = deque()
+        self._queue: deque[Event | Pending] = deque()
         self._wake = threading.Event()
         self._stopping = False
         self._connection: sqlite3.Connection | None = None
@@ -67,7 +68,7 @@ class EventLog:
     def waiting(self) -> int:
         return len(self._queue)
 
-    def put(self, event: Event) -> None:
+    def put(self, event: Event | Pending) -> None:
         waiting = len(self._queue)
         if waiting >= self._queue_max // 2 and event.decision == "allow" and not event.findings:
             if waiting >= self._queue_max:
@@ -101,13 +102,15 @@ class EventLog:
         if not count:
             return
         batch = [self._queue.popleft() for _ in range(count)]
+        events: list[Event] = []
         try:
-            self._append(aggregate(batch))
+            events = [one.event() if isinstance(one, Pending) else one for one in batch]
+            self._append(aggregate(events))
         except (sqlite3.Error, OSError) as error:
             if not self._failing:
                 self._tell(f"events cannot be written: {error}; they wait in memory, and are counted when lost")
             self._failing = True
-            self._queue.extendleft(reversed(batch))
+            self._queue.extendleft(reversed(events))  # as events: a whole exchange is large
             self._close()
             return
         except Exception as error:  # an event that cannot be written must not end the log

@@ -15,32 +15,48 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 from msgspec.json import encode
 
+from sallygate.model.decision import HeaderList
 from sallygate.model.principal import Principal
 
 ISSUER = "sallygate"
 LIFE_S = 120
 """Enough for clocks that differ by a minute."""
 REUSE_S = 30
-CACHED_MAX = 10_000
-"""About 6 MB; callers beyond it are signed for each time."""
+KEPT_MAX = 10_000
+"""About 12 MB; callers beyond it are signed for each time."""
 
 
 class Assertions:
     def __init__(self, key: EllipticCurvePrivateKey) -> None:
         self._key = ECKey.import_key(key)
         self._key_id = str(self._key.thumbprint())
-        self._cached: OrderedDict[str, tuple[Principal, float, bytes]] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[Principal, float, HeaderList]] = OrderedDict()
 
     def jwks(self) -> bytes:
         """The public key set, as `assertion.jwks.json`."""
         public: dict[str, Any] = dict(self._key.as_dict(private=False))
         return encode({"keys": [{**public, "kid": self._key_id, "use": "sig", "alg": "ES256"}]})
 
-    def of(self, principal: Principal, now: float) -> bytes:
-        cached = self._cached.get(principal.id)
+    def headers(self, principal: Principal, now: float, *, signed: bool) -> HeaderList:
+        """`X-Sallygate-*` for the API, with the signed assertion where it is wanted; kept for the next request."""
+        kept = self._kept.get(principal.id)
         # The identity control hands out one object a caller while nothing about it changes.
-        if cached is not None and cached[0] is principal and 0 <= now - cached[1] < REUSE_S:
-            return cached[2]
+        if kept is not None and kept[0] is principal and 0 <= now - kept[1] < REUSE_S:
+            return kept[2]
+        headers: HeaderList = (
+            (b"x-sallygate-account", principal.account.encode()),
+            (b"x-sallygate-plan", principal.plan.encode()),
+            (b"x-sallygate-scopes", " ".join(sorted(principal.scopes)).encode()),
+            (b"x-sallygate-key", principal.id.removeprefix("key:").encode()),
+        )
+        if signed:
+            headers += ((b"x-sallygate-assertion", self.sign(principal, now)),)
+        self._kept[principal.id] = (principal, now, headers)
+        if len(self._kept) > KEPT_MAX:
+            self._kept.popitem(last=False)
+        return headers
+
+    def sign(self, principal: Principal, now: float) -> bytes:
         claims = {
             "iss": ISSUER,
             "sub": principal.id,
@@ -51,8 +67,4 @@ class Assertions:
             "scope": " ".join(sorted(principal.scopes)),
         }
         header = {"alg": "ES256", "typ": "JWT", "kid": self._key_id}
-        token = jwt.encode(header, claims, self._key, algorithms=["ES256"]).encode("ascii")
-        self._cached[principal.id] = (principal, now, token)
-        if len(self._cached) > CACHED_MAX:
-            self._cached.popitem(last=False)
-        return token
+        return jwt.encode(header, claims, self._key, algorithms=["ES256"]).encode("ascii")

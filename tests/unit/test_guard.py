@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sallygate.guard import Guard
+from sallygate.guard import Guard, call
 from sallygate.model.exchange import Exchange
 from sallygate.model.work import CredentialLoaded
 from sallygate.runtime.offline import Offline
@@ -45,8 +45,8 @@ class Services:
     async def work(self, work):
         return CredentialLoaded(work.id, None)
 
-    def assertion(self, principal, now):
-        return b"signed"
+    def identity_headers(self, principal, now):
+        return (b"x-sallygate-account", principal.account.encode()), (b"x-sallygate-assertion", b"signed")
 
     def record(self, exchange: Exchange, gate) -> None:
         self.exchanges.append(exchange)
@@ -373,6 +373,39 @@ def test_extensions_that_would_leave_unmetered_are_not_let_through(bench) -> Non
 
     with pytest.raises(RuntimeError):
         made.call(app=sends_file)
+
+
+def test_extensions_that_would_leave_unmetered_are_not_offered(bench) -> None:
+    made = bench()
+    offered = {"http.response.pathsend": {}, "http.response.trailers": {}, "tls": {"version": 772}}
+    assert made.call(extensions=offered)[0] == 200
+    assert made.seen["extensions"] == {"tls": {"version": 772}}
+
+
+def test_a_body_whose_first_byte_never_comes_is_given_up(bench, monkeypatch) -> None:
+    made = bench()
+    monkeypatch.setattr(call, "BODY_S_MAX", 0.01)
+    sent: list[dict[str, Any]] = []
+
+    async def never():
+        await asyncio.Event().wait()
+
+    async def send(message):
+        sent.append(dict(message))
+
+    scope = {
+        "type": "http", "http_version": "1.1", "method": "POST", "scheme": "https", "path": "/things",
+        "raw_path": b"/things", "query_string": b"", "client": ("192.0.2.1", 1234), "server": ("127.0.0.1", 443),
+        "headers": [(b"host", b"api.example"), (b"x-api-key", made.key.encode()), JSON, (b"content-length", b"9")],
+    }  # fmt: skip
+
+    async def run() -> None:
+        async with asyncio.timeout(5):
+            await Guard(made.app, made.services)(scope, never, send)
+
+    asyncio.run(run())
+    assert sent[0]["status"] == 408 and made.last.decision.findings[0].code == "request.body_time"
+    assert made.services.offline.state.held.count("address", "192.0.2.1") == 0
 
 
 def test_places_are_given_back_whatever_happens(bench) -> None:

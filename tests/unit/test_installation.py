@@ -81,7 +81,7 @@ def test_authorization(value: str, expected: tuple[str, str] | None) -> None:
 
 def test_the_assertion_is_verified_with_the_published_key_and_no_other(tmp_path: Path) -> None:
     assertions = Assertions(Installation(tmp_path).assertion_key())
-    token = assertions.of(ACME, NOW).decode()
+    token = dict(assertions.headers(ACME, NOW, signed=True))[b"x-sallygate-assertion"].decode()
     keys = KeySet.import_key_set(json.loads(assertions.jwks()))
     claims = jwt.decode(token, keys, algorithms=["ES256"]).claims
     assert (claims["account"], claims["plan"], claims["scope"], claims["sub"]) == ("acme", "pro", "a b", "key:k")
@@ -89,15 +89,17 @@ def test_the_assertion_is_verified_with_the_published_key_and_no_other(tmp_path:
     assert b'"d"' not in assertions.jwks(), "the private part is not published"
     other = Assertions(Installation(tmp_path / "other").assertion_key())
     with pytest.raises((JoseError, ValueError)):
-        jwt.decode(other.of(ACME, NOW).decode(), keys, algorithms=["ES256"])
+        jwt.decode(other.sign(ACME, NOW).decode(), keys, algorithms=["ES256"])
 
 
 def test_an_assertion_serves_a_while_and_never_another_caller(tmp_path: Path) -> None:
     assertions = Assertions(Installation(tmp_path).assertion_key())
-    first = assertions.of(ACME, NOW)
-    assert assertions.of(ACME, NOW + REUSE_S - 1) == first != assertions.of(ACME, NOW + REUSE_S)
+    first = assertions.headers(ACME, NOW, signed=True)
+    assert assertions.headers(ACME, NOW + REUSE_S - 1, signed=True) == first
+    assert assertions.headers(ACME, NOW + REUSE_S, signed=True) != first
     narrower = Principal("key:k", "acme", "pro", frozenset({"a"}), "api_key")
-    assert assertions.of(narrower, NOW) != first
+    told = dict(assertions.headers(narrower, NOW, signed=True))
+    assert told[b"x-sallygate-scopes"] == b"a" and told != dict(first)
 
 
 def test_certificates_are_kept_renewed_and_made_for_another_address(tmp_path: Path) -> None:

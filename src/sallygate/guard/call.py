@@ -21,14 +21,11 @@ _SCHEMES = {"https": "https", "wss": "https"}
 _VERSIONS = {"1": "1.0"}
 """Granian's name for HTTP/1.0."""
 IDENTITY_PREFIX = b"x-sallygate-"
-ACCOUNT, PLAN, SCOPES, KEY, ASSERTION, REQUEST_ID = (
-    b"x-sallygate-account",
-    b"x-sallygate-plan",
-    b"x-sallygate-scopes",
-    b"x-sallygate-key",
-    b"x-sallygate-assertion",
-    b"x-request-id",
+REQUEST_ID = b"x-request-id"
+UNMETERED = frozenset(
+    f"http.response.{name}" for name in ("pathsend", "zerocopysend", "trailers", "push", "early_hint")
 )
+"""ASGI extensions by which an answer would leave unseen."""
 SERVER = (b"server", b"sallygate")
 """Said in place of the server's or the upstream's own name."""
 
@@ -195,6 +192,9 @@ class Call:
             "headers": self._upstream_headers(admission, body if admission.body.coding else None),
         }
         scope["sallygate"] = admission.principal
+        if extensions := self.scope.get("extensions"):
+            # Not offered, so not used: a `FileResponse` under Granian would hand its path past the gate.
+            scope["extensions"] = {name: extensions[name] for name in extensions if name not in UNMETERED}
         upstream = ApiAnswer(self, admission, passed.decision)
         receive = upstream.receive_from(raw if raw is not None else None, body, admission.body)
         self.gate_us = self.services.tick_us() - self.started_us
@@ -216,14 +216,14 @@ class Call:
 
     async def _read_body(self, admission: Admission) -> bytes:
         most = admission.body.bytes_max
-        message = await self.receive()
-        body: bytes = message.get("body", b"")
-        whole = self.head.fields.get("content-length") == str(len(body)) or not message.get("more_body")
-        if message["type"] == "http.request" and whole and len(body) <= most:
-            return body
-        parts, size = [body], len(body)
         try:
-            async with asyncio.timeout(BODY_S_MAX):
+            async with asyncio.timeout(BODY_S_MAX):  # the first part too: a sender may never send it
+                message = await self.receive()
+                body: bytes = message.get("body", b"")
+                whole = self.head.fields.get("content-length") == str(len(body)) or not message.get("more_body")
+                if message["type"] == "http.request" and whole and len(body) <= most:
+                    return body
+                parts, size = [body], len(body)
                 while message["type"] == "http.request" and size <= most:
                     if not message.get("more_body"):
                         return b"".join(parts)
@@ -262,16 +262,8 @@ class Call:
         elif admission.body.mode != "none" and self.head.unframed:
             headers.append((b"transfer-encoding", b"chunked"))  # HTTP/1.1 needs to be told that there is a body
         headers.append((REQUEST_ID, self.head.request_id.encode()))
-        principal = admission.principal
-        if principal is not None:
-            headers += (
-                (ACCOUNT, principal.account.encode()),
-                (PLAN, principal.plan.encode()),
-                (SCOPES, " ".join(sorted(principal.scopes)).encode()),
-                (KEY, principal.id.removeprefix("key:").encode()),
-            )
-            if (assertion := self.services.assertion(principal, self.services.now())) is not None:
-                headers.append((ASSERTION, assertion))
+        if admission.principal is not None:
+            headers += self.services.identity_headers(admission.principal, self.services.now())
         return headers
 
     def _protected(self, name: bytes) -> bool:

@@ -23,6 +23,7 @@ from sallygate.assertion import Assertions
 from sallygate.controls.identity import KeyRing
 from sallygate.guard import Gate
 from sallygate.installation import Installation
+from sallygate.model.decision import HeaderList
 from sallygate.model.exchange import Exchange
 from sallygate.model.principal import Credential, Principal
 from sallygate.model.restriction import Restriction
@@ -307,11 +308,10 @@ class Runtime:
             self.state.credentials.put_missing(work.id, self.clock.now())
         return CredentialLoaded(work.id, credential)
 
-    def assertion(self, principal: Principal, now: float) -> bytes | None:
-        if self.loaded.door == "guard":
-            return None  # nobody stands between Guard and its application: `scope["sallygate"]` cannot be forged
-        upstream = self.loaded.policy.upstream
-        return self._assertions.of(principal, now) if upstream is None or upstream.assertion else None
+    def identity_headers(self, principal: Principal, now: float) -> HeaderList:
+        # In process nobody stands between Guard and its application: `scope["sallygate"]` cannot be forged.
+        upstream = self.loaded.policy.upstream if self.loaded.door == "gateway" else None
+        return self._assertions.headers(principal, now, signed=upstream is not None and upstream.assertion)
 
     def record(self, exchange: Exchange, gate: Gate) -> None:
         self.events.put(Pending(exchange, gate.policy_hash, gate.engine.hash_id))

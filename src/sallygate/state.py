@@ -262,7 +262,6 @@ class Credentials:
         self._entries_max = entries_max
         self._known: OrderedDict[str, Credential] = OrderedDict()
         self._missing: OrderedDict[str, float] = OrderedDict()
-        self.revision = 0
 
     def __len__(self) -> int:
         return len(self._known)
@@ -280,7 +279,6 @@ class Credentials:
         if known is not None and known.revision > credential.revision:
             return
         self._known[credential.id] = credential
-        self.revision = max(self.revision, credential.revision)
         if len(self._known) > self._entries_max:
             self._known.popitem(last=False)
 

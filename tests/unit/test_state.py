@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sallygate.model.principal import Credential
 from sallygate.model.restriction import Restriction
-from sallygate.parsing.addresses import parse_address
+from sallygate.parsing.addresses import parse_address, prefix_set
 from sallygate.state import MISSING_S, Credentials, Held, QuotaTable, RateTable, Restrictions, State, window_of
 
 UTC_ZONE = ZoneInfo("UTC")
@@ -202,6 +202,14 @@ def test_a_missing_key_is_remembered_for_a_while() -> None:
 
 def restriction(name: str, *scope: tuple[str, str], until: float = 1e12) -> Restriction:
     return Restriction(name, scope, "deny", "why", "me", 0.0, until)
+
+
+def test_a_prefix_written_as_ipv4_mapped_covers_the_ipv4_addresses() -> None:
+    table = Restrictions([restriction("mapped", ("prefix", "::ffff:198.51.100.0/120"))])
+    found = [table.by_place.find(parse_address(text), ()) for text in ("198.51.100.7", "::ffff:198.51.100.7")]
+    assert [one.id for both in found for one in both] == ["mapped", "mapped"]
+    assert parse_address("198.51.100.7") in prefix_set(("::ffff:198.51.100.0/120",))
+    assert not table.by_place.find(parse_address("198.51.101.7"), ())
 
 
 def test_restrictions_are_found_by_the_narrowest_name() -> None:

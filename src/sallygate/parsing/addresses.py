@@ -14,6 +14,9 @@ ADDRESSES_CACHED = 16_384
 """Parsed addresses kept. A look-up costs 0.1 µs, parsing 3 µs; a cache larger than the callers of a few seconds only
 costs memory (about 400 bytes each)."""
 
+MAPPED_BITS = 96
+"""`::ffff:0:0/96` holds IPv4 (RFC 4291, section 2.5.5.2)."""
+
 ADDRESS_CHARS_MAX = 64
 """`INET6_ADDRSTRLEN` is 46; a zone index is refused, so nothing longer is an address."""
 
@@ -63,9 +66,14 @@ class Prefixes(Struct, frozen=True, gc=False):
 
 
 def parse_prefix(text: str) -> tuple[int, int, int]:
-    """(bits of the family, prefix length, network number). `ValueError` says what is wrong."""
+    """(bits of the family, prefix length, network number). `ValueError` says what is wrong.
+
+    IPv4-mapped ones are IPv4, as addresses are: `::ffff:203.0.113.0/120` would cover nobody otherwise."""
     network = ip_network(text.strip(), strict=True)
-    return network.max_prefixlen, network.prefixlen, int(network.network_address)
+    number = int(network.network_address)
+    if network.version == 6 and network.prefixlen >= MAPPED_BITS and number >> 32 == 0xFFFF:
+        return 32, network.prefixlen - MAPPED_BITS, number & 0xFFFFFFFF
+    return network.max_prefixlen, network.prefixlen, number
 
 
 def prefix_set(texts: tuple[str, ...]) -> Prefixes:

@@ -28,7 +28,17 @@ DEFAULT_KEY_HEADER = "X-API-Key"
 
 
 def compose(loaded: Loaded, state: State, ring: KeyRing, id_key: bytes, now: float) -> Gate:
-    """The gate of one policy over `state`, whose counters go on where a former policy left them."""
+    """The gate of one policy over `state`, whose counters go on where a former policy left them; or, when it raises,
+    where they are: a gate in force looks at its own tables, and charges must go to those."""
+    tables = dict(state.tables)
+    try:
+        return _compose(loaded, state, ring, id_key, now)
+    except BaseException:
+        state.tables = tables
+        raise
+
+
+def _compose(loaded: Loaded, state: State, ring: KeyRing, id_key: bytes, now: float) -> Gate:
     policy, replaying = loaded.policy, loaded.door == "replay"
     identity = policy.identity
     key_header = identity.api_keys.header if identity else DEFAULT_KEY_HEADER

@@ -206,9 +206,9 @@ class Engine:
     def _limit(self, case: Case, judge: Callable[[*Ts], Allowed], *args: *Ts) -> Finding | None:
         allowed = judge(*args)
         if self.controls.how["limits"].mode != "shadow":
-            # In shadow nobody is told of limits that do not hold; the counters count all the same.
+            # In shadow nobody is told of limits that do not hold; the counters and places count all the same.
             case.headers.extend(allowed.headers)
-            case.held.extend(allowed.held)
+        case.held.extend(allowed.held)
         case.charges.extend(allowed.charges)
         return allowed.finding
 

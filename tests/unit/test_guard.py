@@ -408,6 +408,21 @@ def test_a_body_whose_first_byte_never_comes_is_given_up(bench, monkeypatch) -> 
     assert made.services.offline.state.held.count("address", "192.0.2.1") == 0
 
 
+def test_in_shadow_places_are_counted_too(bench) -> None:
+    """Or the user would be told that nobody sends too many at once, and enforce it."""
+    made = bench("limits: {mode: shadow, address: 1000/s burst 1000, address_concurrent: 1}")
+
+    async def waits(scope, receive, send):
+        if len(made.services.exchanges) == 0 and not scope["query_string"]:
+            await made._call("/things?limit=1", "GET", [b""], made.app, made.key, {})
+        await answer(send, 200, b"")
+
+    assert made.call(app=waits)[0] == 200
+    inner, outer = ([found.code for found in one.decision.findings] for one in made.services.exchanges)
+    assert (inner, outer) == (["limits.address_concurrent"], [])
+    assert made.services.offline.state.held.count("address", "192.0.2.1") == 0
+
+
 def test_places_are_given_back_whatever_happens(bench) -> None:
     made = bench()
 

@@ -36,7 +36,7 @@ from sallygate.model.finding import Finding
 from sallygate.model.operation import Match, Operation
 from sallygate.model.principal import Principal
 from sallygate.model.request import EMPTY_BODY, NO_BODY, Body, BodyPlan, RequestHead
-from sallygate.model.work import LoadCredential, WorkDone
+from sallygate.model.work import Charge, LoadCredential, WorkDone
 from sallygate.parsing.body import parse_body
 from sallygate.parsing.codings import READABLE, CodingError, undo_coding
 from sallygate.parsing.identifiers import IdHasher, answered_ids, count_records, most_records
@@ -129,11 +129,11 @@ class Engine:
         if controls.transport is not None and case.run("transport", "admit", controls.transport.admit, head):
             return True
         if (restrictions := controls.restrictions) is not None and case.run(
-            "restrictions", "admit", self._restrict, case, restrictions.admit_address, head, now
+            "restrictions", "address", self._restrict, case, restrictions.admit_address, head, now
         ):
             return True
         if (limits := controls.limits) is not None:
-            return case.run("limits", "admit", self._limit, case, limits.admit_address, head, now)
+            return case.run("limits", "address", self._limit, case, limits.admit_address, head, now)
         return False
 
     def _head(self, case: Case, head: RequestHead) -> bool:
@@ -185,11 +185,19 @@ class Engine:
         """What who and what decide. True: refused."""
         controls, principal = self.controls, case.principal
         if (restrictions := controls.restrictions) is not None and case.run(
-            "restrictions", "admit", self._restrict, case, restrictions.admit_principal, head, principal, operation, now
+            "restrictions",
+            "caller",
+            self._restrict,
+            case,
+            restrictions.admit_principal,
+            head,
+            principal,
+            operation,
+            now,
         ):
             return True
         if (limits := controls.limits) is not None and case.run(
-            "limits", "admit", self._limit, case, limits.admit_principal, head, principal, operation, now
+            "limits", "caller", self._limit, case, limits.admit_principal, head, principal, operation, now
         ):
             return True
         if (identity := controls.identity) is not None and principal is not None:
@@ -268,7 +276,7 @@ class Engine:
 
     # release -------------------------------------------------------------------------------------------------------
 
-    def release(self, admission: Admission, status: int, headers: HeaderList, now: float) -> Release | Finding:
+    def release(self, admission: Admission, status: int, headers: HeaderList) -> Release | Finding:
         """How the answer leaves, judged from its head."""
         limits, operation = self.controls.limits, admission.operation
         counted = limits is not None and limits.counts_records(admission.principal, operation)
@@ -283,11 +291,20 @@ class Engine:
             # Records in a form that cannot be counted (`Accept: text/csv`) must not leave uncounted.
             rule = (coding or media).decode("latin-1")
             return Finding("limits.uncountable", "The answer cannot be counted.", 502, rule=rule, owasp="API4")
-        left = limits.bytes_left(admission.principal, now) if limits is not None else None
+        cut = limits is not None and limits.cut
         if not readable or operation is None:
-            return Release(left)
+            return Release(cut)
         most = RECORDS_READ_BYTES_MAX if counted else ANSWER_READ_BYTES_MAX
-        return Release(left, most, "gzip" if coding == b"gzip" else "")
+        return Release(cut, most, "gzip" if coding == b"gzip" else "")
+
+    def bytes_left(self, admission: Admission, now: float) -> int | None:
+        """What the caller may still be sent; None without a budget."""
+        limits = self.controls.limits
+        return limits.bytes_left(admission.principal, now) if limits is not None else None
+
+    def bytes_charges(self, admission: Admission, sent_bytes: int) -> tuple[Charge, ...]:
+        limits = self.controls.limits
+        return limits.bytes_charges(admission.principal, sent_bytes) if limits is not None else ()
 
     def named_ids(self, admission: Admission, body: Body) -> tuple[tuple[int, ...], bool]:
         """Hashes of the ids a JSON body names, and whether there were more."""
@@ -295,16 +312,7 @@ class Engine:
             return (), False
         return answered_ids(admission.operation.object_names, body.tree, self.hash_id)
 
-    def learn(
-        self,
-        admission: Admission,
-        status: int,
-        tree: object,
-        sent_bytes: int,
-        *,
-        unread: bool,
-        partial: bytes = b"",
-    ) -> Learned:
+    def learn(self, admission: Admission, status: int, tree: object, *, unread: bool, partial: bytes = b"") -> Learned:
         """What an answer cost and which ids it gave. `unread`: it was too large, garbled or cut short to be read;
         `partial` is what a client had of an answer it did not wait for."""
         limits, operation = self.controls.limits, admission.operation
@@ -319,7 +327,7 @@ class Engine:
                 records = most_records(partial) if partial else UNCOUNTED
             if tree is not None:
                 ids, truncated = answered_ids(operation.object_names, tree, self.hash_id)
-        charges = limits.data_charges(admission.principal, sent_bytes, records) if limits is not None else ()
+        charges = limits.records_charges(admission.principal, records) if limits is not None else ()
         return Learned(None if records == UNCOUNTED else records, ids, truncated, charges)
 
     # what findings add up to -----------------------------------------------------------------------------------------

@@ -294,8 +294,8 @@ def test_the_engine_says_what_it_did(bench) -> None:
     made, trace = bench(), []
     made.offline.gate.engine.admit(made.head(), made.now, (), trace)
     assert [(step.control, step.phase) for step in trace][:3] == [
-        ("restrictions", "admit"),
-        ("limits", "admit"),
+        ("restrictions", "address"),
+        ("limits", "address"),
         ("clients", "admit"),
     ]
     assert all(isinstance(step, Step) for step in trace)

@@ -331,6 +331,44 @@ def test_the_answer_may_be_cut_at_the_budget(bench) -> None:
     assert made.call("/things/1")[0] == 429
 
 
+def test_ten_answers_at_once_share_one_budget(bench) -> None:
+    made = bench("limits: {on_exceed: cut}\nplans: {large: {data: {bytes: 1MB/day}, scopes: ['*']}}")
+    sent = []
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(100):
+            await send({"type": "http.response.body", "body": b"x" * 10_000, "more_body": True})
+            sent.append(10_000)
+            await asyncio.sleep(0)
+        await send({"type": "http.response.body", "body": b""})
+
+    async def run() -> None:
+        calls = [made._call("/things/1", "GET", [b""], app, made.key, {}) for _ in range(10)]
+        await asyncio.gather(*calls, return_exceptions=True)
+
+    asyncio.run(run())
+    assert sum(sent) == 1_000_000
+
+
+def test_a_long_answer_is_charged_while_it_leaves(bench) -> None:
+    made = bench()
+    table = made.services.offline.state.tables["plan:large:bytes"]
+    used = []
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(4):
+            await send({"type": "http.response.body", "body": b"x" * 70_000, "more_body": True})
+            used.append(table.most - table.look("acme", made.services.time, 0).remaining)
+        await send({"type": "http.response.body", "body": b"xyz"})
+
+    made.call("/things/1", app=app)
+    assert used == [70_000, 140_000, 210_000, 280_000]
+    assert table.most - table.look("acme", made.services.time, 0).remaining == 280_003
+    assert [c.amount for c in made.last.charges if c.table == "plan:large:bytes"] == [280_003]
+
+
 def test_a_response_over_the_budget_is_finished_and_the_next_refused(bench) -> None:
     made = bench("plans: {large: {data: {bytes: 1KB/day}, scopes: ['*']}}")
 

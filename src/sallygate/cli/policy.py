@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sallygate.policy.load import Loaded
 
 FETCH_S = 20
+OPERATIONS_SHOWN = 8
 
 _TEMPLATE = """\
 # Sallygate's policy. `sallygate check {name}` says whether it is right; `sallygate up {name}` runs the gateway.
@@ -31,7 +32,7 @@ state: .sallygate         # keys, counters, restrictions, events
 
 identity:
   api_keys: {{header: X-API-Key}}
-  public: []              # operations that need no key{public_hint}
+  public: []              # operations that need no key, by operationId
 
 plans:                    # sallygate keys create --account NAME --plan free
   free:
@@ -63,13 +64,14 @@ def init(
     if out_file.exists() and not force:
         fail(f"{out_file}: is there already; choose another with --out, or say --force", USAGE)
     contract = _contract(openapi, out_file.parent)
-    text = _TEMPLATE.format(
-        name=out_file.name, upstream=json_.dumps(upstream), openapi=json_.dumps(contract), public_hint=""
-    )
+    text = _TEMPLATE.format(name=out_file.name, upstream=json_.dumps(upstream), openapi=json_.dumps(contract))
     out_file.write_text(text, "utf-8")
     loaded = load_policy(out_file, "gateway")  # says what is wrong with the contract or the upstream
     public = [operation.id for operation in loaded.operations if operation.security == ()]
     out.print(f"{out_file} is written: {len(loaded.operations)} operations", highlight=False)
+    names = [operation.id for operation in loaded.operations[:OPERATIONS_SHOWN]]
+    more = ", …" if len(loaded.operations) > len(names) else ""
+    out.print(f"operationIds: {', '.join(names)}{more}", highlight=False)
     if public:
         out.print(f"public by the contract: {', '.join(public)}", highlight=False)
     out.print(

@@ -61,6 +61,8 @@ def add(
         print_json(_record(made))
     else:
         out.print(f"restriction {made.id} is in force until {moment(made.expires_at)}", highlight=False)
+        if address is not None and ":" in address:
+            out.print("one subscriber has a whole /64 of IPv6: consider --prefix instead", style="yellow")
 
 
 @app.command("list")

@@ -171,29 +171,24 @@ class LimitsControl:
         return Allowed(None, (*own, *charges), headers, ((plan.held, account, plan.concurrent),))
 
     def bytes_left(self, principal: Principal | None, now: float) -> int | None:
-        """Where the answer is to be cut, in bytes; None where it is not."""
-        table = self._plans[principal.plan].bytes_table if principal is not None and self.cut else ""
+        """What may still be sent to the caller; None without a budget."""
+        table = self._plans[principal.plan].bytes_table if principal is not None else ""
         return self._state.tables[table].look(principal.account, now, 0).remaining if table and principal else None
 
-    def data_charges(self, principal: Principal | None, sent_bytes: int, records: int | None) -> tuple[Charge, ...]:
-        """What an answer costs."""
-        if principal is None:
+    def bytes_charges(self, principal: Principal | None, sent_bytes: int) -> tuple[Charge, ...]:
+        if principal is None or not sent_bytes or not (table := self._plans[principal.plan].bytes_table):
             return ()
-        plan, charges = self._plans[principal.plan], []
-        if plan.bytes_table and sent_bytes:
-            charges.append(Charge(plan.bytes_table, principal.account, sent_bytes))
-        if plan.records_table and records:
-            charges.append(Charge(plan.records_table, principal.account, records))
-        return tuple(charges)
+        return (Charge(table, principal.account, sent_bytes),)
+
+    def records_charges(self, principal: Principal | None, records: int | None) -> tuple[Charge, ...]:
+        if principal is None or not records or not (table := self._plans[principal.plan].records_table):
+            return ()
+        return (Charge(table, principal.account, records),)
 
     def counts_records(self, principal: Principal | None, operation: Operation | None) -> bool:
         if principal is None or operation is None or operation.id not in self.records:
             return False
         return bool(self._plans[principal.plan].records_table)
-
-    def records_left(self, principal: Principal, now: float) -> int:
-        table = self._plans[principal.plan].records_table
-        return self._state.tables[table].look(principal.account, now, 0).remaining
 
 
 def _counter(table: Table, code: str, name: str, by_cost: bool) -> _Counter:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from sallygate.guard.call import Call
 
 
+CHARGED_EVERY_BYTES = 64 * 1024
+"""At most so much of each answer under way is not charged yet."""
+
+
 class BodyTooLarge(Exception):
     """A streamed request body went over its limit."""
 
@@ -29,9 +33,9 @@ class ApiAnswer:
     __slots__ = (
         "admission",
         "call",
+        "charged",
         "copied",
         "copy",
-        "cut",
         "decision",
         "done",
         "gone",
@@ -56,7 +60,8 @@ class ApiAnswer:
         self.unread = False
         self.done = False
         self.gone = False
-        self.cut = False
+        self.charged = 0
+        """Of the bytes sent, those the caller has paid for."""
         self.refused: Finding | None = None
 
     def receive_from(self, raw: bytes | None, body: Body, plan: BodyPlan) -> Receive:
@@ -100,7 +105,7 @@ class ApiAnswer:
         call, status = self.call, message["status"]
         self.status = status
         headers = [(name.lower(), value) for name, value in message.get("headers", ())]
-        release = call.gate.engine.release(self.admission, status, tuple(headers), call.services.now())
+        release = call.gate.engine.release(self.admission, status, tuple(headers))
         if isinstance(release, Finding):
             self.refused = release
             refuse = refusal(release, self.admission)
@@ -125,10 +130,14 @@ class ApiAnswer:
         release = self.release
         if release is None:
             raise RuntimeError("the application sent a body before its head")
-        if release.bytes_left is not None and self.sent + len(data) > release.bytes_left:
-            self.cut = True
-            raise ConnectionAbortedError("the answer went over the caller's data budget")
+        if release.cut:
+            # Asked each time: other answers of the same caller take from the budget at the same time.
+            left = self.call.gate.engine.bytes_left(self.admission, self.call.services.now())
+            if left is not None and len(data) > left:
+                raise ConnectionAbortedError("the answer went over the caller's data budget")
         self.sent += len(data)
+        if release.cut or self.sent - self.charged >= CHARGED_EVERY_BYTES:
+            self._pay()
         if release.read_bytes_max and data and not self.unread:
             self.copied += len(data)
             self.copy.append(data)
@@ -138,6 +147,11 @@ class ApiAnswer:
         if not more:
             self.done = True
         await self.call.send({"type": "http.response.body", "body": data, "more_body": more})
+
+    def _pay(self) -> None:
+        """Charge what has been sent since the last time, so that a long answer counts while it leaves."""
+        self.call.apply(self.call.gate.engine.bytes_charges(self.admission, self.sent - self.charged))
+        self.charged = self.sent
 
     def finish(self, body: Body) -> None:
         """Learn, charge, record; whatever ended the exchange."""
@@ -149,7 +163,9 @@ class ApiAnswer:
             call.services.failed("learn", error)
         if not self.done:
             status = GONE if self.gone else CUT if self.status else 500
+        self._pay()
         call.charge(learned.charges)
+        call.charges += call.gate.engine.bytes_charges(self.admission, self.sent)  # for the event: paid already
         ids, more = call.gate.engine.named_ids(self.admission, body)
         call.record(
             self.decision, status, upstream_status=self.status, operation=self.admission.operation,
@@ -174,7 +190,7 @@ class ApiAnswer:
                     tree = decode(plain)
                 except (CodingError, DecodeError, RecursionError):
                     unread = True
-        return call.gate.engine.learn(self.admission, self.status, tree, self.sent, unread=unread, partial=partial)
+        return call.gate.engine.learn(self.admission, self.status, tree, unread=unread, partial=partial)
 
 
 def refusal(finding: Finding, admission: Admission) -> Refuse:

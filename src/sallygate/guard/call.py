@@ -116,9 +116,11 @@ class Call:
 
     def charge(self, charges: tuple[Charge, ...]) -> None:
         """Apply what a decision costs; called once for each, right after it, without waiting in between."""
-        if not charges:
-            return
-        self.charges += charges
+        if charges:
+            self.charges += charges
+            self.apply(charges)
+
+    def apply(self, charges: tuple[Charge, ...]) -> None:
         tables, now = self.gate.state.tables, self.services.now()
         for charge in charges:
             if (table := tables.get(charge.table)) is not None:

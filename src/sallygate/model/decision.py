@@ -88,8 +88,8 @@ class Pass(Struct, frozen=True, gc=False):
 class Release(Struct, frozen=True, gc=False):
     """How the answer leaves: metered as it streams, and read beside the stream where records or ids are wanted."""
 
-    bytes_left: int | None = None
-    """Cut the stream after this many bytes (a policy with `on_exceed: cut`)."""
+    cut: bool = False
+    """Cut the stream where the caller's byte budget ends (a policy with `on_exceed: cut`)."""
     read_bytes_max: int = 0
     """Keep a copy of the JSON body up to this size; 0 reads nothing."""
     coding: str = ""

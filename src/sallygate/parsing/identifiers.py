@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from hashlib import blake2b
+from itertools import islice
 
 IDS_MAX = 128
 """Remembered of one exchange: a page of a list. More sets the truncation flag."""
@@ -57,10 +58,10 @@ def answered_ids(names: Mapping[str, str], tree: object, hash_id: IdHasher) -> t
     found: dict[int, None] = {}
     queue: list[object] = [tree]
     for looked, node in enumerate(queue):
-        if looked > NODES_MAX or len(found) >= IDS_MAX:
+        if looked > NODES_MAX or len(queue) > 2 * NODES_MAX or len(found) >= IDS_MAX:
             return tuple(found)[:IDS_MAX], True
         if type(node) is dict:
-            for name, value in node.items():
+            for name, value in islice(node.items(), NODES_MAX):
                 kind = type(value)  # a decoder makes exactly these types
                 if kind is dict or kind is list:
                     queue.append(value)

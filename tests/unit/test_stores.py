@@ -11,11 +11,16 @@ import pytest
 from msgspec.structs import replace
 
 from sallygate.controls.identity import KeyRing
+from sallygate.model.decision import ALLOW
 from sallygate.model.event import Event, Place
+from sallygate.model.exchange import Exchange
 from sallygate.model.finding import Finding
 from sallygate.model.stores import StoreError
+from sallygate.parsing.head import HeadReader
+from sallygate.parsing.identifiers import IdHasher
+from sallygate.record import Pending
 from sallygate.runtime.administration import Administration
-from sallygate.stores.events import ALIKE_KEPT, EventLog, aggregate, read_events
+from sallygate.stores.events import ALIKE_KEPT, PENDING_MAX, EventLog, aggregate, read_events
 from sallygate.stores.sqlite import SCHEMA_VERSION, SqliteStore
 from support import until
 
@@ -193,6 +198,18 @@ def test_a_disk_that_refuses_is_told_once_and_nothing_is_lost_when_it_recovers(t
     until(lambda: log.written == 50)
     log.stop()
     assert len(list(read_events(directory))) == 50 and len(told) == 2
+
+
+def test_only_so_many_whole_exchanges_wait(tmp_path: Path) -> None:
+    head = HeadReader().read(
+        method="GET", scheme="https", raw_path=b"/a", raw_query=b"", headers=((b"host", b"a"),), http_version="1.1",
+        peer="192.0.2.1", request_id="0" * 32, now=1.0,
+    )  # fmt: skip
+    log = EventLog(tmp_path, 10_000, 86400.0, print)  # not started: nothing is taken out
+    for _ in range(PENDING_MAX + 10):
+        log.put(Pending(Exchange(head, ALLOW, 200), "p", IdHasher(b"k")))
+    kinds = [type(one) for one in log._queue]
+    assert kinds == [Pending] * PENDING_MAX + [Event] * 10
 
 
 def test_old_hours_are_removed(tmp_path: Path) -> None:

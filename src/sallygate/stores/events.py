@@ -25,6 +25,8 @@ RETRY_S = 1.0
 """Between attempts while the disk refuses."""
 SAMPLE_EVERY = 10
 """Of ordinary events, when the queue is half full."""
+PENDING_MAX = 1_000
+"""Exchanges that wait as they are, about 4 KB each; beyond it their events, a tenth as large, wait instead."""
 ALIKE_KEPT = 20
 """Refusals of one kind by one caller kept one by one in a batch; the others become one event with their count."""
 EXPIRED_AT_ONCE = 4
@@ -83,6 +85,8 @@ class EventLog:
         elif waiting >= 2 * self._queue_max:  # refusals have room of their own, not room without end
             self.dropped += 1
             return
+        if waiting >= PENDING_MAX and isinstance(event, Pending):
+            event = event.event()
         self._queue.append(event)
 
     def _run(self) -> None:

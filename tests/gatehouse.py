@@ -37,7 +37,7 @@ PLANS = {
     "small": "{rate: 5/s burst 5, quota: {hour: 8}, scopes: [things:read]}",
     "large": '{rate: 50/s burst 50, quota: {hour: 100}, data: {bytes: 1000/day}, scopes: ["*"]}',
 }
-SECTIONS = ("transport", "restrictions", "clients", "identity", "limits", "contract")
+SECTIONS = ("transport", "restrictions", "clients", "identity", "limits", "contract", "injection")
 OWN = {"transport": "trusted_hops: [203.0.113.1]", "identity": "api_keys: {header: X-API-Key}",
        "limits": "address: 20/s burst 20, address_concurrent: 5"}  # fmt: skip
 
@@ -207,6 +207,9 @@ class House:
         if self.store_fails:
             return CredentialLoaded(work.id, None, failed=True)
         return CredentialLoaded(work.id, self.stored.get(work.id))
+
+    async def aside(self, call: Any) -> Any:
+        return call()
 
     def identity_headers(self, principal: Any, now: float) -> tuple[tuple[bytes, bytes], ...]:
         return ((b"x-sallygate-account", principal.account.encode()),)

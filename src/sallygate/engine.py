@@ -19,6 +19,7 @@ from sallygate.case import Case, Guarded, Step, decide
 from sallygate.controls.clients import ClientsControl
 from sallygate.controls.contract import Contract
 from sallygate.controls.identity import IdentityControl
+from sallygate.controls.injection import InjectionControl
 from sallygate.controls.limits import Allowed, LimitsControl, retry_after
 from sallygate.controls.restrictions import Outcome, RestrictionsControl
 from sallygate.controls.transport import TransportControl
@@ -26,6 +27,7 @@ from sallygate.model.decision import (
     Admission,
     Answer,
     Ask,
+    Edit,
     HeaderList,
     Learned,
     Pass,
@@ -35,9 +37,9 @@ from sallygate.model.decision import (
 from sallygate.model.finding import Finding
 from sallygate.model.operation import Match, Operation
 from sallygate.model.principal import Principal
-from sallygate.model.request import EMPTY_BODY, NO_BODY, Body, BodyPlan, RequestHead
+from sallygate.model.request import EMPTY_BODY, Body, BodyPlan, RequestHead
 from sallygate.model.work import Charge, LoadCredential, WorkDone
-from sallygate.parsing.body import parse_body
+from sallygate.parsing.body import LIMITS, parse_body
 from sallygate.parsing.codings import READABLE, CodingError, undo_coding
 from sallygate.parsing.identifiers import IdHasher, answered_ids, count_records, most_records
 from sallygate.parsing.routes import RouteTable
@@ -66,6 +68,7 @@ class Controls(Struct, frozen=True):
     identity: IdentityControl | None
     limits: LimitsControl | None
     contract: Contract | None
+    injection: InjectionControl | None
     how: dict[str, Guarded]
 
 
@@ -222,11 +225,19 @@ class Engine:
 
     def _plan_body(self, case: Case, head: RequestHead, operation: Operation | None) -> BodyPlan | None:
         """How to read the body; None: refused."""
-        contract = self.controls.contract
-        if contract is None or operation is None:
-            return BodyPlan("stream", bytes_max=BODY_BYTES_MAX) if _has_body(head) else NO_BODY
-        refused = case.run("contract", "admit", self._judge_plan, case, contract, operation, head)
-        return None if refused else case.body
+        contract, injection = self.controls.contract, self.controls.injection
+        if contract is not None and operation is not None:
+            if case.run("contract", "admit", self._judge_plan, case, contract, operation, head):
+                return None
+        elif _has_body(head):
+            case.body = BodyPlan("stream", bytes_max=BODY_BYTES_MAX)
+        if (
+            injection is not None
+            and case.body.mode == "stream"
+            and case.run("injection", "admit", self._read_instead, case, injection, head)
+        ):
+            return None
+        return case.body
 
     def _judge_plan(self, case: Case, contract: Contract, operation: Operation, head: RequestHead) -> Finding | None:
         plan = contract.plan_body(operation, head)
@@ -234,10 +245,21 @@ class Engine:
             case.body = BodyPlan("stream", bytes_max=BODY_BYTES_MAX)  # what shadow reads instead
             return plan
         case.body = plan
+        return self._judge_coding(case, head)
+
+    def _read_instead(self, case: Case, injection: InjectionControl, head: RequestHead) -> Finding | None:
+        """Reads what would stream past."""
+        plan = injection.plan_body(head, case.body)
+        if isinstance(plan, Finding):
+            return plan
+        case.body = plan
+        return self._judge_coding(case, head) if plan.mode == "whole" else None
+
+    def _judge_coding(self, case: Case, head: RequestHead) -> Finding | None:
         if (coding := head.fields.get("content-encoding", "").strip().lower()) not in ("", "identity"):
-            if plan.mode == "stream" or coding not in READABLE:
+            if case.body.mode == "stream" or coding not in READABLE:
                 return _coded(Finding("body.coding", "Bodies of this content coding are not accepted.", 415))
-            case.body = replace(plan, coding=coding)
+            case.body = replace(case.body, coding=coding)
         return None
 
     # examine -------------------------------------------------------------------------------------------------------
@@ -245,33 +267,21 @@ class Engine:
     def examine(
         self, admission: Admission, head: RequestHead, raw: bytes | None, trace: list[Step] | None = None
     ) -> Refuse | tuple[Pass, Body]:
-        """What was sent, judged against the contract. `raw` is the whole body, or None when it streams unread."""
-        contract, operation = self.controls.contract, admission.operation
-        if contract is None or operation is None:
-            return Pass(admission.decision), EMPTY_BODY
-        case = Case(self.controls.how, trace)
-        body = EMPTY_BODY
-
-        def judge() -> Finding | None:
-            nonlocal body
-            if raw is not None:
-                plain = _plain(admission.body, raw)
-                parsed = plain if isinstance(plain, Finding) else parse_body(admission.body, plain, contract.limits)
-                if isinstance(parsed, Finding):
-                    return parsed
-                body = parsed
-            findings = contract.judge(operation, head, admission.path_values, body)
-            if len(findings) > 1:
-                case.findings.extend(case.as_run("contract", finding) for finding in findings[1:])
-            return findings[0] if findings else None
-
-        case.run("contract", "examine", judge)
+        """What was sent, judged against the contract and for attacks. `raw` is the whole body, or None when it streams
+        unread. May be run off the event loop: it reads nothing that changes."""
+        controls, operation = self.controls, admission.operation
+        case = Case(controls.how, trace)
+        examining = _Examining(case, admission, head, raw)
+        if (contract := controls.contract) is not None and operation is not None:
+            case.run("contract", "examine", examining.contract, contract, operation)
+        if (injection := controls.injection) is not None and not case.refused:
+            case.run("injection", "examine", examining.injection, injection)
         if not case.findings:
-            return Pass(admission.decision), body
+            return Pass(admission.decision), examining.body
         findings = (*admission.decision.findings, *case.findings)
         decision = decide(list(findings))
         if decision.verdict == "allow":
-            return Pass(decision), body
+            return Pass(decision, examining.edit), examining.body
         return Refuse(decision, (), admission.headers, operation, admission.principal)
 
     # release -------------------------------------------------------------------------------------------------------
@@ -339,6 +349,49 @@ class Engine:
             headers += self._refusal_headers
         operation = case.match.operation if case.match is not None else None
         return Refuse(decision, tuple(case.charges), headers, operation, case.principal)
+
+
+class _Examining:
+    """One request's examination: its body is read once, by whichever control comes first, and judged by each."""
+
+    __slots__ = ("_admission", "_case", "_head", "_raw", "body", "edit")
+
+    def __init__(self, case: Case, admission: Admission, head: RequestHead, raw: bytes | None) -> None:
+        self._case = case
+        self._admission = admission
+        self._head = head
+        self._raw = raw
+        self.body = EMPTY_BODY
+        self.edit: Edit | None = None
+
+    def contract(self, contract: Contract, operation: Operation) -> Finding | None:
+        admission = self._admission
+        if self._raw is not None:
+            plain = _plain(admission.body, self._raw)
+            parsed = plain if isinstance(plain, Finding) else parse_body(admission.body, plain, contract.limits)
+            if isinstance(parsed, Finding):
+                return parsed
+            self.body = parsed
+        return self._first("contract", contract.judge(operation, self._head, admission.path_values, self.body))
+
+    def injection(self, injection: InjectionControl) -> Finding | None:
+        admission = self._admission
+        if self._raw is not None and self.body is EMPTY_BODY:
+            plain = _plain(admission.body, self._raw)
+            read = plain if isinstance(plain, Finding) else injection.read(self._head, admission.body, plain, LIMITS)
+            if isinstance(read, Finding):
+                return read
+            self.body = read
+        operation = admission.operation.id if admission.operation is not None else ""
+        findings, edit = injection.judge(operation, self._head, self.body)
+        if self._case.how["injection"].mode == "enforce":
+            self.edit = edit
+        return self._first("injection", findings)
+
+    def _first(self, control: str, findings: tuple[Finding, ...]) -> Finding | None:
+        """The first decides; the others are evidence."""
+        self._case.findings.extend(self._case.as_run(control, finding) for finding in findings[1:])
+        return findings[0] if findings else None
 
 
 def _plain(plan: BodyPlan, raw: bytes) -> bytes | Finding:

@@ -7,6 +7,7 @@ instead come from the file `SALLYGATE_PEPPER_FILE` names (a systemd credential, 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import hmac
 import os
 import secrets
@@ -20,6 +21,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from sallygate.model.stores import StoreError
 
 PEPPER_BYTES = 32
+PATTERNS_VARIABLE = "SALLYGATE_PATTERNS_FILE"
+TAG_BYTES = 32
+"""Of the HMAC-SHA-256, or SHA-256, before kept patterns."""
 
 
 class Installation:
@@ -64,6 +68,31 @@ class Installation:
         """For the hashes of object ids in events."""
         return hmac.digest(self.pepper(), b"sallygate object ids", "sha256")
 
+    def patterns(self, signature: str) -> bytes | None:
+        """The compiled patterns kept under `signature`, or those made ahead in the file that `SALLYGATE_PATTERNS_FILE`
+        names; None when there are none, or not as they were written: they are loaded as they are."""
+        if PATTERNS_VARIABLE in os.environ:
+            return patterns_ahead(signature)
+        try:
+            data = self._patterns_file(signature).read_bytes()
+        except OSError:
+            return None
+        tag, patterns = data[:TAG_BYTES], data[TAG_BYTES:]
+        return patterns if hmac.compare_digest(tag, self._patterns_tag(patterns)) else None
+
+    def keep_patterns(self, signature: str, patterns: bytes) -> None:
+        """Keeps them in place of any others. Raises `StoreError`."""
+        for other in self.directory.glob("patterns-*.bin"):
+            with contextlib.suppress(OSError):
+                other.unlink()
+        write_private(self._patterns_file(signature), self._patterns_tag(patterns) + patterns)
+
+    def _patterns_file(self, signature: str) -> Path:
+        return self.directory / f"patterns-{signature}.bin"
+
+    def _patterns_tag(self, patterns: bytes) -> bytes:
+        return hmac.digest(hmac.digest(self.pepper(), b"sallygate patterns", "sha256"), patterns, "sha256")
+
     def assertion_key(self) -> ec.EllipticCurvePrivateKey:
         pem = self._secret("assertion.pem", _new_p256)
         with contextlib.suppress(ValueError, TypeError, UnsupportedAlgorithm):
@@ -77,6 +106,33 @@ class Installation:
         if not file.exists():
             write_private(file, make())
         return _read(file)
+
+
+def patterns_ahead(signature: str) -> bytes | None:
+    """Patterns that `sallygate patterns` compiled ahead, where the environment names their file. None for another
+    version's, and for a file that others than its owner could have changed, or whose owner is neither this process's user
+    nor root."""
+    named = os.environ.get(PATTERNS_VARIABLE)
+    if not named:
+        return None
+    try:
+        with Path(named).open("rb") as stream:
+            status = os.fstat(stream.fileno())
+            data = stream.read()
+    except OSError:
+        return None
+    if status.st_mode & 0o022 or status.st_uid not in (0, os.getuid()):
+        return None
+    head, patterns = data[: TAG_BYTES + len(signature)], data[TAG_BYTES + len(signature) :]
+    right = hashlib.sha256(patterns).digest() + signature.encode()
+    return patterns if hmac.compare_digest(head, right) else None
+
+
+def keep_patterns_ahead(file: Path, signature: str, patterns: bytes) -> None:
+    """Writes what `patterns_ahead` reads. Raises `StoreError`."""
+    with contextlib.suppress(OSError):
+        file.unlink(missing_ok=True)
+    write_private(file, hashlib.sha256(patterns).digest() + signature.encode() + patterns)
 
 
 def _long_enough(file: Path, pepper: bytes) -> bytes:

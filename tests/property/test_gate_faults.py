@@ -13,7 +13,7 @@ from gatehouse import CREDENTIALS, NOW, UNSTORED, House, Request, charges, reque
 FAULTS = (
     "transport.admit", "restrictions.admit_address", "restrictions.admit_principal", "clients.reply", "clients.admit",
     "identity.admit", "identity.authorise", "limits.admit_address", "limits.admit_principal", "limits.bytes_left",
-    "contract.plan_body", "contract.judge", "routes.match", "credentials.get", "credentials.is_missing",
+    "contract.plan_body", "contract.judge", "injection.plan_body", "injection.judge", "injection.read", "routes.match", "credentials.get", "credentials.is_missing",
     "tables.look", "tables.take", "held.count", "restrictions.find", "ring.digest_of", "ring.check_of", "store.work",
     "guard.assertion", "guard.work",
 )  # fmt: skip
@@ -54,7 +54,7 @@ def break_(house: House, faults: set[str], after: int) -> None:
     controls = engine.controls
     for part, methods in by_part.items():
         broken = lambda inner: Breaking(inner, methods, after)  # noqa: B023, E731  # used within this turn
-        if part in ("transport", "clients", "identity", "limits", "contract"):
+        if part in ("transport", "clients", "identity", "limits", "contract", "injection"):
             _set(controls, part, broken(getattr(controls, part)))
         elif part == "restrictions":
             _set(controls, part, broken(controls.restrictions))

@@ -14,7 +14,7 @@ from sallygate.parsing.head import HeadReader
 
 READER = HeadReader()
 TRUSTING = HeadReader(prefix_set(("192.0.2.0/24",)))
-OPEN = "openapi: none\nidentity: none\nplans: {}\nlimits: {address: 1000000/s burst 1000000}\noperations: {}\n"
+OPEN = "openapi: none\nidentity: none\nplans: {}\nlimits: {address: 1000000/s burst 1000000}\noperations: {}\ninjection: {mode: off}\n"
 SETTINGS = settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 _plain = st.lists(st.sampled_from([b"/", b"a", b"b.c", b"%c3%a9", b"~", b"=", b"&", b"+", b"%20", b"1"]), max_size=8)

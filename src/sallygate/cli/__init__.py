@@ -9,7 +9,7 @@ from __future__ import annotations
 import typer
 
 from sallygate import __version__
-from sallygate.cli import keys, look, policy, restrict, run
+from sallygate.cli import keys, look, policy, restrict, run, tune
 
 app = typer.Typer(
     name="sallygate",
@@ -24,9 +24,11 @@ app.command()(run.up)
 app.command()(policy.init)
 app.command()(policy.check)
 app.command()(policy.schema)
+app.command()(policy.patterns)
 app.command()(look.explain)
 app.command()(look.replay)
 app.command()(look.events)
+app.command()(tune.tune)
 app.add_typer(keys.app, name="keys")
 app.add_typer(restrict.app, name="restrict")
 

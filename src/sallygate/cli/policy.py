@@ -194,3 +194,23 @@ def schema(
         typer.echo(markdown())
     else:
         typer.echo(json_.dumps(json_schema(), indent=1, sort_keys=True))
+
+
+@plainly
+def patterns(
+    file: Annotated[Path, typer.Argument(help="Where to write them.")],
+) -> None:
+    """Compile the patterns of injection ahead of the first start, for an image or a read-only root.
+
+    Name the file in SALLYGATE_PATTERNS_FILE. It fits this version of Sallygate on this kind of processor; another one
+    compiles its own at its first start.
+
+    Example: sallygate patterns /usr/lib/sallygate/patterns.bin
+    """
+    from sallygate.controls.injection import compile_patterns, patterns_signature
+    from sallygate.installation import keep_patterns_ahead
+
+    with err.status("compiling"):
+        compiled = compile_patterns()
+    keep_patterns_ahead(file, patterns_signature(), compiled)
+    out.print(f"{file}: {len(compiled):,} bytes, version {patterns_signature()}", highlight=False)

@@ -14,6 +14,8 @@ from sallygate.model.request import Body, RequestHead
 from sallygate.model.work import ROUNDS_MAX, Charge, WorkDone
 from sallygate.problem import problem_body, problem_headers
 
+ASIDE_BYTES = 64 * 1024
+"""Larger bodies are examined off the event loop, where they make nobody wait."""
 BODY_S_MAX = 60.0
 """For a whole body to arrive. A megabyte at 17 KiB/s; slower is a held place, not an upload (408)."""
 _SCHEMES = {"https": "https", "wss": "https"}
@@ -180,8 +182,12 @@ class Call:
 
     async def _pass_on(self, admission: Admission) -> None:
         raw = await self._read_body(admission) if admission.body.mode == "whole" else None
+        engine = self.gate.engine
         try:
-            examined = self.gate.engine.examine(admission, self.head, raw)
+            if raw is not None and len(raw) > ASIDE_BYTES:
+                examined = await self.services.aside(lambda: engine.examine(admission, self.head, raw))
+            else:
+                examined = engine.examine(admission, self.head, raw)
         except Exception as error:
             self.services.failed("engine", error)
             raise _Refused(Refuse(_failed("The request cannot be checked at present."))) from None
@@ -189,10 +195,16 @@ class Call:
             await self._refuse(examined, len(raw or b""))
             return
         passed, body = examined
+        edit = passed.edit
+        if edit is not None and edit.body is not None:
+            body = Body(edit.body, body.kind, body.media, body.tree, body.declared)
+        remade = admission.body.coding or (edit is not None and edit.body is not None)
         scope = {
             **self.scope,
-            "headers": self._upstream_headers(admission, body if admission.body.coding else None),
+            "headers": self._upstream_headers(admission, body if remade else None),
         }
+        if edit is not None and edit.raw_query is not None:
+            scope["query_string"] = edit.raw_query
         scope["sallygate"] = admission.principal
         if extensions := self.scope.get("extensions"):
             # Not offered, so not used: a `FileResponse` under Granian would hand its path past the gate.
@@ -205,7 +217,8 @@ class Call:
         except BodyTooLarge:
             if not upstream.status:
                 detail = f"The body is larger than {admission.body.bytes_max} bytes."
-                raise _Refused(refusal(Finding("contract.body_size", detail, 413, owasp="API4"), admission)) from None
+                finding = Finding(admission.body.over, detail, 413, owasp="API4")
+                raise _Refused(refusal(finding, admission)) from None
             upstream.finish(body)
             raise
         except BaseException:
@@ -237,7 +250,7 @@ class Call:
             finding = Finding("request.body_time", f"The body did not arrive within {BODY_S_MAX:.0f} s.", 408)
             raise _Refused(refusal(finding, admission)) from None
         if size > most:
-            finding = Finding("contract.body_size", f"The body is larger than {most} bytes.", 413, owasp="API4")
+            finding = Finding(admission.body.over, f"The body is larger than {most} bytes.", 413, owasp="API4")
             raise _Refused(refusal(finding, admission))
         finding = Finding("request.body_cut", "The body ended before it was whole.", 400)
         raise _Refused(refusal(finding, admission))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -19,6 +19,7 @@ Scope = MutableMapping[str, Any]  # Any: ASGI's own types are open
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+T = TypeVar("T")
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
@@ -51,6 +52,10 @@ class Services(Protocol):
 
     def new_request_id(self) -> str: ...
     async def work(self, work: Work) -> WorkDone: ...
+    async def aside(self, call: Callable[[], T]) -> T:
+        """What `call` returns, run off the event loop, one after another."""
+        ...
+
     def identity_headers(self, principal: Principal, now: float) -> HeaderList:
         """Who is calling, as the API is told."""
         ...

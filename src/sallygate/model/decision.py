@@ -79,10 +79,18 @@ class Admission(Struct, frozen=True, gc=False):
     """(table, subject, most): places among concurrent requests, taken by Guard and given back at the end."""
 
 
+class Edit(Struct, frozen=True, gc=False):
+    """What of a request is forwarded otherwise than it was sent; None where nothing changes."""
+
+    raw_query: bytes | None = None
+    body: bytes | None = None
+
+
 class Pass(Struct, frozen=True, gc=False):
-    """The request goes to the API, its body unchanged."""
+    """The request goes to the API, changed by nothing but `edit`."""
 
     decision: Decision
+    edit: Edit | None = None
 
 
 class Release(Struct, frozen=True, gc=False):

@@ -85,6 +85,8 @@ class BodyPlan(Struct, frozen=True, gc=False):
     """The content coding to undo before the body is parsed, `gzip`."""
     declared: str = ""
     """The contract's own key for the media type (`application/*`), where its schema is found again."""
+    over: str = "contract.body_size"
+    """The code of the finding that a larger body gets (413)."""
 
 
 NO_BODY = BodyPlan("none")

@@ -11,6 +11,7 @@ import re
 from msgspec import Struct
 
 from sallygate.model.finding import Finding
+from sallygate.model.request import BodyKind
 
 LENGTH_MAX = 256
 """Of the field value: the longest honest one, a multipart boundary of 70 and a charset, is below 130."""
@@ -34,6 +35,19 @@ class ContentType(Struct, frozen=True, gc=False):
     def parameter(self, name: str) -> str | None:
         """The value of parameter `name`, or None."""
         return next((value for key, value in self.parameters if key == name), None)
+
+
+def kind_of(media: str) -> BodyKind:
+    """How a body of a media type is read. XML and everything not named here is not looked into."""
+    if media in ("application/json", "text/json") or media.endswith("+json"):
+        return "json"
+    if media == "application/x-www-form-urlencoded":
+        return "form"
+    if media == "multipart/form-data":
+        return "multipart"
+    if media.startswith("text/") and not media.endswith("/xml"):
+        return "text"
+    return "binary"
 
 
 def parse_content_type(field: str) -> ContentType | None:

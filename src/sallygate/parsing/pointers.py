@@ -11,6 +11,11 @@ def escape_pointer(token: str) -> str:
     return token.replace("~", "~0").replace("/", "~1")
 
 
+def unescape_pointer(token: str) -> str:
+    """The name one reference token stands for."""
+    return token.replace("~1", "/").replace("~0", "~")
+
+
 def resolve_pointer(document: object, pointer: str) -> object:
     """The value at a pointer written as a URI fragment without `#`. Raises LookupError."""
     value = document

@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from sallygate.parsing.addresses import parse_prefix
 from sallygate.policy.units import (
@@ -279,6 +288,74 @@ class ContractSection(ControlSection):
     json_depth: Annotated[int, Field(ge=1, le=200)] = Field(32, description="Deepest nesting of a JSON body.")
 
 
+InjectionFamily = Literal[
+    "sql", "xss", "command", "traversal", "template", "nosql", "ldap", "xpath", "xxe", "lookup", "crlf", "mail",
+    "ssrf", "deserialisation", "prototype", "code", "graphql", "scanner", "probe",
+    "encoding",
+]  # fmt: skip
+
+
+class InjectionExclusion(Section):
+    """Where a family is not looked for. As narrow as it is written: what is left out matches everything."""
+
+    family: InjectionFamily | None = Field(None, description="Only this family; all when left out.")
+    field: str | None = Field(
+        None,
+        description="Only this field, as findings name it: `query:q`, `header:referer`, `cookie:sid`, `path:2`, or a JSON pointer into the body, `body:/items/*/text`; `*` stands for anything.",
+        pattern="^(query|header|cookie|path|body):",
+    )
+    operation: str | None = Field(None, description="Only this operation of the contract.")
+    path: str | None = Field(
+        None, description="Only requests to this path, `/articles/*`; `*` stands for anything.", pattern="^/"
+    )
+    reason: str = Field("", description="Why, for whoever reads the policy next.")
+
+    @model_validator(mode="after")
+    def _narrow(self) -> InjectionExclusion:
+        if self.family is None and self.field is None:
+            raise ValueError("excludes everything; name a `family`, a `field`, or both")
+        return self
+
+
+class Injection(ControlSection):
+    """Code and commands in values. On unless `mode` says otherwise."""
+
+    sensitivity: Literal["relaxed", "balanced", "strict"] = Field(
+        "balanced",
+        description="What is refused: `relaxed` only what would run as it stands, `balanced` what attacks look like, `strict` also what is merely odd.",
+    )
+    act: Literal["refuse", "strip"] = Field(
+        "refuse",
+        description="`strip` takes the offending characters out of the fields named in `strip`, judges again, and forwards what is left; all other fields refuse.",
+    )
+    strip: list[str] = Field(
+        [], description="Fields to strip, named as in `exclude`. Query, JSON and form fields only."
+    )
+    inspect: Annotated[Bytes, Field(ge=1024, le=8 << 20)] = Field(
+        256 << 10,
+        description="Largest body that is inspected; of multipart bodies, the fields without the files.",
+    )
+    uninspected: Literal["refuse", "pass"] = Field(
+        "refuse",
+        description="What happens to a body that is larger than `inspect`, or in a coding or charset that cannot be read: `pass` lets it through uninspected.",
+    )
+    exclude: list[InjectionExclusion] = Field([], description="Where not to look; `sallygate tune` proposes.")
+
+    @field_validator("strip")
+    @classmethod
+    def _strippable(cls, fields: list[str]) -> list[str]:
+        for field in fields:
+            if not field.startswith(("query:", "body:/")):
+                raise ValueError(f"{field!r} cannot be stripped; write for example query:q or body:/comment")
+        return fields
+
+    @model_validator(mode="after")
+    def _strip_named(self) -> Injection:
+        if (self.act == "strip") != bool(self.strip):
+            raise ValueError("`act: strip` and the fields in `strip` go together; name both or neither")
+        return self
+
+
 class RestrictionsSection(ControlSection):
     """Active blocks, made by `sallygate restrict`."""
 
@@ -331,6 +408,7 @@ class Policy(Section):
     plans: dict[str, Plan] = Field({}, description="What callers may have.")
     limits: Limits | None = Field(None, description="Rates by address, and how quotas are counted.")
     contract: ContractSection = Field(ContractSection(), description="How strictly the OpenAPI document is read.")
+    injection: Injection | None = Field(None, description="Code and commands in values; enforced when left out.")
     operations: dict[str, OperationSection] = Field({}, description="By `operationId`.")
     events: EventsSection = Field(EventsSection(), description="The event log.")
 

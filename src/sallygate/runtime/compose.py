@@ -7,6 +7,7 @@ from sallygate.controls.clients import ClientsControl
 from sallygate.controls.contract import Contract
 from sallygate.controls.contract.settings import ContractSettings
 from sallygate.controls.identity import IdentityControl, KeyRing
+from sallygate.controls.injection import InjectionControl
 from sallygate.controls.limits import LimitsControl
 from sallygate.controls.restrictions import RestrictionsControl
 from sallygate.controls.transport import TransportControl
@@ -18,7 +19,7 @@ from sallygate.parsing.identifiers import IdHasher
 from sallygate.parsing.openapi import base_path, public_view
 from sallygate.parsing.routes import RouteTable
 from sallygate.policy.load import Loaded
-from sallygate.policy.schema import Clients, ControlSection, Identity, Limits, Policy, Transport
+from sallygate.policy.schema import Clients, ControlSection, Identity, Injection, Limits, Policy, Transport
 from sallygate.state import State
 
 OVERRIDES = (b"x-http-method-override", b"x-http-method", b"x-method-override", b"x-original-url", b"x-rewrite-url")
@@ -27,18 +28,20 @@ pages send them too (0.4% of recorded requests, to services that do without), so
 DEFAULT_KEY_HEADER = "X-API-Key"
 
 
-def compose(loaded: Loaded, state: State, ring: KeyRing, id_key: bytes, now: float) -> Gate:
+def compose(
+    loaded: Loaded, state: State, ring: KeyRing, id_key: bytes, now: float, patterns: bytes | None = None
+) -> Gate:
     """The gate of one policy over `state`, whose counters go on where a former policy left them; or, when it raises,
     where they are: a gate in force looks at its own tables, and charges must go to those."""
     tables = dict(state.tables)
     try:
-        return _compose(loaded, state, ring, id_key, now)
+        return _compose(loaded, state, ring, id_key, now, patterns)
     except BaseException:
         state.tables = tables
         raise
 
 
-def _compose(loaded: Loaded, state: State, ring: KeyRing, id_key: bytes, now: float) -> Gate:
+def _compose(loaded: Loaded, state: State, ring: KeyRing, id_key: bytes, now: float, patterns: bytes | None) -> Gate:
     policy, replaying = loaded.policy, loaded.door == "replay"
     identity = policy.identity
     key_header = identity.api_keys.header if identity else DEFAULT_KEY_HEADER
@@ -46,7 +49,11 @@ def _compose(loaded: Loaded, state: State, ring: KeyRing, id_key: bytes, now: fl
     transport = policy.transport or Transport()
     clients = policy.clients or (None if replaying and not policy.openapi else Clients())
     limits = policy.limits or (None if replaying and not policy.plans else Limits())
-    controls = _controls(loaded, state, ring, now, transport, clients, identity, limits, key_header)
+    # Under a policy that names neither the API nor its contract, a replay judges what it names.
+    injection = policy.injection or (None if replaying and not (policy.openapi or policy.upstream) else Injection())
+    controls = _controls(
+        loaded, state, ring, now, transport, clients, identity, limits, key_header, injection, patterns
+    )
     routes = RouteTable(loaded.operations, _base_path(loaded)) if loaded.document is not None else None
     hsts = ((b"strict-transport-security", f"max-age={int(transport.hsts)}".encode()),) if transport.hsts else ()
     dropped = set(controls.identity.credential_headers) if controls.identity else set()
@@ -78,6 +85,8 @@ def _controls(
     identity: Identity | None,
     limits: Limits | None,
     key_header: str,
+    injection: Injection | None,
+    patterns: bytes | None,
 ) -> Controls:
     policy = loaded.policy
     sections: dict[str, ControlSection | None] = {
@@ -87,6 +96,7 @@ def _controls(
         "identity": identity,
         "limits": limits,
         "contract": policy.contract if loaded.document is not None else None,
+        "injection": injection,
     }
     how = {
         name: Guarded(section.mode, section.on_error == "allow")
@@ -102,6 +112,7 @@ def _controls(
         Contract(loaded.document, loaded.operations, contract_settings(policy))
         if loaded.document is not None and "contract" in how
         else None,
+        InjectionControl(injection, patterns) if injection and "injection" in how else None,
         how,
     )
 

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 from sallygate.assertion import Assertions
 from sallygate.controls.identity import KeyRing
+from sallygate.controls.injection import compile_patterns, patterns_signature
 from sallygate.guard import Gate
 from sallygate.installation import Installation
 from sallygate.model.decision import HeaderList
@@ -69,6 +70,7 @@ class Runtime:
         self._id_key = self.installation.id_key()
         self._assertions = Assertions(self.installation.assertion_key())
         self._publish_assertion_keys()
+        self._patterns = self._compiled_patterns()
         self.gate = self._compose(self.loaded)
         self.store = SqliteStore(self.installation.database)
         self.events = EventLog(
@@ -81,6 +83,7 @@ class Runtime:
         """Watchers of every exchange, for a live view."""
         self.on_reload: list[Callable[[Loaded], Coroutine[Any, Any, None]]] = []
         self._threads = ThreadPoolExecutor(1, "sallygate-store")  # SQLite connections like one thread
+        self._aside = ThreadPoolExecutor(1, "sallygate-examine")  # more would only share the interpreter
         self._tasks: list[asyncio.Task[Any]] = []
         self._seen_change = -1
         self._credentials_revision = 0
@@ -101,7 +104,21 @@ class Runtime:
         file.chmod(0o644)
 
     def _compose(self, loaded: Loaded) -> Gate:
-        return compose(loaded, self.state, self._ring, self._id_key, self.clock.now())
+        return compose(loaded, self.state, self._ring, self._id_key, self.clock.now(), self._patterns)
+
+    def _compiled_patterns(self) -> bytes:
+        """Compiled at the first start of a version on a machine, kept for the next ones."""
+        signature = patterns_signature()
+        kept = self.installation.patterns(signature)
+        if kept is not None:
+            return kept
+        self.log.info("compiling the patterns of injection; the next start finds them made")
+        patterns = compile_patterns()
+        try:
+            self.installation.keep_patterns(signature, patterns)
+        except StoreError as error:
+            self.log.warning("the compiled patterns are not kept; every start compiles them", why=str(error))
+        return patterns
 
     # life --------------------------------------------------------------------------------------------------------
 
@@ -156,6 +173,7 @@ class Runtime:
         await asyncio.to_thread(self.events.stop)
         await self._in_store(self.store.close)
         self._threads.shutdown()
+        self._aside.shutdown(cancel_futures=True)
 
     async def lifespan(self, event: str) -> None:
         await (self.start() if event == "startup" else self.stop())
@@ -307,6 +325,9 @@ class Runtime:
         else:
             self.state.credentials.put_missing(work.id, self.clock.now())
         return CredentialLoaded(work.id, credential)
+
+    async def aside(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._aside, call)
 
     def identity_headers(self, principal: Principal, now: float) -> HeaderList:
         # In process nobody stands between Guard and its application: `scope["sallygate"]` cannot be forged.

@@ -16,8 +16,9 @@ from msgspec import Struct
 
 from sallygate.case import Step
 from sallygate.controls.identity import KeyRing
+from sallygate.controls.injection import patterns_signature
 from sallygate.guard import Gate
-from sallygate.installation import Installation
+from sallygate.installation import Installation, patterns_ahead
 from sallygate.model.decision import Admission, Answer, Ask, Decision, Refuse
 from sallygate.model.finding import Finding
 from sallygate.model.operation import Operation
@@ -30,8 +31,6 @@ from sallygate.runtime.recorded import Recorded
 from sallygate.runtime.tables import add_restrictions
 from sallygate.state import State
 from sallygate.stores.sqlite import SqliteStore
-
-_TOO_LARGE = Finding("contract.body_size", "The body is too large.", 413, owasp="API4")
 
 
 class Verdict(Struct, frozen=True):
@@ -54,7 +53,9 @@ class Offline:
         pepper = installation.pepper() if installation else secrets.token_bytes(32)
         self.now = time.time()
         self.state = State()
-        self.gate: Gate = compose(self.loaded, self.state, KeyRing(pepper), pepper, self.now)
+        signature = patterns_signature()
+        patterns = installation.patterns(signature) if installation else patterns_ahead(signature)
+        self.gate: Gate = compose(self.loaded, self.state, KeyRing(pepper), pepper, self.now, patterns)
         if installation is not None:
             self._load(SqliteStore(installation.database))
 
@@ -100,7 +101,8 @@ class Offline:
     def _examine(self, admission: Admission, head: RequestHead, body: bytes, trace: list[Step] | None) -> Verdict:
         plan = admission.body
         if plan.mode != "none" and len(body) > plan.bytes_max:
-            decision = Decision("deny", 413, (*admission.decision.findings, _TOO_LARGE))
+            finding = Finding(plan.over, "The body is too large.", 413, owasp="API4")
+            decision = Decision("deny", 413, (*admission.decision.findings, finding))
             return Verdict(decision, 413, admission.operation, admission.principal)
         raw = body if plan.mode == "whole" else None
         examined = self.gate.engine.examine(admission, head, raw, trace)

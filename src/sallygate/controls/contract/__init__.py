@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sallygate.controls.contract.bodies import CompiledBody, FormMembers, kind_of
+from sallygate.controls.contract.bodies import CompiledBody, FormMembers
 from sallygate.controls.contract.dialect import Dialect, Written
 from sallygate.controls.contract.parameters import Field, Pairs, ParameterPlan
 from sallygate.controls.contract.readings import PLAIN_TEXT, Readings
@@ -31,7 +31,7 @@ from sallygate.model.finding import Finding
 from sallygate.model.operation import MediaType, Operation, Parameter
 from sallygate.model.request import NO_BODY, Body, BodyPlan, RequestHead
 from sallygate.parsing.body import BodyLimits
-from sallygate.parsing.media import ContentType, judge_charset, parse_content_type
+from sallygate.parsing.media import ContentType, judge_charset, kind_of, parse_content_type
 from sallygate.parsing.openapi import Document, OpenAPIError
 
 __all__ = ["Contract", "ContractSettings"]

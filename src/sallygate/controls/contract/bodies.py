@@ -14,21 +14,9 @@ from sallygate.controls.contract.schemas import FINDINGS_MAX, Validator, body_fi
 from sallygate.controls.contract.styles import Unreadable
 from sallygate.model.finding import Finding
 from sallygate.model.operation import MediaType, Parameter
-from sallygate.model.request import Body, BodyKind, Part
+from sallygate.model.request import Body, Part
 from sallygate.parsing.jsontext import JsonError, parse_json
-
-
-def kind_of(media: str) -> BodyKind:
-    """How a body of a media type is read. XML and everything not named here is not looked into."""
-    if media in ("application/json", "text/json") or media.endswith("+json"):
-        return "json"
-    if media == "application/x-www-form-urlencoded":
-        return "form"
-    if media == "multipart/form-data":
-        return "multipart"
-    if media.startswith("text/") and not media.endswith("/xml"):
-        return "text"
-    return "binary"
+from sallygate.parsing.media import kind_of
 
 
 class FormMembers:

@@ -1,0 +1,1 @@
+"""The evaluation of injection detection: honest traffic, attack lists, the suites of others, evasion. `make lab-injection`."""

@@ -1,0 +1,119 @@
+"""`python -m lab.injection [PART…] [--data FOLDER] [--no-write]`: how well injection is told from honest traffic."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from lab.injection import data, evasion, report, suites
+from lab.injection.evaluate import Count, Evaluation
+from lab.injection.report import Part, Row
+
+PARTS = ("honest", "attacks", "suites", "evasion")
+HONEST_MAX, SUITE_HONEST_MAX = 0.003, 0.03
+MAIN_MIN, OTHER_MIN, CRS_MIN, GOTESTWAF_MIN = 0.995, 0.97, 0.92, 0.95
+LOST_MAX = 0.02
+MAIN_FAMILIES = ("sql", "xss", "traversal")
+HONEST_REQUESTS = 102_965
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m lab.injection", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all when left out")
+    parser.add_argument("--data", type=Path, default=data.DEFAULT, help="the folder of the data")
+    parser.add_argument("--every", type=int, default=1, help="only every so manieth request and attack; not written")
+    parser.add_argument("--no-write", action="store_true", help="show only")
+    asked = parser.parse_args()
+    if unknown := set(asked.parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    names = [name for name in PARTS if not asked.parts or name in asked.parts]
+    console = Console()
+    try:
+        kept, removed = data.payloads(asked.data)
+        evaluation = Evaluation(asked.data)
+        with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+                      console=console) as progress:  # fmt: skip
+            parts = [
+                part for name in names for part in _RUN[name](evaluation, kept[:: asked.every], progress, asked.every)
+            ]
+    except data.MissingData as missing:
+        console.print(f"[red]{missing}[/]")
+        raise SystemExit(2) from None
+    report.show(console, parts)
+    if len(names) == len(PARTS) and asked.every == 1 and not asked.no_write:
+        facts = {
+            "date": datetime.now(UTC).date().isoformat(),
+            "policy": "default sensitivity, nothing excluded, no contract",
+        }
+        report.write(parts, facts, [f"{one.family}: {one.value}" for one in removed])
+        console.print("written: docs/injection-evaluation.md, lab/results/injection.json")
+
+
+def _honest(evaluation: Evaluation, _: list[data.Payload], progress: Progress, every: int) -> list[Part]:
+    task = progress.add_task("honest requests", total=HONEST_REQUESTS)
+    requests = evaluation.honest_requests(lambda n: progress.update(task, advance=n), every)
+    for code, number in evaluation.reasons.most_common():
+        progress.console.print(f"  {code}: {number}")
+    values, texts = data.honest_values(evaluation.root)[::every], data.honest_texts(evaluation.root)
+    task = progress.add_task("honest values", total=len(values) + len(texts))
+    by_place = evaluation.honest_texts(values, lambda n: progress.update(task, advance=n))
+    sentences = evaluation.honest_texts(texts, lambda n: progress.update(task, advance=n))
+    rows = [Row(f"recorded requests, {name}", count, HONEST_MAX) for name, count in requests.items()]
+    rows += [Row(f"values, in {name}", count, HONEST_MAX) for name, count in by_place.items()]
+    rows += [Row(f"sentences, in {name}", count, 0.0) for name, count in sentences.items()]
+    return [Part("Honest traffic", "Whatever is refused here is refused wrongly.", rows)]
+
+
+def _attacks(evaluation: Evaluation, payloads: list[data.Payload], progress: Progress, every: int) -> list[Part]:
+    task = progress.add_task("attacks", total=len(payloads))
+    counts = evaluation.attacks(payloads, lambda n: progress.update(task, advance=n))
+    rows = []
+    for family in sorted(counts):
+        least = MAIN_MIN if family in MAIN_FAMILIES else OTHER_MIN
+        by_place = counts[family]
+        rows += [
+            Row(f"{family}, in {name}", by_place[name], least, "at least")
+            for name in ("query", "form", "multipart", "JSON")
+        ]
+        rows.append(Row(f"{family}, held out", by_place["held out"], least, "at least"))
+    return [Part("Attacks", "Each line in a query value, a form field, a multipart field and a JSON string. Held out: lines "
+                 "of sources, or a fifth by checksum, that nothing was tuned on; refused in all four places.", rows)]  # fmt: skip
+
+
+def _suites(evaluation: Evaluation, _: list[data.Payload], progress: Progress, every: int) -> list[Part]:
+    crs, gotestwaf = list(suites.core_rule_set(evaluation.root)), list(suites.gotestwaf(evaluation.root))
+    task = progress.add_task("suites", total=len(crs) + len(gotestwaf))
+    first = evaluation.suite(crs, lambda n: progress.update(task, advance=n))
+    second = evaluation.suite(gotestwaf, lambda n: progress.update(task, advance=n))
+    rows = [
+        Row("Core Rule Set, positive", first["attacks"], CRS_MIN, "at least"),
+        Row("Core Rule Set, negative", first["honest"], SUITE_HONEST_MAX),
+        Row("GoTestWAF, attacks", second["attacks"], GOTESTWAF_MIN, "at least"),
+        Row("GoTestWAF, honest", second["honest"], 0.0),
+    ]
+    return [Part("Other people's suites", "The Core Rule Set's own tests of paranoia level 1, families 930 to 944: a test "
+                 "is positive when its rule is expected to match, negative when it is expected not to. GoTestWAF: payload × "
+                 "encoder × placeholder, without gRPC.", rows)]  # fmt: skip
+
+
+def _evasion(evaluation: Evaluation, payloads: list[data.Payload], progress: Progress, every: int) -> list[Part]:
+    task = progress.add_task("evasion", total=len(evasion.MUTATIONS))
+    counts = evaluation.evasions(payloads, lambda n: progress.update(task, advance=n))
+    together = Count(sum(count.refused for count in counts.values()), sum(count.total for count in counts.values()))
+    rows = [Row("together", together, 1 - LOST_MAX, "at least")]
+    rows += [Row(name, count) for name, count in counts.items()]
+    return [
+        Part(
+            "Evasion", "Attacks that are refused in the open, disguised. A sample drawn evenly over the families.", rows
+        )
+    ]
+
+
+_RUN = {"honest": _honest, "attacks": _attacks, "suites": _suites, "evasion": _evasion}
+
+if __name__ == "__main__":
+    main()

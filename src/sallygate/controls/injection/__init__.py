@@ -1,0 +1,198 @@
+"""Injection: a value that would be run, resolved or expanded by whatever language it lands in is refused.
+
+**Threat.** Values that change the statement, page, command, path, query, template or document they are put into (OWASP
+API8 and API10; MITRE T1190, T1059, T1083): SQL, HTML and JavaScript, shells, paths, templates, NoSQL, LDAP, XPath, XML
+entities, lookups (JNDI), header and mail lines, internal addresses (SSRF), serialised objects, prototypes, evaluated code,
+GraphQL, scanners.
+
+**Evidence.** `injection.<family>` (403) with the field, the rule, the score, the decodings undone and the matched span;
+`injection.size` (413) and `injection.charset` (415) for what cannot be inspected.
+
+**How.** All values of a request, joined, are scanned once (`prefilter`); most requests end there. Otherwise each value is
+taken alone, in every form it may turn into (`forms`), and the judges the prefilter calls for read it in the language of the
+attack. A word is no attack; a structure that changes is.
+
+**Known bypasses.** What an application decodes by itself, in a way of its own (a cipher, a second base64 within text), is
+not seen. Payloads spread over several requests, or stored first and used later, neither. Files are not read (`upload`).
+A body that is passed uninspected by the policy's own words is not inspected.
+
+**Cost.** `docs/performance.md`; in proportion to the bytes, with the work a request may ask for bounded (`judging`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from functools import cache
+
+from msgspec.json import decode
+from msgspec.structs import replace
+
+from sallygate.controls.injection.bodies import as_text, inspected_bytes, plan_body, read_body, too_large
+from sallygate.controls.injection.evidence import Family
+from sallygate.controls.injection.judges import JUDGES
+from sallygate.controls.injection.judging import Effort, Judging, Seen
+from sallygate.controls.injection.prefilter import Prefilter, signature
+from sallygate.controls.injection.strip import strip_fields
+from sallygate.controls.injection.values import Value, surface, values_of
+from sallygate.model.decision import Edit
+from sallygate.model.finding import Finding
+from sallygate.model.request import EMPTY_BODY, Body, BodyPlan, RequestHead
+from sallygate.parsing.body import BodyLimits
+from sallygate.parsing.forms import decode_pairs
+from sallygate.policy.schema import Injection
+
+__all__ = ["InjectionControl", "compile_patterns", "patterns_signature"]
+
+THRESHOLDS = {"relaxed": 8, "balanced": 5, "strict": 3}
+"""From which score on a value is refused."""
+SPAN_CHARS_MAX = 80
+"""Of the matched text kept as evidence: enough to recognise an attack by."""
+WHERE_CHARS_MAX = 160
+"""Of a field's name, which the sender chose."""
+FINDINGS_MAX = 5
+"""A request: the strongest, one a family and field."""
+
+
+@cache
+def compile_patterns() -> bytes:
+    """The compiled patterns of all judges, to be kept for the next start."""
+    return Prefilter([judge.triggers for judge in JUDGES]).dump()
+
+
+def patterns_signature() -> str:
+    """What compiled patterns depend on besides the processor."""
+    return signature([judge.triggers for judge in JUDGES])
+
+
+class InjectionControl:
+    def __init__(
+        self, section: Injection, patterns: bytes | None = None, confined: Mapping[str, frozenset[str]] | None = None
+    ) -> None:
+        """`confined`: by operation, the places (`query:limit`) whose schema leaves no room for an attack."""
+        self._strip = tuple(section.strip)
+        self._threshold = THRESHOLDS[section.sensitivity]
+        self._bytes_max = section.inspect
+        self._uninspected = section.uninspected
+        self._exclusions = tuple(section.exclude)
+        self._confined = confined or {}
+        self._judging = Judging(JUDGES, Prefilter([judge.triggers for judge in JUDGES], patterns or compile_patterns()))
+
+    def plan_body(self, head: RequestHead, plan: BodyPlan) -> BodyPlan | Finding:
+        """The plan by which a body that would stream past is read instead; or why it is not going to be."""
+        return plan_body(head, plan, self._bytes_max, self._uninspected) if plan.mode == "stream" else plan
+
+    def read(self, head: RequestHead, plan: BodyPlan, raw: bytes, limits: BodyLimits) -> Body | Finding:
+        """A body no contract reads."""
+        return read_body(head, plan, raw, limits)
+
+    def judge(self, operation: str, head: RequestHead, body: Body) -> tuple[tuple[Finding, ...], Edit | None]:
+        """What attacks, strongest first, empty when nothing does; and, where the policy wants the fields that do
+        stripped, the request without what offends: its findings then say so and ask for nothing."""
+        if body.kind == "binary" and body.raw and body.tree is None:
+            body = as_text(body.raw, body.media)
+        if inspected_bytes(body) > self._bytes_max:
+            if self._uninspected == "refuse":
+                return (too_large(self._bytes_max),), None
+            body = EMPTY_BODY
+        seen = self._look(operation, head, body)
+        if not seen:
+            return (), None
+        places = frozenset(one.value.where for one in seen)
+        if self._strip and all(_matches(place, self._strip) for place in places):
+            edit = strip_fields(places, head, body)
+            if edit is not None and not self._look(operation, *_edited(head, body, edit)):
+                return tuple([_finding(one, stripped=True) for one in seen]), edit
+        return tuple([_finding(one) for one in seen]), None
+
+    def _look(self, operation: str, head: RequestHead, body: Body) -> list[Seen]:
+        joined = surface(head, body)
+        if not self._judging.calls(joined):
+            return []
+        seen = self._seen(operation, head, values_of(head, body), Effort(len(joined)))
+        seen.sort(key=lambda one: -one.evidence.score)
+        return seen[:FINDINGS_MAX]
+
+    def _seen(self, operation: str, head: RequestHead, values: Iterable[Value], effort: Effort) -> list[Seen]:
+        confined = self._confined.get(operation, frozenset())
+        found: list[Seen] = []
+        for value in values:
+            if value.where in confined or len(value.text) < 2:
+                continue
+            excluded = self._excluded(operation, head, value.where)
+            for seen in self._judging.judge(value, effort, self._threshold if not excluded else 10):
+                family = seen.evidence.family
+                if seen.evidence.score >= self._threshold and not ("*" in excluded or family in excluded):
+                    found.append(seen)
+            if found and (effort.judged < 0 or len(found) >= FINDINGS_MAX):
+                break
+        return found
+
+    def _excluded(self, operation: str, head: RequestHead, where: str) -> frozenset[str]:
+        """Families the policy does not want looked for in this field; `*` is all."""
+        if not self._exclusions:
+            return frozenset()
+        return frozenset(
+            one.family or "*"
+            for one in self._exclusions
+            if (one.operation is None or one.operation == operation)
+            and (one.path is None or fnmatchcase(head.path, one.path))
+            and (one.field is None or fnmatchcase(where, one.field))
+        )
+
+
+_TAGS: dict[Family, tuple[str, str]] = {
+    "ssrf": ("API7", "T1190"),
+    "traversal": ("API8", "T1083"),
+    "command": ("API8", "T1059"),
+    "xss": ("API8", "T1059.007"),
+    "scanner": ("API8", "T1595.002"),
+    "graphql": ("API4", "T1499"),
+    "effort": ("API4", "T1499"),
+}
+
+
+def _matches(place: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(place, pattern) for pattern in patterns)
+
+
+def _edited(head: RequestHead, body: Body, edit: Edit) -> tuple[RequestHead, Body]:
+    """The request as it will be forwarded, read anew."""
+    if edit.raw_query is not None:
+        head = replace(head, raw_query=edit.raw_query, query=decode_pairs(edit.raw_query))
+    if edit.body is not None:
+        tree = decode(edit.body) if body.kind == "json" else decode_pairs(edit.body)
+        body = Body(edit.body, body.kind, body.media, tree, body.declared)
+    return head, body
+
+
+def _finding(seen: Seen, *, stripped: bool = False) -> Finding:
+    evidence, value = seen.evidence, seen.value
+    owasp, attack = _TAGS.get(evidence.family, ("API8", "T1190"))
+    steps = " after " + ", ".join(seen.form.steps) if seen.form.steps else ""
+    span = "not shown" if _SECRET_NAME(value.where) else repr(_redacted(seen.span))
+    said = f"score {evidence.score}, characters {evidence.start} to {evidence.end}{steps}: {span}"
+    return Finding(
+        f"injection.{evidence.family}",
+        "The offending characters were taken out." if stripped else "A value looks like an attack.",
+        200 if stripped else 403,
+        "allow" if stripped else "deny",
+        where=value.where[:WHERE_CHARS_MAX],
+        rule=evidence.rule,
+        evidence=said,
+        owasp=owasp,
+        attack=attack,
+    )
+
+
+_SECRET_NAME = re.compile(
+    r"pass|secret|token|session|authori[sz]ation|credential|api.?key|cookie:", re.IGNORECASE
+).search
+"""Fields whose values stay out of the evidence."""
+_LONG_WORD = re.compile(r"([A-Za-z0-9+/_-]{4})[A-Za-z0-9+/_=-]{20,}")
+
+
+def _redacted(span: str) -> str:
+    """A matched span without what could be a key or a person's text: long words cut, the whole cut."""
+    shown = span[:SPAN_CHARS_MAX] + ("…" if len(span) > SPAN_CHARS_MAX else "")
+    return _LONG_WORD.sub(r"\1…", shown)

@@ -1,0 +1,189 @@
+"""The other texts one text may turn into before something interprets it: its forms.
+
+A value reaches an interpreter after anything from no to several decodings, and nobody outside the application knows
+which. So each decoding that changes a text makes another form, each form is kept apart with the steps that led to it,
+and each is judged by itself. Rounds and forms are bounded; a text that would still go on decoding after the last round is
+told of, since no honest one does.
+
+Refuses to know what any form means.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import html
+import re
+import unicodedata
+from collections.abc import Callable
+from urllib.parse import unquote_to_bytes
+
+from msgspec import Struct
+
+ROUNDS_MAX = 6
+"""Decodings one after another. Addresses within addresses are honestly encoded five times over, not more."""
+FORMS_MAX = 12
+"""Forms of one text; honest values have one to three."""
+BASE64_CHARS_MIN = 12
+"""`<svg onload=x>` takes 20, `cat /etc/passwd` too; shorter text decodes to printable characters by chance."""
+BASE64_LOOK = 32
+"""Characters of base64, 24 bytes, by which random ones are told from text."""
+
+_HAS_PERCENT = re.compile(r"%(?:[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4})").search
+_PERCENT_U = re.compile(r"%u([0-9A-Fa-f]{4})")
+_OVERLONG = re.compile(
+    rb"[\xc0\xc1][\x00-\xff]|\xe0[\x80-\x9f][\x80-\xbf]|\xf0[\x80-\x8f][\x80-\xbf]{2}"
+    rb"|\xf8[\x80-\x87][\x80-\xbf]{3}|\xfc[\x80-\x83][\x80-\xbf]{4}"
+)
+_ENTITY = re.compile(r"&(?:#|[A-Za-z]{2,31};)").search
+_ESCAPED = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|u\{([0-9A-Fa-f]{1,6})\}|([0-3][0-7]{2})|([nrt]))")
+_LETTERS = {"n": "\n", "r": "\r", "t": "\t"}
+_CSS_ESCAPED = re.compile(r"\\([0-9A-Fa-f]{1,6})[ \t\r\n\f]?")
+_BASE64 = re.compile(rf"[A-Za-z0-9+/_-]{{{BASE64_CHARS_MIN},}}={{0,2}}").fullmatch
+_INVISIBLE = re.compile("[\x00\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]")
+_LOOKALIKE = str.maketrans("\u2044\u2215\u2216\u29f5\u29f8\ufe68\u2032\u02b9\u2039\u203a\u3008\u3009\u2018\u2019\u02bc",
+                           "//\\\\/\\''<><>'''")  # fmt: skip
+
+
+class Form(Struct, frozen=True, gc=False):
+    """One text a value may turn into, and the decodings that lead there, first one first."""
+
+    text: str
+    steps: tuple[str, ...] = ()
+
+
+def forms_of(text: str) -> tuple[list[Form], bool]:
+    """All forms of `text`, itself first; and whether it would have gone on decoding beyond the bounds."""
+    forms = [Form(text)]
+    if is_plain(text):
+        return forms, False
+    seen = {text}
+    at = 0
+    while at < len(forms):
+        form = forms[at]
+        at += 1
+        for name, decode in DECODERS:
+            if name == "base64" and "base64" in form.steps:
+                continue
+            decoded = decode(form.text)
+            if decoded is None or decoded in seen:
+                continue
+            if len(form.steps) >= ROUNDS_MAX or len(forms) >= FORMS_MAX:
+                return forms, name == "percent" and len(form.steps) >= ROUNDS_MAX
+            seen.add(decoded)
+            forms.append(Form(decoded, (*form.steps, name)))
+    return forms, False
+
+
+def is_plain(text: str) -> bool:
+    """Whether no decoder can change `text`: the short way for most values."""
+    return text.isascii() and not (
+        "%" in text or "\\" in text or "&" in text or "\x00" in text
+    ) and (len(text) < BASE64_CHARS_MIN or _BASE64(text) is None)  # fmt: skip
+
+
+def percent(text: str) -> str | None:
+    """`%XX` and `%uXXXX`, ill-formed ones left as they are; overlong UTF-8 read as lenient decoders read it."""
+    if "%" not in text or not _HAS_PERCENT(text):
+        return None
+    if "%u" in text or "%U" in text:
+        text = _PERCENT_U.sub(lambda found: chr(int(found[1], 16)), text.replace("%U", "%u"))
+    return utf8(unquote_to_bytes(text.encode("utf-8", "surrogatepass")))
+
+
+def utf8(data: bytes) -> str:
+    """Bytes as text: UTF-8 where they are, overlong sequences as what they spell, the rest as Latin-1."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return _OVERLONG.sub(_shortened, data).decode("utf-8", "latin1_rest")
+
+
+def _shortened(found: re.Match[bytes]) -> bytes:
+    sequence = found.group()
+    if len(sequence) == 2:
+        second = sequence[1]
+        if second < 0x80:  # a decoder that drops the byte it does not understand
+            return sequence[1:]
+        return bytes([(sequence[0] & 1) << 6 | second & 0x3F])
+    code = 0
+    for byte in sequence[1:]:
+        code = code << 6 | byte & 0x3F
+    return chr(code & 0xFFFF).encode("utf-8", "replace")
+
+
+def unescaped(text: str) -> str | None:
+    r"""Character references of HTML, escapes of JavaScript (`\x3c`, `\u003c`, `\u{3c}`, `\074`, `\n`) and CSS (`\3c `), all at
+    once: a text that has several kinds is rare, and its other readings are in the forms it came from."""
+    decoded = text
+    if "&" in decoded and _ENTITY(decoded):
+        decoded = html.unescape(decoded)
+    if "\\" in decoded:
+        decoded = _ESCAPED.sub(_character, decoded)
+        if "\\" in decoded:
+            decoded = _CSS_ESCAPED.sub(_css_character, decoded)
+    return None if decoded == text else decoded
+
+
+def _character(found: re.Match[str]) -> str:
+    two, four, braced, octal, letter = found.groups()
+    if letter is not None:
+        return _LETTERS[letter]
+    code = int(octal, 8) if octal is not None else int(two or four or braced, 16)
+    return chr(code) if code < 0x110000 else found.group()
+
+
+def _css_character(found: re.Match[str]) -> str:
+    return chr(min(int(found[1], 16), 0x10FFFF))
+
+
+def folded(text: str) -> str | None:
+    """Full-width and look-alike characters as the ASCII ones they are folded to; invisible ones left out."""
+    if text.isascii() and "\x00" not in text:
+        return None
+    decoded = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).translate(_LOOKALIKE)
+    return None if decoded == text else decoded
+
+
+def from_base64(text: str) -> str | None:
+    """The text a whole base64 value spells, either alphabet, when it spells text."""
+    if len(text) < BASE64_CHARS_MIN or _BASE64(text) is None:
+        return None
+    plain = text.rstrip("=").replace("-", "+").replace("_", "/")
+    if len(plain) > BASE64_LOOK and not _begins_as_text(plain[:BASE64_LOOK]):
+        return None
+    try:
+        data = base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+        decoded = data.decode("utf-8")
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    return decoded if decoded.replace("\n", "").replace("\r", "").replace("\t", "").isprintable() else None
+
+
+def _begins_as_text(plain: str) -> bool:
+    """Whether base64 begins with UTF-8, but for a character cut in two: most tokens are not, and cost no more."""
+    data = binascii.a2b_base64(plain)
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.start > len(data) - 4
+    return True
+
+
+def _latin1_rest(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)
+    return error.object[error.start : error.end].decode("latin-1"), error.end
+
+
+import codecs  # noqa: E402
+
+codecs.register_error("latin1_rest", _latin1_rest)
+
+Decoder = Callable[[str], str | None]
+DECODERS: tuple[tuple[str, Decoder], ...] = (
+    ("percent", percent),
+    ("unescaped", unescaped),
+    ("folded", folded),
+    ("base64", from_base64),
+)
+"""In the order they are tried. Each returns another text, or None when it changes nothing."""

@@ -1,0 +1,160 @@
+"""From values to evidence: which forms of which value are judged by whom, and how much work that may be.
+
+Each form of a value is scanned by the prefilter, and only the judges it calls for are asked, about windows of bounded
+size. The work is bounded in characters judged and decoded, in proportion to the request: a request that asks for more
+than any honest one needs is itself evidence (`effort`), as is a value that goes on decoding (`encoding`).
+
+Refuses to know what the policy makes of the evidence.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from types import ModuleType
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from sallygate.controls.injection.evidence import ATTACK, Evidence, Family
+from sallygate.controls.injection.forms import Form, forms_of
+from sallygate.controls.injection.prefilter import Prefilter
+from sallygate.controls.injection.values import FILE_MARK, NESTED_MAX, Kind, Value, document_in, json_values
+
+WINDOW = 8192
+"""Characters judged at once. Longer than any published payload that is not padding."""
+OVERLAP = 1024
+"""Of two windows, so that what stands across a border stands whole in one."""
+JUDGED_BASE, JUDGED_SHARE = 131_072, 2
+"""Characters judges may read of one request, weighed by their cost: so many, and so many times the characters it has."""
+DECODED_BASE, DECODED_SHARE = 65_536, 6
+"""Characters of forms made of one request, likewise."""
+
+
+class Judge(Struct, frozen=True):
+    """One language of attacks."""
+
+    name: str
+    triggers: tuple[str, ...]
+    judge: Callable[[str, list[int]], Evidence | None]
+    """Gets a text and the numbers of its triggers that were hit."""
+    kinds: frozenset[Kind]
+    """Kinds of values it is asked about."""
+    cost: float = 1.0
+    """What a character costs, as a share of what it costs the dearest judges."""
+
+
+TEXTS: frozenset[Kind] = frozenset(("path", "query", "name", "header", "cookie", "body", "file"))
+"""What holds one text an application may put into something."""
+
+
+def from_module(module: ModuleType, kinds: frozenset[Kind] = TEXTS, cost: float = 1.0) -> Judge:
+    """The judge a module with `TRIGGERS` and `judge` is, its `judge` with or without the hits."""
+    judge = module.judge
+    takes_hits = len(inspect.signature(judge).parameters) > 1
+    return Judge(
+        module.__name__.rpartition(".")[2],
+        tuple(module.TRIGGERS),
+        judge if takes_hits else lambda text, hits: judge(text),
+        kinds,
+        cost,
+    )
+
+
+class Seen(Struct, frozen=True, gc=False):
+    """Evidence with the value it was seen in and the form of it."""
+
+    value: Value
+    form: Form
+    evidence: Evidence
+
+    @property
+    def span(self) -> str:
+        return self.form.text[self.evidence.start : self.evidence.end]
+
+
+class Effort:
+    """What one request may still cost."""
+
+    __slots__ = ("decoded", "judged")
+
+    def __init__(self, characters: int) -> None:
+        self.judged: float = JUDGED_BASE + JUDGED_SHARE * characters
+        self.decoded = DECODED_BASE + DECODED_SHARE * characters
+
+
+class Judging:
+    """The judges of one policy behind their prefilter."""
+
+    def __init__(self, judges: Sequence[Judge], prefilter: Prefilter) -> None:
+        self._judges = tuple(judges)
+        self._prefilter = prefilter
+
+    def calls(self, surface: str) -> bool:
+        """Whether anything in a joined text, or in what it decodes to, is to be judged at all."""
+        hits = self._prefilter.hits
+        if hits(surface):
+            return True
+        forms, endless = forms_of(surface)
+        return endless or any(hits(form.text) for form in forms[1:])
+
+    def judge(self, value: Value, effort: Effort, stop: int) -> list[Seen]:
+        """Evidence in one value and the JSON it may hold, one a family, strongest first. Ends early at a score of
+        `stop`, from which on more would change nothing."""
+        best: dict[Family, Seen] = {}
+        todo = [(value, 0)]
+        while todo:
+            inner, depth = todo.pop()
+            if self._into(inner, depth, todo, effort, stop, best):
+                break
+        return sorted(best.values(), key=lambda seen: -seen.evidence.score)
+
+    def _into(
+        self,
+        value: Value,
+        depth: int,
+        todo: list[tuple[Value, int]],
+        effort: Effort,
+        stop: int,
+        best: dict[Family, Seen],
+    ) -> bool:
+        forms, endless = forms_of(value.text)
+        if endless:
+            _keep(best, Seen(value, forms[-1], Evidence("encoding", "endless", ATTACK, 0, len(forms[-1].text))))
+        for form in forms:
+            effort.decoded -= len(form.text)
+            kind = value.kind
+            if kind != "json" and depth < NESTED_MAX and (tree := document_in(form.text)) is not None:
+                steps = (*value.steps, *form.steps, "json")
+                todo.extend((replace(leaf, steps=steps), depth + 1) for leaf in json_values(value.where, tree))
+                kind = "json" if type(tree) is not str else kind
+            for seen in self._of_form(value, kind, form, effort):
+                _keep(best, seen)
+                if seen.evidence.score >= stop:
+                    return True
+            if effort.judged < 0 or effort.decoded < 0:
+                _keep(best, Seen(value, form, Evidence("effort", "too-much", ATTACK, 0, 0)))
+                return True
+        return False
+
+    def _of_form(self, value: Value, kind: Kind, form: Form, effort: Effort) -> Iterable[Seen]:
+        text = form.text
+        steps = (*value.steps, *form.steps)
+        for at in range(0, max(len(text) - OVERLAP, 1), WINDOW - OVERLAP):
+            window = text if len(text) <= WINDOW else text[at : at + WINDOW]
+            for number, hits in sorted(self._prefilter.hits(FILE_MARK + window if kind == "file" else window).items()):
+                judge = self._judges[number]
+                if kind not in judge.kinds:
+                    continue
+                effort.judged -= len(window) * judge.cost
+                if effort.judged < 0:
+                    return
+                found = judge.judge(window, hits)
+                if found is not None:
+                    yield Seen(value, Form(window, steps), found)
+
+
+def _keep(best: dict[Family, Seen], seen: Seen) -> None:
+    known = best.get(seen.evidence.family)
+    if known is None or seen.evidence.score > known.evidence.score:
+        best[seen.evidence.family] = seen

@@ -1,0 +1,194 @@
+"""JavaScript in a text that should be none: calls, sinks and the tricks that spell them without their names.
+
+A word is no script. What is looked for is code's structure: a dialog's or an evaluator's name applied to something, a
+global object subscripted and called, a constructor reached through a value, a quoted string left by an operator and
+followed by a call. Comments are taken out first, since `alert/**/(1)` calls too.
+
+Refuses to know whether the text stands in markup, in a URL or alone: that is judged in `xss`.
+
+Cost: a substring search for each rule, and an expression for those whose literals are there.
+"""
+
+from __future__ import annotations
+
+import re
+
+from msgspec import Struct
+
+from sallygate.controls.injection.evidence import ATTACK, LIKELY, ODD
+
+_COMMENT = re.compile(r"/\*[^*]{0,200}+\*++/")
+_DIALOG = r"(?:alert|prompt|confirm)"
+_GLOBAL = r"(?:window|self|top|this|parent|frames|globalthis|content|opener)"
+_FREE = r"(?:(?<![a-z0-9_$])|(?<=script))"
+
+
+class Rule(Struct, frozen=True, gc=False):
+    """One structure: looked for only when one of its literals is in the text, in lower case."""
+
+    name: str
+    score: int
+    literals: tuple[str, ...]
+    pattern: re.Pattern[str]
+
+
+def _rule(name: str, score: int, literals: str, pattern: str) -> Rule:
+    return Rule(name, score, tuple(literals.split()), re.compile(pattern))
+
+
+RULES: tuple[Rule, ...] = (
+    _rule(
+        "dialog-call",
+        ATTACK,
+        "alert prompt confirm",
+        _FREE + _DIALOG + r"\)*+(?:\?\.)?(?:\.(?:call|apply|bind))?(?:\?\.)?"
+        r"(?:\((?!(?:s|e|es|ed|er|ing|ation)\))(?=[^\s.,;])|\s*+\(\s*+(?:\)|['\"`/\\\d\[{]|document|window|self|top|this|location|string\.)|\s*+`)",
+    ),
+    _rule(
+        "dialog-passed",
+        ATTACK,
+        "alert prompt confirm",
+        r"(?:[=,]\s*+"
+        + _DIALOG
+        + r"[,;][\w$]{1,20}+[(`]|['\"`]"
+        + _DIALOG
+        + r"['\"`]\s*+[\])]++\s*+[(`]|[\w$\])]\(\s*+"
+        + _DIALOG
+        + r"\s*+[),]"
+        r"|=\s*+" + _DIALOG + r"\s*+[;,]\s*+throw)",
+    ),
+    _rule(
+        "evaluator-call",
+        ATTACK,
+        "eval( eval` eval. eval? execscript importscripts $eval",
+        _FREE + r"(?:eval|execscript|importscripts|\$eval(?:async)?)\s*+(?:\?\.)?(?:\.(?:call|apply))?\s*+[(`]"
+        r"\s*+(?![.\s]|uat|s\))",
+    ),
+    _rule(
+        "evaluated-string",
+        ATTACK,
+        "settimeout setinterval setimmediate function(",
+        r"(?:\bset(?:timeout|interval|immediate)\s*+[(`]\s*+(?:['\"`/]|alert|eval|atob|name\b|location)"
+        r"|(?:\bnew\s|[=;,(!]|^)\s*+function\s*+\(\s*+['\"`]|\bset(?:timeout|interval)`)",
+    ),
+    _rule(
+        "decoded-string",
+        ATTACK,
+        "fromcharcode fromcodepoint atob unescape(",
+        r"\bstring\s*+(?:\.\s*+|\[\s*+['\"])from(?:charcode|codepoint)['\"\]\s]*+[(`]|\batob\s*+[(`]\s*+['\"`\w]"
+        r"|\bunescape\s*+\(\s*+['\"`/]",
+    ),
+    _rule(
+        "document-sink",
+        ATTACK,
+        "document",
+        _FREE + r"document[\s)]*+(?:\?\.|\.)\s*+(?:write(?:ln)?\s*+[(`]"
+        r"|(?:cookie|domain)\s*+(?:[=),;.+\]\"'<]|$)|(?:location|url|referrer)\s*+[=)+;\]]"
+        r"|body\s*+\.\s*+(?:innerhtml|outerhtml|appendchild|insertadjacent)|createelement\s*+\(\s*+['\"`]script|default[vw]iew|documenturi\b)",
+    ),
+    _rule("document-subscript", LIKELY, "document", _FREE + r"document[\s)]*+(?:\?\.)?\[\s*+['\"`/(+!]"),
+    _rule("document-cookie", LIKELY, "document.cookie document.domain", _FREE + r"document\.(?:cookie|domain)\b"),
+    _rule(
+        "location-set",
+        LIKELY,
+        "location",
+        r"\b" + _GLOBAL + r"\s*+\.\s*+location\s*+(?:\.\s*+href\s*+)?=(?!=)"
+        r"|(?:^|[;,(){}:|&?=+-]\s*+|['\"`])location\s*+(?:\.\s*+href\s*+)?=\s*+(?:['\"`]\s*+(?:javascript|https?:|//|\+)|name\b|atob|window|document)"
+        r"|\blocation\s*+\.\s*+(?:assign|replace)\s*+[(`]|\blocation\s*+\.\s*+hash\s*+\.\s*+(?:slice|substr|split|replace)",
+    ),
+    _rule(
+        "global-subscript",
+        ATTACK,
+        "window self top this parent frames globalthis content opener",
+        r"(?<![\w$.-])" + _GLOBAL + r"\)?(?:\s*+(?:\?\.)?\[\s*+['\"`/+!\\(\[][^\]\n]{0,300}+\][\])]*+\s*+[(`\[?]"
+        r"|(?:\?\.)?\[[^\]\s'\"]{1,300}+\][\])]*+(?:[(`\[]|\?\.\())",
+    ),
+    _rule(
+        "constructor-reached",
+        ATTACK,
+        "constructor",
+        r"\.\s*+constructor\s*+[(`\[]|\bconstructor\s*+\.\s*+(?:constructor|prototype)\b|\[\s*+['\"`]constructor['\"`]\s*+\]",
+    ),
+    _rule(
+        "punctuation-code",
+        ATTACK,
+        "+[] ![] []) ([] ]+( ~[]",
+        r"[\[\]()!+{}]{20}|\(!{1,2}\[\][+ ]++\[\]\)|=\s*+~\s*+\[\];|\(!\[\]\+\[\]\)|\[\+\[\]\]|\+!\+\[\]",
+    ),
+    _rule("tagged-call", ATTACK, "`", r"(?:\]|reflect)\s*+\.\s*+[a-z]{2,20}+(?:\s*+\.\s*+[a-z]{2,20}+)?\s*+`"),
+    _rule("kana-code", ATTACK, "\uff9f\u03c9\uff9f \u309a\u03c9", r"\u03c9"),
+    _rule(
+        "thrown",
+        ATTACK,
+        "throw onerror",
+        r"\bthrow\s*+(?:onerror|/[^/]{0,60}+/|['\"`]?=?\s*+alert)|(?<![\w$])onerror\s*+=\s*+(?:alert|eval|prompt|confirm|print)\b",
+    ),
+    _rule("module-loaded", ATTACK, "import( import` import'", r"(?<![\w$.])import\s*+[(`]\s*+(?:['\"`/]|\w+\))"),
+    _rule(
+        "fetched",
+        LIKELY,
+        "fetch( fetch` new sendbeacon( getscript( vibrate(",
+        r"(?<![\w$.-])fetch\s*+[(`]\s*+(?:['\"`/]|document|location|atob)"
+        r"|\bnew\s++image\b[\s()]*+\.src\s*+="
+        r"|\bnavigator\s*+\.\s*+(?:sendbeacon|vibrate)\s*+\(|\$\s*+\.\s*+getscript\s*+[(`]",
+    ),
+    _rule("source-joined", LIKELY, ".source", r"\.source\s*+\+\s*+/|\+\s*+/[^/\s]{1,40}+/\s*+\.\s*+source"),
+    _rule("radix-spelled", LIKELY, "tostring(", r"\d{3,20}+(?:\.\.|\))?\.?tostring\s*+\(\s*+\d\d\s*+\)"),
+    _rule("with-document", LIKELY, "with(", r"\bwith\s*+\(\s*+(?:document|window|self|top)"),
+    _rule(
+        "flash-call", ATTACK, "geturl asfunction:", r"\bgeturl\s*+[(,]\s*+['\"]?\s*+(?:java|vb)?script|\basfunction:"
+    ),
+    _rule(
+        "string-left",
+        LIKELY,
+        "' \" `",
+        r"(?:^|[^\w\s]|\w)['\"`]\s*+[)\]}]*+\s*+(?:;|[-+*/%^|&,]{1,2})\s*+(?:[a-z_$][\w$.]{0,60}+)\([^()\n]{0,120}+\)\s*+"
+        r"(?:;?\s*+//|;\s*+[{'\"`]|[-+*/%^|&,]{1,2}\s*+['\"`](?:$|[^\w]))",
+    ),
+    _rule(
+        "window-opened",
+        LIKELY,
+        "window.open .html( .append( .after( .before(",
+        r"\bwindow\.open\s*+\(\s*+['\"`]|\.(?:html|append|prepend|after|before)\s*+\(\s*+['\"`]\s*+<",
+    ),
+    _rule(
+        "dom-written",
+        ODD,
+        "innerhtml outerhtml postmessage xmlhttprequest localstorage sessionstorage",
+        r"\b(?:inner|outer)html\s*+\+?=|\b(?:parent|top|opener|window)\s*+\.\s*+postmessage\s*+\(|\bnew\s+xmlhttprequest\b|\b(?:local|session)storage\s*+\.\s*+(?:getitem|setitem)",
+    ),
+)
+"""Strongest first is not needed: the best of all is taken."""
+
+
+class Found(Struct, frozen=True, gc=False):
+    """A structure found, with its span; the whole text when comments were taken out."""
+
+    name: str
+    score: int
+    start: int
+    end: int
+
+
+def script_in(text: str) -> Found | None:
+    """The strongest structure of script in `text`."""
+    lower = text.lower()
+    size = len(text)
+    moved = len(lower) != size
+    if "/*" in lower:
+        lower = _COMMENT.sub(" ", lower)
+        moved = True
+        if "alert (" in lower or "eval (" in lower or "prompt (" in lower or "confirm (" in lower:
+            lower = lower.replace(" (", "(")
+    best: Found | None = None
+    for rule in RULES:
+        if best is not None and rule.score <= best.score:
+            continue
+        if not any(literal in lower for literal in rule.literals):
+            continue
+        seen = rule.pattern.search(lower)
+        if seen is not None:
+            best = Found(rule.name, rule.score, 0 if moved else seen.start(), size if moved else seen.end())
+            if best.score >= ATTACK:
+                return best
+    return best

@@ -1,0 +1,281 @@
+"""Where an attack can stand in a request: every value of it with its place, and all of them joined for the prefilter.
+
+Two views of the same places. The *surface* is one text, joined and cheap to make, which the prefilter scans; nothing is
+ever refused for what stands there. The *values* are made only when the surface was hit: each text an application would
+get, with the name it would get it by. What is in the values is in the surface, otherwise an attack would pass unseen.
+
+Refuses to know any attack.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from html import unescape
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from sallygate.controls.injection.forms import BASE64_CHARS_MIN, from_base64, utf8
+from sallygate.model.request import Body, Part, RequestHead
+from sallygate.parsing.pointers import escape_pointer
+
+BETWEEN = "\x1e"
+"""Stands between joined values: no honest value holds it (ASCII's record separator)."""
+FILE_MARK = "\x1d"
+"""Stands before the name of a file, so that only those are looked at as such."""
+NESTED_MAX = 3
+"""JSON within a string within JSON, so many times."""
+NESTED_CHARS_MIN = 5
+"""`{"a":1}` has seven; shorter text holds nothing to find."""
+
+Kind = Literal["path", "query", "name", "header", "hop", "cookie", "body", "file", "xml", "json"]
+"""`hop`: a header that applications do not read, but that logs and gateways write down; `xml`, `json`: a whole document,
+whose texts are values of their own."""
+
+UNREAD = frozenset(
+    "sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform sec-ch-ua-full-version-list sec-ch-ua-arch sec-ch-ua-bitness "
+    "sec-ch-ua-model sec-ch-ua-platform-version sec-ch-ua-full-version sec-ch-ua-wow64 sec-ch-prefers-color-scheme "
+    "sec-fetch-site sec-fetch-mode sec-fetch-dest sec-fetch-user content-length connection".split()
+)
+"""Written by browsers as structured fields full of quotes, and by servers; applications act on their tokens alone."""
+HOPS = frozenset(
+    "host accept accept-encoding accept-charset cache-control pragma content-type content-encoding transfer-encoding "
+    "authorization proxy-authorization if-none-match if-match if-modified-since if-unmodified-since if-range range te "
+    "upgrade upgrade-insecure-requests dnt priority expect keep-alive proxy-connection date via etag traceparent tracestate "
+    "x-request-id x-correlation-id content-md5 content-language digest signature signature-input".split()
+)
+
+FILE_NAMES = frozenset("x-filename x_filename x.filename x-file-name x-file x-upload-filename slug".split())
+"""Headers by which uploads name their file."""
+_QUIET = HOPS | UNREAD
+
+_TAG = re.compile(r"<[^<>]*+>")
+_ATTRIBUTE = re.compile(r"=[ \t\r\n]*+(?:\"([^\"]*+)\"|'([^']*+)')")
+_decode_json = msgspec.json.Decoder().decode
+
+
+class Value(Struct, frozen=True, gc=False):
+    """One text an application gets."""
+
+    where: str
+    """`query:q`, `path:2`, `header:referer`, `cookie:sid`, `body:/items/0/name`."""
+    text: str
+    kind: Kind
+    steps: tuple[str, ...] = ()
+    """What was undone to get here: decodings, `json` for a leaf of a document in a string."""
+
+
+def surface(head: RequestHead, body: Body) -> str:
+    """All values of a request joined. Every value stands between two `BETWEEN`, as it stands when it is judged alone."""
+    parts = ["/".join(head.segments)] if head.segments else []
+    for name, value in head.query:
+        parts.append(name)
+        parts.append(value)
+    for name, field in head.fields.items():
+        if name == "cookie":
+            parts.append(field)
+            for pair in field.split("; "):
+                parts.extend(pair.split("=", 1))
+        elif name in FILE_NAMES:
+            parts.append(FILE_MARK + field)
+        elif name not in _QUIET:
+            parts.append(field)
+    hops = BETWEEN.join([field for name, field in head.fields.items() if name in HOPS])
+    if "$" in hops or "(" in hops or "%" in hops or "\\" in hops:
+        parts.append(hops)  # what attacks the writer of a log needs one of these; honest ones do not
+    if body.kind != "none":
+        parts.extend(_body_texts(body))
+    parts += [text for part in parts if len(part) >= BASE64_CHARS_MIN and (text := from_base64(part)) is not None]
+    return BETWEEN.join(parts)
+
+
+def _body_texts(body: Body) -> Iterator[str]:
+    tree = body.tree
+    if body.kind == "json":
+        yield from _leaves_and_keys(tree)
+    elif body.kind == "form":
+        for name, value in tree:  # type: ignore[attr-defined]
+            yield name
+            yield value
+    elif body.kind == "multipart":
+        for part in tree:  # type: ignore[attr-defined]
+            yield part.name
+            if part.filename is not None:
+                yield FILE_MARK + part.filename
+            if (text := part_text(part)) is not None:
+                yield text
+    elif isinstance(tree, str):
+        yield tree
+
+
+def _leaves_and_keys(tree: Any) -> Iterator[str]:
+    stack = [tree]
+    while stack:
+        node = stack.pop()
+        if type(node) is str:
+            yield node
+        elif type(node) is dict:
+            yield from node
+            stack.extend(node.values())
+        elif type(node) is list:
+            stack.extend(node)
+
+
+def part_text(part: Part) -> str | None:
+    """The text of a multipart part: a field's, or a file's where its type is one that applications read as text.
+    None for other files: their bytes are for the guard on uploads."""
+    if part.filename is not None and not _is_text(part.media):
+        return None
+    return part.data.decode("utf-8", "replace")
+
+
+def _is_text(media: str) -> bool:
+    return media.endswith(("json", "xml", "x-www-form-urlencoded", "graphql", "yaml", "svg+xml"))
+
+
+def values_of(head: RequestHead, body: Body) -> Iterator[Value]:
+    """Every value with its place, those of the head first."""
+    yield from _target_values(head)
+    yield from _header_values(head.fields)
+    if body.kind != "none":
+        yield from _body_values(body)
+
+
+def _target_values(head: RequestHead) -> Iterator[Value]:
+    yield Value("path:", "/" + "/".join(head.segments), "path")
+    for at, segment in enumerate(head.segments):
+        if len(segment) > 1:
+            yield Value(f"path:{at}", segment, "path")
+    together: dict[str, list[str]] = {}
+    for name, value in head.query:
+        yield from _named("query:", name, value, "query")
+        together.setdefault(name, []).append(value)
+    yield from _joined("query:", together)
+
+
+def _named(place: str, name: str, value: str, kind: Kind) -> Iterator[Value]:
+    if value:
+        yield Value(place + name, value, kind)
+    if len(name) > 2 and not name.isalnum():
+        yield Value(place + name, name, "name")
+        if value and len(name) > 16:
+            # A query without names, or a text with a `=` in it: the pieces are one text to whoever reads it raw.
+            yield Value(place + name, f"{name}={value}", kind)
+
+
+def _joined(place: str, together: Mapping[str, list[str]]) -> Iterator[Value]:
+    """Repeated names as ASP.NET and CGI.pm hand them over: a payload spread over them meets again there."""
+    for name, texts in together.items():
+        if len(texts) > 1:
+            yield Value(place + name, ",".join(texts), "query")
+
+
+def _header_values(fields: Mapping[str, str]) -> Iterator[Value]:
+    for name, value in fields.items():
+        if name == "cookie":
+            yield from _cookie_values(value)
+        elif name not in UNREAD:
+            kind: Kind = "hop" if name in HOPS else "file" if name in FILE_NAMES else "header"
+            yield Value("header:" + name, _as_utf8(value), kind)
+            if len(name) > 8 and "-" not in name:
+                yield Value("header:" + name, name, "name")
+
+
+def _cookie_values(field: str) -> Iterator[Value]:
+    for pair in field.split(";"):
+        name, _, value = pair.strip().partition("=")
+        yield from _named("cookie:", _as_utf8(name), _as_utf8(value.strip('"')), "cookie")
+
+
+def _as_utf8(text: str) -> str:
+    """Header fields are read as Latin-1; most senders mean UTF-8."""
+    if text.isascii():
+        return text
+    try:
+        return text.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return text
+
+
+def _body_values(body: Body) -> Iterator[Value]:
+    tree = body.tree
+    if body.kind == "json":
+        yield Value("body:", utf8(body.raw), "json")
+        yield from json_values("body:", tree)
+    elif body.kind == "form":
+        together: dict[str, list[str]] = {}
+        for name, value in tree:  # type: ignore[attr-defined]
+            yield from _named("body:/", name, value, "body")
+            together.setdefault(name, []).append(value)
+        yield from _joined("body:/", together)
+    elif body.kind == "multipart":
+        for part in tree:  # type: ignore[attr-defined]
+            yield from _part_values(part)
+    elif isinstance(tree, str):
+        yield from _text_values(tree, body.media)
+
+
+def json_values(place: str, tree: object) -> Iterator[Value]:
+    """Keys and leaves by JSON pointer; level by level, so that no depth can hurt."""
+    level: list[tuple[str, Any]] = [(place, tree)]
+    while level:
+        below: list[tuple[str, Any]] = []
+        for where, node in level:
+            if type(node) is str:
+                yield Value(where, node, "body")
+            elif type(node) is dict:
+                for key, inner in node.items():
+                    inside = f"{where}/{escape_pointer(key)}"
+                    if len(key) > 2 and not key.isalnum():
+                        yield Value(inside, key, "name")
+                    below.append((inside, inner))
+            elif type(node) is list:
+                below.extend([(f"{where}/{at}", inner) for at, inner in enumerate(node)])
+        level = below
+
+
+def _part_values(part: Part) -> Iterator[Value]:
+    where = "body:/" + part.name
+    yield Value(where, part.name, "name")
+    if part.filename is not None:
+        yield Value(where, part.filename, "file")
+    if (text := part_text(part)) is not None:
+        yield from _text_values(text, part.media, where)
+
+
+def _text_values(text: str, media: str, where: str = "body:") -> Iterator[Value]:
+    if media.endswith("xml") or text.lstrip()[:5].lower() in ("<?xml", "<!doc"):
+        yield Value(where, text, "xml")
+        for inner in _xml_texts(text):
+            yield Value(where, inner, "body")
+        return
+    yield Value(where, text, "body")
+    if "=" in text and "\n" not in text.strip() and not text.lstrip().startswith(("{", "[", "<")):
+        # A form under another name: its pieces, in case it is read as one.
+        for pair in text.split("&")[:1000]:
+            name, _, value = pair.partition("=")
+            yield from _named(where + "/", name.replace("+", " "), value.replace("+", " "), "body")
+
+
+def _xml_texts(text: str) -> Iterator[str]:
+    """Character data and attribute values of a document, references of the predefined entities undone."""
+    for run in _TAG.split(text):
+        if len(run) > 2 and not run.isspace():
+            yield unescape(run)
+    for tag in _TAG.findall(text):
+        for double, single in _ATTRIBUTE.findall(tag):
+            yield unescape(double or single)
+
+
+def document_in(text: str) -> object | None:
+    """The JSON array, object or string that `text` spells as a whole, or None."""
+    text = text.strip()
+    if len(text) < NESTED_CHARS_MIN or text[0] not in '{["' or text[-1] not in '}]"':
+        return None
+    try:
+        tree: object = _decode_json(text)
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return None
+    return tree

@@ -1,0 +1,403 @@
+"""Cross-site scripting: a value that, put into a page, would run or load something there.
+
+Threat: the value is echoed as markup, inside an attribute, inside a script's string, as a link's address or as style.
+Evidence: markup which runs (a script element, an event handler, an address of a scheme that executes, a style which
+executes), an element which loads a foreign document or changes where the page's own addresses lead, an attribute's
+value left by a quote and followed by a handler, script where none belongs.
+
+Inert markup passes: text formatting, links and pictures without handlers, plain styles. So do `javascript:void(0)` and
+its like, which pages report as the address of what was clicked.
+
+Known bypasses: a call of an application's own function without leaving a string (`deleteAll()`), markup whose danger
+lies in the page's framework (custom attributes, gadgets), clobbering by names alone (`<a id=config>`).
+Cost: the markup is read once; script is sought by literals first.
+
+Refuses to know where the application puts the value.
+"""
+
+from __future__ import annotations
+
+import re
+
+from sallygate.controls.injection.addresses import ENTITY_CALL, address_alone, address_in
+from sallygate.controls.injection.evidence import ATTACK, CERTAIN, LIKELY, ODD, Evidence
+from sallygate.controls.injection.markup import Tag, tags_of
+from sallygate.controls.injection.script import script_in
+
+TRIGGERS: tuple[str, ...] = (
+    r"<[\x00-\x1f]{0,3}[a-z/!?%]",
+    r"\bon[a-z]{3,26}[\x00-\x20/]{0,8}=",
+    r"(?:alert|prompt|confirm)[)?]{0,3}[.(`\x00-\x20/,\])]",
+    r"\beval(?:async)?[ ?./]{0,3}[(`.]",
+    r"execscript|importscripts|\bimport\s{0,2}[(`]",
+    r"set(?:timeout|interval|immediate)\s{0,2}[(`]",
+    r"function\s{0,2}\(\s{0,2}['\"`]",
+    r"fromc(?:har|ode)",
+    r"\b(?:atob|unescape|geturl)\s{0,2}[(`,]",
+    r"asfunction:",
+    r"window\.open\s{0,2}\(|\.(?:html|append|prepend|after|before)\s{0,2}\(\s{0,2}['\"`]\s{0,2}<",
+    r"['\"`](?:alert|prompt|confirm)['\"`]\s{0,2}[\])]",
+    r"document[\s)]{0,3}(?:\?\.|\.|\[|/\*)",
+    r"\blocation\s{0,2}(?:\.\s{0,2}(?:href|assign|replace|hash)|=\s{0,2}['\"`nawd])",
+    r"\b(?:window|self|top|this|parent|frames|globalthis|content|opener)\s{0,2}(?:\?\.)?(?:\[|/\*)",
+    r"\b(?:window|self|top|parent|this)\s{0,2}\.\s{0,2}location\s{0,2}=",
+    r"(?:\]|reflect)\s{0,2}\.\s{0,2}[a-z]{2,20}(?:\s{0,2}\.\s{0,2}[a-z]{2,20})?\s{0,2}`",
+    r"constructor\s{0,2}['\"`]?\s{0,2}[(`\[.\]]",
+    r"!\[\]|\+\[\]|\[\]\)|~\[\];|[)!+\[]\[\]",
+    "\uff9f\u03c9\uff9f",
+    r"throw\s{0,3}(?:onerror|/|['\"`=])",
+    r"(?:fetch|getscript|sendbeacon|vibrate)\s{0,2}[(`]",
+    r"/\.source|\.source\s{0,2}\+",
+    r"tostring\s{0,2}\(\s{0,2}\d\d",
+    r"new\s{1,3}image\b",
+    r"with\s{0,2}\(\s{0,2}(?:document|window|self|top)",
+    r"['\"`]\s{0,3}[)\]}]{0,3}\s{0,3}[-;+*/%^|&,]{1,2}\s{0,3}[a-z_$][\w$.]{0,60}\(",
+    r"(?:java|vb|live)script\s{0,3}:",
+    r"data\s{0,2}:\s{0,2}(?:text/(?:html|xml|xsl|javascript)|application/(?:xhtml|xml|javascript|x-javascript))",
+    r":\s{0,4}expression\s{0,3}[(/]",
+    r"-moz-binding|behaviou?r\s{0,3}:|url\s{0,2}\(\s{0,2}['\"]?\s{0,2}(?:java|vb)script",
+    r"@import\s{0,3}['\"u]",
+    r"\+ADw-|\+ADwA",
+    "\u00bc/?script",
+    r"&\{\s{0,3}(?:[a-z]{3}|\(\))",
+    r"\x1e(?:&(?:#x?0{0,6}(?:3c|60)|lt);?|\\(?:x|u00)3c)\x1e",
+    r"\x1e\s{0,4}-->|['\"`]{2,3}\s{0,2}--?>",
+    r"\bsrcdoc\s{0,3}=|\bformaction\s{0,3}=|<<?scr",
+)
+
+_FRAGMENT = re.compile(
+    r"(?:.{0,120}?[\"'`]{2,3}\s{0,2}--?>)|\s{0,8}(?:</[a-z]|<svg:|<!(?:--|\[|attlist|element)|-->|<\?xml|\]\]?>|<style[^<>]{0,40}>?\s{0,4}\Z|<svg[\s>/](?![\s\S]{0,2048}</svg)|<(?:math|form|input|textarea|body|head|html|xml|xmp|"
+    r"template|select|image|listing|plaintext|noscript|feimage|stylesheet|isindex|marquee|meta|base|embed|object|applet)[\s>/]|"
+    r"<[a-z]{1,12}(?:\s[^<>]{0,80})?>[^<]{0,40}<(?:[?!](?!doctype html)|svg|style|form|input|xml|xmp|html|body)|"
+    r"(?:&(?:\#x?0{0,6}(?:3c|60)|lt);?|\\(?:x|u00)3c)\s{0,8}\Z)",
+    re.IGNORECASE,
+)
+"""A piece of a page's skeleton, or of something active, where a value begins: nothing that formatted text begins with."""
+FRAGMENT_CHARS_MAX = 2048
+"""Longer values are whole documents."""
+HANDLERS_MAX = 16
+"""Handlers looked at one by one outside a tag. Tags snippets have a few, and those are judged as tags."""
+
+_STYLE_COMMENT = re.compile(r"/\*[^*]{0,200}+\*++/|\\(?![0-9a-f])|[\x00-\x1f]")
+_FONTS = (
+    r"(?!\s*(?:url\s*\(\s*)?['\"]?\s*(?:https?:)?//(?:fonts\.googleapis\.com|use\.typekit\.net|fonts\.bunny\.net)/)"
+)
+_FONT_SHEET = re.compile(r"(?:https?:)?//(?:fonts\.googleapis\.com|use\.typekit\.net|fonts\.bunny\.net)/")
+_BEHAVIOUR = r"(?<![\w-])behaviou?r\s*:\s*(?:expression|url\s*\((?!\s*['\"]?#default#(?:vml|ieooui)))"
+"""Word's own HTML names `#default#VML`; `scroll-behavior` is another property."""
+_STYLE_ACTIVE = re.compile(
+    r"expression\s*\(|(?:-moz-)?binding\s*:\s*url|@i\s*m\s*port"
+    + _FONTS
+    + "|"
+    + _BEHAVIOUR
+    + r"|-o-link\s*:|javascript:"
+    r"|url\s*\(\s*['\"]?\s*(?:javascript|vbscript|livescript|data:(?:text/(?!css|plain)))|[:;]\s*ex\s*pression"
+)
+_STYLE_ELEMENT = re.compile(r"<(?:[a-z]{1,8}:)?style(?![a-z0-9-])", re.IGNORECASE)
+_STYLE_ALONE = re.compile(
+    r"(?:[:;]|^)\s*expression\s*\((?!s\))|-moz-binding\s*:\s*url|"
+    + _BEHAVIOUR
+    + r"|@import\s*(?:url\s*\(\s*)?['\"]?(?:javascript|data):"
+    r"|^\s*@import\s*(?:['\"]|url\s*\()" + _FONTS + r"|url\s*\(\s*['\"]?\s*(?:javascript|vbscript)\b"
+)
+_EVENTS = (
+    "abort|activate|after|gesture|security|snap|visibility|animation|auxclick|autocomplete|before|begin|blur|bounce|cache|cancel|canplay|cellchange|change|click|close|"
+    "command|composition|contextmenu|controlselect|copy|cue|cut|data|dbl|deactivate|device|drag|drop|duration|emptied|end|error|fetch|filter|finish|"
+    "focus|form|fullscreen|got|hashchange|help|input|invalid|key|languagechange|layout|load|lose|lost|media|message|mouse|move|moz|ms|offline|"
+    "online|open|orientation|out|page|paste|pause|play|pointer|popstate|popup|progress|propert|ratechange|reader|ready|repeat|reset|resize|resume|reverse|"
+    "row|scroll|search|seek|select|show|size|slotchange|stalled|start|stop|storage|submit|suspend|sync|time|toggle|touch|track|transition|"
+    "unhandled|unload|url|volume|waiting|webkit|wheel|zoom|viewport|content|x"
+)
+_EVENT_NAME = re.compile(r"on(?:" + _EVENTS + r")[a-z]{0,22}")
+_HANDLER_ALONE = re.compile(
+    r"(?:^|(?<=[\s\"'`/\x00-\x1f\u201c\u201d>]))on(?:"
+    + _EVENTS
+    + r")[a-z]{0,22}[\x00-\x20/]{0,8}=[\x00-\x20]{0,8}(?![\s>=&])",
+    re.IGNORECASE,
+)
+_RUNS = re.compile(r"[(`{\[\\]|=|;|javascript|location|//|eval|throw|import", re.IGNORECASE)
+_CALLS = re.compile(r"[\"']?[\w$.]{1,40}+[(`]")
+_EVENT_JUNK = re.compile(r"on(?:" + _EVENTS + r")[a-z]{0,22}+[^a-z0-9_:.@-]")
+_QUOTED_BEFORE = re.compile(r"[\"'`\u201d\u201c]")
+_VALUE_LEFT = re.compile(r"[^<>A-Za-z]{0,16}?[\"'`]\s{0,4}/?>\s{0,4}<[/!]?[a-z]", re.IGNORECASE)
+LEFT_CHARS_MAX = 2048
+"""Longer texts are windows of documents, which may well begin inside a tag."""
+_ELEMENT_ALONE = re.compile(
+    r"<[\x00-\x1f/]{0,4}s[\x00-\x1f]*c[\x00-\x1f]*r[\x00-\x1f]*i[\x00-\x1f]*p[\x00-\x1f]*t(?![a-z0-9_-])", re.IGNORECASE
+)
+_STRIPPED = re.compile(r"<\s{0,4}s\s{0,4}cr?\s{0,4}i?\s{0,4}<|<scr\s{0,4}ipt|&<?script")
+_ANIMATED = re.compile(r"(?:[a-z]+:)?href|on[a-z]|srcdoc|innerhtml|src$|style$")
+_COMMENT_ACTIVE = re.compile(r"<!--#\s{0,4}(?:exec|include|echo|config|set|printenv)|<\?import\b|<\?xml-stylesheet\b")
+_INNER_TAG = re.compile(r"</?[A-Za-z]{0,10}>")
+_SPLITTING = re.compile(r"[a-z]</?[a-z]{0,10}>[a-z(]", re.IGNORECASE)
+_TORN = (
+    (_ELEMENT_ALONE, "script-element", ATTACK),
+    (_STRIPPED, "split-element", LIKELY),
+    (_COMMENT_ACTIVE, "active-comment", LIKELY),
+)
+"""Markup no tokenizer sees as such, but a filter that takes parts away leaves."""
+_UTF7 = re.compile(r"\+([A-Za-z0-9/]{2,40})-?")
+_UTF7_TAG = re.compile(r"\+AD[wx]-?/?[a-z]", re.IGNORECASE)
+_HIGH_BIT = str.maketrans("\u00bc\u00be\u00a2\u00a7", "<>\"'")
+_PLAYERS = re.compile(
+    r"(?:https?:)?//(?:www\.youtube(?:-nocookie)?\.com/embed/|player\.vimeo\.com/video/|www\.google\.com/maps/embed\?"
+    r"|www\.googletagmanager\.com/ns\.html\?)"
+    r"[\w./?=&%;:!+,~-]*"
+)
+"""Frames that article bodies honestly hold: foreign documents, whose script does not run in the page."""
+
+_RUNNING = {"script": CERTAIN, "frameset": LIKELY, "isindex": LIKELY, "?import": ATTACK, "?xml-stylesheet": ATTACK}
+"""Elements which run or load by being there. `import` or `layer` alone are names honest XML uses too."""
+_LINKED = ("href", "xlink:href")
+_LOADING = {
+    "iframe": ("src", "srcdoc"), "frame": ("src",), "fencedframe": ("src",), "portal": ("src",), "vmlframe": ("src",),
+    "embed": ("src", "code", "href"), "object": ("data", "classid", "codebase"), "base": ("href",),
+    "xml": ("src", "id"),
+    "applet": ("code", "codebase", "archive", "object", "src"), "import": ("implementation",), "bgsound": ("src",),
+    "layer": ("src",), "ilayer": ("src",), "event-source": ("src",), "use": _LINKED, "feimage": _LINKED,
+    "animation": _LINKED, "listener": ("handler",), "handler": ("event", "ev:event"),
+}  # fmt: skip
+"""Elements which load a document, or lead the page's own addresses elsewhere, by these attributes."""
+_NOTED = frozenset(
+    "style svg math form input button textarea select body meta link xml marquee template slot video audio".split()
+)
+
+
+def judge(text: str) -> Evidence | None:
+    """The strongest evidence of script in one text."""
+    best: Evidence | None = None
+    if len(text) < 24 and text.strip().lower() == "<script":
+        return _evidence("script-element", ODD, 0, len(text))  # reports count elements under such names
+    if "<" in text:
+        best = _markup(text)
+        if best is not None and best.score >= CERTAIN:
+            return best
+    alone = _alone(text)
+    if best is not None and alone is not None and best.score >= LIKELY and alone.score >= ATTACK:
+        return _evidence(best.rule, CERTAIN, best.start, best.end)  # an element that may run, and script for it
+    for other in (alone, _recoded(text)):
+        if other is not None and (best is None or other.score > best.score):
+            best = other
+    if (best is None or best.score < LIKELY) and len(text) <= FRAGMENT_CHARS_MAX:
+        fragment = _FRAGMENT.match(text)
+        if fragment is not None:
+            best = _evidence("fragment", LIKELY, *fragment.span())
+    return best
+
+
+def _evidence(rule: str, score: int, start: int, end: int) -> Evidence:
+    return Evidence("xss", rule, score, start, end)
+
+
+def _markup(text: str) -> Evidence | None:
+    best: Evidence | None = None
+    for tag in tags_of(text):
+        rule, score = _of_tag(tag)
+        if score and (best is None or score > best.score):
+            best = _evidence(rule, score, tag.start, tag.end)
+            if score >= CERTAIN:
+                return best
+    if best is not None and best.score >= ATTACK:
+        return best
+    styled = _STYLE_ELEMENT.search(text)
+    if styled is not None and _style(text[styled.end() :]):
+        return _evidence("active-style", ATTACK, styled.start(), len(text))
+    for pattern, rule, score in _TORN:
+        seen = pattern.search(text)
+        if seen is not None and (best is None or best.score < score):
+            best = _evidence(rule, score, seen.start(), seen.end())
+    if (best is None or best.score < LIKELY) and len(text) <= LEFT_CHARS_MAX:
+        left = _VALUE_LEFT.match(text)
+        if left is not None:
+            best = _evidence("attribute-left", LIKELY, left.start(), left.end())
+    return best
+
+
+def _of_tag(tag: Tag) -> tuple[str, int]:
+    """What one tag would do, strongest first."""
+    if tag.flooded:
+        return "attribute-flood", LIKELY
+    name = tag.name
+    best = ("", 0)
+    if (
+        not tag.closed
+        and tag.attributes
+        and not tag.attributes[-1].value
+        and _EVENT_NAME.fullmatch(tag.attributes[-1].name)
+    ):
+        best = ("event-handler", LIKELY)
+    if name in _RUNNING:
+        best = (f"{name.lstrip('?')}-element", _RUNNING[name])
+    elif name == "/script":
+        best = ("script-closed", LIKELY)
+    elif name in _NOTED:
+        best = ("active-element", ODD)
+    for attribute in tag.attributes:
+        found = _of_attribute(name, attribute.name, attribute.value)
+        if found[1] > best[1]:
+            best = found
+    if best[1] < ATTACK and name in _LOADING:
+        found = _loads(tag)
+        if found[1] > best[1]:
+            best = found
+    if best[1] < ATTACK and name in ("meta", "link", "form"):
+        found = _redirects(tag)
+        if found[1] > best[1]:
+            best = found
+    return best
+
+
+def _of_attribute(element: str, name: str, value: str) -> tuple[str, int]:
+    plain = name.strip("\"'`[]<\u201c\u201d\x00\x0b")
+    handler = plain.rpartition('"')[2].rpartition("'")[2] if '"' in plain or "'" in plain else plain
+    if handler[:2] == "on" and len(handler) > 4 and not value and _EVENT_JUNK.match(handler):
+        return "event-handler", LIKELY
+    if handler[:2] == "on" and len(handler) > 4 and value.strip():
+        if _EVENT_NAME.match(handler):
+            return "event-handler", CERTAIN
+        if handler.isalpha() and _RUNS.search(value):
+            return "event-handler", ATTACK
+    if not value:
+        return "", 0
+    if handler == "srcdoc":
+        return "framed-markup", ATTACK
+    if handler == "style":
+        return ("active-style", ATTACK) if _style(value) else ("split-style", LIKELY) if "*//*" in value else ("", 0)
+    if handler == "attributename" and element in ("set", "animate", "animatemotion", "animatetransform"):
+        return ("attribute-animated", LIKELY) if _ANIMATED.match(value.strip().lower()) else ("", 0)
+    if ":" in value or "&" in value:
+        found = address_in(element, handler, value)
+        if found[1]:
+            return found
+    if handler == "formaction":
+        return "form-redirected", LIKELY
+    if handler in ("datasrc", "dataformatas") and element not in ("object",):
+        return "data-bound", LIKELY
+    if (
+        handler == "http-equiv"
+        and element == "meta"
+        and value.strip("'\" ").lower() in ("refresh", "set-cookie", "link")
+    ):
+        return "meta-directive", ATTACK
+    return "", 0
+
+
+def _style(value: str) -> bool:
+    plain = value.lower()
+    return bool(_STYLE_ACTIVE.search(plain) or _STYLE_ACTIVE.search(_STYLE_COMMENT.sub("", plain)))
+
+
+def _loads(tag: Tag) -> tuple[str, int]:
+    names = {attribute.name: attribute.value for attribute in tag.attributes}
+    wanted = _LOADING[tag.name]
+    source = next((names[name] for name in wanted if name in names), None)
+    if source is None:
+        return f"{tag.name}-element", ODD
+    if tag.name == "iframe" and _PLAYERS.fullmatch(source.strip("\\\"' \t\r\n")):
+        return "player-frame", ODD
+    if tag.name in ("use", "feimage") and source.lstrip()[:1] == "#":
+        return "", 0
+    return f"{tag.name}-element", LIKELY
+
+
+def _redirects(tag: Tag) -> tuple[str, int]:
+    names = {attribute.name: attribute.value.strip().lower() for attribute in tag.attributes}
+    if tag.name == "link":
+        relation = names.get("rel", "")
+        if (
+            "href" in names
+            and not _FONT_SHEET.match(names["href"])
+            and ("stylesheet" in relation or "import" in relation or "manifest" in relation)
+        ):
+            return "style-linked", LIKELY
+    if tag.name == "meta" and "utf-7" in names.get("charset", "") + names.get("content", "") + names.get(
+        "charset", ""
+    ).replace("utf7", "utf-7"):
+        return "meta-charset", LIKELY
+    if tag.name == "form" and names.get("action", "").startswith(("http:", "https:", "//", "\\\\")):
+        return "form-redirected", LIKELY
+    return "", 0
+
+
+def _alone(text: str) -> Evidence | None:
+    """What the text is outside markup: script, an address, an attribute's continuation, style."""
+    best: Evidence | None = None
+    found = script_in(text)
+    if found is not None:
+        best = _evidence(found.name, found.score, found.start, found.end)
+        if found.score >= CERTAIN:
+            return best
+    for other in (_handler_alone(text), address_alone(text), _style_alone(text)):
+        if other is not None and (best is None or other.score > best.score):
+            best = other
+    return best
+
+
+def _handler_alone(text: str) -> Evidence | None:
+    """A handler where a tag's inside is continued: after a quote that leaves a value, or first of all."""
+    best: Evidence | None = None
+    for number, seen in enumerate(_HANDLER_ALONE.finditer(text)):
+        if number >= HANDLERS_MAX:
+            return _evidence("handler-flood", LIKELY, 0, len(text))
+        score = _continuation_score(text, seen.start(), text[seen.end() : seen.end() + 240])
+        if score and (best is None or score > best.score):
+            best = _evidence("handler-continued", score, seen.start(), min(seen.end() + 240, len(text)))
+            if score >= ATTACK:
+                break
+    return best
+
+
+def _continuation_score(text: str, at: int, value: str) -> int:
+    if value[:2] in ('""', "''"):
+        return 0
+    leaves = _QUOTED_BEFORE.search(text, max(0, at - 240), at) is not None
+    runs = _RUNS.search(value) is not None
+    if runs and leaves:
+        return ATTACK
+    if runs and script_in(value) is not None:
+        return ATTACK
+    before = text[max(0, at - 4) : at].rstrip("/ \t\n")[-1:]
+    if leaves and (value[:1] in "\"'`" or (before and before in "\"'`")):
+        return LIKELY
+    return LIKELY if at and _CALLS.match(value) else ODD
+
+
+def _style_alone(text: str) -> Evidence | None:
+    lower = text.lower()
+    if not any(literal in lower for literal in ("expression", "binding", "behavi", "@import", "url(", "ession", "/*")):
+        return None
+    seen = _STYLE_ALONE.search(lower)
+    if seen is None and ("/*" in lower or "\\" in lower):
+        plain = _STYLE_COMMENT.sub("", lower)
+        if _STYLE_ALONE.search(plain):
+            return _evidence("active-style", ATTACK, 0, len(text))
+    return None if seen is None else _evidence("active-style", ATTACK, seen.start(), seen.end())
+
+
+def _recoded(text: str) -> Evidence | None:
+    """What only an encoding taken for another makes markup of: UTF-7, seven-bit ASCII; and entities that call."""
+    if "&{" in text and (seen := ENTITY_CALL.search(text)):
+        return _evidence("script-entity", ATTACK, seen.start(), seen.end())
+    if "<" in text and _SPLITTING.search(text):
+        joined = _INNER_TAG.sub("", text)
+        found = _alone(joined) or (_markup(joined) if "<" in joined else None)
+        if found is not None and found.score >= ATTACK:
+            return _evidence("split-by-tags", ATTACK, 0, len(text))
+    again = text
+    if "+AD" in text:
+        again = _UTF7.sub(_from_utf7, text)
+    elif "\u00bc" in text:
+        again = text.translate(_HIGH_BIT)
+    if again is text or "<" not in again:
+        return None
+    found = _markup(again)
+    if found is not None and found.score >= LIKELY:
+        return _evidence("recoded-markup", found.score, 0, len(text))
+    return _evidence("recoded-markup", LIKELY, 0, len(text)) if _UTF7_TAG.search(text) else None
+
+
+def _from_utf7(found: re.Match[str]) -> str:
+    try:
+        return found.group().encode("ascii").decode("utf-7")
+    except UnicodeDecodeError:
+        return found.group()

@@ -10,10 +10,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lab.speed import engine, gateway, inprocess, memory, replaying, report
+from lab.speed import engine, gateway, injection, inprocess, memory, replaying, report
 from lab.speed.servers import Missing
 
-SECTIONS = {"engine": engine, "gateway": gateway, "inprocess": inprocess, "replay": replaying, "memory": memory}
+SECTIONS = {"engine": engine, "injection": injection, "gateway": gateway, "inprocess": inprocess, "replay": replaying, "memory": memory}
 
 
 def main() -> None:

@@ -47,7 +47,7 @@ class Bench:
     """One gate and the ways of asking it."""
 
     def __init__(self, directory: Path) -> None:
-        installed = install(directory)
+        installed = install(directory, "injection: {mode: off}\n")  # it has a section of its own
         self.offline = Offline(installed.policy)
         self.offline.state.restrictions = restrictions()
         self.keys = installed.keys

@@ -19,7 +19,7 @@ from sallygate.certificates import development_certificate
 ROUNDS = 5
 SECONDS = 2
 STEPS = ROUNDS
-RATIO, REFUSAL = 1.6, 1 / 3
+RATIO, WAF_RATIO, REFUSAL = 1.6, 1 / 5, 1 / 3
 
 
 def run(directory: Path, advance: Advance) -> Section:
@@ -111,6 +111,10 @@ def _report(
         ours, bare = spent["Sallygate", kind], spent["bare proxy", kind]
         ratios = [one / other for one, other in zip(ours, bare, strict=True)]
         section.add(f"Sallygate against the bare proxy, {kind}", "×", ratios, RATIO)
+    waf = spent.get(("nginx + ModSecurity + CRS", "JSON POST"))
+    if waf is not None:
+        ratios = [one / other for one, other in zip(spent["Sallygate", "JSON POST"], waf, strict=True)]
+        section.add("Sallygate against nginx + ModSecurity + CRS, JSON POST", "×", ratios, WAF_RATIO)
     for server in proxies:
         for kind in ("GET", "JSON POST"):
             section.add(f"{server.name}, {kind}", "µs", spent[server.name, kind])

@@ -273,9 +273,9 @@ class Engine:
         case = Case(controls.how, trace)
         examining = _Examining(case, admission, head, raw)
         if (contract := controls.contract) is not None and operation is not None:
-            case.run("contract", "examine", examining.contract, contract, operation)
+            examining.run("contract", examining.contract, contract, operation)
         if (injection := controls.injection) is not None and not case.refused:
-            case.run("injection", "examine", examining.injection, injection)
+            examining.run("injection", examining.injection, injection)
         if not case.findings:
             return Pass(admission.decision), examining.body
         findings = (*admission.decision.findings, *case.findings)
@@ -364,34 +364,42 @@ class _Examining:
         self.body = EMPTY_BODY
         self.edit: Edit | None = None
 
-    def contract(self, contract: Contract, operation: Operation) -> Finding | None:
+    def contract(self, contract: Contract, operation: Operation) -> tuple[Finding, ...]:
         admission = self._admission
         if self._raw is not None:
             plain = _plain(admission.body, self._raw)
             parsed = plain if isinstance(plain, Finding) else parse_body(admission.body, plain, contract.limits)
             if isinstance(parsed, Finding):
-                return parsed
+                return (parsed,)
             self.body = parsed
-        return self._first("contract", contract.judge(operation, self._head, admission.path_values, self.body))
+        return contract.judge(operation, self._head, admission.path_values, self.body)
 
-    def injection(self, injection: InjectionControl) -> Finding | None:
+    def injection(self, injection: InjectionControl) -> tuple[Finding, ...]:
         admission = self._admission
         if self._raw is not None and self.body is EMPTY_BODY:
             plain = _plain(admission.body, self._raw)
             read = plain if isinstance(plain, Finding) else injection.read(self._head, admission.body, plain, LIMITS)
             if isinstance(read, Finding):
-                return read
+                return (read,)
             self.body = read
         operation = admission.operation.id if admission.operation is not None else ""
         findings, edit = injection.judge(operation, self._head, self.body)
         if self._case.how["injection"].mode == "enforce":
             self.edit = edit
-        return self._first("injection", findings)
+        return findings
 
-    def _first(self, control: str, findings: tuple[Finding, ...]) -> Finding | None:
-        """The first decides; the others are evidence."""
-        self._case.findings.extend(self._case.as_run(control, finding) for finding in findings[1:])
-        return findings[0] if findings else None
+    def run(self, control: str, judge: Callable[[*Ts], tuple[Finding, ...]], *args: *Ts) -> None:
+        """The first finding decides; the others follow it as evidence."""
+        others: tuple[Finding, ...] = ()
+
+        def first() -> Finding | None:
+            nonlocal others
+            found = judge(*args)
+            others = found[1:]
+            return found[0] if found else None
+
+        self._case.run(control, "examine", first)
+        self._case.findings.extend([self._case.as_run(control, finding) for finding in others])
 
 
 def _plain(plan: BodyPlan, raw: bytes) -> bytes | Finding:

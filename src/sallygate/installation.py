@@ -71,7 +71,7 @@ class Installation:
     def patterns(self, signature: str) -> bytes | None:
         """The compiled patterns kept under `signature`, or those made ahead in the file that `SALLYGATE_PATTERNS_FILE`
         names; None when there are none, or not as they were written: they are loaded as they are."""
-        if PATTERNS_VARIABLE in os.environ:
+        if os.environ.get(PATTERNS_VARIABLE):
             return patterns_ahead(signature)
         try:
             data = self._patterns_file(signature).read_bytes()
@@ -110,8 +110,8 @@ class Installation:
 
 def patterns_ahead(signature: str) -> bytes | None:
     """Patterns that `sallygate patterns` compiled ahead, where the environment names their file. None for another
-    version's, and for a file that others than its owner could have changed, or whose owner is neither this process's user
-    nor root."""
+    version's, and for a file that others than its owner could have changed, or whose owner is neither the user of this
+    process nor root."""
     named = os.environ.get(PATTERNS_VARIABLE)
     if not named:
         return None

@@ -22,7 +22,9 @@ from support import OPENAPI
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 SOURCE = sorted((ROOT / "src").rglob("*.py"))
-FAMILIES = "request|transport|restriction|clients|identity|limits|contract|body|control|upstream|replay|policy|injection"
+FAMILIES = (
+    "request|transport|restriction|clients|identity|limits|contract|body|control|upstream|replay|policy|injection"
+)
 
 
 def codes_in_source() -> set[str]:

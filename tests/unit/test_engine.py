@@ -238,8 +238,8 @@ def test_shadow_finds_and_lets_pass(bench) -> None:
     passed, _ = made.offline.gate.engine.examine(outcome, head, None)
     assert [f.code for f in passed.decision.findings] == [
         "identity.missing",
-        "contract.query_unknown",
         "contract.parameter",
+        "contract.query_unknown",
     ]
     assert passed.decision.verdict == "allow" and passed.decision.reasons == ()
 

@@ -568,3 +568,52 @@ def test_an_operation_may_have_a_body_limit_of_its_own(bench) -> None:
     for body, status in ((small, 200), (large, 413)):
         headers = [JSON, (b"content-length", str(len(body)).encode())]
         assert made.call(method="POST", body=[body], headers=headers)[0] == status
+
+
+STRIP = "injection: {act: strip, strip: ['query:q', 'body:/name']}\nopenapi: none\nidentity: none\nplans: {}\noperations: {}"
+
+
+def test_stripped_fields_arrive_without_what_offends_and_the_rest_as_sent(bench) -> None:
+    made = bench()
+    policy = write_policy(made.services.offline.loaded.file.parent / "strip", STRIP)
+    made = Bench(Services(Offline(policy)), "")
+    status, _, _ = made.call("/a?x=%2fz&q=Tom+%3Cb+onclick%3Drun()%3E+Jerry&y=1%2B1")
+    assert status == 200
+    assert made.seen["query_string"] == b"x=%2fz&q=Tom+b+onclickrun+Jerry&y=1%2B1"
+    assert [f.code for f in made.last.decision.findings] == ["injection.xss"] and made.last.decision.verdict == "allow"
+    raw = b'{ "name": "it\'s <img src=x onerror=run()>", "other": [1.50, "a<b"] }'
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(raw))]
+    status, _, _ = made.call("/a", "POST", [raw], headers=headers)
+    assert status == 200
+    assert json.loads(made.seen["body"]) == {"name": "its img srcx onerrorrun", "other": [1.5, "a<b"]}
+    assert dict(made.seen["headers"])[b"content-length"] == b"%d" % len(made.seen["body"])
+    honest = b'{ "name": "Tom & Jerry" }'
+    made.call("/a", "POST", [honest], headers=[(b"content-type", b"application/json"), (b"content-length", b"25")])
+    assert made.seen["body"] == honest, "not stripped, not touched"
+
+
+def test_large_bodies_are_examined_aside(bench) -> None:
+    made = bench()
+    policy = write_policy(
+        made.services.offline.loaded.file.parent / "aside", "openapi: none\nidentity: none\nplans: {}\noperations: {}"
+    )
+    services = Services(Offline(policy))
+    made, aside = Bench(services, ""), []
+
+    async def count(call):
+        aside.append(1)
+        return call()
+
+    services.aside = count  # type: ignore[method-assign]
+    for size, more in ((1000, 0), (70_000, 1)):
+        raw = json.dumps({"a": "x" * size}).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(raw))]
+        assert made.call("/a", "POST", [raw], headers=headers)[0] == 200
+        assert len(aside) == more and made.seen["body"] == raw
+    attack = json.dumps({"a": "x" * 70_000, "b": "<script>alert(1)</script>"}).encode()
+    json_type = (b"content-type", b"application/json")
+    assert made.call("/a", "POST", [attack], headers=[json_type, (b"content-length", b"%d" % len(attack))])[0] == 403
+    too_large = json.dumps({"a": "x" * 300_000}).encode()
+    for framing in ((b"content-length", b"%d" % len(too_large)), (b"transfer-encoding", b"chunked")):
+        assert made.call("/a", "POST", [too_large], headers=[json_type, framing])[0] == 413
+    assert made.last.decision.findings[0].code == "injection.size"

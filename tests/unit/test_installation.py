@@ -15,7 +15,7 @@ from joserfc.jwk import KeySet
 from sallygate.assertion import LIFE_S, REUSE_S, Assertions
 from sallygate.certificates import LIFE_DAYS, development_certificate
 from sallygate.controls.identity import KeyRing
-from sallygate.installation import Installation, write_private
+from sallygate.installation import Installation, keep_patterns_ahead, patterns_ahead, write_private
 from sallygate.model.principal import Principal
 from sallygate.model.stores import StoreError
 from sallygate.parsing.tokens import parse_api_key, parse_authorization
@@ -125,3 +125,43 @@ def test_the_clock_runs_on_and_tells_of_jumps() -> None:
     assert clock.now() == 1010.5, "nobody sees the jump before it is checked"
     assert clock.check() == -3600.0 and clock.jumps == 1
     assert clock.now() == wall[0]
+
+
+def test_patterns_are_kept_under_a_key_and_only_those_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SALLYGATE_PATTERNS_FILE")
+    installation = Installation(tmp_path)
+    assert installation.patterns("v1") is None
+    installation.keep_patterns("v1", b"compiled")
+    assert installation.patterns("v1") == b"compiled" and installation.patterns("v2") is None
+    installation.keep_patterns("v2", b"newer")
+    assert installation.patterns("v1") is None, "those of another version are gone"
+    (file,) = tmp_path.glob("patterns-*.bin")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    whole = file.read_bytes()
+    for changed in (whole[:-1] + b"x", whole[:-1], b"x" + whole[1:], b""):
+        file.write_bytes(changed)
+        assert installation.patterns("v2") is None
+    file.write_bytes(whole)
+    assert installation.patterns("v2") == b"newer"
+    (tmp_path / "secrets" / "pepper").write_bytes(b"0" * 64)
+    assert Installation(tmp_path).patterns("v2") is None, "another installation's are not loaded"
+
+
+def test_patterns_made_ahead_are_loaded_only_from_a_file_nobody_else_can_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "patterns.bin"
+    monkeypatch.setenv("SALLYGATE_PATTERNS_FILE", str(file))
+    assert patterns_ahead("v1") is None
+    keep_patterns_ahead(file, "v1", b"compiled")
+    assert patterns_ahead("v1") == b"compiled" and patterns_ahead("v2") is None
+    assert Installation(tmp_path / "state").patterns("v1") == b"compiled"
+    for mode in (0o622, 0o666, 0o602):
+        file.chmod(mode)
+        assert patterns_ahead("v1") is None, oct(mode)
+    file.chmod(0o644)
+    assert patterns_ahead("v1") == b"compiled"
+    file.write_bytes(file.read_bytes() + b"x")
+    assert patterns_ahead("v1") is None

@@ -44,6 +44,9 @@ from sallygate.policy.schema import Injection
 
 __all__ = ["InjectionControl", "compile_patterns", "patterns_signature"]
 
+ALL = "*"
+NEVER = 10
+"""No score is so high."""
 THRESHOLDS = {"relaxed": 8, "balanced": 5, "strict": 3}
 """From which score on a value is refused."""
 SPAN_CHARS_MAX = 80
@@ -120,20 +123,30 @@ class InjectionControl:
             if value.where in confined or len(value.text) < 2:
                 continue
             excluded = self._excluded(operation, head, value.where)
-            for seen in self._judging.judge(value, effort, self._threshold if not excluded else 10):
-                family = seen.evidence.family
-                if seen.evidence.score >= self._threshold and not ("*" in excluded or family in excluded):
+            if ALL in excluded:
+                continue
+            stop = self._threshold if not self._exclusions else NEVER
+            for seen in self._judging.judge(value, effort, stop):
+                if seen.evidence.score >= self._threshold and not self._is_excluded(operation, head, seen, excluded):
                     found.append(seen)
             if found and (effort.judged < 0 or len(found) >= FINDINGS_MAX):
                 break
         return found
 
+    def _is_excluded(self, operation: str, head: RequestHead, seen: Seen, outer: frozenset[str]) -> bool:
+        """Whether the policy excludes what was seen in a field, or in a document the field holds."""
+        family, where = seen.evidence.family, seen.value.where
+        if family in outer or not self._exclusions:
+            return family in outer
+        inner = self._excluded(operation, head, where)
+        return family in inner or ALL in inner
+
     def _excluded(self, operation: str, head: RequestHead, where: str) -> frozenset[str]:
-        """Families the policy does not want looked for in this field; `*` is all."""
+        """Families the policy does not want looked for in this field; `ALL` of them where it does not say."""
         if not self._exclusions:
             return frozenset()
         return frozenset(
-            one.family or "*"
+            one.family or ALL
             for one in self._exclusions
             if (one.operation is None or one.operation == operation)
             and (one.path is None or fnmatchcase(head.path, one.path))

@@ -18,6 +18,7 @@ expects one.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from sallygate.controls.injection.commandtriggers import GROUP_OF, TRIGGERS
 from sallygate.controls.injection.commandwords import BUSY, CMDLETS, PLAIN_WORDS, TOOLS, UNIX, WINDOWS
@@ -26,83 +27,124 @@ from sallygate.controls.injection.evidence import ATTACK, CERTAIN, LIKELY, ODD, 
 __all__ = ["TRIGGERS", "judge"]
 
 _NAMES = UNIX | WINDOWS
-_LONG_NAMES = "|".join(sorted((re.escape(name) for name in _NAMES if len(name) > 1), key=len, reverse=True))
+_NAMES_MAX = 256
+"""Programs named where commands stand in one text, before it is refused for that alone: no honest window of 8,192
+characters names half as many, and one that does was made to keep the judge busy."""
+_LOOKED_FOR = 32
+"""Longer than any name of a file-handling program of Windows with what stands before it, and than any cmdlet."""
 
-_SHELLSHOCK = re.compile(
-    r"(?:\A[\s'\"=;]{0,8}|(?<![\w$\])>])(?=\(\s{0,8}\)\s{0,8}\{\s{0,4}[:_\"]))\(\s{0,8}\)\s{0,8}\{(?!\s{0,8}(?:return|var|let|const|this)\b)"
-)
-_DEVICE = re.compile(
-    r"/dev/(?:tcp|udp)/|\b(?:nc|ncat|netcat)(?:\.\w+)? (?:-\w+ ){0,4}-\w*e\b|\b(?:ba|z|k|da)?sh -i\b|0<&\d|>& ?/dev/|\bmkfifo /|"
-    r"\b(?:python[23]?|perl|ruby|php|lua|node) -[cer] ?['\"]|\b(?:ba|z|k|c|da)?sh -l?c\b|\bpty\.spawn|<<< ?['\"$`a-z]",
-    re.IGNORECASE,
-)
-_EXPANSION = re.compile(
-    r"\$\{?IFS\b|\$\{?(?:PATH|SHELL|HOME|PWD|OLDPWD|BASH|HOSTNAME|LS_COLORS)(?::[0-9-]|\}|\b(?=[ /;|&]))|\$\{#?[A-Za-z_]\w{0,24}[:#%@^,/]|\{[a-z./?*-]*,[^{}:\" ]{0,80}\}(?=$|[\s;|&'\"`)])|"
-    r"(?:/[a-z]?[?*]{1,4}[a-z?*]{0,12}){2}|/(?:[a-z]*\[[a-z!?^/-]{1,12}\][a-z]*)(?:/|\b)|/etc/[a-z]*[\[?*]|\$\(\(|\$\[[\]\d($]|\$'\\|"
-    r"(?<![=\w-])[<>]\([a-z/]|(?<![\w)])\$\{![A-Za-z_]",
-    re.IGNORECASE,
-)
+
+def _alternatives(names: Iterable[str]) -> str:
+    """One expression for `names`, sharing their beginnings, longest first: it fails at the first letter no name has."""
+    by_letter: dict[str, set[str]] = {}
+    for name in names:
+        by_letter.setdefault(name[:1], set()).add(name[1:])
+    ends = by_letter.pop("", None) is not None
+    inner = "|".join(re.escape(letter) + _alternatives(rest) for letter, rest in sorted(by_letter.items()))
+    return "" if not inner else f"(?:{inner}){'?' if ends else ''}"
+
+
+# All expressions below read lower-case text, and begin with a character that is rare: that is what they are searched by.
+_SHELLSHOCK = re.compile(r"\(\s{0,8}+\)\s{0,8}+\{(?!\s{0,8}(?:return|var|let|const|this)\b)")
+_SHELLSHOCK_LEAD = re.compile(r"[\s'\"=;]{0,8}\Z")
+_SHELLSHOCK_BODY = re.compile(r"\(\s{0,8}+\)\s{0,8}+\{\s{0,4}+[:_\"]")
 _WHOLE = re.compile(
-    r"\s*(?:~[+-]\d{0,4}|!-?\d{1,4}(?:[!:-].{0,20})?|!!(?::.{0,20})?|\$\(.{0,400}\)|`[^`]{1,400}`)\s*$", re.DOTALL
+    r"\s*+(?:~[+-]\d{0,4}|!-?\d{1,4}(?:[!:-].{0,20})?|!!(?::.{0,20})?|\$\(.{0,400}\)|`[^`]{1,400}`)\s*+\Z", re.DOTALL
 )
-_SUBSTITUTION = re.compile(r"\$\(\s{0,8}|`\s{0,8}")
-_CHAIN = re.compile(r"(?:\|\|?&?|&&?|;|[\r\n]|(?<=[\w\d])%0[ad])[\s({!]{0,16}")
-_PREFIX = re.compile(
-    r"(?:(?:sudo|time|nohup|exec|command|builtin|env|xargs|watch|nice|eval|then|do|else|if|while|busybox|doas|setsid|stdbuf|timeout [0-9.]+[smh]?|start /b|call|@)\s{1,8}(?:-\S{1,12}\s{1,4}){0,3}){1,4}",
-    re.IGNORECASE,
+_PREFIX = (
+    r"(?:(?:sudo|time|nohup|exec|command|builtin|env|xargs|watch|nice|eval|then|do|else|if|while|busybox|doas|setsid|stdbuf|"
+    r"timeout [0-9.]{1,9}[smh]?|start /b|call|@)\s{1,8}+(?:-\S{1,12}+\s{1,4}+){0,3}+){1,4}+"
 )
-_WORD = re.compile(r"(?:[a-z]:)?(?:[./~\\$\w{}-]{0,64}[/\\])?([A-Za-z_][\w.-]{0,31})", re.IGNORECASE)
-_PROGRAM = re.compile(
-    rf"(?:^|[\s;|&`$('\"=,>])[./]{{0,3}}/?(?:(?:usr|opt|system)/)?(?:local/)?s?bin/(?:{_LONG_NAMES})\b", re.IGNORECASE
+_PATH = r"(?:[a-z]:)?(?:[./~\\$\w{}-]{0,64}[/\\])?"
+_NAME = rf"({_PREFIX})?+['\"(\\{{@!+]{{0,64}}+({_PATH})({_alternatives(_NAMES)})(?:\.exe)?[.-]*+(?![\w.-])"
+_ARGUMENT = (
+    r"\s{0,8}+(?:-{1,2}[a-z0-9?]|/[a-z?*\[]|[a-z]:[\\/]|\.{1,2}[/\\]|~(?:/|\Z|\w)|[<>]|\$|%|\d++(?:\.\d++)*+\s*+(?:\Z|[;|&`)'\"#])|https?:|ftp:|"
+    r"[\w-][\w.-]{0,63}\.(?:txt|sh|php|py|pl|log|conf|exe|bat|ps1|ini|cgi|elf|zip|tar|gz|c|jpg)\b|\d{1,3}(?:\.\d{1,3}){3}|localhost|\*|\\\\|@)"
 )
-_ARGUMENT = re.compile(
-    r"\s{0,8}(?:-{1,2}[a-zA-Z0-9?]|/[a-zA-Z?*\[]|[a-z]:[\\/]|\.{1,2}[/\\]|~(?:/|$|\w)|[<>]|\$|%|\d+(?:\.\d+)*\s*(?:$|[;|&`)'\"#])|https?:|ftp:|"
-    r"[\w.-]+\.(?:txt|sh|php|py|pl|log|conf|exe|bat|ps1|ini|cgi|elf|zip|tar|gz|c|jpg)\b|\d{1,3}(?:\.\d{1,3}){3}|localhost|\*|\\\\|@)"
+_END = r"\s*+(?:\Z|[;|&`)}'\"#\r\n]|<!--|//)"
+_NAMED = (
+    rf"{_NAME}(?:['\"]|(?!['\"]))(?=\Z|[ \t\r\n\x0b\x0c;|&<>$'\"`)}}#\\/@^\xa0])(?:(?={_ARGUMENT})()|(?={_END})())?+"
 )
-_END = re.compile(r"\s*(?:$|[;|&`)}'\"#\r\n]|<!--|//)")
-_WINDOWS = re.compile(
-    r"\bcmd(?:\.exe)?['\"]? {0,4}/[ckqrsv]\b|%(?:comspec|systemroot|windir|programfiles|appdata|temp|userprofile|path(?:ext)?)(?::~|%)|"
-    r"\bfor\s{1,20}(?:/[dflr]\s{1,20}(?:['\"(\w:\\.*%-][^%]{0,60}?\s{1,9})?)?%{1,2}[^\s]{0,12}\s{1,9}in\s{0,9}\(|"
-    r"\bif\s{1,20}(?:/i\s{1,20})?(?:not\s{1,20})?(?:exist\s{1,20}\S|defined\s{1,20}\S|errorlevel\s{1,20}\d|cmdextversion\s|\S{1,40}\s{1,20}(?:equ|neq|lss|leq|gtr|geq)\s{1,20}\S|"
-    r"[\"'(%!\w][^\n=]{0,40}==\s{0,9}[\"'(%!\w][^\n]{0,40}[\s)])|"
-    r"\bnet1? {1,4}(?:user|localgroup|view|use|share|start|stop|accounts|group|session|config)\b|\breg {1,4}(?:add|query|delete|save|export)\b|"
-    r"\bcertutil\b.{0,40}-(?:urlcache|decode|encode|f)\b|\bbitsadmin\b.{0,20}/\w|\bwmic\b.{0,24}\b(?:process|os|call|get|useraccount|service|product)\b|"
-    r"\bregsvr32\b.{0,20}/|\brundll32\b.{0,20}[.,]|\bmshta\b.{0,8}(?:http|vb|java)|\bnetsh {1,4}(?:firewall|advfirewall|wlan|interface|int)\b|"
-    r"\b(?:dir|type|del|copy|move|cd|md|rd|attrib|more|tree) {1,4}(?:/\w+ {1,4}){0,3}\"?[a-z]:\\",
-    re.IGNORECASE,
+"""A program's name: 1 what runs it, 2 its path, 3 the name; 4 is set when an argument follows, 5 when nothing does."""
+_NAME_HERE = re.compile(_NAMED)
+_BEGINS = r"(?=[\w'\"(\\{@!+./~$}-])"
+"""What a command line may begin with: the quick way past separators that are followed by others."""
+_CHAINED = re.compile(rf"((?>\|\|?&?|&&?|;|\r|\n|%(?<=\w%)0[ad]))[\s({{!]{{0,16}}+{_BEGINS}{_NAMED}")
+_SUBSTITUTED = re.compile(rf"(\$\(|`)\s{{0,8}}+{_BEGINS}{_NAMED}")
+_PROGRAM = re.compile(rf"bin/(?:{_alternatives(name for name in _NAMES if len(name) > 1)})\b")
+_PROGRAM_LEAD = re.compile(r"(?:^|[\s;|&`$('\"=,>])[./]{0,3}/?(?:(?:usr|opt|system)/)?(?:local/)?s?\Z")
+_FILE_VERB = re.compile(r"\b(?:dir|type|del|copy|move|cd|md|rd|attrib|more|tree)\Z")
+_CMDLET = re.compile(rf"\b(?:{_alternatives(CMDLETS)})\Z")
+_NOUNS = _alternatives({name.partition("-")[2] for name in CMDLETS})
+_INTERPRETER = "|".join(rf"(?<=\b{name} -)" for name in ("python", "python[23]", "perl", "ruby", "php", "lua", "node"))
+
+_ALWAYS: tuple[tuple[str, int, tuple[re.Pattern[str], ...]], ...] = (
+    ("device", ATTACK, tuple(map(re.compile, (
+        r"/dev/(?:tcp|udp)/", r"nc(?<!\wnc)(?:at)?(?:\.\w+)? (?:-\w+ ){0,4}+-\w*e\b", r"netcat(?<!\wnetcat)(?:\.\w+)? (?:-\w+ ){0,4}+-\w*e\b",
+        r"sh -(?:(?<!\wsh -)|(?<=\b[zkc]sh -)|(?<=\b[bd]ash -))(?:i|l?c)\b", r"0<&\d", r">& ?/dev/", r"mkfifo(?<!\wmkfifo) /",
+        rf" -(?:{_INTERPRETER})[cer] ?['\"]", r"pty\.spawn", r"<<< ?['\"$`a-z]",
+    )))),
+    ("powershell", ATTACK, tuple(map(re.compile, (
+        r"powershell(?<!\wpowershell)(?:\.exe)?\b.{0,12}-[a-z]", r"i(?:ex|wr|rm)(?<!\w...)\b ?[\s($'\"]{1,4}(?:\(|http|\$|new-|'|\")", r"net\.webclient",
+        r"download(?:string|file)", r"-e(?:nc|ncodedcommand)? [a-z0-9+/=]{16}", r"\[(?:system\.)?(?:convert|text\.encoding|io\.file|reflection\.assembly|net\.\w+)\]::",
+    )))),
+    ("windows", LIKELY, tuple(map(re.compile, (
+        r"cmd(?<!\wcmd)(?:\.exe)?['\"]? {0,4}+/[ckqrsv]\b", r"%(?:comspec|systemroot|windir|programfiles|appdata|temp|userprofile|path(?:ext)?)(?::~|%)",
+        r"for(?<!\wfor)\s{1,20}+(?:/[dflr]\s{1,20}+(?:['\"(\w:\\.*%-][^%]{0,68}+(?<=\s))?)?%{1,2}[^\s]{0,12}\s{1,9}+in\s{0,9}+\(",
+        r"if(?<!\wif)\s{1,20}+(?:/i\s{1,20}+)?(?:not\s{1,20}+)?(?:exist\s{1,20}+\S|defined\s{1,20}+\S|errorlevel\s{1,20}+\d|cmdextversion\s|"
+        r"\S{1,40}+\s{1,20}+(?:equ|neq|lss|leq|gtr|geq)\s{1,20}+\S|[\"'(%!\w][^\n=]{0,40}+==\s{0,9}+[\"'(%!\w][^\n]{0,40}[\s)])",
+        r"net(?<!\wnet)1? {1,4}+(?:user|localgroup|view|use|share|start|stop|accounts|group|session|config)\b", r"reg(?<!\wreg) {1,4}+(?:add|query|delete|save|export)\b",
+        r"certutil(?<!\wcertutil)\b.{0,40}-(?:urlcache|decode|encode|f)\b", r"bitsadmin(?<!\wbitsadmin)\b.{0,20}/\w",
+        r"wmic(?<!\wwmic)\b.{0,24}\b(?:process|os|call|get|useraccount|service|product)\b", r"regsvr32(?<!\wregsvr32)\b.{0,20}/", r"rundll32(?<!\wrundll32)\b.{0,20}[.,]",
+        r"mshta(?<!\wmshta)\b.{0,8}(?:http|vb|java)", r"netsh(?<!\wnetsh) {1,4}+(?:firewall|advfirewall|wlan|interface|int)\b",
+    )))),
+    ("expansion", LIKELY, tuple(map(re.compile, (
+        r"\$(?:\{?ifs\b|\{?(?:path|shell|home|pwd|oldpwd|bash|hostname|ls_colors)(?::[0-9-]|\}|\b(?=[ /;|&]))|\{#?[a-z_]\w{0,24}+[:#%@^,/]|"
+        r"\(\(|\[[\]\d($]|'\\|(?<![\w)]\$)\{![a-z_])", r"\{[a-z./?*-]*+,[^{}:\" ]{0,80}+\}(?=\Z|[\s;|&'\"`)])",
+        r"/(?:[a-z]?[?*]{1,4}+[a-z?*]{0,12}+/[a-z]?[?*]|[a-z]*+\[[a-z!?^/-]{1,12}+\][a-z]*+(?:/|\b)|etc/[a-z]*+[\[?*])", r"[<>](?<![=\w-].)\([a-z/]",
+    )))),
+    ("option", LIKELY, tuple(map(re.compile, (
+        r"-(?:(?<![^\s=]-)(?:oproxycommand|wrapper)\b|opermitlocalcommand|-(?:exec|upload-pack|receive-pack|use-compress-program|checkpoint-action|"
+        r"open-files-in-pager|to-command|rsh|pre-invoke|post-file|output-document|os-shell|os-cmd)[= ])", r"ext::(?<!\wext::)",
+    )))),
+)  # fmt: skip
+_FILE_SHOWN = re.compile(r" {1,4}+(?:/\w+ {1,4}){0,3}+\"?[a-z]:\\")
+_CMDLET_END = re.compile(rf"-(?:{_NOUNS})\b")
+_NOISE = re.compile(
+    r"'(?<=[A-Za-z/._]')(?:'(?=[A-Za-z/._])|(?<=[A-Za-z/]')(?=[A-Za-z]{1,6}+'[A-Za-z/ ])|(?<=[A-Za-z]')(?=[A-Za-z]{1,3}+['\"\\]?[A-Za-z/]{0,6}(?:[\s;|&/]|$)))|"
+    r"\"(?<=[A-Za-z/._]\")(?:\"(?=[A-Za-z/._])|(?<=[A-Za-z/]\")(?=[A-Za-z]{1,6}+\"[A-Za-z/ ])|(?<=[A-Za-z]\")(?=[A-Za-z]{1,3}+['\"\\]?[A-Za-z/]{0,6}(?:[\s;|&/]|$)))|"
+    r"\\(?<=[A-Za-z/._]\\)(?:(?=[A-Za-z/])|\r?\n(?=[A-Za-z/._]))|\$(?<=[A-Za-z/._]\$)(?:@|\*|\(\)|\{?[a-z]{0,12}+\})(?=[A-Za-z/._])|"
+    r"\^(?<=[A-Za-z/._]\^)(?=[A-Za-z/._])|`(?<=[A-Za-z/._]`)(?:echo)?`(?=[A-Za-z/._])"
 )
-_POWERSHELL = re.compile(
-    rf"\b(?:{'|'.join(CMDLETS)})\b|\bpowershell(?:\.exe)?\b.{{0,12}}-[a-z]|\b(?:iex|iwr|irm)\b ?[\s($'\"]{{1,4}}(?:\(|http|\$|new-|'|\")|"
-    r"net\.webclient|downloadstring|downloadfile|-e(?:nc|ncodedcommand)? [A-Za-z0-9+/=]{16}|\[(?:system\.)?(?:convert|text\.encoding|io\.file|reflection\.assembly|net\.\w+)\]::",
-    re.IGNORECASE,
+_QUOTED_NAME = re.compile(r"(['\"])(?<!\w.)([A-Za-z][\w./-]{1,24}+)\1(?=[\s;|&]|$)")
+_FOUR_WORDS = re.compile(r" (?<=[a-z]{2} )[a-z]{2,}+ [a-z]{2,}+ [a-z]{2}")
+_SENTENCE = re.compile(r"[.!?,] [A-Z][a-z]++ [a-z]{2}")
+_OTHER_SCRIPTS = re.compile(r"[一-鿿぀-ヿ֐-׿؀-ۿ]")
+_MARKUP = tuple(
+    map(re.compile, (r"</?[a-z][^<>]{0,200}+>", r"function\s{0,4}+\(", r"var (?<!\wvar )\w", r"[{,]\"\w++\":"))
 )
-_OPTION = re.compile(
-    r"(?:^|\s|=)-(?:oProxyCommand|wrapper)\b|--(?:exec|upload-pack|receive-pack|use-compress-program|checkpoint-action|open-files-in-pager|to-command|rsh|"
-    r"pre-invoke|post-file|output-document|os-shell|os-cmd)[= ]|\bext::|-oPermitLocalCommand",
-    re.IGNORECASE,
-)
-_NOISE = re.compile(r"(?<=[A-Za-z/._])(?:''|\"\"|\\(?=[A-Za-z/])|\$@|\$\*|\$\(\)|\$\{?[a-z]{0,12}\}|\^|`(?:echo)?`|\\\r?\n)(?=[A-Za-z/._])|"
-                    r"(?<=[A-Za-z/])(['\"])(?=[A-Za-z]{1,6}\1[A-Za-z/ ])|(?<=[A-Za-z])['\"](?=[A-Za-z]{1,3}['\"\\]?[A-Za-z/]{0,6}(?:[\s;|&/]|$))")  # fmt: skip
-_QUOTED_NAME = re.compile(r"(?<![\w])(['\"])([A-Za-z][\w./-]{1,24})\1(?=[\s;|&]|$)")
-_TEXT = re.compile(r"[a-z]{2,} [a-z]{2,} [a-z]{2,} [a-z]{2,}|[.!?,] [A-Z][a-z]+ [a-z]{2,}|[一-鿿぀-ヿ֐-׿؀-ۿ]")
-"""Prose."""
-_MARKUP = re.compile(r"</?[a-z][^<>]{0,200}>|function\s{0,4}\(|\bvar \w|[{,]\"\w+\":", re.IGNORECASE)
 
 
 def judge(text: str, hits: list[int]) -> Evidence | None:
     """The strongest reading of `text` as something a shell would run."""
     looks = {GROUP_OF[number] for number in hits}
-    if "shellshock" in looks and (found := _SHELLSHOCK.search(text)) is not None:
-        return Evidence("command", "shellshock", CERTAIN, found.start(), min(found.end() + 16, len(text)))
-    markup = _MARKUP.search(text) is not None
-    best = _always(text, looks, markup)
+    lower = _lowered(text)
+    if "shellshock" in looks and (shock := _shellshock(lower)) is not None:
+        return shock
+    markup = any(pattern.search(lower) is not None for pattern in _MARKUP)
+    best = _always(lower, looks, markup)
     if looks.isdisjoint(_SHELL_LOOKS):
         return best
     plain = _cleaned(text)
-    prose = _TEXT.search(plain) is not None
-    for found_at in (_chained(plain, prose, markup), _substituted(plain, prose, markup), _line(plain, prose, markup)):
-        if found_at is not None and (best is None or found_at.score > best.score):
-            best = found_at
+    prose = _is_prose(plain)
+    if plain is not text:
+        lower = _lowered(plain)
+    for look in (_chained, _substituted, _line):
+        if best is not None and best.score >= (ODD if markup else ATTACK):
+            break  # no look that is left finds more
+        found = look(lower, prose, markup)
+        if found is not None and (best is None or found.score > best.score):
+            best = found
     if best is not None and plain is not text:
         return Evidence(best.family, best.rule, best.score, min(best.start, len(text)), min(best.end, len(text)))
     return best
@@ -110,6 +152,27 @@ def judge(text: str, hits: list[int]) -> Evidence | None:
 
 _SHELL_LOOKS = frozenset(("shell", "expansion", "device"))
 """Where a command may stand among it."""
+
+
+def _lowered(text: str) -> str:
+    """In lower case, character for character: only the dotted capital I would become two."""
+    return text.lower() if text.isascii() else text.replace("\u0130", "i").lower()
+
+
+def _shellshock(text: str) -> Evidence | None:
+    """A function's definition as Bash exports them: at the start of a value, or with a body no other language begins so."""
+    for found in _SHELLSHOCK.finditer(text):
+        at = found.start()
+        if (at <= 8 and _SHELLSHOCK_LEAD.match(text, 0, at)) or (
+            not _follows_a_name(text, at) and _SHELLSHOCK_BODY.match(text, at)
+        ):
+            return Evidence("command", "shellshock", CERTAIN, at, min(found.end() + 16, len(text)))
+    return None
+
+
+def _follows_a_name(text: str, at: int) -> bool:
+    before = text[at - 1 : at]
+    return before.isalnum() or (before != "" and before in "_$])>")
 
 
 def _cleaned(text: str) -> str:
@@ -132,83 +195,116 @@ def _cleaned(text: str) -> str:
     return once
 
 
+def _is_prose(text: str) -> bool:
+    return (
+        _FOUR_WORDS.search(text) is not None
+        or _SENTENCE.search(text) is not None
+        or (not text.isascii() and _OTHER_SCRIPTS.search(text) is not None)
+    )
+
+
 def _always(text: str, looks: set[str], markup: bool) -> Evidence | None:
     """What no honest text holds, wherever it stands."""
-    for rule, pattern, score in _ALWAYS:
-        found = pattern.search(text) if rule in looks else None
-        if found is not None:
-            return Evidence("command", rule, ODD if markup and score < CERTAIN else score, *found.span())
+    for rule, score, patterns in _ALWAYS:
+        if rule not in looks:
+            continue
+        span = next((found.span() for pattern in patterns if (found := pattern.search(text)) is not None), None)
+        if span is None and rule == "windows":
+            span = _ending_in(text, _FILE_SHOWN, _FILE_VERB, shown=True)
+        if span is None and rule == "powershell":
+            span = _ending_in(text, _CMDLET_END, _CMDLET, shown=False)
+        if span is not None:
+            return Evidence("command", rule, ODD if markup and score < CERTAIN else score, *span)
     return None
 
 
-_ALWAYS: tuple[tuple[str, re.Pattern[str], int], ...] = (
-    ("device", _DEVICE, ATTACK),
-    ("powershell", _POWERSHELL, ATTACK),
-    ("windows", _WINDOWS, LIKELY),
-    ("expansion", _EXPANSION, LIKELY),
-    ("option", _OPTION, LIKELY),
-)
+def _ending_in(text: str, end: re.Pattern[str], name: re.Pattern[str], shown: bool) -> tuple[int, int] | None:
+    """Where `name` stands before (`shown`) or up to the end of what `end` finds: it is rarer, and so searched first."""
+    for found in end.finditer(text):
+        to = found.start() if shown else found.end()
+        named = name.search(text, max(to - _LOOKED_FOR, 0), to)
+        if named is not None:
+            return named.start(), found.end()
+    return None
+
+
+_CELL = re.compile(r"[^\n|]*+[\n|]?")
 
 
 def _chained(text: str, prose: bool, markup: bool) -> Evidence | None:
     """A program's name after a separator."""
     best: Evidence | None = None
     lines, listed = text.count("\n"), text.count("|") > 3
-    for separator in _CHAIN.finditer(text):
-        at = separator.end()
-        if at >= len(text):
-            break
-        named = _name_at(text, at)
-        if named is None:
-            continue
-        name, end, pathed = named
-        score = _weigh(name, text, end, pathed)
-        sign = separator.group().strip()[:1] or "\n"
-        lead = text[: separator.start()].strip()
-        alone = _ARGUMENT.match(text, end) is None
-        if sign == "\n" and (prose or lines > 3):
-            score -= 2 if name not in PLAIN_WORDS and not prose and not (alone and name not in BUSY) else 4
-        if sign == "|" and listed and text[end : end + 1] == "|":
+    if lines + text.count("|") > 2 * _NAMES_MAX:
+        text = "".join(dict.fromkeys(_CELL.findall(text)))  # columns of words are honest, and each is read once
+    first = len(text) - len(text.lstrip())
+    space = text.find(" ", first)
+    words_from = len(text) - len(text[space:].lstrip()) if space >= 0 else len(text)
+    named = 0
+    for found in _CHAINED.finditer(text):
+        sign, running, path, name, argument, ending = found.groups()
+        if sign not in ("\n", "\r", "|") or not (lines > 3 or listed):
+            named += 1
+            if named > _NAMES_MAX:
+                return Evidence("command", "chained", LIKELY, 0, found.end())
+        plain = name in PLAIN_WORDS
+        pathed = running is not None or path != ""
+        alone = argument is None
+        score = _weight(plain, alone, pathed or ending is not None) - (4 if markup else 0)
+        if prose and plain and not pathed:
+            score -= 2
+        if best is not None and best.score >= score:
+            continue  # what follows only takes away
+        start, end = found.start(), found.end()
+        if sign in "\r\n":
+            if prose or lines > 3:
+                score -= 2 if not plain and not prose and not (alone and name not in BUSY) else 4
+        elif sign[0] == "|" and listed and text[end : end + 1] == "|":
             continue  # a list between bars
-        if name in PLAIN_WORDS and not pathed:
-            if (alone and name not in TOOLS) or (
-                alone and lead and ((sign == "&" and separator.group().strip() == "&") or " " in lead)
-            ):
-                score = ODD
-            if prose:
-                score -= 2
-        if markup:
-            score -= 4
+        amid = start > first and (sign == "&" or start > words_from)
+        if plain and alone and not pathed and (amid or name not in TOOLS):
+            score = min(score, ODD - (2 if prose else 0) - (4 if markup else 0))
         if best is None or score > best.score:
-            best = Evidence("command", "chained", max(score, 1), separator.start(), min(end + 12, len(text)))
+            best = Evidence("command", "chained", max(score, 1), start, min(end + 12, len(text)))
+            if score >= (ODD if markup else ATTACK):
+                break
     return best
 
 
+def _weight(plain: bool, alone: bool, told: bool) -> int:
+    """How much a name says by what follows it."""
+    return ATTACK if not plain or not alone else LIKELY if told else ODD
+
+
 def _substituted(text: str, prose: bool, markup: bool) -> Evidence | None:
+    """A program's name where its output would be put in."""
     best: Evidence | None = None
-    for opened in _SUBSTITUTION.finditer(text):
-        named = _name_at(text, opened.end())
-        if named is None:
+    last_quote = text.rfind("`")
+    for number, found in enumerate(_SUBSTITUTED.finditer(text)):
+        if number == _NAMES_MAX:
+            return Evidence("command", "substitution", LIKELY, 0, found.end())
+        sign, running, path, name, argument, ending = found.groups()
+        told = ending is not None or running is not None or path != ""
+        score = _weight(name in PLAIN_WORDS, argument is None, told) - (4 if markup else 0)
+        if best is not None and best.score >= score:
             continue
-        name, end, pathed = named
-        score = _weigh(name, text, end, pathed)
-        if opened.group().startswith("`"):
-            if text.find("`", opened.end()) < 0:
-                continue
-            before = text[opened.start() - 1 : opened.start()]
-            if before in (" ", "\n", "(") and prose:
+        start = found.start()
+        if sign == "`":
+            if last_quote < found.start(3):
+                break
+            if prose and text[start - 1 : start] in (" ", "\n", "("):
                 score -= 4  # Markdown
-        if markup:
-            score -= 4
         if best is None or score > best.score:
-            best = Evidence("command", "substitution", max(score, 1), opened.start(), min(end + 12, len(text)))
+            best = Evidence("command", "substitution", max(score, 1), start, min(found.end() + 12, len(text)))
+            if score >= (ODD if markup else ATTACK):
+                break
     whole = _WHOLE.match(text) or _braced(text)
     if whole is not None and (best is None or best.score < LIKELY):
         return Evidence("command", "substitution", LIKELY, *whole.span())
     return best
 
 
-_BRACED = re.compile(r"\s*(\w{0,12})\{([^{}\s:]{1,80}),([^{}\s:]{0,80})\}(\w{0,12})")
+_BRACED = re.compile(r"\s*+(\w{0,12})\{([^{}\s:]{1,80}),([^{}\s:]{0,80})\}(\w{0,12})")
 
 
 def _braced(text: str) -> re.Match[str] | None:
@@ -218,75 +314,50 @@ def _braced(text: str) -> re.Match[str] | None:
         return None
     before, first, rest, after = found.groups()
     words = (before + word.strip("$'\"") + after for word in (*first.split(","), *rest.split(",")) if word)
-    return found if next(words, "").lower() in _NAMES else None
+    return found if next(words, "") in _NAMES else None
+
+
+_STRONG = re.compile(
+    r"\s{1,8}(?:-{1,2}[a-z]|/[a-z]|[a-z]:\\|https?:|ftp:|\d{1,3}(?:\.\d{1,3}){3}|[<>] ?/|\$|~/|\.\.?/|\*\Z)"
+)
+_SECONDS = re.compile(r"\s{1,8}\d++\s*+\Z")
 
 
 def _line(text: str, prose: bool, markup: bool) -> Evidence | None:
     """A value that is a command line from its start, or names a program by its path."""
-    if markup:
+    if markup or prose:
         return None
-    path = _PROGRAM.search(text)
-    if path is not None and not prose and "://" not in text[: path.start()]:
-        return Evidence("command", "program-path", ATTACK if path.start() == 0 else LIKELY, *path.span())
+    if (path := _program_path(text)) is not None:
+        return path
     at = len(text) - len(text.lstrip(" \t\r\n'\"(!+"))
-    named = _name_at(text, at)
-    if named is None or prose:
+    found = _NAME_HERE.match(text, at)
+    if found is None:
         return None
-    name, end, _ = named
-    argument = _ARGUMENT.match(text, end)
-    if (
-        name in ("which", "whereis")
-        and (program := _name_at(text, end + 1)) is not None
-        and program[1] == len(text.rstrip())
-    ):
-        return Evidence("command", "command-line", LIKELY, at, len(text))
-    if name in BUSY and (argument is not None or not text[end:].strip(" '\";#)")):
+    name, end = found[3], found.end()
+    if name in ("which", "whereis"):
+        program = _NAME_HERE.match(text, end + 1)
+        if program is not None and program.end() == len(text.rstrip()):
+            return Evidence("command", "command-line", LIKELY, at, len(text))
+    if name in BUSY and (found[4] is not None or not text[end:].strip(" '\";#)")):
         return Evidence("command", "command-line", LIKELY, at, end)
-    if argument is None or text[end : end + 1] not in " \t;|&<>\r\n":
+    if found[4] is None or text[end : end + 1] not in " \t;|&<>\r\n" or name in ("at", "go", "more", "look", "see"):
         return None
-    if name in ("at", "go", "more", "look", "see"):
-        return None
-    strong = re.match(
-        r"\s{1,8}(?:-{1,2}[a-zA-Z]|/[a-zA-Z]|[a-zA-Z]:\\|https?:|ftp:|\d{1,3}(?:\.\d{1,3}){3}|[<>] ?/|\$|~/|\.\.?/|\*$)",
-        text[end:],
+    strong = _STRONG.match(text, end) is not None or (
+        name in ("sleep", "ping") and _SECONDS.match(text, end) is not None
     )
-    if strong is None:
-        strong = re.match(r"\s{1,8}\d+\s*$", text[end:]) if name in ("sleep", "ping") else None
-    if strong is None or name not in _NAMES:
-        return Evidence("command", "command-line", ODD, at, end)
-    return Evidence("command", "command-line", LIKELY, at, end)
+    return Evidence("command", "command-line", LIKELY if strong else ODD, at, end)
 
 
-def _name_at(text: str, at: int) -> tuple[str, int, bool] | None:
-    """The program named at `at`, where its name ends, and whether it was named by a path."""
-    prefix = _PREFIX.match(text, at)
-    if prefix is not None:
-        at = prefix.end()
-    while text[at : at + 1] and text[at] in "'\"(\\{@!+":
-        at += 1
-    word = _WORD.match(text, at)
-    if word is None:
-        return None
-    name = word.group(1).lower().rstrip(".-")
-    if name not in _NAMES:
-        name = name.removesuffix(".exe")
-        if name not in _NAMES:
+def _program_path(text: str) -> Evidence | None:
+    """`/usr/bin/id`, at the start of a word that is no part of an address."""
+    scheme = text.find("://")
+    for found in _PROGRAM.finditer(text):
+        at = found.start()
+        if 0 <= scheme < at:
             return None
-    end = word.start(1) + len(word.group(1).rstrip(".-"))
-    if text[end : end + 1] in ("'", '"'):
-        end += 1
-    following = text[end : end + 1]
-    if following and following not in " \t\r\n\x0b\x0c;|&<>$'\"`)}#\\/@^\xa0":
-        return None
-    return name, end, word.start(1) > at or prefix is not None
-
-
-def _weigh(name: str, text: str, end: int, pathed: bool) -> int:
-    """How much a name says by what follows it."""
-    if name not in PLAIN_WORDS:
-        return ATTACK
-    if _ARGUMENT.match(text, end) is not None:
-        return ATTACK
-    if _END.match(text, end) is not None or pathed:
-        return LIKELY
-    return ODD
+        lead = _PROGRAM_LEAD.search(text, max(at - _LOOKED_FOR, 0), at)
+        if lead is not None:
+            return Evidence(
+                "command", "program-path", ATTACK if lead.start() == 0 else LIKELY, lead.start(), found.end()
+            )
+    return None

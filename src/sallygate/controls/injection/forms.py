@@ -24,17 +24,21 @@ ROUNDS_MAX = 6
 """Decodings one after another. Addresses within addresses are honestly encoded five times over, not more."""
 FORMS_MAX = 12
 """Forms of one text; honest values have one to three."""
-BASE64_CHARS_MIN = 12
-"""`<svg onload=x>` takes 20, `cat /etc/passwd` too; shorter text decodes to printable characters by chance."""
+BASE64_CHARS_MIN = 10
+"""`cat /etc/passwd` takes 20, `||id;` 7; shorter text decodes to printable characters by chance."""
 BASE64_LOOK = 32
 """Characters of base64, 24 bytes, by which random ones are told from text."""
 
-_HAS_PERCENT = re.compile(r"%(?:[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4})").search
+_HAS_PERCENT = re.compile(r"%(?:[0-9A-Fa-f]{2}|[uU][0-9A-Fa-f]{4})").search
 _PERCENT_U = re.compile(r"%u([0-9A-Fa-f]{4})")
 _OVERLONG = re.compile(
     rb"[\xc0\xc1][\x00-\xff]|\xe0[\x80-\x9f][\x80-\xbf]|\xf0[\x80-\x8f][\x80-\xbf]{2}"
     rb"|\xf8[\x80-\x87][\x80-\xbf]{3}|\xfc[\x80-\x83][\x80-\xbf]{4}"
 )
+_TEXT_CONTROLS = {ord(char): None for char in "\0\t\n\x0b\x0c\r\x1b"}
+"""Controls that attacks are written with."""
+_ODD_ENTITY = re.compile(r"&(tab|newline|colon|lpar|rpar);", re.IGNORECASE)
+_ODD_ENTITIES = {"tab": "\t", "newline": "\n", "colon": ":", "lpar": "(", "rpar": ")"}
 _ENTITY = re.compile(r"&(?:#|[A-Za-z]{2,31};)").search
 _ESCAPED = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|u\{([0-9A-Fa-f]{1,6})\}|([0-3][0-7]{2})|([nrt]))")
 _LETTERS = {"n": "\n", "r": "\r", "t": "\t"}
@@ -117,7 +121,7 @@ def unescaped(text: str) -> str | None:
     once: a text that has several kinds is rare, and its other readings are in the forms it came from."""
     decoded = text
     if "&" in decoded and _ENTITY(decoded):
-        decoded = html.unescape(decoded)
+        decoded = html.unescape(_ODD_ENTITY.sub(lambda found: _ODD_ENTITIES[found[1].lower()], decoded))
     if "\\" in decoded:
         decoded = _ESCAPED.sub(_character, decoded)
         if "\\" in decoded:
@@ -157,7 +161,7 @@ def from_base64(text: str) -> str | None:
         decoded = data.decode("utf-8")
     except (binascii.Error, UnicodeDecodeError):
         return None
-    return decoded if decoded.replace("\n", "").replace("\r", "").replace("\t", "").isprintable() else None
+    return decoded if decoded.translate(_TEXT_CONTROLS).isprintable() else None
 
 
 def _begins_as_text(plain: str) -> bool:

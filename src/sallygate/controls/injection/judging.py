@@ -130,8 +130,8 @@ class Judging:
                 kind = "json" if type(tree) is not str else kind
             for seen in self._of_form(value, kind, form, effort):
                 _keep(best, seen)
-                if seen.evidence.score >= stop:
-                    return True
+            if any(seen.evidence.score >= stop for seen in best.values()):
+                return True  # every judge has had its say of this form, so that the surest one names it
             if effort.judged < 0 or effort.decoded < 0:
                 _keep(best, Seen(value, form, Evidence("effort", "too-much", ATTACK, 0, 0)))
                 return True

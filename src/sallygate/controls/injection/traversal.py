@@ -19,20 +19,25 @@ from __future__ import annotations
 
 import re
 
+from msgspec import Struct
+
 from sallygate.controls.injection.evidence import ATTACK, CERTAIN, LIKELY, ODD, Evidence
 
 # Spellings of a dot and of a separator that survive, or are made by, decodings. The lists are the broken ones that servers
 # were found to take: overlong forms with the wrong continuation bits, hexadecimal digits beyond f, private-use characters.
 _DOT = (
-    r"%(?:25)*+(?:2e|uff0e|c0(?:%(?:25)*+[2-9a-f]e|\.)|e0%(?:25)*+80%(?:25)*+ae|f0(?:%(?:25)*+80){2}%(?:25)*+ae|"
-    r"f8(?:%80){3}%ae|fc(?:%80){4}%ae)|%%32%(?:%36)?%?65|%%32%65|0x2e|%%c0%6e|\uff0e|\u2024"
+    r"2e|uff0e|c0(?:%(?:25)*+[2-9a-f]e|\.)|e0%(?:25)*+80%(?:25)*+ae|f0(?:%(?:25)*+80){2}%(?:25)*+ae|"
+    r"f8(?:%80){3}%ae|fc(?:%80){4}%ae|%(?:32%(?:%36)?%?65|c0%6e)"
 )
 _SLASH = (
-    r"%(?:25)*+(?:u221[56]|uefc8|uf025|c0(?:%(?:25)*+(?:af|2f|5c|9v|qf))|c1%(?:25)*+(?:9c|1c|af|8s|pc)|bg%qf|"
-    r"e0%(?:25)*+80%(?:25)*+af|f0(?:%(?:25)*+80){2}%(?:25)*+af|f8(?:%80){3}%af|fc(?:%80){4}%af)|%%32%%?66|%%35%%?63|"
-    r"0x2f|0x5c|[\u2215\u2216\u2044\uff0f\uff3c\uefc8\uf025]"
+    r"u221[56]|uefc8|uf025|c0%(?:25)*+(?:af|2f|5c|9v|qf)|c1%(?:25)*+(?:9c|1c|af|8s|pc)|bg%qf|"
+    r"e0%(?:25)*+80%(?:25)*+af|f0(?:%(?:25)*+80){2}%(?:25)*+af|f8(?:%80){3}%af|fc(?:%80){4}%af|%(?:32%%?66|35%%?63)"
 )
-_DISGUISED = re.compile(rf"({_DOT})|({_SLASH})|%(?:25)*+(2f|5c)", re.IGNORECASE)
+_DISGUISED = re.compile(
+    rf"%(?:25)*+(?=[2ubcef]|%[3c])(?:({_DOT})|({_SLASH})|(2f|5c))|0x(?:(2e)|([25][fc]))|(\uff0e)|(\u2024)|\u2215|\u2216|\u2044|\uff0f|\uff3c|\uefc8|\uf025",
+    re.IGNORECASE,
+)
+"""1, 4, 6, 7 dots; 3 a separator encoded as usual; the rest separators."""
 _MAYBE = re.compile(r"[%\u2024\u2044\u2215\u2216\uefc8\uf025\uff0e\uff0f\uff3c]|0x[25]", re.IGNORECASE)
 _DOT_MARK, _SLASH_MARK = "\ue000", "\ue001"
 """Private-use characters that stand for a disguised dot and separator while steps are looked for."""
@@ -41,65 +46,126 @@ NEAR_CHARS = 64
 """After the last step up, the name it leads to begins."""
 _D = r"[.\ue000]"
 _S = r"[/\\\ue001]"
-_UP = re.compile(
-    rf"(?:{_D}{{2,4}}|[.?]\?|\?\.|{_D}\x00{_D}|{_D}%00{_D}|\u2026)(?:;[a-z0-9=]{{0,16}}|%01|\x01)?{_S}++"
-    rf"|\.\.2f(?=[.a-z])|\.\.5c(?=[.a-z])|{_D}{_S}++{_D}{_S}++(?={_D})|{_S}{_D}{{2}}(?=$|[?#;\x00\s\"'])"
+_AFTER_DOTS = rf"(?:;[a-z0-9=]{{0,16}}+|%01|\x01)?{_S}++"
+_FROM_DOT = (
+    rf"(?:{_D}{{1,3}}+{_AFTER_DOTS}|\?{_AFTER_DOTS}|(?:\x00|%00){_D}{_AFTER_DOTS}|\.(?:2f(?=[.a-z])|5c(?=[.a-z]))|"
+    rf"{_S}++{_D}{_S}++(?={_D}))"
 )
-_SEPARATED = re.compile(rf"{_D}[/\\]{{1,3}}{_D}[/\\]")
+_FROM_SLASH = rf"{_D}{{2}}(?=$|[?#;\x00\s\"'])"
+_UP = re.compile(
+    rf"\.{_FROM_DOT}|\ue000{_FROM_DOT}|\?[.?]{_AFTER_DOTS}|\u2026{_AFTER_DOTS}|/{_FROM_SLASH}|\\{_FROM_SLASH}|\ue001{_FROM_SLASH}"
+)
+_SEPARATED = re.compile(rf"{_D}[/\\]{{1,3}}+{_D}[/\\]")
 """`./\\/./`: filters that take out `../` once leave one behind."""
 
-_PADDED = re.compile(rf"(?:{_D}{_S}+){{12,}}|[a-z]{{0,8}}/?A{{80,}}[/\\.]")
+_PADDED = (re.compile(rf"{_D}(?:{_S}++{_D}){{11}}{_S}"), re.compile(r"A(?<!AA)A{79,}+[/\\.]"))
 """`./././…` to fill a buffer that cuts an appended ending off."""
 
-_TEXTUAL = re.compile(r"[<>\n]|\{[^{}]*[:;]|[a-z]{2,} [a-z]{2,} [a-z]{2,}")
+_TEXTUAL = (re.compile(r"[<>\n]"), re.compile(r"\{[^{}:;]*+[:;]"), re.compile(r" (?<=[a-z]{2} )[a-z]{2,}+ [a-z]{2}"))
 """Markup, code and prose, in which relative addresses are at home."""
 _ASSET = re.compile(
-    r"\.(?:png|jpe?g|gif|svg|webp|avif|ico|css|m?js|map|woff2?|ttf|eot|mp[34]|html?|scss|tsx?|jsx|vue)\b", re.IGNORECASE
+    r"\.(?=[a-z])(?:png|jpe?g|gif|svg|webp|avif|ico|css|m?js|map|woff2?|ttf|eot|mp[34]|html?|scss|tsx?|jsx|vue)\b",
+    re.IGNORECASE,
 )
 
-_TARGETS = (
+
+class _Place(Struct, frozen=True):
+    """Names that say something below a directory that says where they are."""
+
+    root: re.Pattern[str]
+    """The directory and all that may be a path from there."""
+    name: re.Pattern[str]
+    """What is looked for in that path."""
+    whole_segment: bool
+    """Whether no space may stand before the name in its own segment."""
+
+
+# All of them read lower-case text. A root is searched by its first characters, and what it took is not read again for it.
+_PLACES = (
     # Unix: what every system has and no API serves.
-    r"[/\\]etc[/\\]+(?:(?:[a-z0-9._-]+[/\\]+){0,4})(?:passwd|shadow|group|gshadow|hosts?|hostname|issue|motd|fstab|crontab|sudoers|"
-    r"utmp|wtmp|netconfig|netgroup|limits|ssh|ftphosts|ftpusers|mailman|shells|securetty|rc[0-9.]|nsswitch|ld\\.so|sysctl|"
-    r"resolv|profile|bashrc|inittab|inetd|services|networks?|protocols|exports|aliases|environment|mtab|release|"
-    r"[a-z0-9_.-]+\.(?:conf|cnf|ini|cfg|d|allow|deny|equiv|pem|key|passwd|log|sh|rc|local|[a-z]{2,4}[0-9]))\b",
-    r"/(?:proc|sys)/+(?:self|version|cmdline|mounts?|net|[0-9]+|cpuinfo|meminfo|stat|sched_debug|partitions|"
-    r"interrupts|modules|filesystems|devices|ioports|swaps|kcore|config\.gz)\b",
-    r"/(?:var|opt|usr|home|root|srv|private|volumes|library|tmp|boot|mnt|bin|sbin|dev)/+(?:[a-z0-9 ._+-]+/+){0,7}"
-    r"(?:[a-z0-9_.-]*(?:passwd|shadow|_?logs?(?![a-z])|_history|mysqld?[a-z0-9_-]*|httpd|apache2?|nginx|lampp|xampp|php[0-9.]*|ftpd?|"
-    r"proftpd|vsftpd|pure-?ftpd|cpanel|cron(?:tabs?)?|spool|mail|saf|adm|utmp|wtmp|lastlog|messages|syslog|dmesg|"
-    r"secure|boot|config(?:uration)?s?|sites-(?:available|enabled)|id_[dr]sa|authorized_keys|known_hosts|bashrc|"
-    r"cgi-bin|lib/php)[a-z0-9_-]*)(?:[./%\\]|\b)",
+    _Place(
+        re.compile(r"[/\\]etc[/\\][a-z0-9._/\\-]*+"),
+        re.compile(
+            r"[/\\](?:(?:passwd|shadow|group|gshadow|hosts?|hostname|issue|motd|fstab|crontab|sudoers|"
+            r"utmp|wtmp|netconfig|netgroup|limits|ssh|ftphosts|ftpusers|mailman|shells|securetty|rc[0-9.]|nsswitch|ld\.so|sysctl|"
+            r"resolv|profile|bashrc|inittab|inetd|services|networks?|protocols|exports|aliases|environment|mtab|release)\b|"
+            r"[a-z0-9_.-]+\.(?:conf|cnf|ini|cfg|d|allow|deny|equiv|pem|key|passwd|log|sh|rc|local|[a-z]{2,4}[0-9])\b)"
+        ),
+        False,
+    ),
+    _Place(
+        re.compile(
+            r"/(?:var|opt|usr|home|root|srv|private|volumes|library|tmp|boot|mnt|bin|sbin|dev)/[a-z0-9 ._+/-]*+"
+        ),
+        re.compile(
+            r"(?:a(?:pache|dm|uthorized_keys)|passwd|shadow|_?logs?(?![a-z])|_?history|mysql|httpd|nginx|lampp|xampp|php|"
+            r"ftp|cpanel|cron|spool|mail|saf|[uw]tmp|lastlog|messages|syslog|dmesg|secure|boot|config|"
+            r"sites-(?:available|enabled)|id_[dr]sa|known_hosts|bashrc|cgi-bin)[a-z0-9_-]*+[./%\\]?"
+        ),
+        True,
+    ),
     # Windows.
-    r"(?<![a-z0-9])[a-z]:[/\\]+(?:[a-z0-9 ._~()-]+[/\\]+){0,7}(?:boot\.ini|win(?:dows)?|winnt|inetpub|system32|xampp|apache|php|mysql|"
-    r"nginx|users|program|documents|log(?:s|files)?|repair|sam|pagefile|autoexec|config|wwwroot|ftproot|opt|"
-    r"[a-z0-9_-]+\.(?:ini|log|conf|cnf|sys|bat|inc))",
-    r"\b(?:boot\.ini|win\.ini|system32[/\\]|system\.ini|windows[/\\](?:win|system|repair|php|debug)|winnt[/\\]|"
-    r"unattend\.xml|web\.config|global\.asax?|cmd\.exe)",
-    r"\A/+(?:etc(?:/+[a-z0-9._-]{2,40}){0,5}|proc|dev|sys|boot|root|(?:usr|var)/+(?:local|share|etc|lib|log|run|spool|www)(?:/+[a-z0-9._-]+){0,3})/*\Z|\A/?[a-z]:[/\\]+\Z",
+    _Place(
+        re.compile(r":(?<=[a-z]:)(?<![a-z0-9][a-z]:)[/\\][a-z0-9 ._~()/\\-]*+"),
+        re.compile(
+            r"[/\\](?:boot\.ini|win(?:dows)?|winnt|inetpub|system32|xampp|apache|php|mysql|"
+            r"nginx|users|program|documents|log(?:s|files)?|repair|sam|pagefile|autoexec|config|wwwroot|ftproot|opt|"
+            r"[a-z0-9_-]++\.(?:ini|log|conf|cnf|sys|bat|inc))"
+        ),
+        False,
+    ),
 )
-_TARGET = re.compile("|".join(_TARGETS), re.IGNORECASE)
+_TARGETS = (
+    re.compile(
+        r"/(?:proc|sys)/++(?:self|version|cmdline|mounts?|net|[0-9]++|cpuinfo|meminfo|stat|sched_debug|partitions|"
+        r"interrupts|modules|filesystems|devices|ioports|swaps|kcore|config\.gz)\b"
+    ),
+    re.compile(r"boot\.ini(?<!\w.{8})", re.DOTALL),
+    re.compile(r"win(?<!\w...)(?:\.ini|dows[/\\](?:win|system|repair|php|debug)|nt[/\\])", re.DOTALL),
+    re.compile(r"system(?<!\w.{6})(?:32[/\\]|\.ini)", re.DOTALL),
+    re.compile(r"unattend\.xml"),
+    re.compile(r"web\.config"),
+    re.compile(r"global\.asa"),
+    re.compile(r"cmd\.exe"),
+)
+_WHOLE_TARGET = re.compile(
+    r"/++(?:etc(?:/++[a-z0-9._-]{2,40}+){0,5}|proc|dev|sys|boot|root|(?:usr|var)/++(?:local|share|etc|lib|log|run|spool|www)(?:/++[a-z0-9._-]++){0,3})/*+\Z|/?[a-z]:[/\\]++\Z"
+)
 _SECRET = re.compile(
-    r"(?:^|[/\\ \x00'\"=])(?:\.(?:ht(?:access|passwd)|bash(?:rc|_history|_profile)|cshrc|zshrc|kshrc|s?hosts|rhosts|profile|netrc|npmrc|pypirc|"
+    r"[/\\ \x00'\"=](?:\.(?:ht(?:access|passwd)|bash(?:rc|_history|_profile)|cshrc|zshrc|kshrc|s?hosts|rhosts|profile|netrc|npmrc|pypirc|"
     r"pgpass|mysql_history|viminfo|ssh[/\\]|aws[/\\]|kube[/\\]|docker[/\\]|git[/\\](?:config|head|index|logs)|svn[/\\]|hg[/\\]|"
     r"env(?:\.(?:local|prod\w*|dev\w*|backup))?$|ds_store|vscode[/\\]|idea[/\\])|"
     r"wp-config\.(?:php|bak|txt|old)|id_(?:rsa|dsa|ecdsa|ed25519)\b|authorized_keys|web-inf[/\\]|meta-inf[/\\]|"
     r"(?:my|httpd|apache2?|nginx|php|proftpd?|vsftpd|pure-ftpd|smb|sshd_config|lighttpd)\.(?:cnf|conf|ini)\b|"
     r"(?:access|error)[_.]log\b|localsettings\.php|configuration\.php|settings\.py\b|config\.inc\.php|"
-    r"[a-z0-9_.-]{1,40}\.(?:php[0-9]?|aspx?|jsp|html?|conf|ini|xml|ya?ml|json|sql|zip|tar|gz|js|py|rb|pl|cgi)(?:\.(?:bak|old|orig|save|swp|tmp|backup|inc|txt|zip|gz|[0-9])|~)\Z|"
-    r"(?:config|database|db|backup|dump|users|settings)\.(?:sql|inc|bak|old|zip)\b|database\.yml|secrets\.yml|credentials\.xml|master\.key|passwd\b(?:$|\x00|%00)|shadow(?:$|\x00|%00))",
-    re.IGNORECASE,
+    r"(?:config|database|db|backup|dump|users|settings)\.(?:sql|inc|bak|old|zip)\b|database\.yml|secrets\.yml|credentials\.xml|master\.key|passwd\b(?:$|\x00|%00)|shadow(?:$|\x00|%00))"
 )
-_WRAPPER = re.compile(
-    r"\b(?:php://(?:filter|std(?:in|out|err)|input|output|memory|temp|fd)|(?:expect|phar|zip|glob|ssh2|ogg|rar|compress\.(?:zlib|bzip2)|"
-    r"zlib|netdoc|jar:(?:file|https?)|dict|gopher|ldap|tftp)://|file:/{1,4}(?:[a-z]:|etc|proc|var|usr|home|root|c\||windows|"
-    r"tmp|opt|\.\.|%2f|/)|data:(?:text/plain|text/x-php|application/x-httpd-php|;base64)[;,]|"
-    r"convert\.(?:iconv\.[a-z0-9_.-]+|base64-(?:en|de)code|quoted-printable)|string\.rot13)",
-    re.IGNORECASE,
+_COPY = re.compile(
+    r"[/\\ \x00'\"=][a-z0-9_.-]{1,40}\.(?:php[0-9]?|aspx?|jsp|html?|conf|ini|xml|ya?ml|json|sql|zip|tar|gz|js|py|rb|pl|cgi)(?:\.(?:bak|old|orig|save|swp|tmp|backup|inc|txt|zip|gz|[0-9])|~)\Z"
+)
+COPY_CHARS = 64
+"""At the end of a text, the name of a copy: one is 1 to 40 characters and two endings long."""
+_SCHEMES = ("expect", "phar", "zip", "glob", "ssh2", "ogg", "rar", r"compress\.zlib", r"compress\.bzip2", "zlib", "netdoc", "jar:file", "jar:https?",
+            "dict", "gopher", "ldap", "tftp")  # fmt: skip
+_WRAPPERS = (
+    re.compile(r"php://(?<!\w.{6})(?:filter|std(?:in|out|err)|input|output|memory|temp|fd)", re.DOTALL),
+    re.compile(
+        r"://(?:"
+        + "|".join(
+            rf"(?<=\b{scheme}://)" for name in _SCHEMES for scheme in {name.replace("s?", ""), name.replace("?", "")}
+        )
+        + ")"
+    ),
+    re.compile(
+        r"file:(?<!\w.{5})/{1,4}(?:[a-z]:|etc|proc|var|usr|home|root|c\||windows|tmp|opt|\.\.|%2f|/)", re.DOTALL
+    ),
+    re.compile(r"data:(?<!\w.{5})(?:text/plain|text/x-php|application/x-httpd-php|;base64)[;,]", re.DOTALL),
+    re.compile(r"convert\.(?<!\w.{8})(?:iconv\.[a-z0-9_.-]|base64-(?:en|de)code|quoted-printable)", re.DOTALL),
+    re.compile(r"string\.rot13"),
 )
 _SHARE = re.compile(
-    r"(?:^|[=\"' ])\\\\(?:localhost|[0-9a-f:.]{3,40}|[a-z0-9.-]+)\\(?:[a-z]\$|admin\$|ipc\$|share|[a-z0-9._$-]+\\)",
-    re.IGNORECASE,
+    r"\\\\(?<![^=\"' ]..)(?:localhost|[0-9a-f:.]{3,40}|[a-z0-9.-]++)\\(?:[a-z]\$|admin\$|ipc\$|share|[a-z0-9._$-]++\\)",
+    re.DOTALL,
 )
 
 TRIGGERS = (
@@ -124,38 +190,49 @@ TRIGGERS = (
 def judge(text: str) -> Evidence | None:
     """The strongest of: steps up, a file nobody should ask for, a wrapper."""
     best = _climb(text)
-    for found in (_file(text), _wrapper(text)):
+    lower = _lowered(text)
+    for found in (_file(text, lower), _wrapper(lower)):
         if found is not None and (best is None or found.score > best.score):
             best = found
     return best
 
 
+def _lowered(text: str) -> str:
+    """In lower case, character for character: only the dotted capital I would become two."""
+    return text.lower() if text.isascii() else text.replace("\u0130", "i").lower()
+
+
+def _is_textual(text: str) -> bool:
+    return any(pattern.search(text) is not None for pattern in _TEXTUAL)
+
+
 def _climb(text: str) -> Evidence | None:
     plain, disguised = _undisguised(text)
-    if (padded := _PADDED.search(plain)) is not None:
+    padded = _PADDED[0].search(plain) or _PADDED[1].search(plain)
+    if padded is not None:
         return Evidence("traversal", "padded", ATTACK, padded.start(), min(padded.end(), len(text)))
     steps = list(_UP.finditer(plain))
     if not steps:
         separated = _SEPARATED.search(plain)
         if separated is None:
             return None
-        score = LIKELY if not _TEXTUAL.search(plain) and len(_SEPARATED.findall(plain)) > 1 else ODD
+        score = LIKELY if len(_SEPARATED.findall(plain)) > 1 and not _is_textual(plain) else ODD
         return Evidence("traversal", "climb-separated", score, *separated.span())
     first, last = steps[0], steps[-1]
     span = (first.start(), min(last.end(), len(text))) if not disguised else (0, len(text))
     spelled = plain[max(first.start() - 1, 0) : last.end() + 8]
     if disguised and (_DOT_MARK in spelled or _SLASH_MARK in spelled):
         return Evidence("traversal", "climb-disguised", CERTAIN, *span)
-    if any("?" in step.group() for step in steps) and not any(".." in step.group() for step in steps):
+    if "?" in plain and all(".." not in step.group() for step in steps) and any("?" in step.group() for step in steps):
         # `??/` is a glob, `.?/` too; in a row they climb.
-        if len(steps) < 2 or _TEXTUAL.search(plain):
+        if len(steps) < 2 or _is_textual(plain):
             return None
         return Evidence("traversal", "climb-glob", LIKELY, *span)
     odd = any(ch in spelled for ch in "\x00\x01;\u2026") or "%0" in spelled or "...." in spelled or "\\" in spelled
-    near = plain[last.end() - 1 : last.end() + NEAR_CHARS]
-    if _TARGET.search(near) or _SECRET.search(near):
+    near = _lowered(plain[last.end() - 1 : last.end() + NEAR_CHARS])
+    if _target(near) is not None or _secret(near) is not None:
         return Evidence("traversal", "climb-to-file", CERTAIN, *span)
-    if _TEXTUAL.search(plain):
+    if _is_textual(plain):
         return Evidence("traversal", "climb-in-text", ODD, *span) if len(steps) > 2 else None
     return _plain_climb(plain, steps, odd, span)
 
@@ -167,7 +244,7 @@ def _plain_climb(plain: str, steps: list[re.Match[str]], odd: bool, span: tuple[
     if len(steps) == 1 and re.match(r"\.{3}[/\\](?![.{])", steps[0].group() + rest[:1]):
         return None  # an ellipsis
     at_start = steps[0].start() <= 1
-    many = len(steps) + sum("//" in step.group() for step in steps) > 2
+    many = len(steps) > 2 or len(steps) + sum("//" in step.group() for step in steps) > 2
     if "://" in plain[: steps[0].start()] or asset:
         score = LIKELY if odd and at_start else ODD
     elif many or odd:
@@ -184,33 +261,75 @@ def _undisguised(text: str) -> tuple[str, bool]:
     return plain, plain != text
 
 
+_SHOWN = {1: _DOT_MARK, 4: _DOT_MARK, 6: _DOT_MARK, 7: _DOT_MARK}
+
+
 def _shown(found: re.Match[str]) -> str:
     """An ordinarily encoded separator is one; any other disguise is marked."""
-    dot, _, usual = found.groups()
-    if usual is not None:
-        return "/" if usual in "2f2F" else "\\"
-    return _SLASH_MARK if dot is None else _DOT_MARK
+    group = found.lastindex
+    if group is None:
+        return _SLASH_MARK
+    if group == 3:
+        return "/" if found[3] in "2f2F" else "\\"
+    return _SHOWN.get(group, _SLASH_MARK)
 
 
-def _file(text: str) -> Evidence | None:
-    target = _TARGET.search(text)
+def _target(text: str) -> tuple[int, int] | None:
+    """Where the first system file is named in lower-case `text`."""
+    spans = [found.span() for pattern in _TARGETS if (found := pattern.search(text)) is not None]
+    if (whole := _WHOLE_TARGET.match(text)) is not None:
+        spans.append(whole.span())
+    for place in _PLACES:
+        for root in place.root.finditer(text):
+            if (end := _named_below(text, root, place)) > 0:
+                start = root.start() - (root[0][0] == ":")
+                spans.append((start, end))
+                break
+    return min(spans, default=None)
+
+
+def _named_below(text: str, root: re.Match[str], place: _Place) -> int:
+    """Where the deepest name below `root` ends, 0 without one."""
+    end = 0
+    from_root = text.find("/", root.start() + 1) if place.whole_segment else root.start() + 1
+    for name in place.name.finditer(text, from_root, root.end()):
+        if place.whole_segment:
+            begin = text.rfind("/", from_root, name.start()) + 1
+            if " " in text[begin : name.start()] or "+" in text[begin : name.start()]:
+                continue
+        end = name.end()
+    return end
+
+
+def _secret(text: str) -> tuple[int, int] | None:
+    """Where a file that is kept from clients is named in lower-case `text`."""
+    edged = "/" + text
+    found = _SECRET.search(edged) or _COPY.search(edged, max(len(edged) - COPY_CHARS, 0))
+    return (max(found.start() - 1, 0), found.end() - 1) if found is not None else None
+
+
+def _file(text: str, lower: str) -> Evidence | None:
+    target = _target(lower)
     if target is not None:
-        whole = len(target.group()) >= len(text.strip("\x00%0123456789{}?=;&|.")) * 0.5
-        address = "://" in text[: target.start()] or _TEXTUAL.search(text) is not None
+        start, end = target
+        whole = end - start >= len(text.strip("\x00%0123456789{}?=;&|.")) * 0.5
+        address = "://" in text[:start] or _is_textual(text)
         score = ODD if address else ATTACK if whole else LIKELY
-        return Evidence("traversal", "system-file", score, *target.span())
-    secret = _SECRET.search(text)
-    if secret is not None and not _TEXTUAL.search(text):
+        return Evidence("traversal", "system-file", score, start, end)
+    secret = _secret(lower)
+    if secret is not None and not _is_textual(text):
         score = LIKELY if "://" not in text else ODD
-        return Evidence("traversal", "secret-file", score, *secret.span())
+        return Evidence("traversal", "secret-file", score, *secret)
     return None
 
 
 def _wrapper(text: str) -> Evidence | None:
-    wrapper = _WRAPPER.search(text)
-    if wrapper is not None:
-        name = wrapper.group().lower()
-        score = LIKELY if name.startswith(("data:", "ldap", "dict", "zip", "glob", "file")) else ATTACK
-        return Evidence("traversal", "wrapper", score, *wrapper.span())
+    """What reads or runs instead of being found, in lower-case `text`."""
+    spans = [found.span() for pattern in _WRAPPERS if (found := pattern.search(text)) is not None]
+    if spans:
+        start, end = min(spans)
+        begins = text[start : start + 4] if text[start] != ":" else text[max(start - 4, 0) : start]
+        score = LIKELY if begins.endswith(("data", "ldap", "dict", "zip", "glob", "file")) else ATTACK
+        return Evidence("traversal", "wrapper", score, start, end)
     share = _SHARE.search(text)
     return Evidence("traversal", "share", LIKELY, *share.span()) if share is not None else None

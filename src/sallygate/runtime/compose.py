@@ -14,6 +14,7 @@ from sallygate.controls.transport import TransportControl
 from sallygate.engine import Controls, Engine
 from sallygate.guard import Gate
 from sallygate.parsing.addresses import prefix_set
+from sallygate.parsing.confined import confined_places
 from sallygate.parsing.head import SINGLETONS, HeadReader
 from sallygate.parsing.identifiers import IdHasher
 from sallygate.parsing.openapi import base_path, public_view
@@ -103,6 +104,9 @@ def _controls(
         for name, section in sections.items()
         if section and section.mode != "off"
     }
+    # What a contract that is enforced confines needs no second look.
+    enforced = "contract" in how and how["contract"].mode == "enforce" and not how["contract"].fail_open
+    confined = confined_places(loaded.operations, loaded.document) if enforced else {}
     return Controls(
         TransportControl(transport, key_header) if "transport" in how else None,
         RestrictionsControl(policy.restrictions, state) if "restrictions" in how else None,
@@ -112,7 +116,7 @@ def _controls(
         Contract(loaded.document, loaded.operations, contract_settings(policy))
         if loaded.document is not None and "contract" in how
         else None,
-        InjectionControl(injection, patterns) if injection and "injection" in how else None,
+        InjectionControl(injection, patterns, confined) if injection and "injection" in how else None,
         how,
     )
 

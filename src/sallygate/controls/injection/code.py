@@ -42,6 +42,8 @@ _PHP_SHORT = (
     r"metaphone|mt_rand|natsort|ord|pack|pathinfo|pi|pow|printf|rand|realpath|round|rsort|rtrim|sha1|shuffle|sin|similar_text|soundex|sprintf|sqrt|srand|sscanf|stat|strcmp|strlen|strpos|strstr|substr|"
     r"tan|trim|ucfirst|uniqid|unpack|unset|urldecode|urlencode|utf8_decode|vprintf|wordwrap|zlib_decode|gzopen|gzread|bzopen|proc_nice|proc_close|posix_times|ftp_connect|ftp_put|xml_parse|array_pop|array_sum|in_array"
 )
+_REMARK = r"(?:(?:#[^\n\x1e]{0,40}\n|/\*[^\x1e]{0,40}\*/|//[^\n\x1e]{0,40}\n)\s{0,4})?"
+_PLAIN_ARGUMENTS = r"\s{0,3}[$'\"a-z0-9_.,+*@-]{0,40}\s{0,3}\)?"
 _JAVA = (
     r"(?:java|javax|jdk|sun|com\.sun|org\.apache\.commons|org\.apache\.xalan|org\.codehaus\.groovy|org\.springframework|org\.mozilla|ognl|groovy|freemarker|jakarta)\."
     r"[a-z0-9_.$]{0,80}(?:runtime|processbuilder|process|scriptengine|class(?:loader)?|system|thread|object(?:input|output)stream|file(?:inputstream|outputstream|reader|writer)?|"
@@ -51,7 +53,7 @@ _JAVA = (
 
 IDIOMS: tuple[Idiom, ...] = (
     # PHP
-    Idiom("code", "php-tag", ATTACK, r"<\?(?:\s{0,4}php|=\s{0,4}[$a-z_(]{3}|\s{0,8}(?:\$|echo|eval|system|exec|include|require|print|passthru|assert|@))"),
+    Idiom("code", "php-tag", ATTACK, r"<\?(?:\s{0,4}php|=\s{0,4}(?:\$[a-z_]|[$a-z_(]{3})|\s{0,8}(?:\$|echo|eval|system|exec|include|require|print|passthru|assert|@))"),
     Idiom("code", "php-tag", ATTACK, r"<script[^>\x1e]{1,40}language\s{0,4}=\s{0,4}['\"]?php"),
     Idiom("code", "php-tag", LIKELY, r"<\?[^x\x1e]{1,200}\?>|\[\\?/?php\]|<\?\s{0,4}\x1e"),
     Idiom("code", "php-call", ATTACK, rf"[^a-z0-9_.$>\x60-]{_PHP_SURE}{_S}\([^)\x1e]{{0,200}}\)"),
@@ -59,7 +61,7 @@ IDIOMS: tuple[Idiom, ...] = (
           rf"chr|implode|header|extract|parse_str|preg_replace|array_map|array_filter|usort|mail|glob|print|echo|include_once|require_once|curl_init|array_walk|array_reduce|mkdir|rmdir|chmod|define)"
           rf"{_S}\({_S}['\"\x60$][^)\x1e]{{0,200}}\){_S}(?:;|\?>|\x1e|\}}|\)|\.|/)"),
     Idiom("code", "php-call", ATTACK, r"\x1e['\")\s;{$@]{0,8}(?:system|exec|passthru|popen|eval|assert|include|require)(?:_once)?[\s]{0,4}\(?[\s]{0,4}['\"\x60$]"),
-    Idiom("code", "php-call", ATTACK, rf"[{{;}}(]{_S}\$?\{{?@?{_PHP_RUNS}{_S}\([^)\x1e]{{0,200}}\){_S}[}};]",
+    Idiom("code", "php-call", ATTACK, rf"[{{;}}(]{_S}\$?\{{?@?{_PHP_RUNS}{_S}\([^)\x1e]{{0,200}}\){{1,4}}{_S}[}};]",
           trigger=rf"[{{;}}(][\s$@{{]{{0,4}}{_PHP_RUNS}\s{{0,4}}\("),
     Idiom("code", "php-call", ATTACK, rf"\$\{{@?{_PHP_RUNS}{_S}\("),
     Idiom("code", "php-call", LIKELY, rf"\x1e\s{{0,4}}{_PHP_SURE}\s{{0,4}}(?:\(|\x1e)", 200),
@@ -69,16 +71,21 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("code", "php-variable", ATTACK, r"\$[a-z_][a-z0-9_]{0,24}\s{0,4}=\s{0,4}(?:['\"][^'\"\x1e]{0,80}['\"]\s{0,4};|new \w|\(|base64_decode|array\()"),
     Idiom("code", "php-setting", ATTACK, r"(?:allow_url_(?:include|fopen)|safe_mode|disable_functions|open_basedir|auto_(?:pre|ap)pend_file|suhosin\.simulation|cgi\.force_redirect|extension_dir)[\s+]{0,4}(?:=|%3d)"),
     Idiom("code", "php-setting", LIKELY, r"-d[\s+]{0,3}(?:allow_url_include|safe_mode|disable_functions|open_basedir|auto_prepend_file)"),
-    Idiom("code", "php-concat", ATTACK, r"(?:\(\s{0,3}['\"][a-z_]{1,12}['\"]\s{0,3}\.\s{0,3}['\"][a-z_]{1,12}['\"]\s{0,3}\)|['\"](?:\\[0-7]{2,3}|\\x[0-9a-f]{2}){3,}['\"])\s{0,4}\("),
+    Idiom("code", "php-concat", ATTACK, r"(?:\(\s{0,3}['\"][a-z_]{1,12}['\"]\s{0,3}\.\s{0,3}['\"][a-z_]{1,12}['\"]\s{0,3}\)|['\"](?:\\[0-7]{2,3}|\\x[0-9a-f]{2}){3,40}['\"])\s{0,4}\("),
+    Idiom("code", "php-call", LIKELY, r"(?:bzdecompress|gzdecode|zlib_decode|posix_[a-z]{3,12}|file_exists|is_(?:array|callable|object|file|dir|writable)|assert_options|filegroup|strip_tags|intval|"
+          r"v?s?printf|unpack|substr|str_replace|mt_rand|array_[a-z_]{3,20})\s{0,4}=?\([^\x1e)]{0,24}\)?[;\s]{0,3}\x1e", 80),
+    Idiom("code", "php-call", LIKELY, r"\x1e(?:exec|system|passthru|popen|fopen|eval|assert|shell_exec|readfile)(?:\s|#[^\n\x1e]{0,40}\n|/\*[^\x1e]{0,40}\*/|//[^\n\x1e]{0,40}\n){0,4}\([^\x1e]{0,40}\)[;\s]{0,3}\x1e", 80,
+          trigger=r"\x1e(?:exec|system|passthru|popen|fopen|eval|assert|shell_exec|readfile)[\s#/(]"),
     Idiom("code", "php-call", LIKELY, rf"{_PHP_SURE}(?:\s|/\*[^\x1e]{{0,20}}\*/){{0,4}}=?\([^\x1e)]{{0,40}}\)", 120),
     Idiom("code", "php-call", LIKELY, r"(?:\(\s{0,3}string\s{0,3}\)\s{0,3})?[(\[{]{1,2}\s{0,3}['\"]?(?:system|exec|passthru|shell_exec|popen|assert|eval|phpinfo|sy['\"]?\.)[a-z().'\" \x5d{}0]{0,24}[)\]}]\s{0,4}"
           r"(?:\[[^\]\x1e]{0,8}\])?\s{0,4}\(\s{0,4}['\"]?[a-z/ _-]{1,40}['\"]?\s{0,4}\)", 160),
     Idiom("code", "php-variable", LIKELY, r"\$[\s{$@]{0,4}[a-z_][@\w.\[\]{}~!'\"/*#\r\n\t +>-]{0,60}\([0-9$]{0,6}[a-z_]{0,12}\)|\$\s{1,20}\{", 120),
     Idiom("code", "php-setting", LIKELY, r"\x1e(?:opcache\.[a-z_]{3,40}|mbstring\.[a-z_]{3,40}|engine|extension|precision|smtp|unserialize_max_depth|memory_limit|max_execution_time|"
           r"display_errors|log_errors|error_log|file_uploads|upload_tmp_dir|include_path|session\.[a-z_]{3,30}|sendmail_path|zend_extension|short_open_tag)\s{0,3}=\s{0,3}[\w./-]{1,30}\x1e", 100),
-    Idiom("code", "php-call", LIKELY, rf"[^a-z0-9_.](?:{_PHP_RUNS[3:-1]}|{_PHP_SHORT})['\"\s]{{0,3}}(?:(?:#[^\n\x1e]{{0,40}}\n|/\*[^\x1e]{{0,40}}\*/|//[^\n\x1e]{{0,40}}\n)\s{{0,4}})?\(\s{{0,3}}[$'\"a-z0-9_.,+*@-]{{0,40}}\s{{0,3}}\)?[\s;]{{0,3}}\x1e", 160,
+    Idiom("code", "php-call", LIKELY, rf"[^a-z0-9_.](?:{_PHP_RUNS}(?:['\"]{{0,3}}{_REMARK}\((?!e?s\)){_PLAIN_ARGUMENTS}[\s;]{{0,3}}|\s{{1,3}}\(\s{{0,3}}[$'\"]{_PLAIN_ARGUMENTS}[\s;]{{0,3}}|"
+          rf"['\"\s]{{0,3}}{_REMARK}\((?!e?s\)){_PLAIN_ARGUMENTS}\s{{0,3}};\s{{0,3}})|(?:{_PHP_SHORT})['\"\s]{{0,3}}{_REMARK}\((?!e?s\)){_PLAIN_ARGUMENTS}\s{{0,3}};\s{{0,3}})\x1e", 160,
           trigger=rf"[^a-z0-9_.](?:{_PHP_RUNS[3:-1]}|{_PHP_SHORT})(?:\(| \(|['\"]\(|/\*|#)"),
-    Idiom("code", "php-variable", LIKELY, r"\$[\s{$]{0,16}[@\w\[{~!-][@\w.\[\]{}~! -]{0,30}[\s)]{0,8}\([^)\x1e]{0,60}\)", 160),
+    Idiom("code", "php-variable", LIKELY, r"\$[\s{$]{0,16}[@a-z_\[{~!-][@\w.\[\]{}~! -]{0,30}[\s)]{0,8}\([^)\x1e]{0,60}\)", 160),
     Idiom("code", "php-concat", ATTACK, r"\(\s{0,4}(?:\(\s{0,3}string\s{0,3}\)|['\"]|/\*|\[)[^()\x1e]{0,60}['\"\]/)]\s{0,4}\)?\s{0,4}(?:\{[^}\x1e]{0,20}\}|\[[^\]\x1e]{0,20}\])?\s{0,4}\(\s{0,4}['\"a-z/]", 300),
     # Java, OGNL, SpEL, EL, Groovy
     Idiom("code", "java-class", ATTACK, rf"[^a-z0-9_]{_JAVA}", 4000),
@@ -105,7 +112,7 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("code", "python", ATTACK, r"\b(?:eval|exec|compile)\s{0,3}\(\s{0,3}(?:compile|open|input|__|chr|base64|bytes|'|\"|codecs)[^\x1e]{0,200}\)|\bopen\s{0,3}\(\s{0,3}['\"][/.c][^'\"\x1e]{1,120}['\"][^)\x1e]{0,40}\)\s{0,3}\.\s{0,3}read"),
     # Ruby, Perl
     Idiom("code", "ruby", ATTACK, r"\b(?:process\.(?:spawn|fork|exec|kill)|kernel\.(?:open|exec|system|spawn|eval)|io\.(?:popen|read|binread|readlines|sysopen)|file\.(?:open|read|readlines)|open3\.|pty\.spawn|instance_eval|class_eval|erb\.new)\b\s{0,3}[(.'\"\s]|[\s=;(\x1e\x60]%x[({\[|!/][a-z][^\x1e]{1,80}[)}\]|!/]"),
-    Idiom("code", "perl", ATTACK, r"@\{\s{0,3}\[\s{0,3}[^\x1e]{0,80}\]\s{0,3}\}|\buse\s{1,4}(?:socket|io::|lwp|mime::base64)|[\s=;({\x1e\x60]qx[({/'|!]\s{0,3}[a-z/][^\x1e]{1,80}[)}/'|!]|\bperl\s{1,4}-m?[ei]|\bopen\s{0,3}\(\s{0,3}(?:my\s)?[$a-z]{1,12}\s{0,3},\s{0,3}['\"][|<>]"),
+    Idiom("code", "perl", ATTACK, r"@\{\s{0,3}\[\s{0,3}[^\x1e]{0,80}\]\s{0,3}\}|\buse\s{1,4}(?:socket|io::|lwp|mime::base64)[a-z0-9_:]{0,24}\s{0,3}(?:;|qw|['\"(])|[\s=;({\x1e\x60]qx[({/'|!]\s{0,3}[a-z/][^\x1e]{1,80}[)}/'|!]|\bperl\s{1,4}-m?[ei]|\bopen\s{0,3}\(\s{0,3}(?:my\s)?[$a-z]{1,12}\s{0,3},\s{0,3}['\"][|<>]"),
     # Included by the web server
     Idiom("code", "server-side-include", CERTAIN, r"<!--\s{0,4}#\s{0,4}(?:exec|include|echo|config|printenv|set|fsize|flastmod|if|goto)\b"),
     Idiom("code", "edge-side-include", ATTACK, r"<esi:(?:include|vars|inline|debug|remove|comment|eval|assign)"),

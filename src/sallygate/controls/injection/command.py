@@ -21,7 +21,7 @@ import re
 from collections.abc import Iterable
 
 from sallygate.controls.injection.commandtriggers import GROUP_OF, TRIGGERS
-from sallygate.controls.injection.commandwords import BUSY, CMDLETS, PLAIN_WORDS, TOOLS, UNIX, WINDOWS
+from sallygate.controls.injection.commandwords import BUSY, CMDLETS, PLAIN_WORDS, RARE, TOOLS, UNIX, WINDOWS
 from sallygate.controls.injection.evidence import ATTACK, CERTAIN, LIKELY, ODD, Evidence
 
 __all__ = ["TRIGGERS", "judge"]
@@ -49,14 +49,15 @@ _SHELLSHOCK = re.compile(r"\(\s{0,8}+\)\s{0,8}+\{(?!\s{0,8}(?:return|var|let|con
 _SHELLSHOCK_LEAD = re.compile(r"[\s'\"=;]{0,8}\Z")
 _SHELLSHOCK_BODY = re.compile(r"\(\s{0,8}+\)\s{0,8}+\{\s{0,4}+[:_\"]")
 _WHOLE = re.compile(
-    r"\s*+(?:~[+-]\d{0,4}|!-?\d{1,4}(?:[!:-].{0,20})?|!!(?::.{0,20})?|\$\(.{0,400}\)|`[^`]{1,400}`)\s*+\Z", re.DOTALL
+    r"\s*+(?:~[+-]\d{0,4}|!-?\d{1,4}(?:[!:-].{0,20})?|\$\((?!['\"]|document\b|this\b|window\b).{0,400}\)|`[^`]{1,400}`)\s*+\Z",
+    re.DOTALL,
 )
 _PREFIX = (
     r"(?:(?:sudo|time|nohup|exec|command|builtin|env|xargs|watch|nice|eval|then|do|else|if|while|busybox|doas|setsid|stdbuf|"
     r"timeout [0-9.]{1,9}[smh]?|start /b|call|@)\s{1,8}+(?:-\S{1,12}+\s{1,4}+){0,3}+){1,4}+"
 )
 _PATH = r"(?:[a-z]:)?(?:[./~\\$\w{}-]{0,64}[/\\])?"
-_NAME = rf"({_PREFIX})?+['\"(\\{{@!+]{{0,64}}+({_PATH})({_alternatives(_NAMES)})(?:\.exe)?[.-]*+(?![\w.-])"
+_NAME = rf"({_PREFIX})?['\"(\\{{@!+]{{0,64}}+({_PATH})({_alternatives(_NAMES)})(?:\.exe)?[.-]*+(?![\w.-])"
 _ARGUMENT = (
     r"\s{0,8}+(?:-{1,2}[a-z0-9?]|/[a-z?*\[]|[a-z]:[\\/]|\.{1,2}[/\\]|~(?:/|\Z|\w)|[<>]|\$|%|\d++(?:\.\d++)*+\s*+(?:\Z|[;|&`)'\"#])|https?:|ftp:|"
     r"[\w-][\w.-]{0,63}\.(?:txt|sh|php|py|pl|log|conf|exe|bat|ps1|ini|cgi|elf|zip|tar|gz|c|jpg)\b|\d{1,3}(?:\.\d{1,3}){3}|localhost|\*|\\\\|@)"
@@ -101,7 +102,7 @@ _ALWAYS: tuple[tuple[str, int, tuple[re.Pattern[str], ...]], ...] = (
     ("expansion", LIKELY, tuple(map(re.compile, (
         r"\$(?:\{?ifs\b|\{?(?:path|shell|home|pwd|oldpwd|bash|hostname|ls_colors)(?::[0-9-]|\}|\b(?=[ /;|&]))|\{#?[a-z_]\w{0,24}+[:#%@^,/]|"
         r"\(\(|\[[\]\d($]|'\\|(?<![\w)]\$)\{![a-z_])", r"\{[a-z./?*-]*+,[^{}:\" ]{0,80}+\}(?=\Z|[\s;|&'\"`)])",
-        r"/(?:[a-z]?[?*]{1,4}+[a-z?*]{0,12}+/[a-z]?[?*]|[a-z]*+\[[a-z!?^/-]{1,12}+\][a-z]*+(?:/|\b)|etc/[a-z]*+[\[?*])", r"[<>](?<![=\w-].)\([a-z/]",
+        r"/(?:[a-z]?[?*]{1,4}+[a-z?*]{0,12}+/[a-z]?[?*]|[a-z]*+\[[a-z!?^/-]{1,12}+\][a-z]|etc/[a-z]*+[\[?*])", r"[<>](?<![=\w-].)\([a-z/]",
     )))),
     ("option", LIKELY, tuple(map(re.compile, (
         r"-(?:(?<![^\s=]-)(?:oproxycommand|wrapper)\b|opermitlocalcommand|-(?:exec|upload-pack|receive-pack|use-compress-program|checkpoint-action|"
@@ -118,6 +119,7 @@ _NOISE = re.compile(
 )
 _QUOTED_NAME = re.compile(r"(['\"])(?<!\w.)([A-Za-z][\w./-]{1,24}+)\1(?=[\s;|&]|$)")
 _FOUR_WORDS = re.compile(r" (?<=[a-z]{2} )[a-z]{2,}+ [a-z]{2,}+ [a-z]{2}")
+_WORDS_LISTED = re.compile(r"[A-Za-z]{2,20}(?:[;,|] [A-Za-z]{2,20}){2,40}")
 _SENTENCE = re.compile(r"[.!?,] [A-Z][a-z]++ [a-z]{2}")
 _OTHER_SCRIPTS = re.compile(r"[一-鿿぀-ヿ֐-׿؀-ۿ]")
 _MARKUP = tuple(
@@ -197,7 +199,8 @@ def _cleaned(text: str) -> str:
 
 def _is_prose(text: str) -> bool:
     return (
-        _FOUR_WORDS.search(text) is not None
+        _WORDS_LISTED.fullmatch(text) is not None
+        or _FOUR_WORDS.search(text) is not None
         or _SENTENCE.search(text) is not None
         or (not text.isascii() and _OTHER_SCRIPTS.search(text) is not None)
     )
@@ -247,10 +250,11 @@ def _chained(text: str, prose: bool, markup: bool) -> Evidence | None:
             named += 1
             if named > _NAMES_MAX:
                 return Evidence("command", "chained", LIKELY, 0, found.end())
-        plain = name in PLAIN_WORDS
+        plain = name in PLAIN_WORDS or (sign == "&" and argument is None and name not in BUSY and found.start() > first)
         pathed = running is not None or path != ""
         alone = argument is None
-        score = _weight(plain, alone, pathed or ending is not None) - (4 if markup else 0)
+        excused = markup and _SYSTEM_PATH.match(text, found.end()) is None
+        score = _weight(plain, alone, pathed or ending is not None) - (4 if excused else 0)
         if prose and plain and not pathed:
             score -= 2
         if best is not None and best.score >= score:
@@ -266,9 +270,13 @@ def _chained(text: str, prose: bool, markup: bool) -> Evidence | None:
             score = min(score, ODD - (2 if prose else 0) - (4 if markup else 0))
         if best is None or score > best.score:
             best = Evidence("command", "chained", max(score, 1), start, min(end + 12, len(text)))
-            if score >= (ODD if markup else ATTACK):
+            if score >= ATTACK:
                 break
     return best
+
+
+_SYSTEM_PATH = re.compile(r"[^;|&\n<>]{0,40}?\s['\"]?/(?:etc|bin|usr|var|proc|dev|tmp|root)/")
+"""What markup and scripts have no reason to name after a command."""
 
 
 def _weight(plain: bool, alone: bool, told: bool) -> int:
@@ -304,7 +312,9 @@ def _substituted(text: str, prose: bool, markup: bool) -> Evidence | None:
     return best
 
 
-_BRACED = re.compile(r"\s*+(\w{0,12})\{([^{}\s:]{1,80}),([^{}\s:]{0,80})\}(\w{0,12})")
+_BRACED = re.compile(
+    r"\s*+(\w{0,12})\{([^{}\s:]{1,80}),([^{}\s:]{0,80}|[^{}\s:]{0,40}(?:https?|ftp)://[^{}\s]{1,80})\}(\w{0,12})"
+)
 
 
 def _braced(text: str) -> re.Match[str] | None:
@@ -320,6 +330,7 @@ def _braced(text: str) -> re.Match[str] | None:
 _STRONG = re.compile(
     r"\s{1,8}(?:-{1,2}[a-z]|/[a-z]|[a-z]:\\|https?:|ftp:|\d{1,3}(?:\.\d{1,3}){3}|[<>] ?/|\$|~/|\.\.?/|\*\Z)"
 )
+_ALIAS = re.compile(r"\s{1,4}(?:[-+][a-z]\+?\s{1,4})?['\"]?[\w.-]{1,24}['\"]?\s?=")
 _SECONDS = re.compile(r"\s{1,8}\d++\s*+\Z")
 
 
@@ -338,7 +349,9 @@ def _line(text: str, prose: bool, markup: bool) -> Evidence | None:
         program = _NAME_HERE.match(text, end + 1)
         if program is not None and program.end() == len(text.rstrip()):
             return Evidence("command", "command-line", LIKELY, at, len(text))
-    if name in BUSY and (found[4] is not None or not text[end:].strip(" '\";#)")):
+    if name == "alias" and _ALIAS.match(text, end) is not None:
+        return Evidence("command", "command-line", LIKELY, at, end)
+    if name in RARE or (name in BUSY and (found[4] is not None or not text[end:].strip(" \t\r\n'\";#)"))):
         return Evidence("command", "command-line", LIKELY, at, end)
     if found[4] is None or text[end : end + 1] not in " \t;|&<>\r\n" or name in ("at", "go", "more", "look", "see"):
         return None

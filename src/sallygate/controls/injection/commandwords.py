@@ -7,7 +7,7 @@ UNIX = frozenset(
     aa-disable ab acpi alpine ansible ansible-config ansible-console ansible-doc ansible-galaxy ansible-inventory
     ansible-playbook ansible-pull ansible-test ansible-vault apt apt-get aria2c arp as aspell awk base32 base58 base64 basenc bash
     bpftrace bridge bsdtar bsdcat bundler busctl busybox byebug bzcat bzip2 bzless bzmore capsh cat certbot chattr check_by_ssh check_cups
-    check_log check_memory check_raid check_ssl_cert check_statusfile chef-client chef-vault chgrp chmod choom chown chpasswd
+    check_log check_memory check_raid check_ssl_cert check_statusfile chef-client chef-run chef-shell chef-vault chgrp chmod choom chown chpasswd
     chroot chsh clisp cmp cobc column composer cowsay cowthink cpan cpio cpulimit crash crontab csh csplit cscli csvtool ctr cupsfilter
     curl dash ddrescue debugfs df dhclient dialog dig dmesg dmidecode dmsetup dnf doas docker dosbox dpkg du dvips easy_install
     echo ed efax egrep emacs env eqn exiftool expr fdisk fgrep ffmpeg find finger flock fmt fping ftp ftpstats ftpwho gawk gcc gcore
@@ -22,7 +22,7 @@ UNIX = frozenset(
     passwd paste patch pdflatex pdftex perf perl perl5 pftp pg php php5 php7 php8 php-cgi php-fpm phpize pic pico pidof pidstat
     pigz ping ping6 pip pip3 pkexec pkg pkg_info pkill popd printenv printf procmail proxychains pry ps psed psftp psql pstree
     ptar ptardiff ptargrep ptx pushd puppet pwd pwsh pxz python python2 python3 pypy rake rbash rcp readelf readlink realpath red redcarpet reset
-    restic rev rexec rlogin rlwrap rm rmdir rmt rmt-dump rmuser rpm rpmdb rpmquery rpmverify rsh rsync ruby run-mailcap run-parts rvim
+    restic rev rexec rlogin rlwrap rm rmdir rmt rmt-dump rmt-tar rmuser rpm rpmdb rpmquery rpmverify rsh rsync ruby run-mailcap run-parts rvim
     rview sash scanmem scp screen script scrot sed sendmail service setarch setfacl setsid sftp sh shred shuf slsh smbclient smbmap
     snap snice socat soelim socket sqlite3 sqlmap ss ssh ssh-agent ssh-keygen ssh-keyscan sshpass ssh-copy-id start-stop-daemon stat
     stdbuf strace strings stty su sudo sudoedit svn sysctl systemctl systemd-resolve tac tail tar task taskset tasksh tbl tclsh tcpdump
@@ -63,7 +63,7 @@ PLAIN_WORDS = frozenset(
     sleep snap socket sort source split ss start stat strings su tail tar task tee telnet terraform test tex time timeout toilet top touch
     tr trap tree true type ul uniq unset uptime users ver vi view vol w wait wall watch where which who wish yarn yes
     alias cal cd cp df du eval exec export query shuf task reboot shutdown ulimit script sed sh ls mv rm nc arp hh patch subst label
-    less more
+    less more groups node bridge highlight alpine composer docker dash bundler nano pico apt zip unzip erase cipher
     """.split()
 )
 """Those that are words, names or abbreviations of prose as well: they need company to say anything."""
@@ -76,11 +76,17 @@ BUSY = frozenset(
     whoami ifconfig ipconfig netstat systeminfo uname nslookup lsof tasklist passwd lastlog sysinfo visudo dmesg traceroute tracert
     wget curl tcpdump nmap netcat ncat socat busybox printenv lsb_release hostnamectl iptables crontab useradd usermod chpasswd
     adduser regedit certutil bitsadmin powershell pwsh wmic netsh taskkill schtasks msfconsole sqlmap ansible-playbook
-    ansible-inventory ansible-config ansible-galaxy ansible-vault ansible-console ansible-pull ansible-test chef-vault chef-client cscli
-    aa-disable rmt-dump mkfifo nohup setsid sudoedit pkexec
+    ansible-inventory ansible-config ansible-galaxy ansible-vault ansible-console ansible-pull ansible-test ansible-doc chef-vault chef-client
+    chef-shell chef-run cscli
+    aa-disable rmt-dump mkfifo nohup sudoedit pkexec
     """.split()
 )
 """Those that nobody types for another reason: enough as a whole value or as its beginning."""
+
+RARE = frozenset(name for name in BUSY if "-" in name or "_" in name) | frozenset(
+    "visudo cscli ifconfig ipconfig usermod useradd chpasswd hostnamectl whoami bitsadmin certutil sqlmap busybox".split()
+)
+"""Those of them that are words of no language: enough with anything after them."""
 
 CMDLETS = (
     "invoke-expression", "invoke-webrequest", "invoke-restmethod", "invoke-command", "invoke-item", "invoke-history",

@@ -43,7 +43,7 @@ _ENTITY = re.compile(r"&(?:#|[A-Za-z]{2,31};)").search
 _ESCAPED = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|u\{([0-9A-Fa-f]{1,6})\}|([0-3][0-7]{2})|([nrt]))")
 _LETTERS = {"n": "\n", "r": "\r", "t": "\t"}
 _CSS_ESCAPED = re.compile(r"\\([0-9A-Fa-f]{1,6})[ \t\r\n\f]?")
-_BASE64 = re.compile(rf"[A-Za-z0-9+/_-]{{{BASE64_CHARS_MIN},}}={{0,2}}").fullmatch
+is_base64 = re.compile(rf"[A-Za-z0-9+/_-]{{{BASE64_CHARS_MIN},}}={{0,2}}").fullmatch
 _INVISIBLE = re.compile("[\x00\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]")
 _LOOKALIKE = str.maketrans("\u2044\u2215\u2216\u29f5\u29f8\ufe68\u2032\u02b9\u2039\u203a\u3008\u3009\u2018\u2019\u02bc",
                            "//\\\\/\\''<><>'''")  # fmt: skip
@@ -83,7 +83,7 @@ def is_plain(text: str) -> bool:
     """Whether no decoder can change `text`: the short way for most values."""
     return text.isascii() and not (
         "%" in text or "\\" in text or "&" in text or "\x00" in text
-    ) and (len(text) < BASE64_CHARS_MIN or _BASE64(text) is None)  # fmt: skip
+    ) and is_base64(text) is None  # fmt: skip
 
 
 def percent(text: str) -> str | None:
@@ -151,7 +151,7 @@ def folded(text: str) -> str | None:
 
 def from_base64(text: str) -> str | None:
     """The text a whole base64 value spells, either alphabet, when it spells text."""
-    if len(text) < BASE64_CHARS_MIN or _BASE64(text) is None:
+    if is_base64(text) is None:
         return None
     plain = text.rstrip("=").replace("-", "+").replace("_", "/")
     if len(plain) > BASE64_LOOK and not _begins_as_text(plain[:BASE64_LOOK]):

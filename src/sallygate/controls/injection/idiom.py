@@ -1,6 +1,7 @@
 """Attacks told by one expression: the expression is a trigger of the prefilter, and finds the span once it was hit.
 
-Expressions stay within what Hyperscan and `re` read alike: no anchors, no look-around, bounded repetition. `BETWEEN`, `\\x1e`,
+Expressions stay within what Hyperscan and `re` read alike: no anchors, bounded repetition, no look-around unless they have
+a trigger of their own. `BETWEEN`, `\\x1e`,
 stands before and after every text.
 """
 
@@ -26,7 +27,7 @@ class Idiom(Struct, frozen=True):
     """What the prefilter looks for where the whole expression would be too much for it: a necessary part."""
 
 
-_LEAD = re.compile(r"\\x1e\[(?:[^\]\\]|\\.)+\]\{0,\d+\}")
+_LEAD = re.compile(r"\\x1e\[(?:[^\]\\]|\\.)+\]\{0,(?:[2-9]\d|\d{3,})\}")
 """`\\x1e[^x]{0,60}`: an automaton would follow it through every text."""
 
 

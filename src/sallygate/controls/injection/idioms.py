@@ -46,16 +46,16 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("mail", "command", ATTACK, r"[\r\n](?:data|quit|rset|noop|turn)\s{0,4}[\r\n\x1e]", 400),
     Idiom("mail", "command", ATTACK, r"[\r\n][a-z][0-9]{1,4} (?:capability|fetch|login|logout|select|list|lsub|status|create|delete|rename|examine|"
           r"append|search|store|copy|noop|authenticate|uid)"),
-    Idiom("mail", "header", ATTACK, r"[\r\n](?:bcc|cc|to|reply-to|from|subject|mime-version|return-path)[ \t]{0,3}:[^\n\x1e]{0,120}(?:@|\n|\x1e)", 400),
-    Idiom("mail", "command", ATTACK, r"[\r\n](?:user|pass|stat|retr|dele|uidl|top|apop) [a-z0-9@._-]{1,64}\s{0,4}[\r\n\x1e]", 200),
+    Idiom("mail", "header", ATTACK, r"[\r\n](?:(?:bcc|cc|subject|mime-version)[ \t]{0,3}:[^\n\x1e]{0,120}(?:@|\n|\x1e)|(?:to|reply-to|from|return-path)[ \t]{0,3}:[^\n\x1e]{0,120}@)", 400),
+    Idiom("mail", "command", ATTACK, r"[\r\n](?:(?:retr|dele|uidl|top|list) [0-9]{1,6}(?: [0-9]{1,6})?|apop [a-z0-9@._-]{1,64} [0-9a-f]{32}|user [a-z0-9@._-]{1,64}\s{1,4}pass [^\s\x1e]{1,64})\s{0,4}[\r\n\x1e]", 200),
 
     Idiom("ssrf", "metadata", CERTAIN, r"//(?:[^/\s\x1e@]{1,64}@)?(?:169\.254\.(?:169|170)\.[0-9]{1,3}|0xa9\.?(?:0x)?fe\.?(?:0x)?a9\.?(?:0x)?fe|2852039166|0251\.0376\.0251\.0376|"
           r"425\.510\.425\.510|metadata\.google\.internal|metadata\.packet\.net|metadata\.tencentyun\.com|instance-data|192\.0\.0\.192|100\.100\.100\.200|"
           r"rancher-metadata|metadata\.nicob\.net|\[(?:::ffff:)?(?:a9fe:a9fe|169\.254\.169\.254)\]|\[fd00:ec2::254\]|kubernetes\.default)"),
     Idiom("ssrf", "metadata", ATTACK, r"/latest/(?:meta-data|user-data|api/token|dynamic/)|/computemetadata/v[0-9]|/metadata/instance\?|/openstack/latest|/metadata/v1[./]"),
-    Idiom("ssrf", "disguised-address", ATTACK, r"(?:https?|ftp|gopher|dict):/{2,4}(?:[^/\s\x1e@]{1,64}@)?(?:0x[0-9a-f]{1,8}(?:\.0x[0-9a-f]{1,2}){0,3}|0[0-7]{3,11}(?:\.0[0-7]{1,3}){0,3}|[0-9]{8,10})(?:[:/?#\x1e])",
+    Idiom("ssrf", "disguised-address", ATTACK, r"(?:https?|ftp|gopher|dict):/{2,4}(?:[^/\s\x1e@]{1,64}@)?(?:0x[0-9a-f]{1,8}(?:\.0x[0-9a-f]{1,2}){0,3}|0[0-7]{3,11}(?:\.[0-9]{1,4}){0,3}|[0-9]{8,10})(?:[:/?#\x1e])",
           trigger=r":/{2,4}(?:0x[0-9a-f]|0[0-7]{3}|[0-9]{8,10}[:/?#\x1e])|@(?:0x[0-9a-f]|0[0-7]{3}|[0-9]{8,10}[:/?#\x1e])"),
-    Idiom("ssrf", "internal-address", LIKELY, rf"\x1e(?:https?|ftp|gopher|dict|ldap|tftp|sftp|ws)s?:/{{2,4}}(?:[^/\s\x1e@]{{1,64}}@)?{_PRIVATE}(?:[:/?#\x1e])", trigger=rf"[/@]{_PRIVATE}[:/?#\x1e]"),
+    Idiom("ssrf", "internal-address", LIKELY, rf"\x1e(?:https?|ftp|gopher|dict|ldap|tftp|sftp|ws)s?:/{{2,4}}(?:[^/\s\x1e@]{{1,64}}@)?{_PRIVATE}(?:[:/?#\x1e])", trigger=rf"(?:/{{2}}|@){_PRIVATE}[:/?#\x1e]"),
     Idiom("ssrf", "internal-address", LIKELY, rf"\x1e//{_PRIVATE}(?:[:/?#\x1e])"),
     Idiom("ssrf", "rebinding", ATTACK, r"(?:127\.0\.0\.1|169\.254\.169\.254|10\.[0-9.]{5,11}|192\.168\.[0-9.]{3,7})\.(?:nip|xip|sslip)\.io|localdomain\.pw|spoofed\.burpcollaborator"),
     Idiom("ssrf", "address-include", LIKELY, r"\x1e(?:https?|ftps?)://(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|\[?[0-9a-f]{1,4}(?::[0-9a-f]{0,4}){2,7}\]?)[^\s\x1e]{0,200}\.(?:php[0-9]?|txt|jsp|aspx?|sh|pl|py|exe|cgi|gif|jpg)[?\x1e]",
@@ -72,11 +72,11 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("deserialisation", "ruby", ATTACK, r"\x04\x08(?:o:|\[|u:|c:)|bahbo[0-9a-z]|bahvo"),
 
     Idiom("prototype", "proto", ATTACK, r"__proto__"),
-    Idiom("prototype", "constructor", ATTACK, r"constructor(?:\[|\.|%5b|\]\[)\s{0,2}['\"]?prototype"),
+    Idiom("prototype", "constructor", ATTACK, r"constructor['\"]?(?:\[|\.|%5b|\]\[)\s{0,2}['\"]?prototype"),
 
     Idiom("command", "terminal-escape", LIKELY, r"\x1b\[[0-9;?]{0,12}[a-ln-z]|\\033\[[0-9;]{0,8}[a-z]"),
 
-    Idiom("probe", "metacharacters", LIKELY, r"\x1e\s{0,2}(?:'\s?[\"\x60;|&()\\<>*]|\"\s?['\x60;|&()\\<>*]|\|\s?['\";&)(*]|&\s?[&|'\";)(]|;\s?['\"|&;)(]|\)\s?[)('\";|&*]|"
+    Idiom("probe", "metacharacters", LIKELY, r"\x1e\s{0,2}(?:'\s?[\"\x60;|&()\\<>*]|\"\s?['\x60;|&()\\<>*]|\|\s?['\";&)(*]|&\s?[&|'\";)(]|;\s?['\"|&;]|\)\s?[)('\";|&*]|"
           r"\(\s?[('\"|&*]|\\\s?['\"\\]|\*\s?[|)('\"&])[\s'\"\x60;|&()\\<>*!]{0,10}\x1e"),
 
     Idiom("scanner", "collaborator", ATTACK, r"[a-z0-9-]{4,64}\.(?:burpcollaborator\.net|oastify\.com|oast\.(?:me|pro|live|site|online|fun)|interact\.sh|interactsh\.com|dnslog\.(?:cn|link)|ceye\.io|"

@@ -49,7 +49,7 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("ldap", "marks", LIKELY, r"\x1e(?:[|&]{1,3}|\)[()&|!]{0,6}|\([&|!])\*[()&|!*'\\=]{0,8}\x1e"),
     Idiom("ldap", "marks", LIKELY, r"\x1e(?:\){1,3}\({1,3}[&|!]|\([&|!]\()[()&|!]{0,8}\x1e"),
     Idiom("ldap", "marks", LIKELY, r"\x1e(?:@\*|//\*)\x1e"),
-    Idiom("ldap", "marks", ODD, r"\x1e(?:[*()&|!]|\*/\*|admin\*|root\*)\x1e"),
+    Idiom("ldap", "marks", ODD, r"\x1e(?:[()&|!]|admin\*|root\*)\x1e"),
 )  # fmt: skip
 
 TRIGGERS, judge = compiled(IDIOMS)

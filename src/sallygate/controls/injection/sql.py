@@ -23,23 +23,13 @@ from __future__ import annotations
 import re
 
 from sallygate.controls.injection.evidence import ATTACK, CERTAIN, LIKELY, ODD, Evidence
-from sallygate.controls.injection.sqllexer import TOKENS_MAX, Tokens, tokens_of
-from sallygate.controls.injection.sqlrules import (
-    ANYWHERE,
-    BEHIND_QUOTE,
-    BLIND,
-    FROM_START,
-    IN_TEXT,
-    PARENTHESISED,
-    PROBE,
-    WORTH,
-    Rule,
-)
+from sallygate.controls.injection.sqllexer import TOKENS_MAX, Tokens, lowered, read, read_blind
+from sallygate.controls.injection.sqlrules import IN_TEXT, PARENTHESISED, PROBE, Place, Rule, rules_for
 from sallygate.controls.injection.sqlwords import DANGEROUS, FUNCTIONS, INQUIRING
 
 _QUOTES = "'\"`"
-BLIND_MAX = 2_700
-"""Tokens of a text read blind: all of a window that is text, the first third of one that is punctuation."""
+BLIND_MAX = 2_048
+"""Tokens of a text read blind: all of a window that is text, the first quarter of one that is punctuation."""
 BEHIND_MAX = 64
 """Tokens read behind a quote; what stands further off is read blind."""
 AROUND_BEFORE, AROUND_BEHIND = 32, 160
@@ -52,11 +42,7 @@ _HINTS = (
     "sysobjects", "syscolumns", "sqlite_", "shutdown", "handler", "having", "group", "order", "where", "begin", "call", "grant",
 )  # fmt: skip
 """What one of the rules that hold anywhere needs, so that the rest of a long text need not be read."""
-_IN_TEXT_HINTS = (
-    "/*!", "version", "database", "user", "load_file", "@@", "select", "passw", "dbms_", "utl_", "ctxsys", "owa_util", "::",
-    "pg_sleep", "sp_password", "e.", "e(", "from ",
-)  # fmt: skip
-_BROKEN_OUT = re.compile(r"['\"`)][\s)+;/*]{0,8}(?:or|and|xor|&&|\|\|)", re.IGNORECASE).finditer
+_BROKEN_OUT = re.compile(r"['\"`)][\s)+;/*]{0,8}(?:or|and|xor|&&|\|\|)").search
 WHOLE_MAX = 200
 """Longer values are no single call, name or number."""
 QUERY_TEXT_MIN = 64
@@ -83,10 +69,10 @@ _WHOLE = re.compile(
 """Values which are nothing but a name, a call or a statement of a database."""
 _OPENERS = ("{", "[", ":")
 """Before a quote that begins a JSON key or value rather than ending a literal."""
-_PLUS_FOR_SPACE = re.compile(
-    r"\b(?:select|union|from|where|or|and|like|having|by|into)\+|\+(?:select|union|from|where|or|and|like|having|by|into)\b",
-    re.IGNORECASE,
-).search
+_SPACED_WORDS = ("select", "union", "from", "where", "or", "and", "like", "having", "by", "into")
+_BEFORE_PLUS = tuple(word + "+" for word in _SPACED_WORDS)
+_PLUS_BEFORE = re.compile(r"\+(?:" + "|".join(_SPACED_WORDS) + r")\b").search
+_PLUS_BEHIND = re.compile(r"\b(?:" + "|".join(_SPACED_WORDS) + r")\+").search
 _UNCLEAN = re.compile(r"[{}\[\]<>=:\"'`\\]").search
 
 _LOGICAL = r"(?:or|and|xor|like|rlike|regexp|glob|in|is|not|between|div|mod|sounds|eqv|escape|collate|if)"
@@ -172,15 +158,23 @@ TRIGGERS: tuple[str, ...] = (
 def judge(text: str) -> Evidence | None:
     """The strongest sign of SQL in `text`, `+` read as itself and, where it may be one, as a space."""
     best = _judged(text)
-    if "+" in text and (best is None or best.score < CERTAIN) and (" " not in text or _PLUS_FOR_SPACE(text)):
+    if "+" in text and (best is None or best.score < CERTAIN) and (" " not in text or _plus_for_space(text.lower())):
         other = _judged(text.replace("+", " "))
         if other is not None and (best is None or other.score > best.score):
             return other
     return best
 
 
+def _plus_for_space(lower: str) -> bool:
+    """Whether a word of SQL has a `+` for a neighbour."""
+    if any(word in lower for word in _BEFORE_PLUS) and _PLUS_BEHIND(lower):
+        return True
+    return _PLUS_BEFORE(lower) is not None
+
+
 def _judged(text: str) -> Evidence | None:
-    tokens = tokens_of(text, 0)
+    lower = lowered(text)
+    tokens = read(lower, 0, TOKENS_MAX)
     best = _from_start(text, tokens)
     quoted = False
     for quote in _QUOTES:
@@ -188,17 +182,17 @@ def _judged(text: str) -> Evidence | None:
         if at < 0:
             continue
         quoted = True
-        best = stronger(best, _behind_quote(text, at + 1))
+        best = stronger(best, _behind_quote(text, lower, at + 1))
         if at > 0 and text[at - 1] == "\\":  # an escape that holds keeps this one inside the literal
             at = text.find(quote, at + 1)
             if at >= 0:
-                best = stronger(best, _behind_quote(text, at + 1))
+                best = stronger(best, _behind_quote(text, lower, at + 1))
         if best is not None and best.score >= CERTAIN:
             return best
     if (quoted or len(tokens.kinds) >= TOKENS_MAX or tokens.flat.endswith("c")) and (
         best is None or best.score < CERTAIN
     ):
-        found = _blindly(text)
+        found = _blindly(lower)
         if found is not None and not (best is not None and best.score == ODD and found.rule == best.rule):
             best = stronger(best, found)
     return best
@@ -206,8 +200,8 @@ def _judged(text: str) -> Evidence | None:
 
 def _from_start(text: str, tokens: Tokens) -> Evidence | None:
     """`text` read from its start, as where a number was expected, and as a whole."""
-    best = _by_rules(ANYWHERE, tokens.flat, tokens, 0) if WORTH(tokens.flat) else None
-    found = _by_rules(FROM_START, tokens.flat.replace("m", "f"), tokens, 0)
+    best = _by_rules("anywhere", tokens.flat, tokens, 0)
+    found = _by_rules("from-start", tokens.flat.replace("m", "f"), tokens, 0)
     if found is not None and found.rule == "commented" and tokens.comment.strip(" -+/*"):
         found = None
     best = stronger(best, found)
@@ -216,17 +210,17 @@ def _from_start(text: str, tokens: Tokens) -> Evidence | None:
     return _discounted(best, tokens)
 
 
-def _behind_quote(text: str, start: int) -> Evidence | None:
+def _behind_quote(text: str, lower: str, start: int) -> Evidence | None:
     """`text` read from `start`, behind a quote that may have ended the literal it stands in."""
-    tokens = tokens_of(text, start, BEHIND_MAX)
-    best = _by_rules(ANYWHERE, tokens.flat, tokens, start) if WORTH(tokens.flat) else None
+    tokens = read(lower, start, BEHIND_MAX)
+    best = _by_rules("anywhere", tokens.flat, tokens, start)
     called = tokens.flat.replace("m", "f")
-    found = _by_rules(BEHIND_QUOTE, called, tokens, start)
+    found = _by_rules("behind-quote", called, tokens, start)
     if found is not None and not _holds(text, start, found):
         found = None
     best = stronger(best, found)
     if best is None and PROBE.search(called) and _is_probe(text, start, tokens):
-        end = tokens.spans[-1][1] if tokens.spans else len(text)
+        end = tokens.spans()[-1][1] if tokens.flat else len(text)
         best = Evidence("sql", "quoted-probe", LIKELY, start - 1, end)
     return _discounted(best, tokens)
 
@@ -240,17 +234,17 @@ def _holds(text: str, start: int, found: Evidence) -> bool:
     return found.rule not in NEEDING_CLEAN or _is_bare(text, start)
 
 
-def _blindly(text: str) -> Evidence | None:
-    """`text` read with nothing hidden, for what stands behind decoys: more quotes, words and comments."""
+def _blindly(lower: str) -> Evidence | None:
+    """`lower` read with nothing hidden, for what stands behind decoys: more quotes, words and comments."""
     best: Evidence | None = None
     budget = BLIND_MAX
-    for low, high in reversed(_regions(text)):  # an attack behind padding stands last
-        tokens = tokens_of(text[low:high], 0, budget, blind=True)
+    for low, high in reversed(_regions(lower)):  # an attack behind padding stands last
+        tokens = read_blind(lower[low:high], budget)
         budget -= len(tokens.kinds)
-        flat = tokens.flat if high == len(text) else tokens.flat + "?"  # `$` is the end of the text alone
-        found = _by_rules(ANYWHERE, flat, tokens, 0, whole=low == 0) if WORTH(flat) else None
-        ended = _by_rules(BLIND, flat, tokens, 0)
-        if ended is not None and ended.rule == "padded-comment" and tokens.words[-1][0] == "#":
+        flat = tokens.flat if high == len(lower) else tokens.flat + "?"  # `$` is the end of the text alone
+        found = _by_rules("anywhere", flat, tokens, 0, whole=low == 0)
+        ended = _by_rules("blind", flat, tokens, 0)
+        if ended is not None and ended.rule == "padded-comment" and tokens.words()[-1][0] == "#":
             ended = None  # `"red '#"`: too common where nothing else tells
         found = stronger(found, ended)
         if found is not None:
@@ -260,19 +254,22 @@ def _blindly(text: str) -> Evidence | None:
     return best
 
 
-def _regions(text: str) -> list[tuple[int, int]]:
-    """Stretches of `text` around hints, and its end; in order, none touching another."""
-    lower = text.lower() if text.isascii() else text.replace("\u0130", "I").lower()  # as long as `text`
-    hints = {len(text)}
+def _regions(lower: str) -> list[tuple[int, int]]:
+    """Stretches of `lower` around hints, and its end; in order, none touching another."""
+    size = len(lower)
+    hints = {size}
     for hint in _HINTS:
         at = lower.find(hint)
         while at >= 0:
             hints.add(at)
             at = lower.find(hint, at + AROUND_BEFORE)
-    hints.update(found.start() for found in _BROKEN_OUT(text))
+    found = _BROKEN_OUT(lower)
+    while found is not None:
+        hints.add(found.start())
+        found = _BROKEN_OUT(lower, found.start() + AROUND_BEFORE)
     regions: list[tuple[int, int]] = []
     for at in sorted(hints):
-        low, high = max(at - AROUND_BEFORE, 0), min(at + AROUND_BEHIND, len(text))
+        low, high = max(at - AROUND_BEFORE, 0), min(at + AROUND_BEHIND, size)
         if regions and low <= regions[-1][1]:
             regions[-1] = (regions[-1][0], high)
         else:
@@ -293,26 +290,32 @@ def stronger(one: Evidence | None, other: Evidence | None) -> Evidence | None:
     return one
 
 
-def _by_rules(rules: tuple[Rule, ...], flat: str, tokens: Tokens, start: int, *, whole: bool = True) -> Evidence | None:
-    best: Evidence | None = None
-    for rule in rules:
-        if best is not None and rule.score <= best.score:
+def _by_rules(place: Place, flat: str, tokens: Tokens, start: int, *, whole: bool = True) -> Evidence | None:
+    best: tuple[Rule, re.Match[str]] | None = None
+    for rule in rules_for(place, frozenset(flat)):
+        if best is not None and rule.score <= best[0].score:
             continue
         found = rule.search.search(tokens.kinds if rule.parens else flat)
         if found is not None and (whole or found.start()):  # `^` is the start of the text alone
-            best = _told(rule.name, rule.score, tokens, start, found, rule.parens)
-    return best
+            best = rule, found
+            if rule.score >= CERTAIN:
+                break
+    return None if best is None else _told(*best, tokens, start)
 
 
 def _of_whole(text: str, tokens: Tokens) -> Evidence | None:
-    lower = text.lower()
-    found = IN_TEXT(text) if any(hint in lower for hint in _IN_TEXT_HINTS) else None
-    if found is not None:
-        return Evidence("sql", "in-text", ATTACK, found.start(), found.end())
+    lower = tokens.text
+    for literals, search in IN_TEXT:
+        for literal in literals:
+            if literal in lower:
+                found = search(lower)
+                if found is not None:
+                    return Evidence("sql", "in-text", ATTACK, found.start(), found.end())
+                break
     if len(text) > WHOLE_MAX or not tokens.flat:
         return None
     ended = tokens.kinds.endswith("c") and not tokens.comment.strip(" -+")
-    if ended and text[tokens.spans[-1][0]] != "#" and (PARENTHESISED(tokens.kinds) or _CUT_NUMBER(text)):
+    if ended and text[tokens.spans()[-1][0]] != "#" and (PARENTHESISED(tokens.kinds) or _CUT_NUMBER(text)):
         return Evidence("sql", "commented", LIKELY, 0, len(text))
     if _is_call(text, tokens) or _is_same(tokens) or _WHOLE(text):
         return Evidence("sql", "whole", LIKELY, 0, len(text))
@@ -327,15 +330,17 @@ def _is_call(text: str, tokens: Tokens) -> bool:
         return word in FUNCTIONS or word in DANGEROUS or word in INQUIRING
     if tokens.flat[0] not in "fTi+j&" or tokens.kinds[1:2] != "(":
         return False
-    named = [word for word, kind in zip(tokens.words[1:], tokens.flat[1:], strict=True) if kind == "i"]
-    return tokens.words[0] in INQUIRING and not set(named) - _TYPES and _CONSTANTS(tokens.kinds) is not None
+    words = tokens.words()
+    named = [word for word, kind in zip(words[1:], tokens.flat[1:], strict=True) if kind == "i"]
+    return words[0] in INQUIRING and not set(named) - _TYPES and _CONSTANTS(tokens.kinds) is not None
 
 
 def _is_same(tokens: Tokens) -> bool:
     """`1 or 1`, `5 = 5`."""
     if not _SAME(tokens.flat):
         return False
-    first, operator, second = tokens.words[0], tokens.words[1], tokens.words[-1]
+    words = tokens.words()
+    first, operator, second = words[0], words[1], words[-1]
     if tokens.flat[1] == "=" and operator not in ("=", "like", "<=>"):
         return False
     return first == second or (tokens.flat[1] == "&" and second in ("0", "1", "true", "false"))
@@ -344,20 +349,21 @@ def _is_same(tokens: Tokens) -> bool:
 def _is_query_with_text(tokens: Tokens) -> bool:
     """`select * from x where a = '...'`, as beacons wrap their data in: one table, one long literal, nothing else."""
     return (
-        tokens.flat.startswith("S*FiWi=") and tokens.flat[7:8] in ("s", "q") and len(tokens.words[7]) > QUERY_TEXT_MIN
+        tokens.flat.startswith("S*FiWi=") and tokens.flat[7:8] in ("s", "q") and len(tokens.words()[7]) > QUERY_TEXT_MIN
     )
 
 
-def _told(name: str, score: int, tokens: Tokens, start: int, found: re.Match[str], parens: bool) -> Evidence:
-    if parens:
+def _told(rule: Rule, found: re.Match[str], tokens: Tokens, start: int) -> Evidence:
+    if rule.parens:
         before = found.string[: found.start()]
         first = found.start() - before.count("(") - before.count(")")
         last = first + sum(kind not in "()" for kind in found.group()) - 1
     else:
         first, last = found.start(), found.end() - 1
-    last = min(max(last, first), len(tokens.spans) - 1)
+    spans = tokens.spans(last + 1)
+    last = min(max(last, first), len(spans) - 1)
     first = min(first, last)
-    return Evidence("sql", name, score, min(start, tokens.spans[first][0]), tokens.spans[last][1])
+    return Evidence("sql", rule.name, rule.score, min(start, spans[first][0]), spans[last][1])
 
 
 def _is_bare(text: str, start: int) -> bool:
@@ -371,14 +377,14 @@ def _is_probe(text: str, start: int, tokens: Tokens) -> bool:
     before, mark = text[: start - 1], text[start - 1]
     if len(before) > BEFORE_MAX or len(before.split()) > 1 or _UNCLEAN(before.replace('"', "").replace("\\", "")):
         return False
-    spoken = any(word.isalpha() for word in tokens.words) and "!" not in tokens.flat and "+" not in tokens.flat
+    spoken = any(word.isalpha() for word in tokens.words()) and "!" not in tokens.flat and "+" not in tokens.flat
     if mark != "'" and tokens.flat != "c" and (not before.strip() or spoken):
         return False
-    if tokens.flat[-1:] == "q" and (tokens.words[-1][0] != mark or len(tokens.words[-1].split()) > 3):
+    if tokens.flat[-1:] == "q" and (tokens.words()[-1][0] != mark or len(tokens.words()[-1].split()) > 3):
         return False
     if tokens.flat[-1:] == "c":
         said = tokens.comment.split()
         if said and mark != "'":
             return False
-        return len(said) <= 2 and (tokens.words[-1][0] != "#" or not said or not said[0][:1].strip("+").isalnum())
+        return len(said) <= 2 and (tokens.words()[-1][0] != "#" or not said or not said[0][:1].strip("+").isalnum())
     return True

@@ -34,10 +34,10 @@ _SLASH = (
     r"e0%(?:25)*+80%(?:25)*+af|f0(?:%(?:25)*+80){2}%(?:25)*+af|f8(?:%80){3}%af|fc(?:%80){4}%af|%(?:32%%?66|35%%?63)"
 )
 _DISGUISED = re.compile(
-    rf"%(?:25)*+(?=[2ubcef]|%[3c])(?:({_DOT})|({_SLASH})|(2f|5c))|0x(?:(2e)|([25][fc]))|(\uff0e)|(\u2024)|\u2215|\u2216|\u2044|\uff0f|\uff3c|\uefc8|\uf025",
+    rf"%(?:25)*+(?=[25ubcef]|%[3c])(?:({_DOT})|({_SLASH})|(2f|5c))|0x(?:(2e)|[25][fc])",
     re.IGNORECASE,
 )
-"""1, 4, 6, 7 dots; 3 a separator encoded as usual; the rest separators."""
+"""1 and 4 dots, 3 a separator encoded as usual, the rest separators."""
 _MAYBE = re.compile(r"[%\u2024\u2044\u2215\u2216\uefc8\uf025\uff0e\uff0f\uff3c]|0x[25]", re.IGNORECASE)
 _DOT_MARK, _SLASH_MARK = "\ue000", "\ue001"
 """Private-use characters that stand for a disguised dot and separator while steps are looked for."""
@@ -89,7 +89,7 @@ _PLACES = (
             r"[/\\](?:(?:passwd|shadow|group|gshadow|hosts?|hostname|issue|motd|fstab|crontab|sudoers|"
             r"utmp|wtmp|netconfig|netgroup|limits|ssh|ftphosts|ftpusers|mailman|shells|securetty|rc[0-9.]|nsswitch|ld\.so|sysctl|"
             r"resolv|profile|bashrc|inittab|inetd|services|networks?|protocols|exports|aliases|environment|mtab|release)\b|"
-            r"[a-z0-9_.-]+\.(?:conf|cnf|ini|cfg|d|allow|deny|equiv|pem|key|passwd|log|sh|rc|local|[a-z]{2,4}[0-9])\b)"
+            r"[a-z0-9_.-]+\.(?=[a-z])(?:conf|cnf|ini|cfg|d|allow|deny|equiv|pem|key|passwd|log|sh|rc|local|[a-z]{2,4}[0-9])\b)"
         ),
         False,
     ),
@@ -132,13 +132,13 @@ _WHOLE_TARGET = re.compile(
     r"/++(?:etc(?:/++[a-z0-9._-]{2,40}+){0,5}|proc|dev|sys|boot|root|(?:usr|var)/++(?:local|share|etc|lib|log|run|spool|www)(?:/++[a-z0-9._-]++){0,3})/*+\Z|/?[a-z]:[/\\]++\Z"
 )
 _SECRET = re.compile(
-    r"[/\\ \x00'\"=](?:\.(?:ht(?:access|passwd)|bash(?:rc|_history|_profile)|cshrc|zshrc|kshrc|s?hosts|rhosts|profile|netrc|npmrc|pypirc|"
+    r"[/\\ \x00'\"=](?=[.a-z])(?:\.(?:ht(?:access|passwd)|bash(?:rc|_history|_profile)|cshrc|zshrc|kshrc|s?hosts|rhosts|profile|netrc|npmrc|pypirc|"
     r"pgpass|mysql_history|viminfo|ssh[/\\]|aws[/\\]|kube[/\\]|docker[/\\]|git[/\\](?:config|head|index|logs)|svn[/\\]|hg[/\\]|"
     r"env(?:\.(?:local|prod\w*|dev\w*|backup))?$|ds_store|vscode[/\\]|idea[/\\])|"
     r"wp-config\.(?:php|bak|txt|old)|id_(?:rsa|dsa|ecdsa|ed25519)\b|authorized_keys|web-inf[/\\]|meta-inf[/\\]|"
     r"(?:my|httpd|apache2?|nginx|php|proftpd?|vsftpd|pure-ftpd|smb|sshd_config|lighttpd)\.(?:cnf|conf|ini)\b|"
     r"(?:access|error)[_.]log\b|localsettings\.php|configuration\.php|settings\.py\b|config\.inc\.php|"
-    r"(?:config|database|db|backup|dump|users|settings)\.(?:sql|inc|bak|old|zip)\b|database\.yml|secrets\.yml|credentials\.xml|master\.key|passwd\b(?:$|\x00|%00)|shadow(?:$|\x00|%00))"
+    r"(?:config|database|db|backup|dump|users|settings)\.(?:sql|inc|bak|old|zip)\b|database\.yml|secrets\.yml|credentials\.xml|master\.key|passwd\b(?:(?<!\A.passwd)$|\x00|%00)|shadow(?:(?<!\A.shadow)$|\x00|%00))"
 )
 _COPY = re.compile(
     r"[/\\ \x00'\"=][a-z0-9_.-]{1,40}\.(?:php[0-9]?|aspx?|jsp|html?|conf|ini|xml|ya?ml|json|sql|zip|tar|gz|js|py|rb|pl|cgi)(?:\.(?:bak|old|orig|save|swp|tmp|backup|inc|txt|zip|gz|[0-9])|~)\Z"
@@ -178,9 +178,9 @@ TRIGGERS = (
     r"[^a-z0-9][a-z]:[/\\]+(?:[a-z0-9 ._~()-]+[/\\]+)?(?:boot|win|inetpub|system|xampp|apache|php|mysql|nginx|users|program|document|log|repair|sam|pagefile|autoexec|config|opt)",
     r"boot\.ini", r"win\.ini", r"system32", r"system\.ini", r"windows[/\\]", r"winnt[/\\]", r"web\.config", r"global\.asax?", r"unattend\.xml",
     r"\.ht(?:access|passwd)", r"\.bash", r"\.[ckz]shrc", r"\.s?hosts", r"\.rhosts", r"\.netrc", r"\.npmrc", r"\.pgpass", r"_history", r"\.(?:ssh|aws|kube|svn|git|hg|docker)[/\\]",
-    r"(?:\./){12}", r"(?:\.\\){12}", r"A{80}", r"[/\\= ]\.env", r"wp-config\.", r"id_(?:rsa|dsa|ecdsa|ed25519)", r"authorized_keys", r"(?:web|meta)-inf[/\\]", r"(?:my|httpd|apache2?|nginx|proftpd?|smb|sshd_config|lighttpd)\.(?:cnf|conf)",
+    r"(?:\./){12}", r"(?:\.\\){12}", r"A{80}", r"[\x1e/\\= ]\.env", r"wp-config\.", r"id_(?:rsa|dsa|ecdsa|ed25519)", r"authorized_keys", r"(?:web|meta)-inf[/\\]", r"(?:my|httpd|apache2?|nginx|proftpd?|smb|sshd_config|lighttpd)\.(?:cnf|conf)",
     r"php\.ini", r"ftpd?\.(?:conf|ini)", r"(?:access|error)[_.]log", r"localsettings\.php", r"configuration\.php", r"settings\.py", r"config\.inc", r"database\.yml",
-    r"cmd\.exe", r"\x1e/{0,3}(?:etc|proc|dev|sys|boot|root|usr/|var/)", r"\x1e/?[a-z]:[/\\]{1,3}\x1e", r"\.(?:bak|old|orig|save|swp|sql|inc|tmp|backup)[\x1e.]", r"(?:php|asp|jsp)~",
+    r"cmd\.exe", r"\x1e/{0,3}(?:etc|proc|dev|sys|boot|root|usr|var)/", r"\x1e/{1,3}(?:etc|proc|dev|sys|boot|root)\x1e", r"\x1e/?[a-z]:[/\\]{1,3}\x1e", r"\.(?:bak|old|orig|save|swp|sql|inc|tmp|backup)[\x1e.]", r"(?:php|asp|jsp)~",
     r"\\\\[0-9a-f:.]{3,40}\\", r"secrets\.yml", r"credentials\.xml", r"master\.key", r"passwd", r"shadow", r"/\.profile", r"/\.ds_store",
     r"php://", r"(?:expect|phar|zip|glob|ssh2|ogg|rar|zlib|bzip2|netdoc|dict|gopher|tftp|ldap)://", r"jar:(?:file|http)", r"file:/", r"data:(?:text/plain|text/x-php|application/x-httpd|;base64)",
     r"convert\.(?:iconv|base64|quoted)", r"string\.rot13", r"\\\\[a-z0-9.-]+\\[a-z0-9]",
@@ -257,21 +257,21 @@ def _plain_climb(plain: str, steps: list[re.Match[str]], odd: bool, span: tuple[
 def _undisguised(text: str) -> tuple[str, bool]:
     if not _MAYBE.search(text):
         return text, False
-    plain = _DISGUISED.sub(_shown, text)
+    plain = _DISGUISED.sub(_shown, text if text.isascii() else text.translate(_SINGLE))
     return plain, plain != text
 
 
-_SHOWN = {1: _DOT_MARK, 4: _DOT_MARK, 6: _DOT_MARK, 7: _DOT_MARK}
+_SINGLE = str.maketrans(
+    dict.fromkeys("\uff0e\u2024", _DOT_MARK) | dict.fromkeys("\u2215\u2216\u2044\uff0f\uff3c\uefc8\uf025", _SLASH_MARK)
+)
 
 
 def _shown(found: re.Match[str]) -> str:
     """An ordinarily encoded separator is one; any other disguise is marked."""
     group = found.lastindex
-    if group is None:
-        return _SLASH_MARK
     if group == 3:
         return "/" if found[3] in "2f2F" else "\\"
-    return _SHOWN.get(group, _SLASH_MARK)
+    return _DOT_MARK if group in (1, 4) else _SLASH_MARK
 
 
 def _target(text: str) -> tuple[int, int] | None:

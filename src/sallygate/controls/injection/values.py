@@ -17,7 +17,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from sallygate.controls.injection.forms import BASE64_CHARS_MIN, from_base64, utf8
+from sallygate.controls.injection.forms import from_base64, is_base64, utf8
 from sallygate.model.request import Body, Part, RequestHead
 from sallygate.parsing.pointers import escape_pointer
 
@@ -49,7 +49,6 @@ HOPS = frozenset(
 
 FILE_NAMES = frozenset("x-filename x_filename x.filename x-file-name x-file x-upload-filename slug".split())
 """Headers by which uploads name their file."""
-_QUIET = HOPS | UNREAD
 
 _IDENTIFIER = re.compile(r"[\w.$\[\]-]{1,64}").fullmatch
 _TAG = re.compile(r"<[^<>]*+>")
@@ -70,26 +69,35 @@ class Value(Struct, frozen=True, gc=False):
 
 def surface(head: RequestHead, body: Body) -> str:
     """All values of a request joined. Every value stands between two `BETWEEN`, as it stands when it is judged alone."""
-    parts = ["/".join(head.segments)] if head.segments else []
-    for name, value in head.query:
-        parts.append(name)
-        parts.append(value)
+    parts = ["/".join(head.segments), *head.segments]
+    for pair in head.query:
+        parts += pair
+    hops = []
     for name, field in head.fields.items():
-        if name == "cookie":
+        kind = _SPECIAL.get(name)
+        if kind is None:
             parts.append(field)
-            for pair in field.split("; "):
-                parts.extend(pair.split("=", 1))
-        elif name in FILE_NAMES:
+        elif kind == "hop":
+            hops.append(field)
+        elif kind == "cookie":
+            parts.append(field)
+            for cookie in field.split("; "):
+                parts += cookie.split("=", 1)
+        elif kind == "file":
             parts.append(FILE_MARK + field)
-        elif name not in _QUIET:
-            parts.append(field)
-    hops = BETWEEN.join([field for name, field in head.fields.items() if name in HOPS])
-    if "$" in hops or "(" in hops or "%" in hops or "\\" in hops:
-        parts.append(hops)  # what attacks the writer of a log needs one of these; honest ones do not
+    connection = BETWEEN.join(hops)
+    if "$" in connection or "(" in connection or "%" in connection or "\\" in connection:
+        parts.append(connection)  # what attacks the writer of a log needs one of these; honest ones do not
     if body.kind != "none":
         parts.extend(_body_texts(body))
-    parts += [text for part in (*parts, *head.segments) if len(part) >= BASE64_CHARS_MIN and (text := from_base64(part)) is not None]
+    parts += [text for part in parts if is_base64(part) and (text := from_base64(part)) is not None]
     return BETWEEN.join(parts)
+
+
+_SPECIAL: dict[str, Literal["hop", "cookie", "file", "unread"]] = {
+    **dict.fromkeys(UNREAD, "unread"), **dict.fromkeys(HOPS, "hop"), **dict.fromkeys(FILE_NAMES, "file"), "cookie": "cookie",
+}  # fmt: skip
+"""Headers that are not just read."""
 
 
 def _body_texts(body: Body) -> Iterator[str]:

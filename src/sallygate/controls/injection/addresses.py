@@ -43,6 +43,9 @@ _DATA_URL = re.compile(
     r"(?:^|[=,('\"\s:])data\s{0,4}:\s{0,4}(?:text/(?:html|xml|xsl|javascript)|application/(?:xhtml\+xml|xml|(?:x-)?javascript))\s{0,4}[;,]",
     re.IGNORECASE,
 )
+_DATA = re.compile(r"[dD][aA][tT][aA]\s{0,4}:").search
+_SCHEME_END = re.compile(r"[tT][\s\x00-\x20]*+:").search
+"""What addresses are sought behind."""
 _CODE = re.compile(r"[(`{\[\\]|=|;|//")
 _PROSE = re.compile(
     r"\s{0,3}(?!(?:var|let|const|new|return|void|throw|with|if|for|while|function|delete|typeof|do)\b)"
@@ -65,7 +68,12 @@ URL_ATTRIBUTES = frozenset(
 def address_in(element: str, name: str, value: str) -> tuple[str, int]:
     """What an attribute's value does as an address, white space and control characters in its scheme left out."""
     plain = _CONTROL.sub("", value[:2048]).lower()
-    seen = _SCHEME.match(plain)
+    if "script:" in plain or "data:" in plain or "mocha:" in plain:
+        seen = _SCHEME.match(plain)
+    elif name not in ("href", "src", "action") and "&{" not in plain:
+        return "", 0
+    else:
+        seen = None
     if seen is None:
         seen = _SCHEME.match(plain, plain.find("url=")) if "url=" in plain else None
     if seen is None:
@@ -95,9 +103,13 @@ def address_in(element: str, name: str, value: str) -> tuple[str, int]:
 
 def address_alone(text: str) -> Evidence | None:
     """A whole address, or one in a parameter, of a scheme that runs."""
-    data = _DATA_URL.search(text)
+    if ":" not in text:
+        return None
+    data = _DATA_URL.search(text) if _DATA(text) else None
     if data is not None:
         return Evidence("xss", "data-address", ATTACK, data.start(), data.end())
+    if not _SCHEME_END(text):
+        return None
     best: Evidence | None = None
     for number, seen in enumerate(_WHOLE_URL.finditer(text)):
         if number >= ADDRESSES_MAX:

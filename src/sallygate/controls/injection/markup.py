@@ -24,7 +24,9 @@ ATTRIBUTES_MAX = 400
 NESTED_MAX = 3
 """Levels of markup in quoted values which are read again."""
 
-_OPENED = re.compile(r"<[\x00-\x1f]*+([A-Za-z\x80-\uffff/?!%][^\s/>\"'=<]{0,80}+)")
+_OPENED = re.compile(
+    r"<(?!/?[A-Za-z][A-Za-z0-9]?>)[\x00-\x1f]*+((?:[A-Za-z\x80-\uffff/]|[!?](?=[DdEeIiXx]))[^\s/>\"'=<]{0,80}+)"
+)
 _ATTRIBUTE = re.compile(
     r"[\s/\x00-\x20]*+"
     r"(?:(?P<end>>)"
@@ -35,15 +37,19 @@ _NOT_NAME = re.compile(r"[^a-z0-9:_.@-]+")
 _NESTED = re.compile(r"<[\x00-\x1f]*[A-Za-z/!?]").search
 
 
-_PLAIN = frozenset(
-    name
-    for element in (
-        "a b i u p s em br hr h1 h2 h3 h4 h5 h6 li ol ul td th tr div pre sub sup dl dt dd span code small strong "
-        "table tbody thead blockquote center font"
-    ).split()
-    for name in (element, "/" + element)
+ACTING = frozenset(
+    "script /script frameset isindex iframe frame fencedframe portal vmlframe embed object base xml applet import bgsound "
+    "layer ilayer event-source use feimage animation listener handler style svg math form input button textarea select "
+    "body meta link marquee template slot video audio".split()
 )
-"""Without attributes these do nothing: the most of any text with markup, and passed over quickly."""
+"""Elements which do something by being there, or by attributes without a telling name."""
+INERT_MAX, TELLING_MIN = 400, 8
+"""Characters behind the name: more are read attribute by attribute, fewer than the shortest handler takes say nothing."""
+_INERT = re.compile(r"(?:[\s/](?:[^<>\"'`:&=\x00]++|=(?:\"[^<>\"'`:&=\x00]*+\"|'[^<>\"'`:&=\x00]*+')?+)*+)?+>").match
+_TELLING = re.compile(
+    r"(?<![a-z0-9_-])on[a-z]{3}|style|srcdoc|formaction|attributename|datasrc|dataformatas|http-equiv", re.IGNORECASE
+).search
+"""Tags of no attribute that tells, and no value that could be an address or markup, are passed over quickly too."""
 
 
 class Attribute(Struct, frozen=True, gc=False):
@@ -73,10 +79,24 @@ def tags_of(text: str) -> Iterator[Tag]:
         part, depth, outer = pending.pop()
         at = 0
         while opened := _OPENED.search(part, at):
-            if part.startswith(">", opened.end()) and opened[1].lower() in _PLAIN:
+            name = opened[1].lower()
+            bare = name.isalnum() or (name[0] == "/" and name[1:].isalnum())
+            if bare and name not in ACTING:
+                at = opened.end()
+                if part.startswith(">", at):
+                    continue
+                inert = _INERT(part, at)
+                if (
+                    inert is not None
+                    and inert.end() - at < INERT_MAX
+                    and (inert.end() - at < TELLING_MIN or not _TELLING(inert[0]))
+                ):
+                    at = inert.end()
+                    continue
+            if name[0] in "!?" and name[:9] not in ("!doctype", "!entity", "?import", "?xml-styl"):
                 at = opened.end()
                 continue
-            tag = _tag(part, opened)
+            tag = _tag(part, name, opened)
             at = max(tag.end, opened.end())
             yield tag if outer is None else Tag(tag.name, tag.attributes, *outer, tag.closed, tag.flooded)
             if depth >= NESTED_MAX:
@@ -89,22 +109,18 @@ def tags_of(text: str) -> Iterator[Tag]:
             )
 
 
-def _tag(text: str, opened: re.Match[str]) -> Tag:
-    name = opened[1].lower()
+def _tag(text: str, name: str, opened: re.Match[str]) -> Tag:
     start = opened.start()
-    if name[0] in "!?%" and name[:9] not in ("!doctype", "!entity", "?import", "?xml-styl"):
-        return Tag(name, (), start, opened.end(), True)
-    attributes, end, closed, flooded = attributes_of(text, opened.end())
-    plain = _NOT_NAME.sub("", name.lstrip("/"))
-    plain = plain.rpartition(":")[2] or plain
-    return Tag(
-        "/" + plain if name[0] == "/" else plain if name[0] not in "!?%" else name,
-        attributes,
-        start,
-        end,
-        closed,
-        flooded,
-    )
+    if text.startswith(">", opened.end()):
+        found: tuple[tuple[Attribute, ...], int, bool, bool] = ((), opened.end() + 1, True, False)
+    else:
+        found = attributes_of(text, opened.end())
+    if not name.isalnum() and name[0] not in "!?%":
+        plain = _NOT_NAME.sub("", name.lstrip("/"))
+        plain = plain.rpartition(":")[2] or plain
+        name = "/" + plain if name[0] == "/" else plain
+    attributes, end, closed, flooded = found
+    return Tag(name, attributes, start, end, closed, flooded)
 
 
 def attributes_of(text: str, at: int) -> tuple[tuple[Attribute, ...], int, bool, bool]:
@@ -115,16 +131,16 @@ def attributes_of(text: str, at: int) -> tuple[tuple[Attribute, ...], int, bool,
         part = _ATTRIBUTE.match(text, at)
         if part is None:
             break
-        if part["end"]:
+        closing, name, rest, *values = part.groups()
+        if closing:
             return tuple(found), part.end(), True, False
         if part.end() == at:
             at += 1
             continue
         at = part.end()
-        name = part["name"]
-        if not name and not part["rest"]:
+        if not name and not rest:
             continue
-        value = part[4] or part[5] or part[6] or part[7] or ""
+        value = (values[0] or values[1] or values[2] or values[3] or "") if rest else ""
         if len(found) >= ATTRIBUTES_MAX:
             return tuple(found), at, False, True
         found.append(Attribute(name.lower(), html.unescape(value) if "&" in value else value))

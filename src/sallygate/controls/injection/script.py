@@ -142,7 +142,7 @@ RULES: tuple[Rule, ...] = (
         "string-left",
         LIKELY,
         "' \" `",
-        r"(?:^|[^\w\s]|\w)['\"`]\s*+[)\]}]*+\s*+(?:;|[-+*/%^|&,]{1,2})\s*+(?:[a-z_$][\w$.]{0,60}+)\([^()\n]{0,120}+\)\s*+"
+        r"['\"`](?<!\s.)\s*+[)\]}]*+\s*+(?:;|[-+*/%^|&,]{1,2})\s*+(?:[a-z_$][\w$.]{0,60}+)\([^()\n]{0,120}+\)\s*+"
         r"(?:;?\s*+//|;\s*+[{'\"`]|[-+*/%^|&,]{1,2}\s*+['\"`](?:$|[^\w]))",
     ),
     _rule(
@@ -161,6 +161,12 @@ RULES: tuple[Rule, ...] = (
 """Strongest first is not needed: the best of all is taken."""
 
 
+SUBSCRIPT_MAX = 304
+"""Characters of a subscript, with what may stand around it."""
+_SUBSCRIPT = re.compile(r"(?:window|self|top|this|parent|frames|globalthis|content|opener)\)?\s*+(?:\?\.)?\[").finditer
+_CALLED = re.compile(r"[\])]++\s*+[(`\[?]").match
+
+
 class Found(Struct, frozen=True, gc=False):
     """A structure found, with its span; the whole text when comments were taken out."""
 
@@ -168,6 +174,21 @@ class Found(Struct, frozen=True, gc=False):
     score: int
     start: int
     end: int
+
+
+def _subscripted(pattern: re.Pattern[str], lower: str) -> re.Match[str] | None:
+    """The first global object subscripted and called: asked about only where a subscript ends near and a call follows."""
+    close, called = -1, False
+    for begun in _SUBSCRIPT(lower):
+        at = begun.end()
+        if close < at:
+            close = lower.find("]", at)
+            if close < 0:
+                return None
+            called = _CALLED(lower, close) is not None
+        if called and close - at <= SUBSCRIPT_MAX and (seen := pattern.match(lower, begun.start())) is not None:
+            return seen
+    return None
 
 
 def script_in(text: str) -> Found | None:
@@ -184,9 +205,12 @@ def script_in(text: str) -> Found | None:
     for rule in RULES:
         if best is not None and rule.score <= best.score:
             continue
-        if not any(literal in lower for literal in rule.literals):
+        for literal in rule.literals:
+            if literal in lower:
+                break
+        else:
             continue
-        seen = rule.pattern.search(lower)
+        seen = _subscripted(rule.pattern, lower) if rule.name == "global-subscript" else rule.pattern.search(lower)
         if seen is not None:
             best = Found(rule.name, rule.score, 0 if moved else seen.start(), size if moved else seen.end())
             if best.score >= ATTACK:

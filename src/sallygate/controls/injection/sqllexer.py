@@ -22,11 +22,11 @@ from sallygate.controls.injection.sqlwords import CATALOGUE, CLASS_OF, DANGEROUS
 TOKENS_MAX = 96
 """Tokens read from one starting point; the structures looked for take 4 to 12 behind it."""
 
-_SPELLING = r"""(?:[\s\x00-\x1f\u200b]++|/\*!\d{0,6}+|\*/|%ENDED%)*+(  # white space, and what is as good
+_SPELLING = r"""(?:[\s\x00-\x1f\u200b]++|/\*!\d{0,6}+|\*/|%ENDED%
+      |\d{1,9}\.\d{0,9}e(?=[.(])|::\s?[a-z]\w{1,20}+(?:\(\d{1,4}\))?+(?:\[\])?+)*+(  # white space, and what is as good
     [^\W\d][\w$]*+%WHOLE%\(?+  # words, called at once or not
     |[(]++|[)]++|[,;{}!%QUOTES%]|\.(?!\d)|:(?![:=])|=(?!=)  # marks, and the commonest of the rest
     |0x[0-9a-f]*+|0b[01]++(?!\w)|\d++(?!\.\d{0,9}e[.(])(?:\.\d*+)?+(?:e[+-]?\d++|[fd](?=union))?+|\.\d++(?:e[+-]?\d++)?+  # numbers
-    |\d{1,9}\.\d{0,9}e(?=[.(])|::\s?[a-z]\w{1,20}+(?:\(\d{1,4}\))?+(?:\[\])?+  # as good as white space
     |%COMMENT%  # comments
     |%STRING%  # strings
     |@@?(?:[\w$.]++%QUOTED%)|\ue000  # variables
@@ -64,9 +64,7 @@ _READING = _lexer(
     r"""|`[^`]*+`|'[^']*+'|"[^"]*+["]""",
 )
 """As a database reads: a string is one token, a comment hides what is in it."""
-_BLIND = _lexer(
-    r"/\*(?>[^*]|\*(?!/)){0,80}+\*/", r"/\*|--(?:[ +]-?)?|\#(?!>{1,2}\s?'|-\s?')", r"""['"`]""", "", ""
-)
+_BLIND = _lexer(r"/\*(?>[^*]|\*(?!/)){0,80}+\*/", r"/\*|--(?:[ +]-?)?|\#(?!>{1,2}\s?'|-\s?')", r"""['"`]""", "", "")
 """Nothing hides anything: every quote and every mark of a comment is a token, what stands between is read."""
 
 _MARKS = {

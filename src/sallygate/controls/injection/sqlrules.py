@@ -49,18 +49,22 @@ ANYWHERE: tuple[Rule, ...] = (
     _rule("statement", CERTAIN, "SF", r"SA*1?(?:\*|v|N?[fm])(?:[^;]{0,60})F[(i]", parens=True),
     _rule(
         "statement",
-        CERTAIN, "SF",
+        CERTAIN,
+        "SF",
         r"SA*[si]FY|SA*s?FiW|S(?:A*(?:1(?:i\.)?\*?|(?:i\.)?\*))?F(?:i\.|\.)*[iY](?:[WJLOc;,]|$)|S\*F[iY]",
     ),
     _rule("statement", ATTACK, "SF", r"^SA*(?=[^F]{0,80}[,fv])[i1svNYfm,.+*]{1,80}F[iY](?:[WJLOc;,qs.]|$)"),
     _rule("statement", ATTACK, "S", r"(?:^|[;c(=])SA*[!+]*(?:v|f|[1sN][,=+&ac;U]|1$|ss$)"),
-    _rule("statement", CERTAIN, "jIV jIS uxi=", r"jI(?:i\.)*[iYm](?:i[,.i]{0,40})?[VS]|(?:^|[;1sq])u(?:i\.)*ix(?:i\.)*i="),
+    _rule(
+        "statement", CERTAIN, "jIV jIS uxi=", r"jI(?:i\.)*[iYm](?:i[,.i]{0,40})?[VS]|(?:^|[;1sq])u(?:i\.)*ix(?:i\.)*i="
+    ),
     _rule("statement", ATTACK, "SFWi=", r"SA*i(?:,i){0,20}Fi(?:\.i)*Wi(?:\.i)?=+[1svf]"),
     _rule("statement", ATTACK, "SAiF", r"SA+\(+i\)+F", parens=True),
     _rule("statement", ATTACK, "kF f1=,", r"(?:^|;)kF(?:i\.)*[iY][W;c]|^(?:i,)?f1=1,"),
     _rule(
         "stacked",
-        CERTAIN, ";",
+        CERTAIN,
+        ";",
         r"(?<!;);++(?:d[tPU]|dic|jI|ui(?:\.i)*x|kF|kii?F|X(?:[Ysvfm]|i[.sqv1,=c])|f1=1|yv|yi(?:i[c;=]|[fm])|wz"
         r"|SA*[!+]*[1svNqfTY*]|Si[,F]|bd|b[yTXS]|Zf|G[Yt]|GiF[s(]|G[mf]|Gic)",
     ),
@@ -68,10 +72,17 @@ ANYWHERE: tuple[Rule, ...] = (
     _rule("dump", CERTAIN, "R", r"I?R[sq(]|Rf"),
     _rule("case", ATTACK, "Chg", r"C[1svNfTi]*h[^g]{1,60}g[1svNfTiSZq(]"),
     _rule("analyse", CERTAIN, "P", r"P[fm]|Pi\(", parens=True),
-    _rule("declare", CERTAIN, "yv xv= X. UX", r"yvA?a?[ifm]|xv=[fsq1]|X(?:Y|i)\.\.[iY]|UX|(?<!\.)X(?:i\.)+(?:Y|[im][sv])"),
+    _rule(
+        "declare", CERTAIN, "yv xv= X. UX", r"yvA?a?[ifm]|xv=[fsq1]|X(?:Y|i)\.\.[iY]|UX|(?<!\.)X(?:i\.)+(?:Y|[im][sv])"
+    ),
     _rule("where", ATTACK, "W= H=", r"W!?([1s])=+\1|H!?[1s]=+[1s]"),
     _rule("group-by", ATTACK, "OBf SOBH", r"[1vNsq]OBf|SA*i[^;]{0,40}OBi(?:\.i)?H|OBf[^;]{0,60}[f+H]"),
-    _rule("peek", ATTACK, "&1=f &1=v &f= XY XQ ;bi. Gt= GFs", r"&+[!+]*(?:1=+[fv]|f+[1svNf,]*=+[1sfq])|X[YQ]|;bi\.i|^Gtie?i=|^GiFs"),
+    _rule(
+        "peek",
+        ATTACK,
+        "&1=f &1=v &f= XY XQ ;bi. Gt= GFs",
+        r"&+[!+]*(?:1=+[fv]|f+[1svNf,]*=+[1sfq])|X[YQ]|;bi\.i|^Gtie?i=|^GiFs",
+    ),
     _rule("table", ATTACK, "dt", r"dt(?:Z!?i)?(?:i\.)?i(?:\([if]+[,;)1(]|;|c|M|d)|dtZ!?i", parens=True),
     _rule("branch", ATTACK, "f=, Z=,", r"[fZ]\(+[1sNq]=+[1sNq],", parens=True),
     _rule("cast", ATTACK, "Sf", r"[&=]f[^;]{0,40}Sf"),
@@ -88,7 +99,10 @@ BEHIND_QUOTE: tuple[Rule, ...] = (
     _rule("quoted-logic", ATTACK, "&", rf"^s?;?&+[!+A]*(?:{_LOGIC})"),
     _rule("quoted-match", ATTACK, "&=", r"^&+=+i{1,3}s"),
     _rule(
-        "quoted-clause", ATTACK, "U OB H L I P", r"^[1sN]?(?:U(?:[AS1cV]|t|$)|OB[1ifsNvC]|H[1fis!N*]{0,9}=|L1(?:[,c;L]|$)|I[Rv]|P[fi])"
+        "quoted-clause",
+        ATTACK,
+        "U OB H L I P",
+        r"^[1sN]?(?:U(?:[AS1cV]|t|$)|OB[1ifsNvC]|H[1fis!N*]{0,9}=|L1(?:[,c;L]|$)|I[Rv]|P[fi])",
     ),
     _rule("quoted-compare", ATTACK, "=", r"^=+[!+A]*(?:[1svNfT][c&]|[vNfT]$)"),
     _rule("quoted-compare", ATTACK, "= &", r"^[!+*=~]{1,8}(?:[1svNfT]|(?<!~)i)[1svNfT+*!,]{0,20}[&=]+[!+*]*[1svNfiq]"),
@@ -115,7 +129,10 @@ IN_TEXT: tuple[tuple[tuple[str, ...], Callable[[str], re.Match[str] | None]], ..
             r"|c(?<!\wc)(?:onv(?:ert)?|harset|oercibility|ompress|ast))"
             r"\s?\(\s?(?:int\s?,\s?)?(?:\w{1,20}\s?\(\s?){0,4}" + _LOOKING,
         ),
-        ("@@", r"@@(?:version|hostname|datadir|basedir|servername|tmpdir|spid|language|global\.|session\.|secure_file)"),
+        (
+            "@@",
+            r"@@(?:version|hostname|datadir|basedir|servername|tmpdir|spid|language|global\.|session\.|secure_file)",
+        ),
         ("dbms_|utl_", r"(?:d(?<!\wd)bms_|u(?<!\wu)tl_)[a-z]{2,20}\.\w{2,30}(?:\.\w{2,30})?\s?\("),
         ("ctxsys|owa_util", r"(?:c(?<!\wc)txsys|o(?<!\wo)wa_util)\.\w{2,30}(?:\.\w{2,30})?\s?\("),
         ("::", r"'\s?::\s?(?:jsonb?|int\d?|integer|text|varchar|numeric)\b"),
@@ -153,22 +170,29 @@ FROM_START: tuple[Rule, ...] = (
     _rule("logic", ATTACK, "&", rf"{_PREFIX}&+[!+]*(?:T|Y|S|f[1svNif,]*[=c])"),
     _rule("logic", LIKELY, "&", r"^[!+*,]*(?:[1svN](?:[+*.][!+]*[1svN])*)&+[!+]*(?:i=+[!+]*[1svNfq]|v|f)"),
     _rule("logic", LIKELY, "&", r"^&+[!+]*i=+[!+]*(?:i|[1svN])(?:[c&]|$)|^&+N$|^&f[1+*,]*c?$"),
-    _rule("logic", LIKELY, "&", r"^[1N](?:&+[!+]+[1N](?:[c&]|$)|&+[!+]*f[1svNif,+*]*(?:[c&=]|$)|&[!+]*i=+i?(?:[c&]|$))"),
+    _rule(
+        "logic", LIKELY, "&", r"^[1N](?:&+[!+]+[1N](?:[c&]|$)|&+[!+]*f[1svNif,+*]*(?:[c&=]|$)|&[!+]*i=+i?(?:[c&]|$))"
+    ),
     _rule("json", ATTACK, "&s=", r"^[1N]?&+s=+(?:s|i)"),
     _rule("logic", LIKELY, "&", rf"{_PREFIX}&+[!+]*(?:[1N](?:&[1N])*c|1OB)|^1&[!+]*ic|^f[1svNfi,+*]*&+1=+1"),
     _rule(
         "compare",
-        LIKELY, "= a ,",
+        LIKELY,
+        "= a ,",
         r"^s=+[sq](?:=|$)|^1(?:asF|a[sq])|^,+f[1svNfi,]*c?$|^1=+1c|^f1?=+f1?$|^1Wi(?:\.i)?=+[1s](?:c|$)|^[1s]Fi(?:\.i)?Wi=",
     ),
     _rule("compute", LIKELY, "+ &", r"^1\+N$|^f1(?:[&+]f1)+$"),
     _rule(
         "union",
-        LIKELY, "U",
+        LIKELY,
+        "U",
         r"^US$|^1?Uti(?:$|[cLO])|^\+1U(?:1|c|$)|^[!+*]*1(?:[+*]1)*U(?:c|1,)|^[!+*]*1[+*1]*[+*]1?U(?:c|$)",
     ),
     _rule(
-        "order-by", ATTACK, "OB L", r"^[!+,1]*[sN]?OB(?:[1f](?:,[1fNT])*(?:[cqLUH]|$)|f|T|C|Z)|^L1,1c|^[1sN]?L1(?:,1|L1)?[cP]"
+        "order-by",
+        ATTACK,
+        "OB L",
+        r"^[!+,1]*[sN]?OB(?:[1f](?:,[1fNT])*(?:[cqLUH]|$)|f|T|C|Z)|^L1,1c|^[1sN]?L1(?:,1|L1)?[cP]",
     ),
     _rule("stacked", LIKELY, "; yv", r"^[1s]?;+(?:[GDKwPbyXZ](?!e)|Q|[dtjuk][i(Ft])|^yv|^[1s]?;+d"),
     _rule("branch", ATTACK, "=", r"^[fZ](?:[1sNv]=+[1sNv]|f[1svNf,+]*=+[1sNvf]),|^[fZ]1=$"),

@@ -233,7 +233,8 @@ def test_an_end_of_quotes_left_open_does_not_hide_markup() -> None:
 
 
 HOSTILE = ("<", "<a ", "<a>", "<a b=\"", "<a b='<i c=\"", " onload=", " onx=y", "javascript:", "java\tscript:a ", "/*a", "';a(",
-           'self["', "&{a", "+AD", "<a\x00", "<script", "<style>", "[]()", "j a v a ", "url(", "\u0130<a ", "\ud800<a ")  # fmt: skip
+           'self["', "&{a", "+AD", "<a\x00", "<script", "<style>", "[]()", "j a v a ", "url(", "parent[(", "window[a]", "on ", "+ADw-", "\u00bc",
+           "<a b=:>", "<svg>", "<!--", "<style>a{", "x<y>(", "<a b=\"<i>\">", "<a href=http://a/b?c&d>", "</", "/*a*/:", "\u0130<a ", "\ud800<a ")  # fmt: skip
 
 
 @pytest.mark.parametrize("shape", HOSTILE)
@@ -241,6 +242,16 @@ def test_hostile_shapes_of_a_whole_window_return(shape: str) -> None:
     for text in ((shape * 8192)[:8192], "<a " + (shape * 8192)[:8189], '<a b="' + (shape * 8192)[:8186]):
         found = xss.judge(text)
         assert found is None or 0 <= found.start <= found.end <= len(text)
+
+
+@pytest.mark.parametrize(
+    "padding", ["<svg>", "<a b=:>", '<a href="http://a.example/">', "<p class=x>", "<!-- -->", "</p>"]
+)
+@pytest.mark.parametrize("attack", ["<img src=x onerror=go(1)>", "<script>go(1)</script>", "<a href=javascript:go(1)>"])
+def test_no_flood_of_tags_hides_one(padding: str, attack: str) -> None:
+    flood = (padding * 4096)[: 4000 // len(padding) * len(padding)]
+    for text in (attack + flood + flood, flood + attack + flood, flood + flood + attack):
+        assert _score(text) >= LIKELY
 
 
 def test_a_tag_of_very_many_attributes_is_told_of_and_read_no_further() -> None:

@@ -31,8 +31,8 @@ _XML: frozenset[Kind] = frozenset(("xml",))
 JUDGES: tuple[Judge, ...] = (
     from_module(sql),
     from_module(xss),
-    from_module(command, TEXTS | _HOP),
-    from_module(traversal),
+    from_module(command, TEXTS | _HOP, cost=0.5),
+    from_module(traversal, cost=1.25),
     from_module(xxe, TEXTS | _XML, cost=0.3),
     from_module(code, TEXTS | _JSON, cost=0.2),
     from_module(template, cost=0.2),
@@ -40,7 +40,7 @@ JUDGES: tuple[Judge, ...] = (
     from_module(nosql, TEXTS | _JSON, cost=0.3),
     from_module(ldap, cost=0.3),
     from_module(xpath, cost=0.3),
-    from_module(graphql, TEXTS | _JSON, cost=0.5),
+    from_module(graphql, TEXTS | _JSON),
     from_module(scanner, frozenset[Kind](("header",)), cost=0.2),
     from_module(filenames, frozenset[Kind](("file",)), cost=0.2),
 )

@@ -25,9 +25,10 @@ WINDOW = 8192
 """Characters judged at once. Longer than any published payload that is not padding."""
 OVERLAP = 1024
 """Of two windows, so that what stands across a border stands whole in one."""
-JUDGED_BASE, JUDGED_SHARE = 131_072, 2
-"""Characters judges may read of one request, weighed by their cost: so many, and so many times the characters it has."""
-DECODED_BASE, DECODED_SHARE = 65_536, 6
+JUDGED_BASE, JUDGED_SHARE = 163_840, 0.5
+"""Characters judges may read of one request, weighed by their cost: so many, and so many times the characters it has.
+Prose, pages and programs call for 2.0 to 2.6 of them a character, so that a text of 64 KiB is judged whole."""
+DECODED_BASE, DECODED_SHARE = 65_536, 4
 """Characters of forms made of one request, likewise."""
 
 
@@ -41,7 +42,7 @@ class Judge(Struct, frozen=True):
     kinds: frozenset[Kind]
     """Kinds of values it is asked about."""
     cost: float = 1.0
-    """What a character costs, as a share of what it costs the dearest judges."""
+    """What a character costs at worst, in units of what SQL costs."""
 
 
 TEXTS: frozenset[Kind] = frozenset(("path", "query", "name", "header", "cookie", "body", "file"))
@@ -79,7 +80,7 @@ class Effort:
     __slots__ = ("decoded", "judged")
 
     def __init__(self, characters: int) -> None:
-        self.judged: float = JUDGED_BASE + JUDGED_SHARE * characters
+        self.judged = JUDGED_BASE + JUDGED_SHARE * characters
         self.decoded = DECODED_BASE + DECODED_SHARE * characters
 
 
@@ -92,11 +93,13 @@ class Judging:
 
     def calls(self, surface: str) -> bool:
         """Whether anything in a joined text, or in what it decodes to, is to be judged at all."""
-        hits = self._prefilter.hits
-        if hits(surface):
+        if self._hit(surface):
             return True
         forms, endless = forms_of(surface)
-        return endless or any(hits(form.text) for form in forms[1:])
+        return endless or any(self._hit(form.text) for form in forms[1:])
+
+    def _hit(self, text: str) -> bool:
+        return any(self._prefilter.hits(window) for window in _windows(text))
 
     def judge(self, value: Value, effort: Effort, stop: int) -> list[Seen]:
         """Evidence in one value and the JSON it may hold, one a family, strongest first. Ends early at a score of
@@ -138,10 +141,8 @@ class Judging:
         return False
 
     def _of_form(self, value: Value, kind: Kind, form: Form, effort: Effort) -> Iterable[Seen]:
-        text = form.text
         steps = (*value.steps, *form.steps)
-        for at in range(0, max(len(text) - OVERLAP, 1), WINDOW - OVERLAP):
-            window = text if len(text) <= WINDOW else text[at : at + WINDOW]
+        for window in _windows(form.text):
             for number, hits in sorted(self._prefilter.hits(FILE_MARK + window if kind == "file" else window).items()):
                 judge = self._judges[number]
                 if kind not in judge.kinds:
@@ -152,6 +153,12 @@ class Judging:
                 found = judge.judge(window, hits)
                 if found is not None:
                     yield Seen(value, Form(window, steps), found)
+
+
+def _windows(text: str) -> Iterable[str]:
+    if len(text) <= WINDOW:
+        return (text,)
+    return (text[at : at + WINDOW] for at in range(0, len(text) - OVERLAP, WINDOW - OVERLAP))
 
 
 def _keep(best: dict[Family, Seen], seen: Seen) -> None:

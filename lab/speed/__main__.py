@@ -13,7 +13,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from lab.speed import engine, gateway, injection, inprocess, memory, replaying, report
 from lab.speed.servers import Missing
 
-SECTIONS = {"engine": engine, "injection": injection, "gateway": gateway, "inprocess": inprocess, "replay": replaying, "memory": memory}
+SECTIONS = {
+    "engine": engine,
+    "injection": injection,
+    "gateway": gateway,
+    "inprocess": inprocess,
+    "replay": replaying,
+    "memory": memory,
+}
 
 
 def main() -> None:

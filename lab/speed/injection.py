@@ -64,8 +64,12 @@ def run(directory: Path, advance: Advance) -> Section:
         spent["GET"].append(_timed(control, get, EMPTY_BODY))
         spent["POST"].append(_timed(control, post, body))
         advance(f"injection, round {number + 1} of {ROUNDS}")
-    section.add("GET, two parameters, twelve headers, added", "µs", [quantile(one, 0.5) for one in spent["GET"]], GET_US)
-    section.add("JSON POST, ten strings, twelve headers, added", "µs", [quantile(one, 0.5) for one in spent["POST"]], POST_US)
+    section.add(
+        "GET, two parameters, twelve headers, added", "µs", [quantile(one, 0.5) for one in spent["GET"]], GET_US
+    )
+    section.add(
+        "JSON POST, ten strings, twelve headers, added", "µs", [quantile(one, 0.5) for one in spent["POST"]], POST_US
+    )
     _worst(section, control, post)
     compiled = compile_patterns()
     loads = []
@@ -85,7 +89,10 @@ def _worst(section: Section, control: InjectionControl, head: RequestHead) -> No
         text = (unit * (HOSTILE_BYTES // len(unit.encode()) + 1)).encode()[:HOSTILE_BYTES]
         plan = BodyPlan("whole", "text", HOSTILE_BYTES, "text/plain")
         tree = {"a": text.decode("utf-8", "ignore")}
-        for shape in (read_body(head, plan, text, LIMITS), Body(json.dumps(tree).encode(), "json", "application/json", tree)):
+        for shape in (
+            read_body(head, plan, text, LIMITS),
+            Body(json.dumps(tree).encode(), "json", "application/json", tree),
+        ):
             assert isinstance(shape, Body)
             before = time.perf_counter()
             control.judge("", head, shape)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import tracemalloc
 from urllib.parse import quote
 
 import pytest
 
-from injection_harness import CLIMB, COMMAND, HEADERS, SQL, XSS, as_json, gate, post, query, request, said
-from sallygate.model.request import EMPTY_BODY
+from injection_harness import CLIMB, COMMAND, HEADERS, SQL, XSS, as_json, gate, post, query, request, said, verdict
+from sallygate.model.request import EMPTY_BODY, Body
 
 ATTACKS = {"sql": SQL, "xss": XSS, "command": COMMAND, "traversal": CLIMB}
 every = pytest.mark.parametrize("attack", list(ATTACKS.values()), ids=list(ATTACKS))
@@ -206,3 +207,110 @@ def test_stripping_does_not_put_an_attack_together() -> None:
             assert edit.raw_query is not None and not set(b"<>\"'`;(){}") & set(edit.raw_query)
             assert said(request("/", edit.raw_query.decode())) == []
     assert passed >= 2
+
+
+class TestEncodedBodies:
+    """A body an application may read, written so that the gate would not."""
+
+    @pytest.mark.parametrize("media", ["application/json", "text/plain", ""])
+    def test_control_characters_do_not_make_text_binary(self, media: str) -> None:
+        assert said(post(json.dumps({"a": SQL}).encode() + b"\x01" * 40, media)) != []
+        assert said(post(b"\x01\xff" * 40 + SQL.encode(), media)) != []
+
+    @pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+    def test_wide_characters(self, codec: str) -> None:
+        assert said(post(json.dumps({"a": SQL}).encode(codec))) != []
+        assert said(post(SQL.encode(codec), "text/plain")) != []
+        xml = f"<?xml version='1.0' encoding='{codec}'?><a>{SQL}</a>"
+        assert said(post(xml.encode(codec), "application/xml")) != []
+
+    def test_a_member_written_twice(self) -> None:
+        twice = f'{{"a":"{SQL}","a":"x"}}'
+        assert said(post(twice)) != []
+        assert said(as_json({"a": twice})) != []
+        assert said(post(twice, "text/plain")) != []
+
+    def test_base64_wherever_a_value_can_stand(self) -> None:
+        spelled = base64.b64encode(SQL.encode()).decode()
+        for cookie in (f"x=1;a={spelled}", f'a="{spelled}"', "a=" + quote(spelled + "=", safe="")):
+            assert said(request("/", "", (b"cookie", cookie.encode()))) != [], cookie
+        assert said(query(quote(spelled, safe=""))) != []
+        assert said(as_json({"a": json.dumps({"b": spelled})})) != []
+        assert said(post("a=" + spelled, "text/plain")) != []
+
+    def test_decoys_that_use_up_the_forms(self) -> None:
+        decoy = "&amp;amp;amp;amp;amp;\\x5cx5cx5cx5cx41 &amp;amp;\uff06amp;\uff05252525 %26amp;amp;%5cx5c%EF%BC%85"
+        text = decoy + SQL
+        for _ in range(5):
+            text = quote(text, safe="")
+            assert said(as_json({"a": text})) != []
+
+
+class TestMemory:
+    def test_a_long_name_above_many_items_is_not_written_out_for_each(self) -> None:
+        body = as_json({"k" * 110_000: [1] * 35_000 + ["; ls -la"]})
+        gate()  # so that what is measured is the request
+        tracemalloc.start()
+        try:
+            assert said(body) == ["command body:/" + "k" * 154]
+            assert tracemalloc.get_traced_memory()[1] < 32 << 20
+        finally:
+            tracemalloc.stop()
+
+
+class TestStripping:
+    """A sender chooses how a field is written: never so that stripping fails."""
+
+    @pytest.mark.parametrize("prefix", ["x=%zz&", "x=%e9&", "x=%00&"])
+    def test_forms_that_are_read_leniently(self, prefix: str) -> None:
+        form = post(prefix + "a=" + quote(SQL), "application/x-www-form-urlencoded")
+        decision = verdict(form, "act: strip, strip: ['body:/*']").decision
+        assert [finding.code for finding in decision.findings] == ["injection.sql"]
+        assert decision.verdict == "deny" or "taken out" in decision.findings[0].detail
+
+    def test_documents_within_texts(self) -> None:
+        inner = as_json({"a": json.dumps({"x": SQL})})
+        assert verdict(inner, "act: strip, strip: ['body:/*']").status == 403
+        deep = as_json({"a" * 300: SQL})
+        assert verdict(deep, "act: strip, strip: ['body:/*']").status == 403
+
+    def test_numbers_keep_their_digits(self) -> None:
+        control = gate("act: strip, strip: ['body:/a']").gate.engine.controls.injection
+        assert control is not None
+        raw = b'{"a":"x\' or 1=1--","b":1.10,"c":1.0000000000000000001}'
+        head = gate().gate.reader.read(
+            method="POST", scheme="https", raw_path=b"/", raw_query=b"", headers=HEADERS, http_version="1.1",
+            peer="192.0.2.7", request_id="0", now=0.0,
+        )  # fmt: skip
+        findings, edit = control.judge("", head, Body(raw, "json", "application/json", json.loads(raw)))
+        assert findings and edit is not None and edit.body is not None
+        assert b'"b":1.10,"c":1.0000000000000000001' in edit.body
+
+
+def test_a_name_the_sender_chose_cannot_drive_a_terminal() -> None:
+    findings = verdict(request("/", "a%1b%5D0;x%07=" + quote(SQL))).decision.findings
+    assert findings and all(finding.where.isprintable() for finding in findings)
+
+
+def test_brackets_in_an_exclusion_are_brackets() -> None:
+    section = "exclude: [{family: sql, field: 'query:filter[name]', path: '/*'}]"
+    assert said(query(SQL, "filter[name]"), section) == []
+    assert said(query(SQL, "filtern"), section) != []
+
+
+def test_files_are_not_counted_as_what_is_inspected() -> None:
+    picture = bytes(range(256)) * 1200
+    assert said(post(picture, "image/png")) == []
+    parts = (
+        b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\nx\r\n--b\r\nContent-Disposition: form-data; name="f"; '
+        b'filename="a.png"\r\nContent-Type: image/png\r\n\r\n' + picture + b"\r\n--b--\r\n"
+    )
+    assert said(post(parts, "multipart/form-data; boundary=b")) == []
+    assert (
+        said(
+            post(
+                parts.replace(b"\r\n\r\nx\r\n", b"\r\n\r\n" + SQL.encode() + b"\r\n"), "multipart/form-data; boundary=b"
+            )
+        )
+        != []
+    )

@@ -21,14 +21,13 @@ A body that is passed uninspected by the policy's own words is not inspected.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 
 from msgspec.json import decode
 from msgspec.structs import replace
 
-from sallygate.controls.injection.bodies import as_text, inspected_bytes, plan_body, read_body, too_large
+from sallygate.controls.injection.bodies import as_text, inspected_bytes, lenient_pairs, plan_body, read_body, too_large
 from sallygate.controls.injection.evidence import Family
 from sallygate.controls.injection.judges import JUDGES
 from sallygate.controls.injection.judging import Effort, Judging, Seen
@@ -149,8 +148,8 @@ class InjectionControl:
             one.family or ALL
             for one in self._exclusions
             if (one.operation is None or one.operation == operation)
-            and (one.path is None or fnmatchcase(head.path, one.path))
-            and (one.field is None or fnmatchcase(where, one.field))
+            and (one.path is None or _pattern(one.path)(head.path))
+            and (one.field is None or _pattern(one.field)(where))
         )
 
 
@@ -166,7 +165,13 @@ _TAGS: dict[Family, tuple[str, str]] = {
 
 
 def _matches(place: str, patterns: Iterable[str]) -> bool:
-    return any(fnmatchcase(place, pattern) for pattern in patterns)
+    return any(_pattern(pattern)(place) for pattern in patterns)
+
+
+@cache
+def _pattern(pattern: str) -> Callable[[str], re.Match[str] | None]:
+    """Matches what `pattern` means, in which only `*` is special: brackets are part of many names."""
+    return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL).fullmatch
 
 
 def _edited(head: RequestHead, body: Body, edit: Edit) -> tuple[RequestHead, Body]:
@@ -174,7 +179,7 @@ def _edited(head: RequestHead, body: Body, edit: Edit) -> tuple[RequestHead, Bod
     if edit.raw_query is not None:
         head = replace(head, raw_query=edit.raw_query, query=decode_pairs(edit.raw_query))
     if edit.body is not None:
-        tree = decode(edit.body) if body.kind == "json" else decode_pairs(edit.body)
+        tree = decode(edit.body) if body.kind == "json" else lenient_pairs(edit.body)
         body = Body(edit.body, body.kind, body.media, tree, body.declared)
     return head, body
 
@@ -183,14 +188,15 @@ def _finding(seen: Seen, *, stripped: bool = False) -> Finding:
     evidence, value = seen.evidence, seen.value
     owasp, attack = _TAGS.get(evidence.family, ("API8", "T1190"))
     steps = " after " + ", ".join(seen.form.steps) if seen.form.steps else ""
-    span = "not shown" if _SECRET_NAME(value.where) else repr(_redacted(seen.span))
+    secret = _SECRET_NAME(value.where) or _SECRET_NAME(seen.span)
+    span = "not shown" if secret else repr(_redacted(seen.span))
     said = f"score {evidence.score}, characters {evidence.start} to {evidence.end}{steps}: {span}"
     return Finding(
         f"injection.{evidence.family}",
         "The offending characters were taken out." if stripped else "A value looks like an attack.",
         200 if stripped else 403,
         "allow" if stripped else "deny",
-        where=value.where[:WHERE_CHARS_MAX],
+        where="".join(char if char.isprintable() else "?" for char in value.where[:WHERE_CHARS_MAX]),
         rule=evidence.rule,
         evidence=said,
         owasp=owasp,
@@ -199,7 +205,8 @@ def _finding(seen: Seen, *, stripped: bool = False) -> Finding:
 
 
 _SECRET_NAME = re.compile(
-    r"pass|secret|token|session|authori[sz]ation|credential|api.?key|cookie:", re.IGNORECASE
+    r"pass|pwd|secret|token|session|auth|jwt|credential|(?:api|access|private).?key|\b(?:pin|cvv|cvc|otp)\b|cookie:",
+    re.IGNORECASE,
 ).search
 """Fields whose values stay out of the evidence."""
 _LONG_WORD = re.compile(r"([A-Za-z0-9+/_-]{4})[A-Za-z0-9+/_=-]{20,}")

@@ -15,7 +15,7 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from sallygate.controls.injection.forms import percent, utf8
+from sallygate.controls.injection.forms import folded, percent, utf8
 from sallygate.model.finding import Finding
 from sallygate.model.request import Body, BodyKind, BodyPlan, RequestHead
 from sallygate.parsing.body import BodyLimits, parse_body
@@ -38,8 +38,16 @@ something else in ASCII."""
 _CONTROLS = bytes([*range(9), 11, *range(14, 32), 127])
 CONTROLS_SHARE_MAX = 0.04
 """Of random bytes 11% are control characters; of text in any charset that is read here, none."""
-
-
+_WORDS = re.compile(r"[\t\n\r\x20-\x7e]{8,}").findall
+"""What can be read in bytes that are no text. Random ones hold one in 2,500 bytes."""
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
+}  # fmt: skip
+"""The longer first: one begins with the other."""
+_ZEROS: dict[tuple[bool, ...], str] = {
+    (False, True, True, True): "utf-32-le", (True, True, True, False): "utf-32-be",
+    (False, True, False, True): "utf-16-le", (True, False, True, False): "utf-16-be",
+}  # fmt: skip
 _BOUNDARY = re.compile(rb"--([\x21-\x7e]{1,70})\r\nContent-Disposition:", re.IGNORECASE)
 """How a multipart body begins whose media type was lost."""
 
@@ -56,11 +64,13 @@ def plan_body(
     name = media.name if media is not None else ""
     if plan.declared and (is_opaque(name) or not name):
         return plan
+    kind: BodyKind = "binary" if plan.declared else kind_of(name)
+    if kind == "multipart":
+        bytes_max = plan.bytes_max  # of its parts only the fields are inspected, and they are counted later
     if _is_over(head.fields.get("content-length"), bytes_max):
-        return plan if uninspected == "pass" else too_large(bytes_max)
+        return plan if uninspected == "pass" or is_opaque(name) else too_large(bytes_max)
     if codec_of(media) is None:
         return plan if uninspected == "pass" else _charset()
-    kind: BodyKind = "binary" if plan.declared else kind_of(name)
     boundary = (media.parameter("boundary") or "") if media is not None and kind == "multipart" else ""
     return replace(
         plan, mode="whole", kind=kind, bytes_max=min(bytes_max, plan.bytes_max), media=name, boundary=boundary,
@@ -102,7 +112,7 @@ def read_body(head: RequestHead, plan: BodyPlan, raw: bytes, limits: BodyLimits)
         if isinstance(parsed, Body) or plan.kind == "multipart":
             return parsed
         if plan.kind == "form":
-            return Body(raw, "form", plan.media, _lenient_pairs(raw))
+            return Body(raw, "form", plan.media, lenient_pairs(raw))
     media = parse_content_type(head.fields.get("content-type", ""))
     if raw.startswith(b"--") and (boundary := _BOUNDARY.match(raw)) is not None:
         parsed = parse_body(replace(plan, kind="multipart", boundary=boundary[1].decode()), raw, limits)
@@ -112,20 +122,29 @@ def read_body(head: RequestHead, plan: BodyPlan, raw: bytes, limits: BodyLimits)
 
 
 def as_text(raw: bytes, media: str, codec: str = "utf-8") -> Body:
-    """Bytes as text. Those full of control characters are none, whatever they are called: nobody's text, JSON or markup is;
-    those of opaque media types are when they are UTF-8 all through."""
-    if len(raw.translate(None, _CONTROLS)) < len(raw) * (1 - CONTROLS_SHARE_MAX):
-        return Body(raw, "binary", media, None)
-    if is_opaque(media):
-        try:
-            return Body(raw, "text", media, raw.decode("utf-8"))
-        except UnicodeDecodeError:
+    """Bytes as the text a reader may find in them: UTF-8; UTF-16 or UTF-32 where a byte order mark or its zeros tell; of
+    bytes full of control characters the words; of an opaque media type nothing but UTF-8 all through."""
+    wide = _wide_codec(raw)
+    try:
+        text = raw.decode(wide or codec)
+    except UnicodeDecodeError:
+        if is_opaque(media):
             return Body(raw, "binary", media, None)
-    text = raw.decode(codec, "replace") if codec != "utf-8" else utf8(raw)
+        text = utf8(raw) if codec == "utf-8" else raw.decode(codec, "replace")
+    if wide is None and len(raw.translate(None, _CONTROLS)) < len(raw) * (1 - CONTROLS_SHARE_MAX):
+        text = "\n".join(_WORDS(folded(text) or text))
     return Body(raw, "text", media, text)
 
 
-def _lenient_pairs(raw: bytes) -> tuple[tuple[str, str], ...]:
+def _wide_codec(raw: bytes) -> str | None:
+    """The codec of text whose characters have two or four bytes: by its mark, or by the zeros of ASCII's upper bytes."""
+    for mark, codec in _MARKS.items():
+        if raw.startswith(mark):
+            return codec
+    return _ZEROS.get(tuple(byte == 0 for byte in raw[:4]))
+
+
+def lenient_pairs(raw: bytes) -> tuple[tuple[str, str], ...]:
     """Names and values as lenient parsers decode them."""
     pairs = []
     for pair in utf8(raw).replace("+", " ").split("&"):

@@ -10,7 +10,6 @@ Refuses to know what any form means.
 
 from __future__ import annotations
 
-import base64
 import binascii
 import html
 import re
@@ -23,7 +22,7 @@ from msgspec import Struct
 ROUNDS_MAX = 6
 """Decodings one after another. Addresses within addresses are honestly encoded five times over, not more."""
 FORMS_MAX = 12
-"""Forms of one text; honest values have one to three."""
+"""Forms of one text, before the one decoded all through; honest values have one to three."""
 BASE64_CHARS_MIN = 10
 """`cat /etc/passwd` takes 20, `||id;` 7; shorter text decodes to printable characters by chance."""
 BASE64_LOOK = 32
@@ -44,9 +43,11 @@ _ESCAPED = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|u\{([0-9A-Fa-f]
 _LETTERS = {"n": "\n", "r": "\r", "t": "\t"}
 _CSS_ESCAPED = re.compile(r"\\([0-9A-Fa-f]{1,6})[ \t\r\n\f]?")
 is_base64 = re.compile(rf"[A-Za-z0-9+/_-]{{{BASE64_CHARS_MIN},}}={{0,2}}").fullmatch
+_BASE64_WORDS = re.compile(rf"[A-Za-z0-9+/_-]{{{BASE64_CHARS_MIN},}}={{0,2}}").findall
 _INVISIBLE = re.compile("[\x00\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]")
 _LOOKALIKE = str.maketrans("\u2044\u2215\u2216\u29f5\u29f8\ufe68\u2032\u02b9\u2039\u203a\u3008\u3009\u2018\u2019\u02bc",
                            "//\\\\/\\''<><>'''")  # fmt: skip
+_HAS_LOOKALIKE = re.compile(f"[{''.join(map(chr, _LOOKALIKE))}]").search
 
 
 class Form(Struct, frozen=True, gc=False):
@@ -72,11 +73,25 @@ def forms_of(text: str) -> tuple[list[Form], bool]:
             decoded = decode(form.text)
             if decoded is None or decoded in seen:
                 continue
-            if len(form.steps) >= ROUNDS_MAX or len(forms) >= FORMS_MAX:
-                return forms, name == "percent" and len(form.steps) >= ROUNDS_MAX
+            if len(forms) >= FORMS_MAX:
+                last, endless = _decoded_through(text)
+                return [*forms, last], endless
+            if len(form.steps) >= ROUNDS_MAX:
+                return forms, name == "percent"
             seen.add(decoded)
             forms.append(Form(decoded, (*form.steps, name)))
     return forms, False
+
+
+def _decoded_through(text: str) -> tuple[Form, bool]:
+    """Every decoding at once, round after round: where the many ways of a text that mixes encodings end."""
+    steps: list[str] = []
+    for _ in range(ROUNDS_MAX):
+        for name, decode in DECODERS:
+            if (decoded := decode(text)) is not None:
+                text = decoded
+                steps.append(name)
+    return Form(text, tuple(steps)), percent(text) is not None
 
 
 def is_plain(text: str) -> bool:
@@ -145,7 +160,9 @@ def folded(text: str) -> str | None:
     """Full-width and look-alike characters as the ASCII ones they are folded to; invisible ones left out."""
     if text.isascii() and "\x00" not in text:
         return None
-    decoded = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).translate(_LOOKALIKE)
+    decoded = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
+    if _HAS_LOOKALIKE(decoded):
+        decoded = decoded.translate(_LOOKALIKE)
     return None if decoded == text else decoded
 
 
@@ -157,11 +174,15 @@ def from_base64(text: str) -> str | None:
     if len(plain) > BASE64_LOOK and not _begins_as_text(plain[:BASE64_LOOK]):
         return None
     try:
-        data = base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
-        decoded = data.decode("utf-8")
+        decoded = binascii.a2b_base64(plain + "=" * (-len(plain) % 4)).decode("utf-8")
     except (binascii.Error, UnicodeDecodeError):
         return None
     return decoded if decoded.translate(_TEXT_CONTROLS).isprintable() else None
+
+
+def base64_texts(text: str) -> list[str]:
+    """What the words of `text` spell that are base64 of text."""
+    return [spelled for word in _BASE64_WORDS(text) if (spelled := from_base64(word)) is not None]
 
 
 def _begins_as_text(plain: str) -> bool:

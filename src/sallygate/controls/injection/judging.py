@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sallygate.controls.injection.evidence import ATTACK, Evidence, Family
-from sallygate.controls.injection.forms import Form, forms_of
+from sallygate.controls.injection.forms import Form, base64_texts, forms_of
 from sallygate.controls.injection.prefilter import Prefilter
 from sallygate.controls.injection.values import FILE_MARK, NESTED_MAX, Kind, Value, document_in, json_values
 
@@ -96,7 +96,9 @@ class Judging:
         if self._hit(surface):
             return True
         forms, endless = forms_of(surface)
-        return endless or any(self._hit(form.text) for form in forms[1:])
+        return endless or any(
+            self._hit(form.text) or any(self._hit(spelled) for spelled in base64_texts(form.text)) for form in forms[1:]
+        )
 
     def _hit(self, text: str) -> bool:
         return any(self._prefilter.hits(window) for window in _windows(text))

@@ -6,7 +6,9 @@ byte for byte as it was sent. What is left is judged again by whoever called thi
 
 from __future__ import annotations
 
+import json
 import re
+from decimal import Decimal
 from typing import Any
 from urllib.parse import quote_plus, unquote_to_bytes
 
@@ -19,6 +21,9 @@ from sallygate.parsing.pointers import unescape_pointer
 
 _OFFENDING = re.compile(r"[\x00-\x1f\x7f\"'`<>;|&$(){}\[\]\\=*#%^~]|--+|\.\.+")
 """What carries syntax in the languages of attacks. Letters, digits, spaces and the marks of prose stay."""
+
+
+_encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 def stripped(text: str) -> str:
@@ -40,23 +45,26 @@ def strip_fields(places: frozenset[str], head: RequestHead, body: Body) -> Edit 
 
 def _strip_body(body: Body, pointers: frozenset[str]) -> bytes | None:
     if body.kind == "json":
-        tree = msgspec.json.decode(body.raw)  # a copy: the one that was judged stays as it is
-        return msgspec.json.encode(tree) if all(_strip_leaf(tree, pointer) for pointer in pointers) else None
+        # A copy: the one that was judged stays as it is. Decimals keep every digit.
+        tree = json.loads(body.raw, parse_float=Decimal)
+        return _encode(tree) if all(_strip_leaf(tree, pointer) for pointer in pointers) else None
     if body.kind == "form":
         return _strip_pairs(body.raw, frozenset(pointer.removeprefix("/") for pointer in pointers))
     return None
 
 
 def _strip_leaf(tree: Any, pointer: str) -> bool:  # Any: decoded JSON
-    steps = [unescape_pointer(step) for step in pointer.split("/")[1:]]
-    for step in steps[:-1]:
-        tree = tree[int(step) if isinstance(tree, list) else step]
-    if not steps:
+    """Whether there is a text at `pointer`: it may as well lead into a document within a text, or be cut."""
+    holder, at = None, None
+    for step in map(unescape_pointer, pointer.split("/")[1:]):
+        holder, at = tree, int(step) if isinstance(tree, list) and step.isdecimal() else step
+        try:
+            tree = holder[at]
+        except (LookupError, TypeError):
+            return False
+    if holder is None or not isinstance(tree, str):
         return False
-    last: Any = int(steps[-1]) if isinstance(tree, list) else steps[-1]
-    if not isinstance(tree[last], str):
-        return False
-    tree[last] = stripped(tree[last])
+    holder[at] = stripped(tree)
     return True
 
 

@@ -10,15 +10,15 @@ Refuses to know any attack.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from html import unescape
 from typing import Any, Literal
 
-import msgspec
 from msgspec import Struct
 
-from sallygate.controls.injection.forms import from_base64, is_base64, utf8
+from sallygate.controls.injection.forms import base64_texts, from_base64, is_base64, utf8
 from sallygate.model.request import Body, Part, RequestHead
+from sallygate.parsing.jsontext import JsonError, parse_json
 from sallygate.parsing.pointers import escape_pointer
 
 BETWEEN = "\x1e"
@@ -29,6 +29,10 @@ NESTED_MAX = 3
 """JSON within a string within JSON, so many times."""
 NESTED_CHARS_MIN = 5
 """`{"a":1}` has seven; shorter text holds nothing to find."""
+WHERE_CHARS_MAX = 256
+"""Of a place within a document, whose names the sender chose; a deeper one is named by its beginning."""
+FILE_BYTES_MAX = 65_536
+"""Of a file whose media type is text, to be read like a field. Larger ones are files like others."""
 
 Kind = Literal["path", "query", "name", "header", "hop", "cookie", "body", "file", "xml", "json"]
 """`hop`: a header that applications do not read, but that logs and gateways write down; `xml`, `json`: a whole document,
@@ -53,7 +57,6 @@ FILE_NAMES = frozenset("x-filename x_filename x.filename x-file-name x-file x-up
 _IDENTIFIER = re.compile(r"[\w.$\[\]-]{1,64}").fullmatch
 _TAG = re.compile(r"<[^<>]*+>")
 _ATTRIBUTE = re.compile(r"=[ \t\r\n]*+(?:\"([^\"]*+)\"|'([^']*+)')")
-_decode_json = msgspec.json.Decoder().decode
 
 
 class Value(Struct, frozen=True, gc=False):
@@ -75,14 +78,16 @@ def surface(head: RequestHead, body: Body) -> str:
     hops = []
     for name, field in head.fields.items():
         kind = _SPECIAL.get(name)
+        if _is_odd_header(name):
+            parts.append(name)
         if kind is None:
             parts.append(field)
         elif kind == "hop":
             hops.append(field)
         elif kind == "cookie":
             parts.append(field)
-            for cookie in field.split("; "):
-                parts += cookie.split("=", 1)
+            for cookie_name, cookie in _cookies(field):
+                parts += (cookie_name, cookie)
         elif kind == "file":
             parts.append(FILE_MARK + field)
     connection = BETWEEN.join(hops)
@@ -90,8 +95,14 @@ def surface(head: RequestHead, body: Body) -> str:
         parts.append(connection)  # what attacks the writer of a log needs one of these; honest ones do not
     if body.kind != "none":
         parts.extend(_body_texts(body))
-    parts += [text for part in parts if is_base64(part) and (text := from_base64(part)) is not None]
-    return BETWEEN.join(parts)
+    spelled = []
+    for part in parts:
+        if is_base64(part):
+            if (text := from_base64(part)) is not None:
+                spelled.append(text)
+        elif part.startswith(("{", "[", '"')):  # a document, whose texts are values
+            spelled += base64_texts(part)
+    return BETWEEN.join(parts + spelled)
 
 
 _SPECIAL: dict[str, Literal["hop", "cookie", "file", "unread"]] = {
@@ -117,6 +128,7 @@ def _body_texts(body: Body) -> Iterator[str]:
                 yield text
     elif isinstance(tree, str):
         yield tree
+        yield from base64_texts(tree)
 
 
 def _leaves_and_keys(tree: Any) -> Iterator[str]:
@@ -133,9 +145,9 @@ def _leaves_and_keys(tree: Any) -> Iterator[str]:
 
 
 def part_text(part: Part) -> str | None:
-    """The text of a multipart part: a field's, or a file's where its type is one that applications read as text.
+    """The text of a multipart part: a field's, or a small file's where its type is one that applications read as text.
     None for other files: their bytes are for the guard on uploads."""
-    if part.filename is not None and not _is_text(part.media):
+    if part.filename is not None and not (_is_text(part.media) and len(part.data) <= FILE_BYTES_MAX):
         return None
     return part.data.decode("utf-8", "replace")
 
@@ -188,14 +200,23 @@ def _header_values(fields: Mapping[str, str]) -> Iterator[Value]:
         elif name not in UNREAD:
             kind: Kind = "hop" if name in HOPS else "file" if name in FILE_NAMES else "header"
             yield Value("header:" + name, _as_utf8(value), kind)
-            if len(name) > 8 and "-" not in name:
+            if _is_odd_header(name):
                 yield Value("header:" + name, name, "name")
 
 
+def _is_odd_header(name: str) -> bool:
+    return len(name) > 8 and "-" not in name
+
+
 def _cookie_values(field: str) -> Iterator[Value]:
+    for name, value in _cookies(field):
+        yield from _named("cookie:", _as_utf8(name), _as_utf8(value), "cookie")
+
+
+def _cookies(field: str) -> Iterator[tuple[str, str]]:
     for pair in field.split(";"):
         name, _, value = pair.strip().partition("=")
-        yield from _named("cookie:", _as_utf8(name), _as_utf8(value.strip('"')), "cookie")
+        yield name, value.strip('"')
 
 
 def _as_utf8(text: str) -> str:
@@ -227,22 +248,32 @@ def _body_values(body: Body) -> Iterator[Value]:
 
 
 def json_values(place: str, tree: object) -> Iterator[Value]:
-    """Keys and leaves by JSON pointer; level by level, so that no depth can hurt."""
-    level: list[tuple[str, Any]] = [(place, tree)]
-    while level:
-        below: list[tuple[str, Any]] = []
-        for where, node in level:
+    """Keys and leaves by JSON pointer. One place at a time is in memory, since a place holds all names above it."""
+    open_nodes: list[Iterator[tuple[str, Any]]] = [iter([(place, tree)])]
+    while open_nodes:
+        for where, node in open_nodes[-1]:
             if type(node) is str:
                 yield Value(where, node, "body")
             elif type(node) is dict:
-                for key, inner in node.items():
-                    inside = f"{where}/{escape_pointer(key)}"
+                for key in node:
                     if len(key) > 2 and not key.isalnum():
-                        yield Value(inside, key, "name")
-                    below.append((inside, inner))
+                        yield Value(_below(where, key), key, "name")
+                open_nodes.append(_placed(where, node.items()))
+                break
             elif type(node) is list:
-                below.extend([(f"{where}/{at}", inner) for at, inner in enumerate(node)])
-        level = below
+                open_nodes.append(_placed(where, enumerate(node)))
+                break
+        else:
+            open_nodes.pop()
+
+
+def _placed(where: str, children: Iterable[tuple[object, Any]]) -> Iterator[tuple[str, Any]]:
+    for step, node in children:
+        yield _below(where, str(step)), node
+
+
+def _below(where: str, step: str) -> str:
+    return where if len(where) >= WHERE_CHARS_MAX else f"{where}/{escape_pointer(step[:WHERE_CHARS_MAX])}"
 
 
 def _part_values(part: Part) -> Iterator[Value]:
@@ -280,12 +311,12 @@ def _xml_texts(text: str) -> Iterator[str]:
 
 
 def document_in(text: str) -> object | None:
-    """The JSON array, object or string that `text` spells as a whole, or None."""
+    """The JSON array, object or string that `text` spells as a whole; None when it is none, or one that two readers could
+    read differently: that is judged as the text it is."""
     text = text.strip()
     if len(text) < NESTED_CHARS_MIN or text[0] not in '{["' or text[-1] not in '}]"':
         return None
     try:
-        tree: object = _decode_json(text)
-    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return parse_json(text.encode())
+    except (JsonError, UnicodeError):
         return None
-    return tree

@@ -75,7 +75,7 @@ def forms_of(text: str) -> tuple[list[Form], bool]:
                 continue
             if len(forms) >= FORMS_MAX:
                 last, endless = _decoded_through(text)
-                return [*forms, last], endless
+                return forms if last.text in seen else [*forms, last], endless
             if len(form.steps) >= ROUNDS_MAX:
                 return forms, name == "percent"
             seen.add(decoded)

@@ -25,6 +25,7 @@ from sallygate.controls.injection.addresses import ENTITY_CALL, address_alone, a
 from sallygate.controls.injection.evidence import ATTACK, CERTAIN, LIKELY, ODD, Evidence
 from sallygate.controls.injection.markup import Tag, tags_of
 from sallygate.controls.injection.script import script_in
+from sallygate.controls.injection.styles import is_active_style, is_font_sheet, style_alone
 
 TRIGGERS: tuple[str, ...] = (
     r"<[\x00-\x1f]{0,3}[a-z/!?%]",
@@ -89,34 +90,7 @@ FRAGMENT_CHARS_MAX = 2048
 HANDLERS_MAX = 16
 """Handlers looked at one by one outside a tag. Tags snippets have a few, and those are judged as tags."""
 
-_STYLE_COMMENT = re.compile(r"/\*[^*]{0,200}+\*++/|\\(?![0-9a-f])|[\x00-\x1f]")
-_FONTS = (
-    r"(?!\s*(?:url\s*\(\s*)?['\"]?\s*(?:https?:)?//(?:fonts\.googleapis\.com|use\.typekit\.net|fonts\.bunny\.net)/)"
-)
-_FONT_SHEET = re.compile(r"(?:https?:)?//(?:fonts\.googleapis\.com|use\.typekit\.net|fonts\.bunny\.net)/")
-_BEHAVIOUR = r"(?<![\w-])behaviou?r\s*:\s*(?:expression|url\s*\((?!\s*['\"]?#default#(?:vml|ieooui)))"
-"""Word's own HTML names `#default#VML`; `scroll-behavior` is another property."""
-_STYLE_ACTIVE = re.compile(
-    r"expression\s*\(|(?:-moz-)?binding\s*:\s*url|@i\s*m\s*port"
-    + _FONTS
-    + "|"
-    + _BEHAVIOUR
-    + r"|-o-link\s*:|javascript:"
-    r"|url\s*\(\s*['\"]?\s*(?:javascript|vbscript|livescript|data:(?:text/(?!css|plain)))|[:;]\s*ex\s*pression"
-)
 _STYLE_ELEMENT = re.compile(r"<(?:[a-z]{1,8}:)?style(?![a-z0-9-])", re.IGNORECASE)
-_STYLE_ALONE = tuple(
-    (word, re.compile(pattern).search)
-    for word, pattern in (
-        ("expression", r"(?:[:;]|^)\s*expression\s*\((?!s\))"),
-        ("binding", r"-moz-binding\s*:\s*url"),
-        ("behavi", _BEHAVIOUR),
-        ("@import", r"@import\s*(?:url\s*\(\s*)?['\"]?(?:javascript|data):|^\s*@import\s*(?:['\"]|url\s*\()" + _FONTS),
-        ("url", r"url\s*\(\s*['\"]?\s*(?:javascript|vbscript)\b"),
-    )
-)
-_STYLE_LITERALS = ("expression", "binding", "behavi", "@import", "url(", "ession")
-_ACTIVE_WORDS = ("pression", "binding", "@i", "behav", "-o-link", "javascript:", "url")
 _EVENTS = (
     "abort|activate|after|gesture|security|snap|visibility|animation|auxclick|autocomplete|before|begin|blur|bounce|cache|cancel|canplay|cellchange|change|click|close|"
     "command|composition|contextmenu|controlselect|copy|cue|cut|data|dbl|deactivate|device|drag|drop|duration|emptied|end|error|fetch|filter|finish|"
@@ -229,7 +203,7 @@ def _markup(text: str) -> Evidence | None:
     if best is not None and best.score >= ATTACK:
         return best
     styled = _STYLE_ELEMENT.search(text) if "style" in lower else None
-    if styled is not None and _style(text[styled.end() :]):
+    if styled is not None and is_active_style(text[styled.end() :]):
         return _evidence("active-style", ATTACK, styled.start(), len(text))
     for pattern, rule, score in _TORN:
         seen = pattern.search(text)
@@ -306,7 +280,13 @@ def _of_attribute(element: str, name: str, value: str) -> tuple[str, int]:
     if handler == "srcdoc":
         return "framed-markup", ATTACK
     if handler == "style":
-        return ("active-style", ATTACK) if _style(value) else ("split-style", LIKELY) if "*//*" in value else ("", 0)
+        return (
+            ("active-style", ATTACK)
+            if is_active_style(value)
+            else ("split-style", LIKELY)
+            if "*//*" in value
+            else ("", 0)
+        )
     if handler == "attributename" and element in ("set", "animate", "animatemotion", "animatetransform"):
         return ("attribute-animated", LIKELY) if _ANIMATED.match(value.strip().lower()) else ("", 0)
     if ":" in value or "&" in value:
@@ -324,18 +304,6 @@ def _of_attribute(element: str, name: str, value: str) -> tuple[str, int]:
     ):
         return "meta-directive", ATTACK
     return "", 0
-
-
-def _style(value: str) -> bool:
-    plain = value.lower()
-    if _active(plain):
-        return True
-    undone = _STYLE_COMMENT.sub("", plain)
-    return undone != plain and _active(undone)
-
-
-def _active(plain: str) -> bool:
-    return any(word in plain for word in _ACTIVE_WORDS) and _STYLE_ACTIVE.search(plain) is not None
 
 
 def _loads(tag: Tag) -> tuple[str, int]:
@@ -357,7 +325,7 @@ def _redirects(tag: Tag) -> tuple[str, int]:
         relation = names.get("rel", "")
         if (
             "href" in names
-            and not _FONT_SHEET.match(names["href"])
+            and not is_font_sheet(names["href"])
             and ("stylesheet" in relation or "import" in relation or "manifest" in relation)
         ):
             return "style-linked", LIKELY
@@ -378,7 +346,7 @@ def _alone(text: str) -> Evidence | None:
         best = _evidence(found.name, found.score, found.start, found.end)
         if found.score >= CERTAIN:
             return best
-    for other in (_handler_alone(text), address_alone(text), _style_alone(text)):
+    for other in (_handler_alone(text), address_alone(text), style_alone(text)):
         if other is not None and (best is None or other.score > best.score):
             best = other
     return best
@@ -416,23 +384,6 @@ def _continuation_score(text: str, at: int, value: str) -> int:
     if leaves and (value[:1] in "\"'`" or (before and before in "\"'`")):
         return LIKELY
     return LIKELY if at and _CALLS.match(value) else ODD
-
-
-def _style_in(lower: str) -> re.Match[str] | None:
-    for word, search in _STYLE_ALONE:
-        if word in lower and (seen := search(lower)) is not None:
-            return seen
-    return None
-
-
-def _style_alone(text: str) -> Evidence | None:
-    lower = text.lower()
-    if "/*" not in lower and not any(literal in lower for literal in _STYLE_LITERALS):
-        return None
-    seen = _style_in(lower)
-    if seen is None and ("/*" in lower or "\\" in lower) and _style_in(_STYLE_COMMENT.sub("", lower)):
-        return _evidence("active-style", ATTACK, 0, len(text))
-    return None if seen is None else _evidence("active-style", ATTACK, seen.start(), seen.end())
 
 
 def _recoded(text: str) -> Evidence | None:

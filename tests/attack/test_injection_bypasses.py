@@ -229,6 +229,13 @@ class TestEncodedBodies:
         assert said(post(twice)) != []
         assert said(as_json({"a": twice})) != []
         assert said(post(twice, "text/plain")) != []
+        assert said(post(f'{{"a":"{COMMAND}","a":"x"}}')) != []
+
+    def test_json_that_only_some_readers_read(self) -> None:
+        leaf = json.dumps("x; id")
+        for text in (f'{{"n":NaN,"a":{leaf}}}', f'\ufeff{{"a":{leaf}}}', f'{{"b":"\\ud800","a":{leaf}}}', f'[{"9" * 5000},{leaf}]',
+                     "[" * 40 + leaf + "]" * 40, "[" * 20_000 + leaf + "]" * 20_000):  # fmt: skip
+            assert said(post(text)) != [], text[:30]
 
     def test_base64_wherever_a_value_can_stand(self) -> None:
         spelled = base64.b64encode(SQL.encode()).decode()

@@ -129,7 +129,12 @@ class Judging:
         for form in forms:
             effort.decoded -= len(form.text)
             kind = value.kind
-            if kind != "json" and depth < NESTED_MAX and (tree := document_in(form.text)) is not None:
+            try:
+                tree = document_in(form.text) if kind != "json" and depth < NESTED_MAX else None
+            except RecursionError:
+                _keep(best, Seen(value, form, Evidence("encoding", "nested", ATTACK, 0, 0)))
+                break
+            if tree is not None:
                 steps = (*value.steps, *form.steps, "json")
                 todo.extend((replace(leaf, steps=steps), depth + 1) for leaf in json_values(value.where, tree))
                 kind = "json" if type(tree) is not str else kind

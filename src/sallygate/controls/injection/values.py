@@ -9,6 +9,7 @@ Refuses to know any attack.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from html import unescape
@@ -311,12 +312,22 @@ def _xml_texts(text: str) -> Iterator[str]:
 
 
 def document_in(text: str) -> object | None:
-    """The JSON array, object or string that `text` spells as a whole; None when it is none, or one that two readers could
-    read differently: that is judged as the text it is."""
-    text = text.strip()
+    """The JSON array, object or string that `text` spells as a whole, or None. What readers could read differently is read
+    leniently, and a member written twice is there twice. Raises `RecursionError` when nested some hundred levels deep."""
+    text = text.strip("\ufeff \t\r\n")
     if len(text) < NESTED_CHARS_MIN or text[0] not in '{["' or text[-1] not in '}]"':
         return None
     try:
         return parse_json(text.encode())
     except (JsonError, UnicodeError):
+        pass
+    try:
+        tree: object = json.loads(text, object_pairs_hook=_every_member, parse_int=float)
+        return tree
+    except ValueError:
         return None
+
+
+def _every_member(pairs: list[tuple[str, object]]) -> object:
+    members = dict(pairs)
+    return members if len(members) == len(pairs) else [{name: value} for name, value in pairs]

@@ -231,6 +231,12 @@ class TestEncodedBodies:
         assert said(post(twice, "text/plain")) != []
         assert said(post(f'{{"a":"{COMMAND}","a":"x"}}')) != []
 
+    def test_a_command_that_is_a_whole_leaf_of_a_document_in_a_text(self) -> None:
+        inner = json.dumps({"filter": {"by": "which netcat"}})
+        assert said(post("c=" + quote(inner), "application/x-www-form-urlencoded")) != []
+        assert said(as_json({"a": json.dumps({"b": inner})})) != []
+        assert said(post(inner, "image/png")) != []
+
     def test_json_that_only_some_readers_read(self) -> None:
         leaf = json.dumps("x; id")
         for text in (f'{{"n":NaN,"a":{leaf}}}', f'\ufeff{{"a":{leaf}}}', f'{{"b":"\\ud800","a":{leaf}}}', f'[{"9" * 5000},{leaf}]',

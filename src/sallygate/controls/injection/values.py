@@ -56,6 +56,7 @@ FILE_NAMES = frozenset("x-filename x_filename x.filename x-file-name x-file x-up
 """Headers by which uploads name their file."""
 
 _IDENTIFIER = re.compile(r"[\w.$\[\]-]{1,64}").fullmatch
+_QUOTES = re.compile(r'\\*+"')
 _TAG = re.compile(r"<[^<>]*+>")
 _ATTRIBUTE = re.compile(r"=[ \t\r\n]*+(?:\"([^\"]*+)\"|'([^']*+)')")
 
@@ -102,6 +103,7 @@ def surface(head: RequestHead, body: Body) -> str:
             if (text := from_base64(part)) is not None:
                 spelled.append(text)
         elif part.startswith(("{", "[", '"')):  # a document, whose texts are values
+            spelled.append(_QUOTES.sub(BETWEEN, part))
             spelled += base64_texts(part)
     return BETWEEN.join(parts + spelled)
 

@@ -259,6 +259,18 @@ class TestEncodedBodies:
             assert said(as_json({"a": text})) != []
 
 
+def test_a_letter_whose_lower_case_is_two() -> None:
+    doctype = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/hostname">]><a>&x;</a>'
+    assert "xxe body:" in said(post("\u0130" + doctype, "application/xml"))
+    for attack in (
+        "' UNION SELECT A,B FROM USERS-- ",
+        "<SCRIPT>alert(1)</SCRIPT>",
+        "; CAT /ETC/PASSWD",
+        "/../../ETC/PASSWD",
+    ):
+        assert said(as_json({"a": "\u0130" + attack})) != []
+
+
 class TestMemory:
     def test_a_long_name_above_many_items_is_not_written_out_for_each(self) -> None:
         body = as_json({"k" * 110_000: [1] * 35_000 + ["; ls -la"]})

@@ -23,6 +23,7 @@ from collections.abc import Iterable
 from sallygate.controls.injection.commandtriggers import GROUP_OF, TRIGGERS
 from sallygate.controls.injection.commandwords import BUSY, CMDLETS, PLAIN_WORDS, RARE, TOOLS, UNIX, WINDOWS
 from sallygate.controls.injection.evidence import ATTACK, CERTAIN, LIKELY, ODD, Evidence
+from sallygate.controls.injection.rules import lowered
 
 __all__ = ["TRIGGERS", "judge"]
 
@@ -130,7 +131,7 @@ _MARKUP = tuple(
 def judge(text: str, hits: list[int]) -> Evidence | None:
     """The strongest reading of `text` as something a shell would run."""
     looks = {GROUP_OF[number] for number in hits}
-    lower = _lowered(text)
+    lower = lowered(text)
     if "shellshock" in looks and (shock := _shellshock(lower)) is not None:
         return shock
     markup = any(pattern.search(lower) is not None for pattern in _MARKUP)
@@ -140,7 +141,7 @@ def judge(text: str, hits: list[int]) -> Evidence | None:
     plain = _cleaned(text)
     prose = _is_prose(plain)
     if plain is not text:
-        lower = _lowered(plain)
+        lower = lowered(plain)
     for look in (_chained, _substituted, _line):
         if best is not None and best.score >= (ODD if markup else ATTACK):
             break  # no look that is left finds more
@@ -154,11 +155,6 @@ def judge(text: str, hits: list[int]) -> Evidence | None:
 
 _SHELL_LOOKS = frozenset(("shell", "expansion", "device"))
 """Where a command may stand among it."""
-
-
-def _lowered(text: str) -> str:
-    """In lower case, character for character: only the dotted capital I would become two."""
-    return text.lower() if text.isascii() else text.replace("\u0130", "i").lower()
 
 
 def _shellshock(text: str) -> Evidence | None:

@@ -11,6 +11,7 @@ Refuses to know what any form means.
 from __future__ import annotations
 
 import binascii
+import codecs
 import html
 import re
 import unicodedata
@@ -199,8 +200,6 @@ def _latin1_rest(error: UnicodeError) -> tuple[str, int]:
     assert isinstance(error, UnicodeDecodeError)
     return error.object[error.start : error.end].decode("latin-1"), error.end
 
-
-import codecs  # noqa: E402
 
 codecs.register_error("latin1_rest", _latin1_rest)
 

@@ -1,8 +1,7 @@
 """Attacks told by one expression: the expression is a trigger of the prefilter, and finds the span once it was hit.
 
 Expressions stay within what Hyperscan and `re` read alike: no anchors, bounded repetition, no look-around unless they have
-a trigger of their own. `BETWEEN`, `\\x1e`,
-stands before and after every text.
+a trigger of their own. `BETWEEN`, `\\x1e`, stands before and after every text.
 """
 
 from __future__ import annotations

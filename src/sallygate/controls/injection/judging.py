@@ -27,7 +27,7 @@ OVERLAP = 1024
 """Of two windows, so that what stands across a border stands whole in one."""
 JUDGED_BASE, JUDGED_SHARE = 163_840, 0.5
 """Characters judges may read of one request, weighed by their cost: so many, and so many times the characters it has.
-Prose, pages and programs call for 2.0 to 2.6 of them a character, so that a text of 64 KiB is judged whole."""
+Prose, pages and programs are read by two or three judges at once; 64 KiB of them are judged whole."""
 DECODED_BASE, DECODED_SHARE = 65_536, 4
 """Characters of forms made of one request, likewise."""
 

@@ -16,6 +16,7 @@ import re
 from msgspec import Struct
 
 from sallygate.controls.injection.evidence import ATTACK, LIKELY, ODD
+from sallygate.controls.injection.rules import Rule, rule_of
 
 _COMMENT = re.compile(r"/\*[^*]{0,200}+\*++/")
 _DIALOG = r"(?:alert|prompt|confirm)"
@@ -23,28 +24,15 @@ _GLOBAL = r"(?:window|self|top|this|parent|frames|globalthis|content|opener)"
 _FREE = r"(?:(?<![a-z0-9_$])|(?<=script))"
 
 
-class Rule(Struct, frozen=True, gc=False):
-    """One structure: looked for only when one of its literals is in the text, in lower case."""
-
-    name: str
-    score: int
-    literals: tuple[str, ...]
-    pattern: re.Pattern[str]
-
-
-def _rule(name: str, score: int, literals: str, pattern: str) -> Rule:
-    return Rule(name, score, tuple(literals.split()), re.compile(pattern))
-
-
 RULES: tuple[Rule, ...] = (
-    _rule(
+    rule_of(
         "dialog-call",
         ATTACK,
         "alert prompt confirm",
         _FREE + _DIALOG + r"\)*+(?:\?\.)?(?:\.(?:call|apply|bind))?(?:\?\.)?"
         r"(?:\((?!(?:s|e|es|ed|er|ing|ation)\))(?=[^\s.,;])|\s*+\(\s*+(?:\)|['\"`/\\\d\[{]|document|window|self|top|this|location|string\.)|\s*+`)",
     ),
-    _rule(
+    rule_of(
         "dialog-passed",
         ATTACK,
         "alert prompt confirm",
@@ -57,28 +45,28 @@ RULES: tuple[Rule, ...] = (
         + r"\s*+[),]"
         r"|=\s*+" + _DIALOG + r"\s*+[;,]\s*+throw)",
     ),
-    _rule(
+    rule_of(
         "evaluator-call",
         ATTACK,
         "eval( eval` eval. eval? execscript importscripts $eval",
         _FREE + r"(?:eval|execscript|importscripts|\$eval(?:async)?)\s*+(?:\?\.)?(?:\.(?:call|apply))?\s*+[(`]"
         r"\s*+(?![.\s]|uat|s\))",
     ),
-    _rule(
+    rule_of(
         "evaluated-string",
         ATTACK,
         "settimeout setinterval setimmediate function(",
         r"(?:\bset(?:timeout|interval|immediate)\s*+[(`]\s*+(?:['\"`/]|alert|eval|atob|name\b|location)"
         r"|(?:\bnew\s|[=;,(!]|^)\s*+function\s*+\(\s*+['\"`]|\bset(?:timeout|interval)`)",
     ),
-    _rule(
+    rule_of(
         "decoded-string",
         ATTACK,
         "fromcharcode fromcodepoint atob unescape(",
         r"\bstring\s*+(?:\.\s*+|\[\s*+['\"])from(?:charcode|codepoint)['\"\]\s]*+[(`]|\batob\s*+[(`]\s*+['\"`\w]"
         r"|\bunescape\s*+\(\s*+['\"`/]",
     ),
-    _rule(
+    rule_of(
         "document-sink",
         ATTACK,
         "document",
@@ -86,9 +74,9 @@ RULES: tuple[Rule, ...] = (
         r"|(?:cookie|domain)\s*+(?:[=),;.+\]\"'<]|$)|(?:location|url|referrer)\s*+[=)+;\]]"
         r"|body\s*+\.\s*+(?:innerhtml|outerhtml|appendchild|insertadjacent)|createelement\s*+\(\s*+['\"`]script|default[vw]iew|documenturi\b)",
     ),
-    _rule("document-subscript", LIKELY, "document", _FREE + r"document[\s)]*+(?:\?\.)?\[\s*+['\"`/(+!]"),
-    _rule("document-cookie", LIKELY, "document.cookie document.domain", _FREE + r"document\.(?:cookie|domain)\b"),
-    _rule(
+    rule_of("document-subscript", LIKELY, "document", _FREE + r"document[\s)]*+(?:\?\.)?\[\s*+['\"`/(+!]"),
+    rule_of("document-cookie", LIKELY, "document.cookie document.domain", _FREE + r"document\.(?:cookie|domain)\b"),
+    rule_of(
         "location-set",
         LIKELY,
         "location",
@@ -96,35 +84,35 @@ RULES: tuple[Rule, ...] = (
         r"|(?:^|[;,(){}:|&?=+-]\s*+|['\"`])location\s*+(?:\.\s*+href\s*+)?=\s*+(?:['\"`]\s*+(?:javascript|https?:|//|\+)|name\b|atob|window|document)"
         r"|\blocation\s*+\.\s*+(?:assign|replace)\s*+[(`]|\blocation\s*+\.\s*+hash\s*+\.\s*+(?:slice|substr|split|replace)",
     ),
-    _rule(
+    rule_of(
         "global-subscript",
         ATTACK,
         "window self top this parent frames globalthis content opener",
         r"(?<![\w$.-])" + _GLOBAL + r"\)?(?:\s*+(?:\?\.)?\[\s*+['\"`/+!\\(\[][^\]\n]{0,300}+\][\])]*+\s*+[(`\[?]"
         r"|(?:\?\.)?\[[^\]\s'\"]{1,300}+\][\])]*+(?:[(`\[]|\?\.\())",
     ),
-    _rule(
+    rule_of(
         "constructor-reached",
         ATTACK,
         "constructor",
         r"\.\s*+constructor\s*+[(`\[]|\bconstructor\s*+\.\s*+(?:constructor|prototype)\b|\[\s*+['\"`]constructor['\"`]\s*+\]",
     ),
-    _rule(
+    rule_of(
         "punctuation-code",
         ATTACK,
         "+[] ![] []) ([] ]+( ~[]",
         r"[\[\]()!+{}]{20}|\(!{1,2}\[\][+ ]++\[\]\)|=\s*+~\s*+\[\];|\(!\[\]\+\[\]\)|\[\+\[\]\]|\+!\+\[\]",
     ),
-    _rule("tagged-call", ATTACK, "`", r"(?:\]|reflect)\s*+\.\s*+[a-z]{2,20}+(?:\s*+\.\s*+[a-z]{2,20}+)?\s*+`"),
-    _rule("kana-code", ATTACK, "\uff9f\u03c9\uff9f \u309a\u03c9", r"\u03c9"),
-    _rule(
+    rule_of("tagged-call", ATTACK, "`", r"(?:\]|reflect)\s*+\.\s*+[a-z]{2,20}+(?:\s*+\.\s*+[a-z]{2,20}+)?\s*+`"),
+    rule_of("kana-code", ATTACK, "\uff9f\u03c9\uff9f \u309a\u03c9", r"\u03c9"),
+    rule_of(
         "thrown",
         ATTACK,
         "throw onerror",
         r"\bthrow\s*+(?:onerror|/[^/]{0,60}+/|['\"`]?=?\s*+alert)|(?<![\w$])onerror\s*+=\s*+(?:alert|eval|prompt|confirm|print)\b",
     ),
-    _rule("module-loaded", ATTACK, "import( import` import'", r"(?<![\w$.])import\s*+[(`]\s*+(?:['\"`/]|\w+\))"),
-    _rule(
+    rule_of("module-loaded", ATTACK, "import( import` import'", r"(?<![\w$.])import\s*+[(`]\s*+(?:['\"`/]|\w+\))"),
+    rule_of(
         "fetched",
         LIKELY,
         "fetch( fetch` new sendbeacon( getscript( vibrate(",
@@ -132,26 +120,26 @@ RULES: tuple[Rule, ...] = (
         r"|\bnew\s++image\b[\s()]*+\.src\s*+="
         r"|\bnavigator\s*+\.\s*+(?:sendbeacon|vibrate)\s*+\(|\$\s*+\.\s*+getscript\s*+[(`]",
     ),
-    _rule("source-joined", LIKELY, ".source", r"\.source\s*+\+\s*+/|\+\s*+/[^/\s]{1,40}+/\s*+\.\s*+source"),
-    _rule("radix-spelled", LIKELY, "tostring(", r"\d{3,20}+(?:\.\.|\))?\.?tostring\s*+\(\s*+\d\d\s*+\)"),
-    _rule("with-document", LIKELY, "with(", r"\bwith\s*+\(\s*+(?:document|window|self|top)"),
-    _rule(
+    rule_of("source-joined", LIKELY, ".source", r"\.source\s*+\+\s*+/|\+\s*+/[^/\s]{1,40}+/\s*+\.\s*+source"),
+    rule_of("radix-spelled", LIKELY, "tostring(", r"\d{3,20}+(?:\.\.|\))?\.?tostring\s*+\(\s*+\d\d\s*+\)"),
+    rule_of("with-document", LIKELY, "with(", r"\bwith\s*+\(\s*+(?:document|window|self|top)"),
+    rule_of(
         "flash-call", ATTACK, "geturl asfunction:", r"\bgeturl\s*+[(,]\s*+['\"]?\s*+(?:java|vb)?script|\basfunction:"
     ),
-    _rule(
+    rule_of(
         "string-left",
         LIKELY,
         "' \" `",
         r"['\"`](?<!\s.)\s*+[)\]}]*+\s*+(?:;|[-+*/%^|&,]{1,2})\s*+(?:[a-z_$][\w$.]{0,60}+)\([^()\n]{0,120}+\)\s*+"
         r"(?:;?\s*+//|;\s*+[{'\"`]|[-+*/%^|&,]{1,2}\s*+['\"`](?:$|[^\w]))",
     ),
-    _rule(
+    rule_of(
         "window-opened",
         LIKELY,
         "window.open .html( .append( .after( .before(",
         r"\bwindow\.open\s*+\(\s*+['\"`]|\.(?:html|append|prepend|after|before)\s*+\(\s*+['\"`]\s*+<",
     ),
-    _rule(
+    rule_of(
         "dom-written",
         ODD,
         "innerhtml outerhtml postmessage xmlhttprequest localstorage sessionstorage",

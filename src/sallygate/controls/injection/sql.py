@@ -23,7 +23,7 @@ from __future__ import annotations
 import re
 
 from sallygate.controls.injection.evidence import ATTACK, CERTAIN, LIKELY, ODD, Evidence
-from sallygate.controls.injection.sqllexer import TOKENS_MAX, Tokens, lowered, read, read_blind
+from sallygate.controls.injection.sqllexer import TOKENS_MAX, Tokens, marked, read, read_blind
 from sallygate.controls.injection.sqlrules import IN_TEXT, PARENTHESISED, PROBE, Place, Rule, rules_for
 from sallygate.controls.injection.sqlwords import DANGEROUS, FUNCTIONS, INQUIRING
 
@@ -176,7 +176,7 @@ def _plus_for_space(lower: str) -> bool:
 
 
 def _judged(text: str, budget: int, regions: list[tuple[int, int]]) -> Evidence | None:
-    lower = lowered(text)
+    lower = marked(text)
     tokens = read(lower, 0, TOKENS_MAX)
     best = _from_start(text, tokens)
     quoted = False

@@ -17,6 +17,7 @@ from operator import itemgetter
 
 from msgspec import Struct
 
+from sallygate.controls.injection.rules import lowered
 from sallygate.controls.injection.sqlwords import CATALOGUE, CLASS_OF, DANGEROUS, FUNCTIONS, PACKAGES
 
 TOKENS_MAX = 96
@@ -114,9 +115,9 @@ class Tokens(Struct, frozen=True, gc=False):
         return [part[:-1] if part[-1] == "(" and part[0] not in "#-/'\"$" else part for part in parts]
 
 
-def lowered(text: str) -> str:
+def marked(text: str) -> str:
     """`text` in lower case, as long as it was, with the tokens that hang on their surroundings marked."""
-    lower = text.lower() if text.isascii() else text.replace("\u0130", "I").lower()
+    lower = lowered(text)
     if "@" in lower:
         lower = _LONE_VARIABLE("\ue000", lower)
     return _LONE_OPERATOR("\ue001", lower) if " ?" in lower else lower
@@ -124,11 +125,11 @@ def lowered(text: str) -> str:
 
 def tokens_of(text: str, start: int, tokens_max: int = TOKENS_MAX) -> Tokens:
     """Read `text` from `start`. Comments that end count as white space, one that does not ends the statement: `c`."""
-    return read(lowered(text), start, tokens_max)
+    return read(marked(text), start, tokens_max)
 
 
 def read(lower: str, start: int, tokens_max: int) -> Tokens:
-    """The same of a text that is `lowered`."""
+    """The same of a text that is `marked`."""
     kinds: list[str] = []
     comment = pending = ""
     count = 0
@@ -159,7 +160,7 @@ def read(lower: str, start: int, tokens_max: int) -> Tokens:
 
 
 def read_blind(lower: str, tokens_max: int) -> Tokens:
-    """All of a `lowered` text, every quote a token of its own, and no comment hiding anything."""
+    """All of a `marked` text, every quote a token of its own, and no comment hiding anything."""
     if len(lower) < tokens_max:
         parts: list[str] = _BLIND.findall(lower)
     else:

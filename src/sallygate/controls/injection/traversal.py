@@ -22,6 +22,7 @@ import re
 from msgspec import Struct
 
 from sallygate.controls.injection.evidence import ATTACK, CERTAIN, LIKELY, ODD, Evidence
+from sallygate.controls.injection.rules import lowered
 
 # Spellings of a dot and of a separator that survive, or are made by, decodings. The lists are the broken ones that servers
 # were found to take: overlong forms with the wrong continuation bits, hexadecimal digits beyond f, private-use characters.
@@ -190,16 +191,11 @@ TRIGGERS = (
 def judge(text: str) -> Evidence | None:
     """The strongest of: steps up, a file nobody should ask for, a wrapper."""
     best = _climb(text)
-    lower = _lowered(text)
+    lower = lowered(text)
     for found in (_file(text, lower), _wrapper(lower)):
         if found is not None and (best is None or found.score > best.score):
             best = found
     return best
-
-
-def _lowered(text: str) -> str:
-    """In lower case, character for character: only the dotted capital I would become two."""
-    return text.lower() if text.isascii() else text.replace("\u0130", "i").lower()
 
 
 def _is_textual(text: str) -> bool:
@@ -229,7 +225,7 @@ def _climb(text: str) -> Evidence | None:
             return None
         return Evidence("traversal", "climb-glob", LIKELY, *span)
     odd = any(ch in spelled for ch in "\x00\x01;\u2026") or "%0" in spelled or "...." in spelled or "\\" in spelled
-    near = _lowered(plain[last.end() - 1 : last.end() + NEAR_CHARS])
+    near = lowered(plain[last.end() - 1 : last.end() + NEAR_CHARS])
     if _target(near) is not None or _secret(near) is not None:
         return Evidence("traversal", "climb-to-file", CERTAIN, *span)
     if _is_textual(plain):

@@ -24,6 +24,7 @@ import re
 from sallygate.controls.injection.addresses import ENTITY_CALL, address_alone, address_in
 from sallygate.controls.injection.evidence import ATTACK, CERTAIN, LIKELY, ODD, Evidence
 from sallygate.controls.injection.markup import Tag, tags_of
+from sallygate.controls.injection.rules import lowered
 from sallygate.controls.injection.script import script_in
 from sallygate.controls.injection.styles import is_active_style, is_font_sheet, style_alone
 
@@ -191,7 +192,7 @@ def _evidence(rule: str, score: int, start: int, end: int) -> Evidence:
 
 
 def _markup(text: str) -> Evidence | None:
-    lower = _lower(text)
+    lower = lowered(text)
     best, read_to = _of_tags(text, 0, TAGS_EFFORT)
     if read_to < len(text) and (best is None or best.score < CERTAIN):
         tail = max(read_to, len(text) - TAIL_CHARS)
@@ -352,15 +353,10 @@ def _alone(text: str) -> Evidence | None:
     return best
 
 
-def _lower(text: str) -> str:
-    """`text` in lower case, as long as it was."""
-    return text.lower() if text.isascii() else text.replace("\u0130", "I").lower()
-
-
 def _handler_alone(text: str) -> Evidence | None:
     """A handler where a tag's inside is continued: after a quote that leaves a value, or first of all."""
     best: Evidence | None = None
-    for number, seen in enumerate(_HANDLER_ALONE.finditer(_lower(text))):
+    for number, seen in enumerate(_HANDLER_ALONE.finditer(lowered(text))):
         if number >= HANDLERS_MAX:
             return _evidence("handler-flood", LIKELY, 0, len(text))
         score = _continuation_score(text, seen.start(), text[seen.end() : seen.end() + 240])

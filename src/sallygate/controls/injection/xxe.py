@@ -20,9 +20,8 @@ from __future__ import annotations
 import re
 from html.entities import html5
 
-from msgspec import Struct
-
 from sallygate.controls.injection.evidence import ATTACK, CERTAIN, LIKELY, ODD, Evidence
+from sallygate.controls.injection.rules import Rule, lowered, rule_of
 
 TRIGGERS: tuple[str, ...] = (
     r"<!doctype\s{1,20}[^\s>\[]{1,64}\s{0,20}(?:\[|system|public)",
@@ -63,93 +62,78 @@ _SCHEMA_LOCATION = re.compile(r"(nonamespace)?schemalocation\s{0,8}=\s{0,8}([\"'
 _SPACE = re.compile(r"\s++")
 
 
-class Rule(Struct, frozen=True, gc=False):
-    """One structure: looked for only when one of its literals is in the text, in lower case."""
-
-    name: str
-    score: int
-    literals: tuple[str, ...]
-    pattern: re.Pattern[str]
-
-
-def _rule(name: str, score: int, literals: str, pattern: str) -> Rule:
-    return Rule(name, score, tuple(literals.split()), re.compile(pattern))
-
-
 RULES: tuple[Rule, ...] = (
-    _rule("external-entity", CERTAIN, "<!entity", r"<!entity\s++(?:%\s++)?[^\s\"'>%]{1,256}+\s++(?:system|public)\b"),
-    _rule("parameter-entity", CERTAIN, "<!entity", r"<!entity\s++%"),
-    _rule(
+    rule_of("external-entity", CERTAIN, "<!entity", r"<!entity\s++(?:%\s++)?[^\s\"'>%]{1,256}+\s++(?:system|public)\b"),
+    rule_of("parameter-entity", CERTAIN, "<!entity", r"<!entity\s++%"),
+    rule_of(
         "entity-expansion",
         CERTAIN,
         "<!entity",
         r"<!entity\s++[^\s\"'>%]{1,256}+\s++[\"'][^\"'<]{0,200}&[a-z_][\w.-]{0,60};\s{0,4}&[a-z_][\w.-]{0,60};",
     ),
-    _rule("entity-declared", ATTACK, "<!entity", r"<!entity\s++[^\s\"'>]{1,256}+"),
-    _rule("entity-declared", LIKELY, "!entity", r"!entity\s++%?\s{0,8}[^\s\"'>%]{1,64}+\s++(?:system|public)\b"),
-    _rule(
+    rule_of("entity-declared", ATTACK, "<!entity", r"<!entity\s++[^\s\"'>]{1,256}+"),
+    rule_of("entity-declared", LIKELY, "!entity", r"!entity\s++%?\s{0,8}[^\s\"'>%]{1,64}+\s++(?:system|public)\b"),
+    rule_of(
         "document-type-part",
         LIKELY,
         "<!element <!attlist <!notation",
         r"<!(?:element|attlist|notation)\s++[^\s>]{1,256}+\s",
     ),
-    _rule("inclusion", CERTAIN, ":include", r"<[a-z][\w.-]{0,20}:include\s[^<>]{0,1000}\bhref\s{0,8}=\s{0,8}[\"']"),
-    _rule("inclusion", ATTACK, "/xinclude", r"w3\.org/200[13]/xinclude"),
-    _rule(
+    rule_of("inclusion", CERTAIN, ":include", r"<[a-z][\w.-]{0,20}:include\s[^<>]{0,1000}\bhref\s{0,8}=\s{0,8}[\"']"),
+    rule_of("inclusion", ATTACK, "/xinclude", r"w3\.org/200[13]/xinclude"),
+    rule_of(
         "transformation-call",
         CERTAIN,
         "php: document( unparsed-text msxsl: xalan exsl: system-property( java:",
         r"\bphp:function(?:string)?\s{0,4}\(|<msxsl:script\b|\bunparsed-text(?:-available)?\s{0,4}\(|=\s{0,4}[\"'][^\"']{0,200}\bdocument\s{0,4}\(\s{0,4}['\"&]"
         r"|\bsystem-property\s{0,4}\(\s{0,4}['\"&]|xmlns:\w{1,20}\s{0,4}=\s{0,4}[\"'](?:xalan://|java:|[^\"']{0,60}/xalan/java)|<exsl:document\b",
     ),
-    _rule("transformation-loaded", ATTACK, "<xsl:i", r"<xsl:(?:include|import)\s[^<>]{0,400}\bhref\s{0,8}="),
-    _rule(
+    rule_of("transformation-loaded", ATTACK, "<xsl:i", r"<xsl:(?:include|import)\s[^<>]{0,400}\bhref\s{0,8}="),
+    rule_of(
         "transformation",
         LIKELY,
         "<xsl: /xsl/transform td/wd-xsl",
         r"<xsl:(?:stylesheet|transform|template|value-of)\b|w3\.org/(?:1999/xsl/transform|td/wd-xsl)",
     ),
-    _rule(
+    rule_of(
         "style-sheet",
         LIKELY,
         "<?xml-stylesheet <?import",
         r"<\?xml-stylesheet\s[^<>]{0,400}\bhref\s{0,8}=|<\?import\s[^<>]{0,400}\bimplementation\s{0,8}=",
     ),
-    _rule(
+    rule_of(
         "split-markup",
         ATTACK,
         "<![cdata[",
         r"<!\[cdata\[\s{0,4}[<>/]{1,2}\s{0,4}\]\]>|[a-z]\]\]>?\s{0,4}<!\[cdata\[[a-z]",
     ),
-    _rule("data-island", LIKELY, "<xml", r"<xml\s{1,10}(?:id|src)\s{0,4}=\s{0,4}[^\s>]"),
-    _rule(
+    rule_of("data-island", LIKELY, "<xml", r"<xml\s{1,10}(?:id|src)\s{0,4}=\s{0,4}[^\s>]"),
+    rule_of(
         "schema-fetched",
         LIKELY,
         ":include :import :redefine",
         r"<(?:xsd?|xsdl?|wsdl|schema):(?:include|import|redefine)\s[^<>]{0,600}\b(?:namespace|schemalocation|location)\s{0,8}=\s{0,8}[\"']\s{0,8}"
         r"(?:https?:)?//(?!www\.w3\.org/|schemas\.xmlsoap\.org/|schemas\.microsoft\.com/)",
     ),
-    _rule(
+    rule_of(
         "foreign-address",
         ATTACK,
         "file: php: expect: gopher: jar: netdoc: phar: dict: ldap tftp:",
         r"<[a-z?][^<>]{0,1000}?=\s{0,8}[\"']\s{0,8}(?:file|php|expect|gopher|jar|netdoc|phar|dict|ldaps?|tftp):",
     ),
-    _rule(
+    rule_of(
         "encoding-hidden",
         ATTACK,
         "encoding",
         r"<\?xml\s[^<>]{0,200}\bencoding\s{0,8}=\s{0,8}[\"'](?:utf-?7|ibm-?\d|cp037|ebcdic)",
     ),
-    _rule("encoding-hidden", ATTACK, "+adw", r"\+adwaiq-?(?:doctype|entity|element)|\+adw-?!(?:doctype|entity)"),
+    rule_of("encoding-hidden", ATTACK, "+adw", r"\+adwaiq-?(?:doctype|entity|element)|\+adw-?!(?:doctype|entity)"),
 )
 
 
 def judge(text: str) -> Evidence | None:
     """The strongest evidence of XML that reaches out in one text."""
-    lower = text.lower()
-    if len(lower) != len(text):  # a letter whose lower case is longer: spans still have to fit
-        lower = text
+    lower = lowered(text)
     best: Evidence | None = None
     for rule in RULES:
         if (best is not None and rule.score <= best.score) or not any(literal in lower for literal in rule.literals):

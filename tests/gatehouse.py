@@ -188,6 +188,7 @@ class House:
                 self.state.tables[table].take(subject, NOW, amount)
         self.exchanges: list[Exchange] = []
         self.reached = 0
+        self.under_way = 0
         self.worked = 0
         self.seen: dict[str, Any] = {}
 

@@ -52,6 +52,11 @@ class Installation:
         return self.directory / "events"
 
     @property
+    def control(self) -> Path:
+        """The UNIX socket a running gate answers this machine's commands on."""
+        return self.directory / "control.sock"
+
+    @property
     def certificates(self) -> Path:
         return self.directory / "certificates"
 

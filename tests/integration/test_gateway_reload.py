@@ -100,19 +100,23 @@ def test_a_new_policy_takes_effect_and_a_broken_one_does_not(tmp_path: Path, ups
         assert 429 in codes
         for broken in (good + "surprise: 1\n", "", "version: 1\n", good.replace("openapi.json", "missing.json"),
                        good.replace("100/s burst 100", "-1/s"), "{", good.replace("state: state", "state: elsewhere")):  # fmt: skip
-            refused = sum("refused" in line["event"] for line in log_lines(running.log))
+            refused = sum("policy is refused" in line["event"] for line in log_lines(running.log))
             policy.write_text(broken)
             running.process.send_signal(signal.SIGHUP)
-            until(lambda before=refused: sum("refused" in line["event"] for line in log_lines(running.log)) > before)
+            until(
+                lambda before=refused: (
+                    sum("policy is refused" in line["event"] for line in log_lines(running.log)) > before
+                )
+            )
             assert running.get("/status")[0] == 200
             assert running.get("/things")[0] == 401
         assert reloaded(running) == 1
-        lines = [line for line in log_lines(running.log) if "refused" in line["event"]]
+        lines = [line for line in log_lines(running.log) if "policy is refused" in line["event"]]
         assert all(line["level"] == "error" and line["why"] for line in lines)
         (tmp_path / "openapi.json").write_text("{")
         policy.write_text(good)
         running.process.send_signal(signal.SIGHUP)
-        until(lambda: sum("refused" in line["event"] for line in log_lines(running.log)) > len(lines))
+        until(lambda: sum("policy is refused" in line["event"] for line in log_lines(running.log)) > len(lines))
         assert running.get("/status")[0] == 200
 
 
@@ -123,7 +127,7 @@ def test_a_changed_file_is_taken_over(tmp_path: Path, upstream: Upstream) -> Non
         change(policy, "100/s burst 100", "7/s burst 7")
         until(lambda: "q=7;" in running.get("/things", key)[1]["ratelimit-policy"])
         change(policy, "7/s burst 7", "nonsense")
-        until(lambda: any("refused" in line["event"] for line in log_lines(running.log)))
+        until(lambda: any("policy is refused" in line["event"] for line in log_lines(running.log)))
         assert "q=7;" in running.get("/status", key)[1]["ratelimit-policy"]
         policy.unlink()
         assert running.get("/status")[0] == 200

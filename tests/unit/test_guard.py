@@ -27,6 +27,7 @@ class Services:
     failures: list[str] = field(default_factory=list)
     time: float = 1_790_000_000.0
     ids: int = 0
+    under_way: int = 0
 
     @property
     def gate(self):

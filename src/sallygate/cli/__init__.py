@@ -9,7 +9,7 @@ from __future__ import annotations
 import typer
 
 from sallygate import __version__
-from sallygate.cli import keys, look, policy, restrict, run, tune
+from sallygate.cli import keys, look, policy, restrict, run, status, tune
 
 app = typer.Typer(
     name="sallygate",
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 app.command()(run.demo)
 app.command()(run.up)
+app.command()(status.status)
 app.command()(policy.init)
 app.command()(policy.check)
 app.command()(policy.schema)

@@ -139,6 +139,14 @@ def find_installation(policy: Path, state_dir: Path | None) -> tuple[Installatio
     return Installation(loaded.state_dir), loaded
 
 
+def state_directory(policy: Path, state_dir: Path | None) -> Path:
+    """Where the installation of `policy` keeps its state, without making it. A policy that does not apply any more
+    still says where, if it can be read at all: what is wrong may be what somebody wants to look into."""
+    from sallygate.policy.load import state_directory_of
+
+    return state_dir if state_dir is not None else state_directory_of(policy)
+
+
 def _actor() -> str:
     try:
         return getpass.getuser()

@@ -25,7 +25,12 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind == "http" or kind == "websocket":
-            await Call(self._services, self.app, scope, receive, send).run()
+            services = self._services
+            services.under_way += 1
+            try:
+                await Call(services, self.app, scope, receive, send).run()
+            finally:
+                services.under_way -= 1
         elif kind == "lifespan":
             await self._lifespan(scope, receive, send)
         else:

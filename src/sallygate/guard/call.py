@@ -43,6 +43,7 @@ class Call:
     """One request on its way through."""
 
     __slots__ = (
+        "admit_us",
         "app",
         "charges",
         "gate",
@@ -63,6 +64,7 @@ class Call:
         self.send = send
         self.gate = services.gate
         self.started_us = services.tick_us()
+        self.admit_us = 0
         self.gate_us = 0
         self.charges: tuple[Charge, ...] = ()
         self.head = self._read_head()
@@ -97,6 +99,7 @@ class Call:
         except Exception as error:  # the engine itself failed: nobody passes
             self.services.failed("engine", error)
             outcome = Refuse(_failed("The request cannot be checked at present."))
+        self.admit_us = self.services.tick_us() - self.started_us
         self.charge(outcome.charges)
         if isinstance(outcome, Refuse):
             await self._refuse(outcome)
@@ -296,7 +299,7 @@ class Call:
         took_us = self.services.tick_us() - self.started_us
         exchange = Exchange(
             self.head, decision, status, charges=self.charges, took_us=took_us,
-            gate_us=self.gate_us or took_us, **known,
+            admit_us=self.admit_us, gate_us=self.gate_us or took_us, **known,
         )  # fmt: skip
         self.services.record(exchange, self.gate)
 

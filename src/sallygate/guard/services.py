@@ -43,6 +43,9 @@ class Gate(Struct, frozen=True):
 class Services(Protocol):
     """What Guard needs from the composition root."""
 
+    under_way: int
+    """Requests that have begun and not ended."""
+
     @property
     def gate(self) -> Gate: ...
     def now(self) -> float: ...

@@ -35,4 +35,6 @@ class Exchange(Struct, frozen=True, gc=False):
     learned: Learned = NOTHING_LEARNED
     charges: tuple[Charge, ...] = ()
     took_us: int = 0
+    admit_us: int = 0
+    """Until it was admitted, or refused."""
     gate_us: int = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -97,6 +97,7 @@ def load_policy(file: Path, door: Door = "gateway") -> Loaded:
     document, operations, contract_data = _read_contract(reader, policy)
     plans = dict(policy.plans) or {"default": Plan(scopes=["*"])}
     _check_upstream(reader, policy)
+    _check_telemetry(reader, policy)
     _check_references(reader, policy, operations)
     if policy.workers != 1:
         reader.say(("workers",), "unsafe", "more than one worker would count limits apart",
@@ -105,6 +106,17 @@ def load_policy(file: Path, door: Door = "gateway") -> Loaded:
         raise PolicyError(reader.problems)
     digest = hashlib.sha256(data + b"\0" + contract_data).hexdigest()[:12]
     return Loaded(policy, file, digest, document, operations, plans, door)
+
+
+def state_directory_of(file: Path) -> Path:
+    """The state directory that the policy in `file` names, whatever else is wrong in it. Raises `PolicyError` for a
+    file that cannot be read."""
+    reader = _Reader(file)
+    value = _read_mapping(reader, _read_file(file, POLICY_BYTES_MAX, "policy"))
+    if value is None:
+        raise PolicyError(reader.problems)
+    named = value.get("state", Policy.model_fields["state"].default)
+    return (file.parent / str(named)).resolve()
 
 
 def _read_file(file: Path, bytes_max: int, what: str) -> bytes:
@@ -121,7 +133,7 @@ def _read_file(file: Path, bytes_max: int, what: str) -> bytes:
     return data
 
 
-def _read_types(reader: _Reader, data: bytes) -> Policy | None:
+def _read_mapping(reader: _Reader, data: bytes) -> dict[Any, Any] | None:  # Any: as the file has it
     try:
         value, reader.lines = read_strings(data.decode("utf-8-sig"), str(reader.file))
     except UnicodeDecodeError:
@@ -134,6 +146,13 @@ def _read_types(reader: _Reader, data: bytes) -> Policy | None:
         return None
     if not isinstance(value, dict):
         reader.say((), "syntax", "the file must be a mapping", "begin with `version: 1`")
+        return None
+    return value
+
+
+def _read_types(reader: _Reader, data: bytes) -> Policy | None:
+    value = _read_mapping(reader, data)
+    if value is None:
         return None
     for name in ("identity", "openapi"):
         if name in value and value[name] is None:
@@ -232,6 +251,23 @@ def _check_upstream(reader: _Reader, policy: Policy) -> None:
         elif parts.scheme == "http" and policy.upstream.plain_http == "refuse" and not _is_loopback(parts.hostname):
             reader.say(path, "unsafe", f"`{url}` would send requests unencrypted over a network",
                        "use https, or write `upstream: {urls: […], plain_http: allow}`")  # fmt: skip
+
+
+def _check_telemetry(reader: _Reader, policy: Policy) -> None:
+    section = policy.telemetry
+    if section is None or section.plain_http == "allow":
+        return
+    try:
+        parts = urlsplit(section.otlp)
+        unsafe = parts.scheme == "http" and not _is_loopback(parts.hostname or "")
+    except ValueError:
+        reader.say(
+            ("telemetry", "otlp"), "value", f"`{section.otlp}` is not a URL", "write for example http://127.0.0.1:4318"
+        )
+        return
+    if unsafe:
+        reader.say(("telemetry", "otlp"), "unsafe", f"`{section.otlp}` would send metrics unencrypted over a network",
+                   "use https, or write `plain_http: allow` beside it")  # fmt: skip
 
 
 def _is_loopback(host: str) -> bool:

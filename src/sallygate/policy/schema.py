@@ -131,14 +131,22 @@ class Listen(Section):
         None,
         description="PEM files, or `development` (the default): a certificate authority made in the state directory, for this machine alone.",
     )
+    management: str | None = Field(
+        None,
+        description="Plain HTTP for operators' programs, `127.0.0.1:8444`: `/livez`, `/readyz`, `/metrics`. Not for clients.",
+    )
     backlog: Count = Field(1024, description="Connections waiting to be accepted.")
+    stop_delay: Seconds = Field(
+        0.0,
+        description="At a stop, how long requests are still accepted while `/readyz` says no, for a load balancer to look elsewhere.",
+    )
 
     @field_validator("certificate", mode="before")
     @classmethod
     def _development(cls, value: object) -> object:
         return None if value == "development" else value
 
-    @field_validator("https", "http")
+    @field_validator("https", "http", "management")
     @classmethod
     def _endpoint(cls, value: str | None) -> str | None:
         if value is not None:
@@ -380,6 +388,41 @@ class EventsSection(Section):
     )
 
 
+class LogSection(Section):
+    """The operator's log, on standard error."""
+
+    requests: Literal["refused", "all", "none"] = Field(
+        "refused", description="Which requests get a line; of a flood, a line for many with their number."
+    )
+    format: Literal["auto", "json", "console"] = Field(
+        "auto", description="`auto` is `console` on a terminal and `json`, a line each, elsewhere."
+    )
+    level: Literal["info", "warning", "error"] = Field("info", description="The least severe lines written.")
+
+
+class Telemetry(Section):
+    """OpenTelemetry: metrics and traces sent to a collector. Needs the extra `sallygate[otel]`."""
+
+    otlp: str = Field(
+        description="The collector's OTLP over HTTP address, `http://127.0.0.1:4318`; `/v1/metrics` and `/v1/traces` are added.",
+        pattern="^https?://",
+    )
+    every: Seconds = Field(30.0, description="Between two exports of metrics.")
+    traces: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0,
+        description="Share of requests whose span is exported, 0 to 1; those whose `traceparent` is sampled always are, when it is above 0.",
+    )
+    service: str = Field("sallygate", description="`service.name` of what is exported.")
+    plain_http: Literal["refuse", "allow"] = Field(
+        "refuse", description="`allow` must be written to send unencrypted to anything but this machine."
+    )
+
+    @field_validator("traces", mode="before")
+    @classmethod
+    def _share(cls, value: object) -> object:
+        return float(value) if isinstance(value, str) and value.replace(".", "", 1).isdigit() else value
+
+
 class Policy(Section):
     """The whole file."""
 
@@ -411,6 +454,8 @@ class Policy(Section):
     injection: Injection | None = Field(None, description="Code and commands in values; enforced when left out.")
     operations: dict[str, OperationSection] = Field({}, description="By `operationId`.")
     events: EventsSection = Field(EventsSection(), description="The event log.")
+    log: LogSection = Field(LogSection(), description="The operator's log.")
+    telemetry: Telemetry | None = Field(None, description="Export by OpenTelemetry; none when left out.")
 
     @field_validator("upstream", mode="before")
     @classmethod

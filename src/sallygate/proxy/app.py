@@ -97,6 +97,10 @@ class ReverseProxy:
                 async with asyncio.timeout(CLOSE_S):
                     await self._session.close()
 
+    async def reachable(self) -> tuple[UpstreamStatus, ...]:
+        """The upstreams, those nothing is known of tried first."""
+        return await self._pool.reachable(self._loop.time())
+
     def status(self) -> tuple[UpstreamStatus, ...]:
         return self._pool.status()
 

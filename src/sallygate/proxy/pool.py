@@ -21,6 +21,12 @@ from yarl import URL
 READ_BYTES: Final = 64 * 1024
 """What is read ahead of a slow client: the stream pauses the socket at twice this."""
 
+PROBE_EVERY_S: Final = 2.0
+"""At most so often, however often somebody asks whether the gate is ready."""
+
+PROBE_S_MAX: Final = 1.0
+"""Who asks for readiness waits a second or two; a connection that takes longer is none to rely on."""
+
 SOCKET_BYTES: Final = 128 * 1024
 """The kernel's buffers per upstream connection, each way; Linux doubles the number. Left alone they grow to
 several MiB, which would count against what a stopped reader may cost; this still fills 1 Gbit/s at a round
@@ -99,6 +105,7 @@ class Upstream:
         "host",
         "port",
         "prefix",
+        "reachable",
         "requests",
         "retry_at",
         "scheme",
@@ -115,6 +122,8 @@ class Upstream:
         self.scheme, self.host, self.port = parts.scheme, parts.raw_host, parts.port
         self.prefix = parts.raw_path.rstrip("/")
         self.healthy = True
+        self.reachable = True
+        """By the last probe; requests do not go by it, they find out themselves."""
         self.retry_at = 0.0
         self.requests = 0
         self.failures = 0
@@ -225,6 +234,7 @@ class Pool:
         self._settings = settings
         self._log = log
         self._next = 0
+        self._probe_at = 0.0
         self.upstreams: Sequence[Upstream] = tuple(map(Upstream, settings.urls))
 
     def choose(self, now: float, tried: Sequence[Upstream] = ()) -> Upstream | None:
@@ -278,5 +288,25 @@ class Pool:
         else:
             self.failed(upstream, asyncio.get_running_loop().time(), error)
 
+    async def reachable(self, now: float) -> tuple[UpstreamStatus, ...]:
+        """`status`, after a connection was tried to each upstream that nothing else has told of lately: without health
+        checks, one that never was asked for anything looks as well as one that works."""
+        if self._settings.health_path is None and now >= self._probe_at:
+            self._probe_at = now + PROBE_EVERY_S
+            await asyncio.gather(*(self._probe(upstream) for upstream in self.upstreams))
+        return self.status()
+
+    async def _probe(self, upstream: Upstream) -> None:
+        try:
+            async with asyncio.timeout(min(self._settings.connect_s, PROBE_S_MAX)):
+                _, writer = await asyncio.open_connection(upstream.host, upstream.port)
+            writer.close()
+        except OSError:  # TimeoutError is one
+            upstream.reachable = False
+        else:
+            upstream.reachable = True
+
     def status(self) -> tuple[UpstreamStatus, ...]:
-        return tuple(UpstreamStatus(up.url, up.healthy, up.requests, up.failures) for up in self.upstreams)
+        return tuple(
+            UpstreamStatus(up.url, up.healthy and up.reachable, up.requests, up.failures) for up in self.upstreams
+        )

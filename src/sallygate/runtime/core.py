@@ -13,7 +13,8 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
@@ -31,14 +32,20 @@ from sallygate.model.restriction import Restriction
 from sallygate.model.stores import StoreError
 from sallygate.model.work import CredentialLoaded, Work, WorkDone
 from sallygate.policy.load import Door, Loaded, load_policy
+from sallygate.policy.units import read_endpoint
 from sallygate.record import Pending
 from sallygate.runtime.clock import Clock
 from sallygate.runtime.compose import compose
-from sallygate.runtime.log import Log, open_log
+from sallygate.runtime.condition import Life, status_of
+from sallygate.runtime.log import Log, RequestLog, open_log
+from sallygate.runtime.management import Management
+from sallygate.runtime.sockets import control_socket, inherited, listening, notify, notify_reloading, watchdog_s
 from sallygate.runtime.tables import add_restrictions
 from sallygate.state import State
 from sallygate.stores.events import EventLog
 from sallygate.stores.sqlite import SqliteStore
+from sallygate.telemetry.metrics import Metrics
+from sallygate.telemetry.status import ListenerStatus, UpstreamState
 
 SYNC_S = 0.1
 """A restriction is in force within 300 ms: a third of it is spent here at most."""
@@ -56,13 +63,21 @@ TOLD_EVERY_S = 10.0
 T = TypeVar("T")
 
 
+async def _still_alive() -> None:
+    notify("WATCHDOG=1")
+
+
+async def _no_upstreams() -> Sequence[UpstreamState]:
+    return ()
+
+
 class Runtime:
     """Everything behind Guard. `start` before the first request, `stop` after the last."""
 
     def __init__(self, policy: str | Path, door: Door, log: Log | None = None, clock: Clock | None = None) -> None:
-        self.log = log or open_log()
         self.clock = clock or Clock()
         self.loaded = load_policy(Path(policy), door)
+        self.log = log or open_log(self.loaded.policy.log)
         self.installation = Installation(self.loaded.state_dir)
         self.state = State()
         pepper = self.installation.pepper()
@@ -78,7 +93,17 @@ class Runtime:
             self.loaded.policy.events.queue,
             self.loaded.policy.events.retention,
             lambda line: self.log.error("events", what=line),
+            RequestLog(self.log, lambda: self.loaded.policy.log.requests),
         )
+        self.metrics = Metrics()
+        self.under_way = 0
+        self.draining = False
+        self.life = Life(self.clock.now())
+        self.failures: Counter[str] = Counter()
+        """Failures by what failed, since the start."""
+        self.listeners: list[ListenerStatus] = []
+        self.upstreams: Callable[[], Awaitable[Sequence[UpstreamState]]] = _no_upstreams
+        self.management = Management(lambda: status_of(self), self.metrics.snapshot)
         self.on_exchange: list[Callable[[Exchange], None]] = []
         """Watchers of every exchange, for a live view."""
         self.on_reload: list[Callable[[Loaded], Coroutine[Any, Any, None]]] = []
@@ -92,8 +117,12 @@ class Runtime:
         self._forget_at = 0.0
         self._prefix = secrets.token_hex(8)
         self._counter = count(int.from_bytes(secrets.token_bytes(4), "big"))
-        self._failures: dict[str, tuple[float, int]] = {}
+        self._told: dict[str, tuple[float, int]] = {}
         self._started = False
+        self.handed_over = inherited()
+        """Listening sockets of systemd's, until somebody takes them."""
+        self._controls = False
+        """Whether the control socket is this process's."""
         self._reloading = asyncio.Lock()
         self._recheck = False
         self._database_inode = -1
@@ -140,6 +169,7 @@ class Runtime:
         try:
             await self._in_store(self.load_state)
             self.events.start()
+            await self._serve_management()
         except BaseException:
             self._started = False  # whoever asks again must not find a gate that knows no restriction
             raise
@@ -149,6 +179,8 @@ class Runtime:
             asyncio.create_task(self._every(CLOCK_S, "clock", self._check_clock)),
             asyncio.create_task(self._every(WATCH_S, "watch", self._watch)),
         ]
+        if (beat := watchdog_s()) is not None:
+            self._tasks.append(asyncio.create_task(self._every(beat, "watchdog", _still_alive)))
         self._stamps = self._file_stamps()
         with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):  # not in the main thread
             loop = asyncio.get_running_loop()
@@ -158,6 +190,24 @@ class Runtime:
         self._tasks = [task for task in self._tasks if not task.done()]
         self._tasks.append(asyncio.get_running_loop().create_task(self.reload()))
 
+    async def _serve_management(self) -> None:
+        try:
+            control = control_socket(self.installation.control)
+        except OSError as error:
+            control = None
+            self.log.warning("no control socket: `sallygate status` will not see this process", why=str(error))
+        else:
+            if control is None:
+                self.log.warning("another process answers `sallygate status` for this state directory")
+        if control is not None:
+            self._controls = True
+            await self.management.serve(control, control=True)
+        listen = self.loaded.policy.listen
+        if listen is not None and listen.management is not None:
+            listener = listening(*read_endpoint(listen.management), 64, self.handed_over)
+            self.listeners.append(ListenerStatus("management", listen.management))
+            await self.management.serve(listener, control=False)
+
     async def stop(self) -> None:
         """Everything on disk, then closed."""
         if not self._started:
@@ -166,6 +216,9 @@ class Runtime:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.management.close()
+        if self._controls:
+            self.installation.control.unlink(missing_ok=True)
         try:
             await self.flush()
         except StoreError as error:
@@ -194,6 +247,7 @@ class Runtime:
     async def _sync(self) -> None:
         """Take over what other processes wrote: keys made, rotated, revoked; restrictions added, lifted."""
         change = await self._in_store(self.store.changed)
+        self.life.store_read_at = self.clock.now()
         if change == self._seen_change:
             return
         known_keys, known_restrictions = self._credentials_revision, self._restrictions_revision
@@ -259,14 +313,18 @@ class Runtime:
             return tuple((stat.st_mtime_ns, stat.st_ino) for stat in map(os.stat, files))
         return ()
 
+    @property
+    def database_in_place(self) -> bool:
+        """Whether the file at the database's name is the open one."""
+        try:
+            return self.installation.database.stat().st_ino == self._database_inode
+        except OSError:
+            return False
+
     def _check_database(self) -> None:
         """A file put in the open one's place (a copy brought back) would be written by others and read by nobody."""
-        file = self.installation.database
-        try:
-            there = file.stat().st_ino
-        except OSError:
-            there = -1
-        if there != self._database_inode:
+        if not self.database_in_place:
+            file = self.installation.database
             said = StoreError(f"{file}: was removed or replaced; changes are not seen until a restart")
             self.failed("database", said)
 
@@ -279,7 +337,11 @@ class Runtime:
     async def reload(self) -> bool:
         """Put the policy file's present content in force, whole; or keep the old one, and say why."""
         async with self._reloading:  # of two at once, the one that read first could end last
-            return await self._reload()
+            notify_reloading()
+            try:
+                return await self._reload()
+            finally:
+                notify("READY=1")
 
     async def _reload(self) -> bool:
         stamps = self._file_stamps()
@@ -289,6 +351,7 @@ class Runtime:
                 raise StoreError("`state` cannot change while running; restart instead")
             gate = self._compose(loaded)
         except Exception as error:  # whatever is wrong with it
+            self.life.refused(str(error))
             self.log.error(
                 "the new policy is refused, the old one stays in force",
                 policy=self.loaded.hash,
@@ -296,6 +359,7 @@ class Runtime:
             )
             return False
         old, self.loaded, self.gate = self.loaded, loaded, gate
+        self.life.reloaded(self.clock.now())
         # As they were before reading: what was written meanwhile is read next. A contract named anew is read once more.
         self._stamps = stamps if loaded.contract_file == old.contract_file else ()
         for told in self.on_reload:
@@ -336,14 +400,19 @@ class Runtime:
 
     def record(self, exchange: Exchange, gate: Gate) -> None:
         self.events.put(Pending(exchange, gate.policy_hash, gate.engine.hash_id))
-        for watch in self.on_exchange:
-            watch(exchange)
+        try:
+            self.metrics.observe(exchange)
+            for watch in self.on_exchange:
+                watch(exchange)
+        except Exception as error:  # who counts or watches must not end a request
+            self.failed("metrics", error)
 
     def failed(self, what: str, error: BaseException) -> None:
-        last, times = self._failures.get(what, (-TOLD_EVERY_S, 0))
+        self.failures[what] += 1
+        last, times = self._told.get(what, (-TOLD_EVERY_S, 0))
         now = time.monotonic()
         if now - last < TOLD_EVERY_S:
-            self._failures[what] = (last, times + 1)
+            self._told[what] = (last, times + 1)
             return
-        self._failures[what] = (now, 0)
+        self._told[what] = (now, 0)
         self.log.error("failed", what=what, error=f"{type(error).__name__}: {error}", times_before=times)

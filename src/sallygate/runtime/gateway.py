@@ -9,8 +9,11 @@ import signal
 import socket
 import ssl
 from pathlib import Path
+from typing import Any
 
 import uvloop
+from cryptography import x509
+from granian._granian import SocketHolder
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
@@ -24,6 +27,8 @@ from sallygate.policy.units import read_endpoint
 from sallygate.proxy import ReverseProxy, UpstreamSettings
 from sallygate.runtime.core import Runtime
 from sallygate.runtime.log import Log
+from sallygate.runtime.sockets import accept_no_more, listening, none_left, notify
+from sallygate.telemetry.status import ListenerStatus, UpstreamState
 
 DRAIN_S = 30
 """For requests under way at a stop or under an old upstream; then they are cut."""
@@ -32,8 +37,26 @@ COLLECT_AFTER = 20_000
 SEND_BUFFER_BYTES = 256 * 1024
 """The kernel doubles it. A reader that stops holds this much of an answer instead of the 4 MiB the kernel grows to; at
 a round trip of 50 ms one connection still gets 10 MB/s."""
+SETTLE_S = 1.0
+"""Between the last connection taken and the stop: a TLS handshake takes two round trips and a request one."""
 HEADER_READ_MS = 15_000
 """For a request head to arrive; slower is a slow sender (nginx's default is 60 s, Apache's 20)."""
+
+
+class _Server(Server):
+    """Granian on a socket of ours. By itself it binds one that shares its port with whoever asks (SO_REUSEPORT), so two
+    gateways could be started on one unseen, gives no access to it, and cannot take one from systemd."""
+
+    def __init__(self, app: object, listener: socket.socket, **settings: Any) -> None:  # Any: Granian's own
+        super().__init__(app, **settings)
+        self._listener = listener
+        self.inode = os.fstat(listener.fileno()).st_ino
+
+    def _init_shared_socket(self) -> None:
+        self._ssp = None
+        # Granian's stub leaves the arguments of `SocketHolder` out: descriptor, whether it is a UNIX socket, backlog.
+        make: Any = SocketHolder
+        self._shd = make(self._listener.detach(), False, self.backlog)
 
 
 class Gateway:
@@ -43,7 +66,8 @@ class Gateway:
         self.runtime = Runtime(policy, "gateway", log)
         self._proxy = self._make_proxy(self.runtime.loaded)
         self._guard = Guard(self._forward, self.runtime)
-        self._servers: list[tuple[Server, asyncio.Task[None]]] = []
+        self._handed_over = bool(self.runtime.handed_over)
+        self._servers: list[tuple[_Server, asyncio.Task[None]]] = []
         self._closing: set[asyncio.Task[None]] = set()
         self.ca: Path | None = None
         """The development certificate authority's file, where there is one."""
@@ -66,16 +90,35 @@ class Gateway:
         return ReverseProxy(upstream_settings(section, loaded), self.runtime.log)
 
     async def start(self) -> None:
-        await self.runtime.start()
+        runtime = self.runtime
+        runtime.upstreams = self._upstreams
+        await runtime.start()
         await self._proxy.start()
-        self.runtime.on_reload.append(self._reloaded)
+        runtime.on_reload.append(self._reloaded)
+        try:
+            self._listen()
+        except BaseException:
+            await self.stop()
+            raise
+        runtime.log.info("gateway", url=self.url, policy=runtime.loaded.hash)
+
+    def _listen(self) -> None:
         cert, key = self._certificate()
         _check_pair(cert, key)
-        host, port = read_endpoint(self.listen.https)
-        await self._serve(host, port, cert, key)
-        if self.listen.http is not None:
-            await self._serve(*read_endpoint(self.listen.http))
-        self.runtime.log.info("gateway", url=self.url, policy=self.runtime.loaded.hash)
+        https = self._bound(self.listen.https)
+        http = self._bound(self.listen.http) if self.listen.http is not None else None
+        none_left(self.runtime.handed_over)
+        self._serve("https", self.listen.https, https, cert, key)
+        if http is not None:
+            self._serve("http", self.listen.http or "", http)
+
+    def _bound(self, address: str) -> socket.socket:
+        host, port = read_endpoint(address)
+        return listening(host, port, self.listen.backlog, self.runtime.handed_over, SEND_BUFFER_BYTES)
+
+    async def _upstreams(self) -> tuple[UpstreamState, ...]:
+        found = await self._proxy.reachable()
+        return tuple(UpstreamState(one.url, one.healthy, one.requests, one.failures) for one in found)
 
     def _certificate(self) -> tuple[Path, Path]:
         loaded = self.runtime.loaded
@@ -89,10 +132,13 @@ class Gateway:
         cert, key, self.ca = development_certificate(self.runtime.installation.certificates, host, self.runtime.now())
         return cert, key
 
-    async def _serve(self, host: str, port: int, cert: Path | None = None, key: Path | None = None) -> None:
-        _check_free(host, port)
-        server = Server(
+    def _serve(
+        self, name: str, address: str, listener: socket.socket, cert: Path | None = None, key: Path | None = None
+    ) -> None:
+        host, port = read_endpoint(address)
+        server = _Server(
             self._guard,
+            listener,
             address=host,
             port=port,
             interface=Interfaces.ASGINL,
@@ -106,8 +152,8 @@ class Gateway:
             log_enabled=False,
         )
         self._servers.append((server, asyncio.get_running_loop().create_task(server.serve())))
-        await _until_listening(host, port)
-        _bound_send_buffers(port)
+        until = x509.load_pem_x509_certificate(cert.read_bytes()).not_valid_after_utc.timestamp() if cert else None
+        self.runtime.listeners.append(ListenerStatus(name, address, until))
 
     async def _reloaded(self, old: Loaded) -> None:
         loaded = self.runtime.loaded
@@ -122,6 +168,12 @@ class Gateway:
             task.add_done_callback(self._closing.discard)
 
     async def stop(self) -> None:
+        runtime = self.runtime
+        runtime.draining = True
+        if (delay := self.listen.stop_delay) and self._servers:
+            runtime.log.info("stopping", accepting_for_s=delay)
+            await asyncio.sleep(delay)
+        await self._finish_accepting()
         for server, task in self._servers:
             server.stop()  # type: ignore[no-untyped-call]
             try:
@@ -132,6 +184,15 @@ class Gateway:
             closing.cancel()
         await self._proxy.close()
         await self.runtime.stop()
+
+    async def _finish_accepting(self) -> None:
+        """Take no new connection, and give those just taken the time for their handshake and their request. Not worth
+        a wait where nobody is calling."""
+        handed_over, busy = self._handed_over, self.runtime.under_way > 0
+        for server, _ in self._servers:
+            accept_no_more(server.inode)
+        if self._servers and (handed_over or busy):
+            await asyncio.sleep(SETTLE_S)
 
 
 def upstream_settings(section: UpstreamSection, loaded: Loaded) -> UpstreamSettings:
@@ -166,47 +227,6 @@ def _check_pair(cert: Path, key: Path) -> None:
         ) from None
 
 
-def _check_free(host: str, port: int) -> None:
-    """Granian shares ports that are taken (SO_REUSEPORT); two gateways on one would share its requests unseen."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise StoreError(
-                f"{host}:{port}: cannot listen there: {error.strerror}; choose another in `listen`"
-            ) from None
-
-
-def _bound_send_buffers(port: int) -> None:
-    """Accepted connections inherit the listener's send buffer. Granian makes its sockets itself and gives no access to
-    them, so ours are looked up among the process's own descriptors."""
-    if not Path("/proc/self/fd").is_dir():
-        return  # not Linux: the kernel's own bounds hold
-    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 (not paths to be followed)
-        try:
-            with socket.socket(fileno=os.dup(int(name))) as found:
-                listens = found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-                if listens and found.family in (socket.AF_INET, socket.AF_INET6) and found.getsockname()[1] == port:
-                    found.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-        except OSError:
-            continue  # no socket, or gone meanwhile
-
-
-async def _until_listening(host: str, port: int) -> None:
-    """Granian binds in a thread of its own; ready is when it accepts."""
-    for _ in range(200):
-        try:
-            _, writer = await asyncio.open_connection(host, port)
-        except OSError:
-            await asyncio.sleep(0.025)
-            continue
-        writer.close()
-        return
-    raise StoreError(f"{host}:{port}: the server does not accept connections after 5 s")
-
-
 def _calm_collector() -> None:
     """Cycles are rare here and little is made in them, so look for them seldom, and not in what the start made (100,000
     objects for a large contract): a tenth of what a passed request costs. What waits is at most some megabytes; the
@@ -224,9 +244,11 @@ async def serve_until_signalled(gateway: Gateway) -> None:
         loop.add_signal_handler(number, ended.set)
     await gateway.start()
     _calm_collector()
+    notify("READY=1")
     try:
         await ended.wait()
     finally:
+        notify("STOPPING=1")
         await gateway.stop()
 
 

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TextIO, cast
+import time
+from collections.abc import Callable
+from typing import Any, TextIO, cast
 
 import structlog
 
+from sallygate.model.event import Event
+from sallygate.policy.schema import LogSection
+
 Log = structlog.stdlib.BoundLogger
+
+LINES_PER_S = 50
+"""Of requests. A flood must not fill the disk through the log; what is left out is told with its number."""
 
 
 class Unfailing:
     """A stream whose failures are not its writers': a full disk or a closed pipe under the log must not end a request,
     nor the background work that wanted to tell of a failure. What was lost is told when it works again."""
+
+    lost_in_all = 0
+    """By every stream of the process."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -29,25 +40,93 @@ class Unfailing:
             self._stream.flush()
         except (OSError, ValueError):
             self.lost += 1
+            Unfailing.lost_in_all += 1
         return len(text)
 
     def flush(self) -> None:
         """`write` has."""
 
 
-def open_log(*, quiet: bool = False) -> Log:
-    """JSON lines where standard error is no terminal. `quiet` keeps only what went wrong."""
-    terminal = sys.stderr.isatty()
-    renderer = structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
+def open_log(section: LogSection | None = None, *, quiet: bool = False) -> Log:
+    """As the policy's `log` says. `quiet` keeps only what went wrong."""
+    section = section or LogSection()
+    console = section.format == "console" or (section.format == "auto" and sys.stderr.isatty())
+    renderer = (
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if console else structlog.processors.JSONRenderer()
+    )
+    level = (
+        logging.WARNING if quiet and section.level == "info" else logging.getLevelNamesMapping()[section.level.upper()]
+    )
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING if quiet else logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(cast(TextIO, Unfailing(sys.stderr))),
         cache_logger_on_first_use=True,
     )
     log: Log = structlog.get_logger()
     return log
+
+
+class RequestLog:
+    """A line a request, or a line for many alike, at most `LINES_PER_S` in a second. Called on one thread, with events
+    as they are written; `which` is asked each time, so that a reload reaches it."""
+
+    def __init__(self, log: Log, which: Callable[[], str], now: Callable[[], float] = time.monotonic) -> None:
+        self._log, self._which, self._now = log, which, now
+        self._room = float(LINES_PER_S)
+        self._at = now()
+        self._left_out = 0
+
+    def __call__(self, events: list[Event]) -> None:
+        which = self._which()
+        if which == "none":
+            return
+        now = self._now()
+        self._room = min(self._room + (now - self._at) * LINES_PER_S, LINES_PER_S)
+        self._at = now
+        for event in events:
+            if event.decision == "allow" and which == "refused":
+                continue
+            if self._room < 1:
+                self._left_out += event.count
+                continue
+            self._room -= 1
+            if self._left_out:
+                self._log.warning("requests were left out of this log; the events have them", requests=self._left_out)
+                self._left_out = 0
+            self._log.info(_sentence(event), **_fields(event))
+
+
+def _sentence(event: Event) -> str:
+    what = f"{event.status} {_plain(event.method)} {_plain(event.path)}"
+    if event.decision == "allow":
+        return f"passed {what}"
+    detail = next((finding.detail for finding in event.findings if finding.mode == "enforce"), event.decision)
+    times = f", {event.count} times" if event.count > 1 else ""
+    return f"refused {what}{times}: {_plain(detail)}"
+
+
+def _fields(event: Event) -> dict[str, Any]:  # Any: structlog's own signature
+    found = next((finding for finding in event.findings if finding.mode == "enforce"), None)
+    fields: dict[str, Any] = {
+        "request_id": event.request_id,
+        "trace_id": event.trace_id,
+        "client": event.client_address,
+        "account": event.account,
+        "operation": event.operation,
+        "reason": found.code if found else "",
+        "where": found.where if found else "",
+        "ms": round(event.took_us / 1000, 1),
+    }
+    if event.count > 1:
+        fields["count"] = event.count
+    return {name: value for name, value in fields.items() if value != ""}
+
+
+def _plain(text: str) -> str:
+    """Without what would drive a terminal or begin another line: method and path are the caller's words."""
+    return text if text.isprintable() else "".join(ch if ch.isprintable() else f"\\x{ord(ch):02x}" for ch in text)

@@ -36,13 +36,24 @@ ROW_BITS = 36
 
 
 class EventLog:
-    """Writes events below `directory`. `tell` gets a line for the operator when something is lost or works again."""
+    """Writes events below `directory`. `tell` gets a line for the operator when something is lost or works again;
+    `watch`, every batch as it will be written, once, on the log's own thread."""
 
-    def __init__(self, directory: Path, queue_max: int, retention_s: float, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        queue_max: int,
+        retention_s: float,
+        tell: Callable[[str], None],
+        watch: Callable[[list[Event]], None] = lambda events: None,
+    ) -> None:
         self._directory = directory
         self._queue_max = queue_max
         self._retention_s = retention_s
         self._tell = tell
+        self._watch = watch
+        self._watched = 0
+        """Of the events waiting, so many at the front were shown already: the disk refused them before."""
         self._queue: deque[Event | Pending] = deque()
         self._wake = threading.Event()
         self._stopping = False
@@ -50,7 +61,7 @@ class EventLog:
         self._hour = -1
         self._next_seq = 0
         self._unsampled = 0
-        self._failing = False
+        self.failing = False
         self.written = 0
         self.dropped = 0
         self.sampled_away = 0
@@ -91,12 +102,12 @@ class EventLog:
 
     def _run(self) -> None:
         while not self._stopping:
-            self._wake.wait(RETRY_S if self._failing else BATCH_S)
+            self._wake.wait(RETRY_S if self.failing else BATCH_S)
             try:
                 self._write_waiting()
             except Exception as error:  # without this thread all events would be lost unseen
                 self._tell(f"events cannot be written: {type(error).__name__}: {error}")
-                self._failing = True
+                self.failing = True
         self._write_waiting()
         if self._connection is not None:
             self._connection.close()
@@ -109,22 +120,33 @@ class EventLog:
         events: list[Event] = []
         try:
             events = [one.event() if isinstance(one, Pending) else one for one in batch]
-            self._append(aggregate(events))
+            told = aggregate(events)
+            self._show(told if not self._watched else aggregate(events[self._watched :]))
+            self._append(told)
         except (sqlite3.Error, OSError) as error:
-            if not self._failing:
+            if not self.failing:
                 self._tell(f"events cannot be written: {error}; they wait in memory, and are counted when lost")
-            self._failing = True
+            self.failing = True
             self._queue.extendleft(reversed(events))  # as events: a whole exchange is large
+            self._watched = len(events)
             self._close()
             return
         except Exception as error:  # an event that cannot be written must not end the log
             self._tell(f"{count} events are lost: {type(error).__name__}: {error}")
             self.dropped += count
+            self._watched = 0
             return
         self.written += count
-        if self._failing:
-            self._failing = False
+        self._watched = 0
+        if self.failing:
+            self.failing = False
             self._tell(f"events are written again; {self.dropped} were lost until now")
+
+    def _show(self, events: list[Event]) -> None:
+        try:
+            self._watch(events)
+        except Exception as error:  # whoever watches must not end the log
+            self._tell(f"events could not be shown: {type(error).__name__}: {error}")
 
     def _append(self, events: list[Event]) -> None:
         hour = int(events[-1].at // 3600)

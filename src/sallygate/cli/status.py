@@ -1,0 +1,135 @@
+"""`sallygate status`: how a running gate is."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from sallygate.cli.terminal import (
+    DEFAULT_POLICY,
+    NO,
+    STATE,
+    JsonOption,
+    PolicyOption,
+    StateOption,
+    fail,
+    moment,
+    out,
+    plainly,
+    print_json,
+    state_directory,
+)
+
+if TYPE_CHECKING:
+    from sallygate.telemetry.status import Status
+
+DAY_S = 86400.0
+SOON_S = 14 * DAY_S
+"""A certificate that ends sooner is shown in yellow."""
+TABLES_SHOWN = 8
+
+
+@plainly
+def status(policy: PolicyOption = DEFAULT_POLICY, state_dir: StateOption = None, json: JsonOption = False) -> None:
+    """Show how the running gate is: policy, listeners, certificates, upstreams, stores, queues, what was lost.
+
+    Example: sallygate status
+
+    Exit code 0 when it is ready, 1 when it is not, 3 when none runs.
+    """
+    from msgspec import ValidationError
+
+    from sallygate.installation import Installation
+    from sallygate.runtime.management import ask_status
+
+    control = Installation(state_directory(policy, state_dir), create=False).control
+    try:
+        found = ask_status(control)
+    except ValidationError as error:
+        fail(f"the running gate is of another version: {error}; use its own `sallygate status`", STATE)
+    if found is None:
+        fail(f"no gate runs on {control.parent}; `sallygate up` starts one", STATE)
+    if json:
+        print_json(found)
+    else:
+        _print(found)
+    if not found.ready:
+        raise typer.Exit(NO)
+
+
+def _print(found: Status) -> None:
+    word = (
+        "[green]ready[/green]" if found.ready else "[red]draining[/red]" if found.draining else "[red]not ready[/red]"
+    )
+    since = _span(time.time() - found.started_at)
+    what = f"sallygate {found.version}, process {found.pid}, up for {since}, {_bytes(found.memory_bytes)}"
+    out.print(f"{word}: {what}, {found.under_way} requests under way", highlight=False)
+    table = Table("part", "", "is", show_header=False)
+    refused = f", {found.reloads_refused} refused since" if found.reloads_refused else ""
+    policy = f"in force for {_span(time.time() - found.policy_at)}, {found.reloads} reloads{refused}"
+    table.add_row("policy", found.policy, f"{policy}; {escape(found.policy_file)}")
+    for listener in found.listeners:
+        table.add_row("listener", f"{listener.name} {listener.address}", _certificate(listener.certificate_until))
+    for upstream in found.upstreams:
+        healthy = "[green]healthy[/green]" if upstream.healthy else "[red]down[/red]"
+        table.add_row(
+            "upstream",
+            escape(upstream.url),
+            f"{healthy}, {upstream.requests:,} requests, {upstream.failures:,} failures to connect",
+        )
+    for store in found.stores:
+        table.add_row(
+            "store",
+            store.name,
+            f"{'[green]ok[/green]' if store.ok else '[red]failing[/red]'}, {_bytes(store.bytes)}; {escape(store.file)}",
+        )
+    events = found.events
+    lost = f"[red]{events.dropped:,} lost[/red]" if events.dropped else "0 lost"
+    kept = f"{events.written:,} written, {lost}, {events.sampled_away:,} sampled away"
+    table.add_row("queue", "events", f"{events.waiting:,} of {events.queue:,} waiting, {kept}")
+    table.add_row("memory", "", f"{found.credentials:,} credentials, {found.restrictions:,} restrictions in force")
+    largest = sorted(found.counters.items(), key=lambda pair: -pair[1])[:TABLES_SHOWN]
+    for name, subjects in largest:
+        table.add_row("counters", escape(name), f"{subjects:,} subjects")
+    out.print(table)
+    for check in found.checks:
+        if check.said:
+            out.print(
+                f"{check.name}: {check.said}", style="yellow" if check.ok else "red", markup=False, highlight=False
+            )
+    for what, times in sorted(found.failures.items()):
+        out.print(f"failed {times:,} times: {what}; the log says why", style="red", markup=False, highlight=False)
+    if found.clock_jumps or found.log_lines_lost:
+        out.print(
+            f"{found.clock_jumps} jumps of the clock, {found.log_lines_lost} log lines lost",
+            style="yellow",
+            highlight=False,
+        )
+
+
+def _certificate(until: float | None) -> str:
+    if until is None:
+        return ""
+    left = until - time.time()
+    colour = "red" if left < 0 else "yellow" if left < SOON_S else "green"
+    said = "has expired" if left < 0 else f"expires in {_span(left)}"
+    return f"[{colour}]certificate {said}[/{colour}], {moment(until)}"
+
+
+def _span(seconds: float) -> str:
+    for unit, length in (("d", DAY_S), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
+
+
+def _bytes(count: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024 or unit == "GiB":
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    raise AssertionError

@@ -1,0 +1,132 @@
+"""Metrics as Prometheus reads them, by its own client library; the numbers are ours (see `metrics`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from sallygate.telemetry.metrics import Snapshot, cumulative
+from sallygate.telemetry.status import Status
+
+_PROCESS = CollectorRegistry()
+ProcessCollector(registry=_PROCESS)
+PlatformCollector(registry=_PROCESS)
+GCCollector(registry=_PROCESS)
+
+
+def render(snapshot: Snapshot, status: Status, accept: str) -> tuple[bytes, str]:
+    """(body, content type), in the form that `accept` asks for."""
+    encode, content_type = choose_encoder(accept)
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Exchanges(snapshot))
+    registry.register(_Gate(status))
+    registry.register(_PROCESS)
+    return encode(registry), content_type
+
+
+class _Exchanges(Collector):
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+
+    def collect(self) -> Iterator[Metric]:
+        taken = self._snapshot
+        requests = HistogramMetricFamily(
+            "http_server_request_duration_seconds",
+            "Duration of requests. The route is the contract's path.",
+            labels=("http_request_method", "http_response_status_code", "http_route"),
+        )
+        for (route, method, code), histogram in taken.requests.items():
+            requests.add_metric((method, str(code), route), list(cumulative(histogram)), histogram.sum_us / 1e6)
+        yield requests
+        phases = HistogramMetricFamily(
+            "sallygate_phase_duration_seconds",
+            "Duration of a request's phases: admit, examine (with the body's arrival), answer (the API's).",
+            labels=("phase",),
+        )
+        for phase, histogram in taken.phases.items():
+            phases.add_metric((phase,), list(cumulative(histogram)), histogram.sum_us / 1e6)
+        yield phases
+        decisions = CounterMetricFamily(
+            "sallygate_decisions",
+            "Decisions, by the control and reason that decided.",
+            labels=("decision", "control", "reason"),
+        )
+        for (decision, reason), count in taken.decisions.items():
+            decisions.add_metric((decision, reason.partition(".")[0], reason), count)
+        yield decisions
+        findings = CounterMetricFamily("sallygate_findings", "Findings, enforced or not.", labels=("code", "mode"))
+        for (mode, found), count in taken.findings.items():
+            findings.add_metric((found, mode), count)
+        yield findings
+        yield CounterMetricFamily("sallygate_request_bytes", "Bytes of request bodies.", taken.request_bytes)
+        yield CounterMetricFamily("sallygate_response_bytes", "Bytes of answers.", taken.response_bytes)
+
+
+class _Gate(Collector):
+    def __init__(self, status: Status) -> None:
+        self._status = status
+
+    def collect(self) -> Iterator[Metric]:
+        now = self._status
+        build = InfoMetricFamily("sallygate_build", "The running version and policy.")
+        build.add_metric((), {"version": now.version, "policy": now.policy})
+        yield build
+        yield GaugeMetricFamily("sallygate_ready", "1 when requests should be sent here.", float(now.ready))
+        yield GaugeMetricFamily("http_server_active_requests", "Requests under way.", now.under_way)
+        yield GaugeMetricFamily(
+            "sallygate_policy_loaded_timestamp_seconds", "When the policy came into force.", now.policy_at
+        )
+        yield CounterMetricFamily("sallygate_policy_reloads", "Policies put in force after the first.", now.reloads)
+        yield CounterMetricFamily("sallygate_policy_reloads_refused", "Policies refused.", now.reloads_refused)
+        yield GaugeMetricFamily("sallygate_restrictions", "Restrictions in force.", now.restrictions)
+        yield GaugeMetricFamily("sallygate_credentials", "Credentials in memory.", now.credentials)
+        yield GaugeMetricFamily("sallygate_events_waiting", "Events waiting to be written.", now.events.waiting)
+        yield CounterMetricFamily("sallygate_events_written", "Events written.", now.events.written)
+        yield CounterMetricFamily("sallygate_events_dropped", "Events lost.", now.events.dropped)
+        yield CounterMetricFamily("sallygate_events_sampled_away", "Ordinary events left out under overload.",
+                                  now.events.sampled_away)  # fmt: skip
+        yield CounterMetricFamily("sallygate_clock_jumps", "Jumps of the machine's clock.", now.clock_jumps)
+        yield CounterMetricFamily("sallygate_log_lines_lost", "Lines the log could not take.", now.log_lines_lost)
+        yield from self._labelled()
+
+    def _labelled(self) -> Iterator[Metric]:
+        now = self._status
+        failures = CounterMetricFamily("sallygate_failures", "Failures of background work.", labels=("what",))
+        for what, count in now.failures.items():
+            failures.add_metric((what,), count)
+        yield failures
+        subjects = GaugeMetricFamily("sallygate_counter_subjects", "Subjects a limit counts.", labels=("table",))
+        for table, held in now.counters.items():
+            subjects.add_metric((table,), held)
+        yield subjects
+        healthy = GaugeMetricFamily(
+            "sallygate_upstream_healthy", "1 when the upstream gets requests.", labels=("upstream",)
+        )
+        lost = CounterMetricFamily(
+            "sallygate_upstream_connection_failures", "Failures to connect.", labels=("upstream",)
+        )
+        for upstream in now.upstreams:
+            healthy.add_metric((upstream.url,), float(upstream.healthy))
+            lost.add_metric((upstream.url,), upstream.failures)
+        yield healthy
+        yield lost
+        stores = GaugeMetricFamily("sallygate_store_bytes", "Size of a store on disk.", labels=("store",))
+        for store in now.stores:
+            stores.add_metric((store.name,), store.bytes)
+        yield stores
+        until = GaugeMetricFamily("sallygate_certificate_not_after_timestamp_seconds",
+                                  "When a listener's certificate expires.", labels=("listener",))  # fmt: skip
+        for listener in now.listeners:
+            if listener.certificate_until is not None:
+                until.add_metric((listener.name,), listener.certificate_until)
+        yield until

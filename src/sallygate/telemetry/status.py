@@ -1,0 +1,79 @@
+"""The state of a running gate as one value: what `sallygate status` prints, and what the gauges show."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Check(Struct, frozen=True):
+    """One condition of being ready."""
+
+    name: str
+    ok: bool
+    said: str = ""
+    """What is wrong, for a person."""
+
+
+class ListenerStatus(Struct, frozen=True):
+    name: str
+    address: str
+    certificate_until: float | None = None
+    """When the certificate expires, in seconds since the epoch."""
+
+
+class UpstreamState(Struct, frozen=True):
+    url: str
+    healthy: bool
+    requests: int
+    failures: int
+    """Failures to connect."""
+
+
+class EventsState(Struct, frozen=True):
+    waiting: int
+    queue: int
+    """How many may wait."""
+    written: int
+    dropped: int
+    sampled_away: int
+    failing: bool
+
+
+class StoreState(Struct, frozen=True):
+    name: str
+    file: str
+    bytes: int
+    ok: bool
+    read_at: float
+    """When it was last read without an error."""
+
+
+class Status(Struct, frozen=True):
+    """Times in seconds since the epoch."""
+
+    version: str
+    pid: int
+    door: str
+    ready: bool
+    draining: bool
+    checks: tuple[Check, ...]
+    started_at: float
+    policy: str
+    policy_file: str
+    policy_at: float
+    reloads: int
+    reloads_refused: int
+    listeners: tuple[ListenerStatus, ...]
+    upstreams: tuple[UpstreamState, ...]
+    stores: tuple[StoreState, ...]
+    events: EventsState
+    under_way: int
+    credentials: int
+    restrictions: int
+    counters: dict[str, int]
+    """Subjects, by table."""
+    failures: dict[str, int]
+    """Failures of background work and of stores, by what failed."""
+    clock_jumps: int
+    log_lines_lost: int
+    memory_bytes: int

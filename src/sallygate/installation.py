@@ -7,11 +7,13 @@ instead come from the file `SALLYGATE_PEPPER_FILE` names (a systemd credential, 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import hmac
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -59,6 +61,28 @@ class Installation:
     @property
     def certificates(self) -> Path:
         return self.directory / "certificates"
+
+    @contextmanager
+    def held(self, *, alone: bool) -> Iterator[None]:
+        """Held by all who run on this directory; `alone`, by one who must not find any. Raises `StoreError`."""
+        file = self.directory / "lock"
+        try:
+            descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreError(f"{file}: cannot be opened: {error.strerror}; check its owner and mode") from error
+        try:
+            fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise StoreError(
+                f"{self.directory}: a gate is running on it; stop it first"
+                if alone
+                else f"{self.directory}: is being restored; try again when that is done"
+            ) from None
+        try:
+            yield
+        finally:
+            os.close(descriptor)
 
     def pepper(self) -> bytes:
         """The secret all stored keys are hashed under. Losing it is losing every key."""

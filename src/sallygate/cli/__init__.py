@@ -9,7 +9,7 @@ from __future__ import annotations
 import typer
 
 from sallygate import __version__
-from sallygate.cli import keys, look, policy, restrict, run, status, tune
+from sallygate.cli import keys, look, policy, restrict, run, state, status, tune
 
 app = typer.Typer(
     name="sallygate",
@@ -30,6 +30,10 @@ app.command()(look.explain)
 app.command()(look.replay)
 app.command()(look.events)
 app.command()(tune.tune)
+app.command()(state.backup)
+app.command()(state.restore)
+app.command()(state.erase)
+app.command()(state.doctor)
 app.add_typer(keys.app, name="keys")
 app.add_typer(restrict.app, name="restrict")
 

@@ -122,7 +122,7 @@ def administration(policy: Path, state_dir: Path | None) -> Iterator[tuple[Admin
     installation, loaded = find_installation(policy, state_dir)
     store = SqliteStore(installation.database)
     try:
-        yield Administration(store, KeyRing(installation.pepper()), _actor()), loaded
+        yield Administration(store, KeyRing(installation.pepper()), actor()), loaded
     finally:
         store.close()
 
@@ -147,7 +147,8 @@ def state_directory(policy: Path, state_dir: Path | None) -> Path:
     return state_dir if state_dir is not None else state_directory_of(policy)
 
 
-def _actor() -> str:
+def actor() -> str:
+    """Who acts, for the record."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

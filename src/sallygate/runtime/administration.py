@@ -26,6 +26,15 @@ WIDE_PREFIX = {32: 8, 128: 16}
 """Prefixes shorter than this cover so much that they are asked about twice."""
 
 
+def act_of(act: str, subject: str, actor: str, note: str, now: float) -> Event:
+    """The event of an administrative act."""
+    return Event(
+        version=1,
+        at=now, request_id=secrets.token_hex(16), trace_id="", decision="allow", status=0, method="", path="",
+        client_address="", place=Place(""), kind="act", act=act, subject=subject, actor=actor, note=note,
+    )  # fmt: skip
+
+
 class Administration:
     """Raises `StoreError` for what the store refuses, `ValueError` for what makes no sense."""
 
@@ -33,11 +42,7 @@ class Administration:
         self._store, self._ring, self._actor, self._now = store, ring, actor, now
 
     def _act(self, act: str, subject: str, note: str, now: float) -> Event:
-        return Event(
-            version=1,
-            at=now, request_id=secrets.token_hex(16), trace_id="", decision="allow", status=0, method="", path="",
-            client_address="", place=Place(""), kind="act", act=act, subject=subject, actor=self._actor, note=note,
-        )  # fmt: skip
+        return act_of(act, subject, self._actor, note, now)
 
     # keys ----------------------------------------------------------------------------------------------------------
 

@@ -121,6 +121,7 @@ class Runtime:
         self._started = False
         self.handed_over = inherited()
         """Listening sockets of systemd's, until somebody takes them."""
+        self._held = contextlib.ExitStack()
         self._controls = False
         """Whether the control socket is this process's."""
         self._reloading = asyncio.Lock()
@@ -167,10 +168,12 @@ class Runtime:
             return
         self._started = True
         try:
+            self._held.enter_context(self.installation.held(alone=False))
             await self._in_store(self.load_state)
             self.events.start()
             await self._serve_management()
         except BaseException:
+            self._held.close()
             self._started = False  # whoever asks again must not find a gate that knows no restriction
             raise
         self._tasks = [
@@ -227,6 +230,7 @@ class Runtime:
         await self._in_store(self.store.close)
         self._threads.shutdown()
         self._aside.shutdown(cancel_futures=True)
+        self._held.close()
 
     async def lifespan(self, event: str) -> None:
         await (self.start() if event == "startup" else self.stop())

@@ -6,9 +6,11 @@ are written apart, with less ceremony: at most one second of them may be lost.
 
 from __future__ import annotations
 
+import os
+import secrets
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,11 +26,13 @@ from sallygate.model.stores import StoreError
 Record = TypeVar("Record", Credential, Restriction)
 T = TypeVar("T")
 
-SCHEMA_VERSION = 1
 BUSY_MS = 2_000
 """How long a writer waits for another (a `keys create` beside a running gate) before it says so."""
 
-_SCHEMA = """
+COPY_PAGES, COPY_PAUSE_S = 512, 0.005
+"""2 MiB at a time; 1 GB takes some seconds, in which a gate on the same disk goes on."""
+
+_FIRST = """
 CREATE TABLE revision (only INTEGER PRIMARY KEY CHECK (only = 1), number INTEGER NOT NULL);
 INSERT INTO revision VALUES (1, 0);
 CREATE TABLE credentials (id TEXT PRIMARY KEY, revision INTEGER NOT NULL, account TEXT NOT NULL, record BLOB NOT NULL)
@@ -41,6 +45,13 @@ CREATE TABLE counters (name TEXT, subject TEXT, a REAL NOT NULL, b REAL NOT NULL
     WITHOUT ROWID;
 CREATE TABLE acts (seq INTEGER PRIMARY KEY, at REAL NOT NULL, record BLOB NOT NULL);
 """
+MIGRATIONS: tuple[str, ...] = (
+    _FIRST,
+    "CREATE INDEX acts_at ON acts (at)",  # acts are asked for by time, and stay for good
+)
+"""From each version to the next: statements, applied in order and together. Only ever added to; a process of the
+version before goes on working beside what they make."""
+SCHEMA_VERSION = len(MIGRATIONS)
 
 
 class SqliteStore:
@@ -57,16 +68,32 @@ class SqliteStore:
             self._migrate()
 
     def _migrate(self) -> None:
+        """Forward in place, all or nothing, with a copy of the file as it was kept beside it."""
+        version = self._version()
+        if version > SCHEMA_VERSION:
+            raise StoreError(f"{self.file}: written by a newer version (schema {version}); use that version or later")
+        if version == SCHEMA_VERSION:
+            return
+        if version:
+            self._keep_copy(version)
         with self._transaction() as connection:
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version > SCHEMA_VERSION:
-                raise StoreError(
-                    f"{self.file}: written by a newer version (schema {version}); use that version or later"
-                )
-            if version == 0:
-                for statement in _SCHEMA.split(";"):
+            for number in range(self._version(), SCHEMA_VERSION):  # another process may have been first
+                for statement in MIGRATIONS[number].split(";"):
                     connection.execute(statement)
-                connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+            connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+    def _version(self) -> int:
+        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+        return int(version)
+
+    def _keep_copy(self, version: int) -> None:
+        copy = self.file.with_name(f"{self.file.name}.schema-{version}")
+        try:
+            copy_database(self.file, copy)
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(
+                f"{copy}: the copy to keep before migrating cannot be written: {error}; nothing was changed"
+            ) from error
 
     @contextmanager
     def _saying(self, what: str) -> Iterator[None]:
@@ -173,6 +200,31 @@ class SqliteStore:
                     "DELETE FROM counters WHERE (b = 0 AND a < ?) OR (b > 0 AND b < ?)",
                     (forget_before, forget_before - 32 * 86400),
                 )
+
+
+def copy_database(file: Path, copy: Path, advance: Callable[[int, int], None] | None = None) -> None:
+    """A consistent copy of a database that others may be writing, whole at `copy` or not at all; for its owner alone.
+
+    All of it is one moment's: the reading transaction stays open, so that later writes neither show nor start it anew.
+    It pauses between pieces to leave the disk to others. `advance` gets (pages left, pages in all). Raises
+    `sqlite3.Error` or `OSError`.
+    """
+    part = copy.with_name(f".{copy.name}.{secrets.token_hex(4)}.part")
+    os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    try:
+        with closing(
+            sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_MS / 1000)
+        ) as source:
+            source.execute("BEGIN")
+            source.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            with closing(sqlite3.connect(part)) as target:
+                told = None if advance is None else (lambda _, left, total: advance(left, total))
+                source.backup(target, pages=COPY_PAGES, sleep=COPY_PAUSE_S, progress=told)
+        with part.open("rb") as stream:
+            os.fsync(stream.fileno())
+        part.replace(copy)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _stamped(connection: sqlite3.Connection, record: Record) -> Record:

@@ -1,0 +1,179 @@
+"""`sallygate backup|restore|erase|doctor`: looking after what an installation keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from sallygate.cli.terminal import (
+    DEFAULT_POLICY,
+    NO,
+    USAGE,
+    JsonOption,
+    PolicyOption,
+    StateOption,
+    actor,
+    err,
+    fail,
+    moment,
+    out,
+    plainly,
+    print_json,
+    state_directory,
+)
+
+_COLOURS = {"ok": "green", "note": "yellow", "wrong": "red"}
+UNDONE_SHOWN = 20
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[str, int, int], None]]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("files"))
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+        task = progress.add_task(what)
+        yield lambda name, done, total: progress.update(task, description=f"{what} {name}", completed=done, total=total)
+
+
+@plainly
+def backup(
+    target: Annotated[Path, typer.Argument(help="A new directory to write to.")],
+    policy: PolicyOption = DEFAULT_POLICY,
+    state_dir: StateOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Copy the state (keys, restrictions, counters, events, secrets) while the gate goes on.
+
+    The copy holds the secrets: keep it like them. The policy and its contract are yours, and not in it.
+
+    Example: sallygate backup backups/monday
+    """
+    from sallygate.installation import Installation
+    from sallygate.runtime.backup import back_up, be_nice
+
+    installation = Installation(state_directory(policy, state_dir), create=False)
+    be_nice()
+    with _progress("copying") as advance:
+        manifest = back_up(installation, target, advance)
+    if json:
+        print_json({"backup": str(target), "manifest": manifest})
+        return
+    size = sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
+    out.print(f"{target}: {len(manifest.files)} files, {size / 1e6:,.1f} MB, schema {manifest.schema}", highlight=False)
+    if not manifest.pepper:
+        out.print("the pepper is not in it: SALLYGATE_PEPPER_FILE names it; without it no key works", style="yellow")
+
+
+@plainly
+def restore(
+    source: Annotated[Path, typer.Argument(help="The directory `sallygate backup` wrote.")],
+    policy: PolicyOption = DEFAULT_POLICY,
+    state_dir: StateOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Put a backup in the place of the state. Refused while a gate runs; what was there is kept beside it.
+
+    What happened since the backup is undone: a key revoked after it works again. Those acts are listed.
+
+    Example: sallygate restore backups/monday
+    """
+    from sallygate.installation import Installation
+    from sallygate.runtime.backup import restore as put_back
+
+    done = put_back(Installation(state_directory(policy, state_dir)), source)
+    if json:
+        print_json(done)
+        return
+    out.print(f"restored what was backed up at {moment(done.manifest.at)} by {done.manifest.version}", highlight=False)
+    if done.kept:
+        out.print(f"what was there is in {done.kept}", highlight=False, soft_wrap=True)
+    if done.undone:
+        err.print(
+            f"acts since then are undone ({len(done.undone)}); do them again where they still hold:", style="yellow"
+        )
+        for act in done.undone[-UNDONE_SHOWN:]:
+            err.print(
+                f"  {moment(act.at)} {act.act} {act.subject} by {act.actor} {act.note}",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+
+
+@plainly
+def erase(
+    principal: Annotated[str, typer.Option(help="An account, a key's id, or an address.")],
+    keep_keys: Annotated[
+        bool, typer.Option("--keep-keys", help="Erase the history of an account that goes on.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    policy: PolicyOption = DEFAULT_POLICY,
+    state_dir: StateOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Take what is kept of one person out of events and database, for good. That it was done stays on record.
+
+    A running gate goes on. Backups and logs kept elsewhere are not reached.
+
+    Example: sallygate erase --principal alice
+    """
+    from sallygate.installation import Installation
+    from sallygate.runtime.erasure import erase as take_out
+
+    installation = Installation(state_directory(policy, state_dir), create=False)
+    if not principal.strip():
+        raise ValueError("--principal is an account, a key's id, or an address")
+    if not yes and not typer.confirm(
+        f"Erase everything kept of {principal!r} in {installation.directory}? It cannot be undone"
+    ):
+        fail("nothing was erased", USAGE)
+    with _progress("erasing from") as advance:
+        done = take_out(installation, principal, actor(), keep_keys=keep_keys,
+                        advance=lambda number, total: advance("", number, total))  # fmt: skip
+    if json:
+        print_json(done)
+        return
+    parts = {"events": done.events, "keys": done.credentials, "restrictions": done.restrictions,
+             "counters": done.counters, "acts made nameless": done.acts}  # fmt: skip
+    what = ", ".join(f"{name}: {count}" for name, count in parts.items())
+    out.print(f"erased; {what}; on record as {done.record}", highlight=False)
+    for copy in done.copies:
+        out.print(
+            f"a copy from before is still there: {copy}; remove it", style="yellow", highlight=False, soft_wrap=True
+        )
+
+
+@plainly
+def doctor(
+    policy: PolicyOption = DEFAULT_POLICY,
+    state_dir: StateOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Look for what is wrong with installation, policy, state, clock, certificates, permissions; say how to mend it.
+
+    Example: sallygate doctor
+
+    Exit code 1 when something is wrong.
+    """
+    from sallygate.runtime.doctor import examine
+
+    found = list(examine(policy, state_dir))
+    wrong = sum(one.verdict == "wrong" for one in found)
+    if json:
+        print_json({"ok": not wrong, "found": found})
+    else:
+        table = Table("", "what", "found", "what to do", title="doctor", title_justify="left")
+        for one in found:
+            colour = _COLOURS[one.verdict]
+            table.add_row(f"[{colour}]{one.verdict}[/{colour}]", one.what, escape(one.said), escape(one.cure))
+        out.print(table)
+        word = f"[red]wrong: {wrong}[/red]" if wrong else "[green]nothing is wrong[/green]"
+        out.print(word, highlight=False)
+    if wrong:
+        raise typer.Exit(NO)

@@ -1,0 +1,206 @@
+"""`sallygate backup|restore`: the state directory copied while a gate runs on it, and brought back when none does.
+
+A backup is a directory: databases, secrets and certificates as they lie in the state directory, and a manifest with the
+SHA-256 of each. It is whole or not there. What can be made again (compiled patterns, the control socket) is left out,
+and so is a pepper that the environment names: it is not ours to copy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from msgspec import MsgspecError, Struct
+from msgspec.json import decode, format
+from msgspec.json import encode as to_json
+
+from sallygate import __version__
+from sallygate.installation import Installation
+from sallygate.model.event import Event
+from sallygate.model.stores import StoreError
+from sallygate.stores.sqlite import SCHEMA_VERSION, SqliteStore, copy_database
+
+MANIFEST = "manifest.json"
+RESTORING = ".restoring"
+READ_BYTES = 1 << 20
+BACKUP_NICE = 10
+"""Requests come first."""
+
+
+class Manifest(Struct, frozen=True):
+    version: str
+    schema: int
+    at: float
+    """When it was begun, in seconds since the epoch."""
+    files: dict[str, str]
+    """SHA-256 by path."""
+    pepper: bool
+    """Whether the pepper is in it."""
+
+
+class Restored(Struct, frozen=True):
+    manifest: Manifest
+    kept: str
+    """Where the state that was there is now; empty when there was none."""
+    undone: tuple[Event, ...]
+    """Acts after the backup, which are undone: a key revoked since then works again."""
+
+
+def back_up(installation: Installation, target: Path, advance: Callable[[str, int, int], None]) -> Manifest:
+    """Writes the backup to `target`, a new directory. `advance` gets (file, done, in all). Raises `StoreError`."""
+    if target.exists():
+        raise StoreError(f"{target}: is there already; name a new directory")
+    at, part = time.time(), target.with_name(f".{target.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        part.mkdir(parents=True, mode=0o700)
+        files = _files(installation.directory)
+        for number, file in enumerate(files):
+            name = file.relative_to(installation.directory).as_posix()
+            advance(name, number, len(files))
+            copy = part / name
+            copy.parent.mkdir(exist_ok=True, mode=0o700)
+            if file.suffix == ".db":
+                copy_database(file, copy)
+            else:
+                shutil.copy2(file, copy)
+        manifest = Manifest(
+            __version__, _schema(part / "sallygate.db"), at, _digests(part), (part / "secrets/pepper").is_file()
+        )
+        (part / MANIFEST).write_bytes(format(to_json(manifest)) + b"\n")
+        part.rename(target)
+    except FileNotFoundError as error:
+        shutil.rmtree(part, ignore_errors=True)
+        raise StoreError(f"{error.filename}: was removed meanwhile; try again") from error
+    except (sqlite3.Error, OSError) as error:
+        shutil.rmtree(part, ignore_errors=True)
+        raise StoreError(f"{target}: cannot be written: {error}; nothing is left of it") from error
+    return manifest
+
+
+def be_nice() -> None:
+    os.nice(BACKUP_NICE)
+
+
+def _files(directory: Path) -> list[Path]:
+    """What a backup holds. The database comes last: an act in it is then not younger than the events."""
+    events = sorted(directory.glob("events/*.db"))
+    private = [file for name in ("secrets", "certificates") for file in sorted((directory / name).glob("*"))]
+    database = directory / "sallygate.db"
+    if not database.is_file():
+        raise StoreError(f"{database}: there is nothing to back up; `sallygate up` makes it")
+    return [
+        *events,
+        *(file for file in private if file.is_file() and file.name[0] != "."),
+        *directory.glob("*.jwks.json"),
+        database,
+    ]
+
+
+def _schema(database: Path) -> int:
+    with closing(sqlite3.connect(database)) as connection:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
+def _digests(directory: Path) -> dict[str, str]:
+    found = {}
+    for file in sorted(directory.rglob("*")):
+        if file.is_symlink():
+            raise OSError(f"{file} is a link, which a backup has none of")
+        if file.is_file() and file.name != MANIFEST:
+            found[file.relative_to(directory).as_posix()] = _digest(file)
+    return found
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def read_manifest(source: Path) -> Manifest:
+    """Raises `StoreError` for what is no backup, is one of a newer version, or is not as it was written."""
+    try:
+        manifest = decode((source / MANIFEST).read_bytes(), type=Manifest)
+    except (OSError, MsgspecError) as error:
+        raise StoreError(f"{source}: is not a backup: {error}; name the directory `sallygate backup` wrote") from error
+    if manifest.schema > SCHEMA_VERSION:
+        raise StoreError(
+            f"{source}: made by version {manifest.version} (schema {manifest.schema}); restore with that or later"
+        )
+    try:
+        found = _digests(source)
+    except OSError as error:
+        raise StoreError(f"{source}: cannot be read: {error}") from error
+    for name in manifest.files.keys() | found.keys():
+        if found.get(name) != manifest.files.get(name):
+            what = (
+                "is missing"
+                if name not in found
+                else "does not belong to it"
+                if name not in manifest.files
+                else "was changed"
+            )
+            raise StoreError(f"{source / name}: {what}; this backup cannot be trusted, use another")
+    return manifest
+
+
+def restore(installation: Installation, source: Path) -> Restored:
+    """Puts a backup in the place of the state. What was there stays below it. Raises `StoreError`, and then the state
+    is what it was, or `doctor` says how to finish."""
+    manifest = read_manifest(source)
+    with installation.held(alone=True):
+        undone = _acts_since(installation.database, manifest.at)
+        directory, fresh = installation.directory, installation.directory / RESTORING
+        try:
+            shutil.rmtree(fresh, ignore_errors=True)
+            shutil.copytree(source, fresh, ignore=shutil.ignore_patterns(MANIFEST))
+            for folder, _, names in os.walk(fresh):
+                Path(folder).chmod(0o700)
+                for name in names:
+                    (Path(folder) / name).chmod(0o600)
+            SqliteStore(fresh / "sallygate.db").close()  # readable, and of this version from now on
+        except OSError as error:
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise StoreError(f"{fresh}: cannot be written: {error}; the state is what it was") from error
+        kept = _swap(directory, fresh)
+    return Restored(manifest, kept, undone)
+
+
+def _acts_since(database: Path, at: float) -> tuple[Event, ...]:
+    if not database.is_file():
+        return ()
+    try:
+        store = SqliteStore(database)
+    except StoreError:
+        return ()  # a broken one is what a restore is for
+    try:
+        return tuple(store.acts(at))
+    except StoreError:
+        return ()
+    finally:
+        store.close()
+
+
+def _swap(directory: Path, fresh: Path) -> str:
+    """Within the directory, which may be a mount point and cannot be renamed then."""
+    stays = {"lock", fresh.name}
+    there = [one for one in directory.iterdir() if one.name not in stays and not one.name.startswith("before-restore-")]
+    kept = directory / f"before-restore-{time.strftime('%Y-%m-%dT%H%M%S', time.gmtime())}"
+    try:
+        if there:
+            kept.mkdir(mode=0o700)
+        for one in there:
+            one.rename(kept / one.name)
+        for one in list(fresh.iterdir()):
+            one.rename(directory / one.name)
+        fresh.rmdir()
+    except OSError as error:
+        raise StoreError(f"{directory}: the exchange was cut short: {error}; see `sallygate doctor`") from error
+    return str(kept) if there else ""

@@ -1,0 +1,346 @@
+"""`sallygate doctor`: looks at everything a gate stands on, and says of each thing that is wrong how to mend it.
+
+Reads only. Every check is by itself: one that fails, or cannot be made, does not hide the others.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import shutil
+import socket
+import sqlite3
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from msgspec import Struct
+
+from sallygate import __version__
+from sallygate.controls.injection import patterns_signature
+from sallygate.installation import Installation
+from sallygate.model.stores import StoreError
+from sallygate.policy.errors import PolicyError
+from sallygate.policy.load import Loaded, load_policy, state_directory_of
+from sallygate.policy.units import read_endpoint
+from sallygate.runtime.backup import RESTORING
+from sallygate.runtime.management import ask_status
+from sallygate.stores.events import read_events
+from sallygate.stores.sqlite import SCHEMA_VERSION
+
+Verdict = Literal["ok", "note", "wrong"]
+FREE_BYTES_MIN = 1 << 30
+"""Some 2 million events, or what one backup may take."""
+DESCRIPTORS_MIN = 4096
+"""Two a request: the client's and the API's."""
+CERTIFICATE_S_MIN = 14 * 86400.0
+FUTURE_S_MAX = 5.0
+"""Events younger than now by more were written under another clock."""
+CONNECT_S = 2.0
+
+
+class Found(Struct, frozen=True):
+    """One thing looked at. `cure` says what to do, and is empty where nothing is wrong."""
+
+    what: str
+    verdict: Verdict
+    said: str
+    cure: str = ""
+
+
+def ok(what: str, said: str) -> Found:
+    return Found(what, "ok", said)
+
+
+def examine(policy: Path, state_dir: Path | None) -> Iterator[Found]:
+    """Everything that can be looked at, in the order a person would."""
+    yield from _program()
+    loaded: Loaded | None = None
+    try:
+        loaded = load_policy(policy, "replay")
+        yield ok("policy", f"{policy} applies: {loaded.hash}, {len(loaded.operations)} operations")
+    except PolicyError as error:
+        for problem in error.problems:
+            yield Found("policy", "wrong", str(problem), f"sallygate check {policy}")
+    try:
+        directory = state_dir or state_directory_of(policy)
+    except PolicyError:
+        yield Found("state", "wrong", "where the state is cannot be told without the policy", "mend the policy first")
+        return
+    if not directory.is_dir():
+        yield Found("state", "note", f"{directory} is not there yet", "`sallygate up` makes it")
+    else:
+        installation = Installation(directory, create=False)
+        for look in (_directory, _secrets, _database, _events, _clock, _patterns, _running):
+            yield from _guarded(look, installation)
+    if loaded is not None:
+        for part in (_certificate, _listeners, _upstreams, _telemetry):
+            yield from _guarded(lambda _, part=part: part(loaded, directory), None)
+
+
+def _guarded(look: Callable[..., Iterator[Found]], given: object) -> Iterator[Found]:
+    try:
+        yield from look(given)
+    except (OSError, sqlite3.Error, StoreError, ValueError) as error:
+        yield Found(look.__name__.strip("_<>"), "wrong", f"cannot be looked at: {error}", "check its owner and mode")
+
+
+def _program() -> Iterator[Found]:
+    yield ok(
+        "program", f"sallygate {__version__}, Python {platform.python_version()}, {platform.machine()}, {sys.prefix}"
+    )
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= soft < DESCRIPTORS_MIN:
+        yield Found("descriptors", "note", f"a process may open {soft} files: about {soft // 2} requests at once",
+                    f"raise it: `ulimit -n {DESCRIPTORS_MIN * 16}`, or LimitNOFILE= in the unit")  # fmt: skip
+    if os.geteuid() == 0:
+        yield Found(
+            "user",
+            "note",
+            "this is root, which a gate does not need to be",
+            "run it as a user of its own, as deploy/sallygate.service does",
+        )
+
+
+def _directory(installation: Installation) -> Iterator[Found]:
+    directory = installation.directory
+    status = directory.stat()
+    who = os.geteuid()
+    if who not in (0, status.st_uid):
+        yield Found("state", "wrong", f"{directory} belongs to user {status.st_uid}, not to you ({who})",
+                    "run this as the gate's user, or give it the directory: `chown -R`")  # fmt: skip
+        return
+    if stat.S_IMODE(status.st_mode) & 0o077:
+        yield Found(
+            "state",
+            "wrong",
+            f"{directory} can be read by others (mode {stat.S_IMODE(status.st_mode):o})",
+            f"chmod 700 {directory}",
+        )
+    if not os.access(directory, os.W_OK):
+        yield Found(
+            "state", "wrong", f"{directory} cannot be written", "mount it writable, or give it to the gate's user"
+        )
+    free = shutil.disk_usage(directory).free
+    if free < FREE_BYTES_MIN:
+        yield Found(
+            "disk",
+            "wrong",
+            f"{free >> 20} MiB are free below {directory}",
+            "free some space, or shorten `events.retention`",
+        )
+    else:
+        yield ok("state", f"{directory}, {free >> 30} GiB free")
+    if (directory / RESTORING).exists():
+        yield Found("restore", "wrong", f"a restore was cut short: {directory / RESTORING} is there",
+                    "restore again from the backup; what was there before is in before-restore-…")  # fmt: skip
+
+
+def _secrets(installation: Installation) -> Iterator[Found]:
+    files = [file for file in sorted((installation.directory / "secrets").glob("*")) if file.is_file()]
+    for file in files:
+        mode = stat.S_IMODE(file.stat().st_mode)
+        if mode & 0o077:
+            yield Found("secrets", "wrong", f"{file} can be read by others (mode {mode:o})",
+                        f"chmod 600 {file}; if others had access, make new keys")  # fmt: skip
+    for leftover in (installation.directory / "secrets").glob(".*"):
+        yield Found("secrets", "note", f"{leftover}: was left by a process that was killed", f"rm {leftover}")
+    try:
+        installation.pepper()
+        installation.assertion_key()
+        yield ok("secrets", f"{len(files)} files, the pepper is whole")
+    except StoreError as error:
+        yield Found("secrets", "wrong", str(error), "bring back secrets/ from a backup")
+
+
+def _database(installation: Installation) -> Iterator[Found]:
+    file = installation.database
+    if not file.is_file():
+        yield Found("database", "note", f"{file} is not there yet", "`sallygate up` makes it")
+        return
+    with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=2.0)) as connection:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        (whole,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if version > SCHEMA_VERSION:
+            yield Found(
+                "database",
+                "wrong",
+                f"{file} was written by a newer version (schema {version})",
+                "use that version or later",
+            )
+        elif whole != "ok":
+            yield Found("database", "wrong", f"{file} is damaged: {whole}", "`sallygate restore` from the last backup")
+        else:
+            (keys,) = connection.execute("SELECT count(*) FROM credentials").fetchone()
+            later = (
+                "" if version == SCHEMA_VERSION else "; the next start brings it to this version's, and keeps a copy"
+            )
+            yield ok("database", f"whole, schema {version}, {keys} keys{later}")
+
+
+def _events(installation: Installation) -> Iterator[Found]:
+    files = sorted(installation.events.glob("*.db"))
+    if not files:
+        yield ok("events", "none yet")
+        return
+    for file in files[-3:]:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=2.0)) as connection:
+            try:
+                (whole,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            except sqlite3.DatabaseError as error:
+                whole = str(error)
+        if whole != "ok":
+            yield Found(
+                "events", "wrong", f"{file} is damaged: {whole}", "move it away; the gate goes on in a new file"
+            )
+            return
+    yield ok(
+        "events", f"{len(files)} hours, {sum(file.stat().st_size for file in files) >> 20} MiB, since {files[0].stem}"
+    )
+
+
+def _clock(installation: Installation) -> Iterator[Found]:
+    now = time.time()
+    newest = max((event.at for event in read_events(installation.events, now - 7200)), default=0.0)
+    if newest > now + FUTURE_S_MAX:
+        yield Found("clock", "wrong", f"the newest event is {newest - now:.0f} s ahead: the clock is, or was, wrong",
+                    "set it by NTP (systemd-timesyncd, chrony); limits and quotas go by it")  # fmt: skip
+    elif now < Path(__file__).stat().st_mtime - 86400:
+        yield Found("clock", "wrong", "the clock is before this program was installed", "set it by NTP")
+    else:
+        yield ok("clock", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now)))
+
+
+def _patterns(installation: Installation) -> Iterator[Found]:
+    if installation.patterns(patterns_signature()) is None:
+        yield Found("patterns", "note", "the patterns of injection are not compiled for this version",
+                    "the next start takes some seconds for it; or `sallygate patterns FILE`")  # fmt: skip
+    else:
+        yield ok("patterns", "compiled for this version")
+
+
+def _running(installation: Installation) -> Iterator[Found]:
+    found = ask_status(installation.control)
+    if found is None:
+        yield Found("gate", "note", "none is running on this state directory", "`sallygate up`")
+        return
+    if found.version != __version__:
+        yield Found("gate", "wrong", f"the running one is version {found.version}, this is {__version__}", "restart it")
+    for check in found.checks:
+        if check.said:
+            yield Found(
+                "gate",
+                "note" if check.ok else "wrong",
+                f"{check.name}: {check.said}",
+                "`sallygate status` and the log say more",
+            )
+    if found.failures:
+        said = ", ".join(f"{what} {times} times" for what, times in sorted(found.failures.items()))
+        yield Found("gate", "note", f"failed since its start: {said}", "the log says why")
+    if found.events.dropped:
+        yield Found(
+            "gate", "wrong", f"{found.events.dropped} events were lost", "a faster disk, or a larger `events.queue`"
+        )
+    if found.ready:
+        yield ok("gate", f"process {found.pid} is ready, policy {found.policy}")
+
+
+def _certificate(loaded: Loaded, directory: Path) -> Iterator[Found]:
+    listen = loaded.policy.listen
+    named = listen.certificate if listen is not None else None
+    if named is None:
+        cert = directory / "certificates" / "server.pem"
+        if listen is not None:
+            yield Found(
+                "certificate",
+                "note",
+                "a development one, for this machine alone",
+                "name real ones in `listen.certificate`",
+            )
+    else:
+        cert, key = loaded.beside(named.cert), loaded.beside(named.key)
+        loaded_cert = x509.load_pem_x509_certificate(cert.read_bytes())
+        private = serialization.load_pem_private_key(key.read_bytes(), None)
+        form = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        if private.public_key().public_bytes(*form) != loaded_cert.public_key().public_bytes(*form):
+            yield Found("certificate", "wrong", f"{key} does not belong to {cert}", "name a pair that belongs together")
+        if key.stat().st_mode & 0o007:
+            yield Found("certificate", "wrong", f"{key} can be read by everybody", f"chmod 640 {key}")
+    if cert.is_file():
+        left = x509.load_pem_x509_certificate(cert.read_bytes()).not_valid_after_utc.timestamp() - time.time()
+        if left < CERTIFICATE_S_MIN and named is not None:
+            said = "has expired" if left < 0 else f"expires in {left / 86400:.0f} days"
+            yield Found(
+                "certificate", "wrong" if left < 0 else "note", f"{cert} {said}", "renew it, and restart the gate"
+            )
+        else:
+            yield ok("certificate", f"{cert}, {left / 86400:.0f} days left")
+
+
+def _listeners(loaded: Loaded, directory: Path) -> Iterator[Found]:
+    listen = loaded.policy.listen
+    if listen is None:
+        return
+    running = ask_status(directory / "control.sock") if directory.is_dir() else None
+    taken = {listener.address for listener in running.listeners} if running is not None else set()
+    for address in (listen.https, listen.http, listen.management):
+        if address is None or address in taken:
+            continue
+        host, port = read_endpoint(address)
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                cure = "end what listens there, or choose another in `listen`"
+                if port < 1024 and isinstance(error, PermissionError):
+                    cure = "ports below 1024 take AmbientCapabilities=CAP_NET_BIND_SERVICE, or systemd's socket"
+                yield Found("listen", "wrong", f"{address}: {error.strerror}", cure)
+            else:
+                yield ok("listen", f"{address} is free")
+
+
+def _upstreams(loaded: Loaded, _: Path) -> Iterator[Found]:
+    for url in loaded.policy.upstream.urls if loaded.policy.upstream is not None else ():
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        try:
+            socket.create_connection((parts.hostname or "", port), CONNECT_S).close()
+        except OSError as error:
+            yield Found("upstream", "wrong", f"{url}: {error.strerror or error}", "start the API, or mend `upstream`")
+        else:
+            yield ok("upstream", f"{url} takes connections")
+
+
+def _telemetry(loaded: Loaded, _: Path) -> Iterator[Found]:
+    section = loaded.policy.telemetry
+    if section is None:
+        return
+    if find_spec("opentelemetry.exporter.otlp.proto.http") is None:
+        yield Found(
+            "telemetry", "wrong", "`telemetry` needs packages that are not installed", "pip install 'sallygate[otel]'"
+        )
+        return
+    parts = urlsplit(section.otlp)
+    try:
+        socket.create_connection(
+            (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)), CONNECT_S
+        ).close()
+    except OSError as error:
+        yield Found(
+            "telemetry",
+            "note",
+            f"{section.otlp}: {error.strerror or error}",
+            "start the collector; until then nothing is exported",
+        )
+    else:
+        yield ok("telemetry", f"{section.otlp} takes connections")

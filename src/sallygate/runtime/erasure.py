@@ -1,0 +1,184 @@
+"""`sallygate erase`: what is kept of one person leaves the events and the database; that it was done stays on record.
+
+The record names the person by a keyed hash: whoever asks whether somebody was erased can be answered, and nobody can
+read from it who was. Backups and whatever collects the log are not reached from here.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from msgspec import Struct
+from msgspec.json import decode, encode
+from msgspec.structs import replace
+
+from sallygate.installation import Installation
+from sallygate.model.event import Event
+from sallygate.model.principal import Credential
+from sallygate.model.restriction import Restriction
+from sallygate.model.stores import StoreError
+from sallygate.runtime.administration import act_of
+
+WAIT_S = 0.3
+"""A gate that runs writes what it has within 50 ms; then nothing of before comes after."""
+BUSY_S = 10.0
+ERASED = "erased"
+
+
+class Erased(Struct, frozen=True):
+    record: str
+    """What the act calls the person by."""
+    events: int
+    credentials: int
+    restrictions: int
+    counters: int
+    acts: int
+    copies: tuple[str, ...]
+    """Copies of former states beside this one, which still hold what was erased here."""
+
+
+class Person(Struct, frozen=True):
+    """One account with its keys, one key, or one address."""
+
+    account: str = ""
+    address: str = ""
+    keys: tuple[str, ...] = ()
+
+    @property
+    def principals(self) -> tuple[str, ...]:
+        return tuple(f"key:{key}" for key in self.keys)
+
+
+def person_of(name: str, credentials: list[Credential]) -> Person:
+    """Whom `name` means: an account, a key's id (also `key:…`), or an address. Raises `ValueError` for nobody known."""
+    from sallygate.parsing.addresses import parse_address
+
+    key = name.removeprefix("key:")
+    if any(credential.id == key for credential in credentials):
+        return Person(keys=(key,))
+    if name.startswith("key:"):
+        raise ValueError(f"there is no key {key!r}; `sallygate keys list` shows those there are")
+    if (address := parse_address(name)) is not None:
+        return Person(address=address.text)
+    return Person(account=name, keys=tuple(one.id for one in credentials if one.account == name))
+
+
+def erase(
+    installation: Installation, name: str, actor: str, *, keep_keys: bool, advance: Callable[[int, int], None]
+) -> Erased:
+    """Erases `name`. `advance` gets (files done, in all). Raises `StoreError`, and `ValueError` for an account whose
+    keys still work, unless `keep_keys`."""
+    now = time.time()
+    record = "person:" + hmac.digest(installation.id_key(), name.encode(), "sha256").hex()[:16]
+    with closing(_open(installation.database)) as connection:
+        stored = [decode(row, type=Credential) for (row,) in connection.execute("SELECT record FROM credentials")]
+        person = person_of(name, stored)
+        live = [one.id for one in stored if one.id in person.keys and one.alive(now)]
+        if live and not keep_keys:
+            raise ValueError(f"keys that still work: {', '.join(live[:5])}; revoke them, or say --keep-keys")
+        files = sorted(installation.events.glob("*.db"))
+        events = 0
+        for number, file in enumerate(files):
+            advance(number, len(files))
+            events += _from_events(file, person)
+        if files:
+            time.sleep(WAIT_S)
+            events += _from_events(files[-1], person)
+        found = _from_database(connection, person, set(live), record, actor, now)
+        copies = [
+            *installation.directory.glob("sallygate.db.schema-*"),
+            *installation.directory.glob("before-restore-*"),
+        ]
+        return Erased(record, events, *found, tuple(map(str, sorted(copies))))
+
+
+def _open(file: Path) -> sqlite3.Connection:
+    try:
+        connection = sqlite3.connect(
+            f"{file.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_S, isolation_level=None
+        )
+        connection.execute("PRAGMA secure_delete=ON")  # what is deleted is overwritten, not merely let go
+        connection.execute("PRAGMA synchronous=FULL")
+    except sqlite3.Error as error:
+        raise StoreError(f"{file}: cannot be opened: {error}; see `sallygate doctor`") from error
+    return connection
+
+
+def _from_events(file: Path, person: Person) -> int:
+    marks = ",".join("?" * len(person.principals))
+    where = [f"principal IN ({marks})"] if person.principals else []
+    values: list[str] = list(person.principals)
+    text = "CAST(record AS TEXT)"
+    if person.account:
+        where.append(f"json_extract({text}, '$.account') = ?")
+        values.append(person.account)
+    if person.address:
+        where += [f"json_extract({text}, '$.client_address') = ?", f"json_extract({text}, '$.peer') = ?"]
+        values += [person.address, person.address]
+    with closing(_open(file)) as connection:
+        try:
+            count = connection.execute(f"DELETE FROM events WHERE {' OR '.join(where)}", values).rowcount  # noqa: S608 (no value is in it)
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            raise StoreError(f"{file}: could not be written: {error}; erase again when that is mended") from error
+    return count
+
+
+def _from_database(
+    connection: sqlite3.Connection, person: Person, live: set[str], record: str, actor: str, now: float
+) -> tuple[int, int, int, int]:
+    """(credentials, restrictions, counters, acts) taken out or made nameless, with the act on record, or none."""
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        gone = [key for key in person.keys if key not in live]
+        for key in gone:
+            connection.execute("DELETE FROM credentials WHERE id = ?", (key,))
+        restrictions = _ended_restrictions(connection, person, now)
+        subjects = {person.account, person.address, *person.principals, *person.keys} - {""}
+        counters = sum(
+            connection.execute("DELETE FROM counters WHERE subject = ?", (subject,)).rowcount for subject in subjects
+        )
+        acts = _nameless_acts(connection, subjects, record)
+        note = f"keys: {len(gone)}, restrictions: {restrictions}"
+        act = act_of("erase", record, actor, note, now)
+        connection.execute("INSERT INTO acts (at, record) VALUES (?, ?)", (now, encode(act)))
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.Error as error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise StoreError(f"the database could not be written: {error}; erase again when that is mended") from error
+    return len(gone), restrictions, counters, acts
+
+
+def _ended_restrictions(connection: sqlite3.Connection, person: Person, now: float) -> int:
+    """Those in force stay: they protect others, and end by themselves."""
+    names = {("account", person.account), ("address", person.address), *(("key", key) for key in person.keys)}
+    ended = []
+    for (row,) in connection.execute("SELECT record FROM restrictions").fetchall():
+        found = decode(row, type=Restriction)
+        if names & set(found.scope) and not found.active(now):
+            ended.append(found.id)
+    connection.executemany("DELETE FROM restrictions WHERE id = ?", [(one,) for one in ended])
+    return len(ended)
+
+
+def _nameless_acts(connection: sqlite3.Connection, subjects: set[str], record: str) -> int:
+    names = "|".join(sorted(map(re.escape, subjects)))
+    in_note = re.compile(rf"\b(?:account|address|key) (?:{names})(?=[\s,]|$)")
+    count = 0
+    for seq, row in connection.execute("SELECT seq, record FROM acts").fetchall():
+        act = decode(row, type=Event)
+        named = act.subject in subjects or in_note.search(act.note) is not None
+        if named and act.act != "erase":
+            subject = record if act.subject in subjects else act.subject
+            connection.execute("UPDATE acts SET record = ? WHERE seq = ?",
+                               (encode(replace(act, subject=subject, note=ERASED)), seq))  # fmt: skip
+            count += 1
+    return count

@@ -11,7 +11,6 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from sallygate.cli.terminal import (
@@ -22,6 +21,7 @@ from sallygate.cli.terminal import (
     JsonOption,
     PolicyOption,
     StateOption,
+    bytes_progress,
     duration,
     err,
     fail,
@@ -152,32 +152,19 @@ def replay(
     with ExitStack() as stack:
         write = _writer(stack, out_file)
         plain, raw = stack.enter_context(open_recorded(file))
-        progress = stack.enter_context(_progress())
-        task = progress.add_task("deciding", total=file.stat().st_size)
+        done = stack.enter_context(bytes_progress("deciding", file.stat().st_size))
         lines = 0
 
         def advance(_: int) -> None:
             nonlocal lines
             lines += 1
             if lines % 256 == 0:
-                progress.update(task, completed=raw.tell())
+                done(raw.tell())
 
         summary = run(offline, plain, write, advance)
-        progress.update(task, completed=file.stat().st_size)
     _print_summary(summary, json, to_stderr=str(out_file) == "-")
     if summary.unreadable:
         raise typer.Exit(NO)
-
-
-def _progress() -> Progress:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("bytes"),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
 
 
 def _writer(stack: ExitStack, out_file: Path | None) -> Callable[[bytes], object] | None:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
-from sallygate.cli.terminal import NO, USAGE, JsonOption, err, fail, out, plainly, print_json
+from sallygate.cli.terminal import NO, USAGE, JsonOption, StateOption, err, fail, out, plainly, print_json
 
 if TYPE_CHECKING:
     from sallygate.policy.load import Loaded
@@ -116,11 +117,22 @@ def check(
     in_process: Annotated[
         bool, typer.Option("--in-process", help="For `Guard(app, …)`, which needs no upstream.")
     ] = False,
+    against: Annotated[
+        str | None,
+        typer.Option(help="`events`, or a file of recorded requests: what would it have decided differently?"),
+    ] = None,
+    since: Annotated[str, typer.Option(help="With `--against events`, how far back, 7d.")] = "7d",
+    old: Annotated[
+        Path | None, typer.Option(help="With a file, the policy to compare with; else the decisions in the file.")
+    ] = None,
+    state_dir: StateOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Check a policy and its contract, and print every error at once.
+    """Check a policy and its contract, and print every error at once; or compare it with what was decided.
 
     Example: sallygate check sallygate.yaml
+
+    Example: sallygate check new.yaml --against events --since 7d
 
     Exit code 1 when there are errors.
     """
@@ -137,10 +149,45 @@ def check(
         for problem in () if json else problems:
             err.print(str(problem), style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(NO) from None
+    if against is not None:
+        from sallygate.cli.whatif import compare
+
+        compare(policy, against, since, old, state_dir, json=json)
+        return
     if json:
         print_json({"ok": True, "policy": loaded.hash, "operations": len(loaded.operations), "notes": notes})
         return
     _print_checked(loaded, notes)
+
+
+@plainly
+def diff(
+    old: Annotated[Path, typer.Argument(help="The policy as it was.")],
+    new: Annotated[Path, typer.Argument(help="The policy as it would be.")],
+    json: JsonOption = False,
+) -> None:
+    """Show what differs between two policies and their contracts, defaults included, and which way it goes.
+
+    Example: sallygate diff sallygate.yaml new.yaml
+
+    Exit code 1 when they differ.
+    """
+    from sallygate.policy.load import load_policy
+    from sallygate.runtime.difference import differences
+
+    found = differences(load_policy(old, "replay"), load_policy(new, "replay"))
+    if json:
+        print_json({"differences": found})
+    elif not found:
+        out.print("they say the same")
+    else:
+        table = Table("field", "old", "new", "", title=f"{old} → {new}", title_justify="left")
+        for one in found:
+            colour = {"weaker": "red", "tighter": "green", "": "white"}[one.way]
+            table.add_row(escape(one.field), escape(one.old), escape(one.new), f"[{colour}]{one.way}[/{colour}]")
+        out.print(table)
+    if found:
+        raise typer.Exit(NO)
 
 
 def _compile(loaded: Loaded) -> tuple[str, ...]:

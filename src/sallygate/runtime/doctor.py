@@ -14,7 +14,7 @@ import sqlite3
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
@@ -81,17 +81,17 @@ def examine(policy: Path, state_dir: Path | None) -> Iterator[Found]:
     else:
         installation = Installation(directory, create=False)
         for look in (_directory, _secrets, _database, _events, _clock, _patterns, _running):
-            yield from _guarded(look, installation)
+            yield from _guarded(look.__name__, look(installation))
     if loaded is not None:
         for part in (_certificate, _listeners, _upstreams, _telemetry):
-            yield from _guarded(lambda _, part=part: part(loaded, directory), None)
+            yield from _guarded(part.__name__, part(loaded, directory))
 
 
-def _guarded(look: Callable[..., Iterator[Found]], given: object) -> Iterator[Found]:
+def _guarded(name: str, look: Iterator[Found]) -> Iterator[Found]:
     try:
-        yield from look(given)
+        yield from look
     except (OSError, sqlite3.Error, StoreError, ValueError) as error:
-        yield Found(look.__name__.strip("_<>"), "wrong", f"cannot be looked at: {error}", "check its owner and mode")
+        yield Found(name.removeprefix("_"), "wrong", f"cannot be looked at: {error}", "check its owner and mode")
 
 
 def _program() -> Iterator[Found]:

@@ -140,6 +140,10 @@ class InjectionControl:
         inner = self._excluded(operation, head, where)
         return family in inner or ALL in inner
 
+    def excludes(self, operation: str, head: RequestHead, family: str, where: str) -> bool:
+        """Whether the policy excludes `family` there."""
+        return bool(self._excluded(operation, head, where) & {ALL, family})
+
     def _excluded(self, operation: str, head: RequestHead, where: str) -> frozenset[str]:
         """Families the policy does not want looked for in this field; `ALL` of them where it does not say."""
         if not self._exclusions:

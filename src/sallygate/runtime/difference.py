@@ -1,0 +1,116 @@
+"""`sallygate diff`: what differs between two policies, everything left out at its default, and which way it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from msgspec import Struct
+from pydantic import BaseModel
+
+from sallygate.model.operation import Operation
+from sallygate.policy.load import Loaded
+from sallygate.policy.units import Budget, Rate
+
+Way = Literal["tighter", "weaker", ""]
+"""Whether fewer or more requests pass; empty where that cannot be said from the policy alone."""
+
+_STEPS: dict[str, tuple[str, ...]] = {
+    "mode": ("off", "shadow", "enforce"), "on_error": ("allow", "deny"), "unknown_query": ("ignore", "refuse"),
+    "unknown_fields": ("ignore", "refuse"), "undeclared_content": ("ignore", "refuse"),
+    "read_only": ("ignore", "refuse"),
+    "uninspected": ("pass", "refuse"), "sensitivity": ("relaxed", "balanced", "strict"),
+    "ambiguous_paths": ("allow", "refuse"), "plain": ("loopback", "refuse"), "plain_http": ("allow", "refuse"),
+    "on_exceed": ("finish", "cut"),
+}  # fmt: skip
+"""From weak to tight."""
+_MORE_IS_WEAKER = frozenset(
+    "rate address hour day month bytes records concurrent address_concurrent body upload json_depth inspect "
+    "public scopes trusted_hops exclude origins headers expose strip bearer basic credentials".split()
+)
+
+
+class Difference(Struct, frozen=True):
+    field: str
+    old: str
+    """Empty: it was not there."""
+    new: str
+    way: Way
+
+
+def differences(old: Loaded, new: Loaded) -> list[Difference]:
+    """Of the policies by field, then of the contracts by operation."""
+    before, after = dict(_flat("", old.policy)), dict(_flat("", new.policy))
+    found = []
+    for field in sorted(before.keys() | after.keys()):
+        was, now = before.get(field), after.get(field)
+        if was != now:
+            found.append(Difference(field, _text(was), _text(now), _way(field, was, now)))
+    return [*found, *_contracts(old.operations, new.operations)]
+
+
+def _flat(path: str, value: object) -> Iterator[tuple[str, object]]:
+    if isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from _flat(f"{path}.{name}" if path else name, getattr(value, name))
+    elif isinstance(value, dict) and value:
+        for name, inner in value.items():
+            yield from _flat(f"{path}.{name}", inner)
+    elif isinstance(value, list) and any(isinstance(one, BaseModel) for one in value):
+        yield path, [one.model_dump(exclude_defaults=True) if isinstance(one, BaseModel) else one for one in value]
+    else:
+        yield path, value
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Rate | Budget):
+        return value.text
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)
+
+
+def _way(field: str, old: object, new: object) -> Way:
+    name = field.rpartition(".")[2]
+    if (steps := _STEPS.get(name)) is not None and old in steps and new in steps:
+        return "tighter" if steps.index(str(new)) > steps.index(str(old)) else "weaker"
+    if name not in _MORE_IS_WEAKER:
+        return ""
+    before, after = _amount(old), _amount(new)
+    if before is None or after is None or before == after:
+        return ""
+    return "weaker" if all(a >= b for a, b in zip(after, before, strict=True)) else (
+        "tighter" if all(a <= b for a, b in zip(after, before, strict=True)) else ""
+    )  # fmt: skip
+
+
+_DAYS = {"hour": 1 / 24, "day": 1.0, "month": 30.0}
+
+
+def _amount(value: object) -> tuple[float, float] | None:
+    """Numbers that grow with what passes; None where there is nothing to compare."""
+    if isinstance(value, Rate):
+        return value.per_s, float(value.burst)
+    if isinstance(value, Budget):
+        return value.most / _DAYS[value.window], 0.0
+    if isinstance(value, list):
+        return float(len(value)), float("*" in value)
+    return (float(value), 0.0) if isinstance(value, int | float) else None
+
+
+def _contracts(old: tuple[Operation, ...], new: tuple[Operation, ...]) -> Iterator[Difference]:
+    before, after = {one.id: one for one in old}, {one.id: one for one in new}
+    for name in sorted(before.keys() | after.keys()):
+        was, now = before.get(name), after.get(name)
+        field = f"contract {name}"
+        if was is None or now is None:
+            gone, made = (f"{one.method} {one.path}" if one else "" for one in (was, now))
+            yield Difference(field, gone, made, "weaker" if now else "tighter")
+        elif was != now:
+            parts = [part for part in ("method", "path", "security", "parameters", "body", "body_required", "internal")
+                     if getattr(was, part) != getattr(now, part)]  # fmt: skip
+            opened = "security" in parts and not now.security and bool(was.security)
+            if parts:
+                yield Difference(
+                    field, f"{was.method} {was.path}", f"changed: {', '.join(parts)}", "weaker" if opened else ""
+                )

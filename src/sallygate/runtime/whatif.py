@@ -1,0 +1,244 @@
+"""What another policy would have decided: `sallygate check POLICY --against`.
+
+Recorded requests are decided again whole. Of events there is what events keep: place, method, path, names of
+parameters, who called, sizes. What is judged from these is judged again, in order and with counters that begin empty.
+What was found in values and bodies, by a restriction, or by how many requests were under way is taken as it was found,
+under the mode and the exclusions of the new policy. Scopes and plans of keys are those of now; whether a key is right,
+revoked or expired is not asked again.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from urllib.parse import quote, urlencode
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from sallygate.case import Guarded, decide
+from sallygate.controls.identity import KeyRing
+from sallygate.guard import Gate
+from sallygate.model.decision import Admission, Answer, Ask, Decision, Refuse
+from sallygate.model.event import Event
+from sallygate.model.finding import Finding
+from sallygate.model.operation import Operation
+from sallygate.model.principal import Credential
+from sallygate.model.request import RequestHead
+from sallygate.model.work import Charge, CredentialLoaded
+from sallygate.policy.load import Loaded
+from sallygate.runtime.compose import DEFAULT_KEY_HEADER, compose
+from sallygate.runtime.offline import Offline
+from sallygate.runtime.recorded import Recorded
+from sallygate.state import State
+
+_KEPT = {"contract": "contract", "body": "contract", "injection": "injection", "restriction": "restrictions"}
+"""Findings that come from what events do not keep, by the first part of their code, and the control they are of."""
+_KEPT_CODES = {"limits.concurrent": "limits", "limits.address_concurrent": "limits"}
+_NO_POLICY = frozenset(("upstream", "request", "control", "transport"))
+"""What the connection, the API or a fault decided."""
+REPEATS_MAX = 1_000
+"""One event stands for at most so many; a flood of more has long met its limit."""
+EXAMPLES_MAX = 3
+_SAMPLES = {"e": "", "w": "a*"}
+
+
+class Change(Struct, frozen=True):
+    """Requests alike that would be decided differently."""
+
+    operation: str
+    principal: str
+    was: str
+    """Its reason, `allow` or `recorded` (a file that does not say)."""
+    would_be: str
+    requests: int
+    examples: tuple[str, ...]
+
+
+class Comparison:
+    """What was decided and what would be, counted."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.changed = 0
+        self.newly_refused = 0
+        self.newly_allowed = 0
+        self.unreadable = 0
+        self._groups: dict[tuple[str, str, str, str], list[str]] = defaultdict(list)
+        self._counts: dict[tuple[str, str, str, str], int] = defaultdict(int)
+
+    def add(self, operation: str, principal: str, was: str, would_be: str, example: str, times: int = 1) -> None:
+        self.requests += times
+        if was == would_be:
+            return
+        self.changed += times
+        if would_be == "allow":
+            self.newly_allowed += times
+        elif was == "allow":
+            self.newly_refused += times
+        key = (operation, principal, was, would_be)
+        self._counts[key] += times
+        if len(self._groups[key]) < EXAMPLES_MAX and example not in self._groups[key]:
+            self._groups[key].append(example)
+
+    def changes(self) -> list[Change]:
+        """The largest first."""
+        made = [Change(*key, self._counts[key], tuple(examples)) for key, examples in self._groups.items()]
+        return sorted(made, key=lambda one: (-one.requests, one.operation, one.principal))
+
+
+def verdict_of(decision: Decision) -> str:
+    """`allow`, or the reason it was not."""
+    if decision.verdict == "allow":
+        return "allow"
+    return next((finding.code for finding in decision.findings if finding.mode == "enforce"), decision.verdict)
+
+
+# events -------------------------------------------------------------------------------------------------------------
+
+
+class FromEvents:
+    """Decides events under `loaded`. `credentials` are the installation's, `patterns` those of injection, compiled."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        credentials: Iterable[Credential],
+        patterns: bytes | None,
+        now: float,
+    ) -> None:
+        self._ring = KeyRing(secrets.token_bytes(32))
+        self._state = State()
+        self._keys: dict[str, str] = {}
+        identity = loaded.policy.identity
+        self._header = (identity.api_keys.header if identity else DEFAULT_KEY_HEADER).lower().encode()
+        self._gate: Gate = compose(loaded, self._state, self._ring, secrets.token_bytes(32), now, patterns)
+        self._how: dict[str, Guarded] = self._gate.engine.controls.how
+        for credential in credentials:
+            self._know(credential)
+
+    def _know(self, credential: Credential) -> str:
+        """A key of our own for the same account: the real one's text is nowhere."""
+        text = self._ring.compose(credential.id, secrets.token_bytes(32))
+        ours = replace(credential, digest=self._ring.digest_of(text), revoked_at=None, expires_at=None)
+        self._state.credentials.put(ours)
+        self._keys[credential.id] = text
+        return text
+
+    def decide(self, event: Event) -> str:
+        """What the event's request would be answered: `allow`, or the reason against it. Charges what it costs."""
+        head = self._head(event)
+        outcome = self._gate.engine.admit(head, event.at)
+        if isinstance(outcome, Ask):
+            outcome = self._gate.engine.admit(head, event.at, (CredentialLoaded(outcome.work.id, None),))
+        assert not isinstance(outcome, Ask)
+        times = min(event.count * event.sampled, REPEATS_MAX)
+        for _ in range(times):
+            self._charge(outcome.charges, event.at)
+        # What is said of a body that is not here is no finding.
+        judged = [finding for finding in outcome.decision.findings if finding.control not in _KEPT]
+        if isinstance(outcome, Answer) or (isinstance(outcome, Refuse) and decide(judged).verdict != "allow"):
+            return verdict_of(decide(judged))
+        decision = decide([*judged, *self._kept(event, outcome.operation, head)])
+        if decision.verdict == "allow" and isinstance(outcome, Admission):
+            self._charge(self._gate.engine.bytes_charges(outcome, event.response_bytes), event.at)
+        return verdict_of(decision)
+
+    def _head(self, event: Event) -> RequestHead:
+        headers = [(b"host", b"replay.invalid")]
+        key_id = event.principal.removeprefix("key:")
+        if key_id != event.principal:
+            text = self._keys.get(key_id)
+            if text is None:  # erased or older than the database: the event says whose it was
+                text = self._know(Credential(key_id, b"", event.account, event.plan, None, 0.0))
+            headers.append((self._header, text.encode()))
+        query = urlencode([(name, _sample(bucket)) for name, bucket in event.filters])
+        return self._gate.reader.read(
+            method=event.method, scheme=event.scheme, raw_path=quote(event.path, safe="/%:@!$&'()*+,;=~").encode(),
+            raw_query=query.encode(), headers=tuple(headers), http_version="1.1", peer=event.client_address,
+            request_id="0" * 32, now=event.at,
+        )  # fmt: skip
+
+    def _kept(self, event: Event, operation: Operation | None, head: RequestHead) -> Iterator[Finding]:
+        """What was found in values and bodies, as the new policy would take it."""
+        injection = self._gate.engine.controls.injection
+        for finding in event.findings:
+            control = _KEPT_CODES.get(finding.code) or _KEPT.get(finding.control, "")
+            how = self._how.get(control)
+            if how is None:
+                continue
+            if control == "injection" and injection is not None:
+                family = finding.code.removeprefix("injection.")
+                if injection.excludes(operation.id if operation else "", head, family, finding.where):
+                    continue
+            yield replace(finding, mode=how.mode)
+
+    def _charge(self, charges: tuple[Charge, ...], now: float) -> None:
+        for charge in charges:
+            if (table := self._state.tables.get(charge.table)) is not None:
+                table.take(charge.subject, now, charge.amount)
+
+
+def _sample(bucket: str) -> str:
+    """A value that falls into the bucket (see `filter_shape`)."""
+    kind, size = bucket[:1], bucket[1:]
+    if kind == "n" and size.isdecimal():
+        return "1" * min(int(size), 64)
+    return _SAMPLES.get(kind, "a")
+
+
+def compare_events(events: Iterable[Event], judged: FromEvents, comparison: Comparison) -> None:
+    for event in events:
+        if event.kind != "exchange":
+            continue
+        was = next((one.code for one in event.findings if one.mode == "enforce"), event.decision)
+        was = "allow" if event.decision == "allow" else was
+        if was.partition(".")[0] in _NO_POLICY:
+            would_be = was
+        else:
+            would_be = judged.decide(event)
+        if would_be == "identity.missing" and was.startswith("identity."):
+            would_be = was  # with a credential that was none
+        who = event.account or event.principal or event.client_address
+        comparison.add(event.operation or event.path, who, was, would_be, f"{event.method} {event.path}",
+                       event.count * event.sampled)  # fmt: skip
+
+
+# recorded requests --------------------------------------------------------------------------------------------------
+
+
+def compare_recorded(
+    recorded: Recorded, said: object, new: Offline, old: Offline | None, number: int, comparison: Comparison
+) -> None:
+    """`said` is the record itself: `replay` writes its decision into it. Without one, and without an old policy, the
+    request is taken as one that was served."""
+    verdict = new.decide(recorded, number)
+    would_be = verdict_of(verdict.decision)
+    if old is not None:
+        was = verdict_of(old.decide(recorded, number).decision)
+    else:
+        was = _said(said)
+    path = recorded.raw_path.decode("latin-1")
+    operation = verdict.operation.id if verdict.operation is not None else path
+    who = verdict.principal.account if verdict.principal is not None else recorded.client
+    comparison.add(operation, who, was, would_be, f"{recorded.method} {path}")
+
+
+def _said(record: object) -> str:
+    if not isinstance(record, dict) or record.get("decision", "allow") == "allow":
+        return "allow"
+    reasons = record.get("reasons")
+    return str(reasons[0]) if isinstance(reasons, list) and reasons else str(record["decision"])
+
+
+def patterns_of(state_dir: Path) -> bytes | None:
+    """The compiled patterns of the installation, to save the seconds it takes to make them."""
+    from sallygate.controls.injection import patterns_signature
+    from sallygate.installation import Installation, patterns_ahead
+
+    signature = patterns_signature()
+    if not (state_dir / "secrets").is_dir():
+        return patterns_ahead(signature)
+    return Installation(state_dir, create=False).patterns(signature)

@@ -200,6 +200,9 @@ class House:
     def tick_us(self) -> int:
         return 0
 
+    def traceparent(self, head: object) -> None:
+        return None
+
     def new_request_id(self) -> str:
         return "0" * 32
 

@@ -288,7 +288,9 @@ class Running:
 
 
 @contextmanager
-def running_gateway(policy: Path, wait_s: float = 20.0, env: dict[str, str] | None = None) -> Iterator[Running]:
+def running_gateway(
+    policy: Path, wait_s: float = 20.0, env: dict[str, str] | None = None, python: str = sys.executable
+) -> Iterator[Running]:
     """`sallygate up` on a free port, stopped with SIGTERM at the end."""
     port = free_port()
     text = policy.read_text()
@@ -300,7 +302,7 @@ def running_gateway(policy: Path, wait_s: float = 20.0, env: dict[str, str] | No
     told = log.stat().st_size if log.exists() else 0
     with log.open("ab") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-m", "sallygate", "up", str(policy)],
+            [python, "-m", "sallygate", "up", str(policy)],
             stdout=stream,
             stderr=stream,
             env={**os.environ, **(env or {})},

@@ -85,13 +85,30 @@ class Installation:
             os.close(descriptor)
 
     def pepper(self) -> bytes:
-        """The secret all stored keys are hashed under. Losing it is losing every key."""
-        if named := os.environ.get("SALLYGATE_PEPPER_FILE"):
-            return _long_enough(Path(named), _read(Path(named)).strip())
-        return _long_enough(
-            self.directory / "secrets" / "pepper",
-            self._secret("pepper", lambda: secrets.token_hex(PEPPER_BYTES).encode()),
-        )
+        """The secret all stored keys are hashed under. Losing it is losing every key.
+
+        From the file that `SALLYGATE_PEPPER_FILE` names, the systemd credential `sallygate.pepper`, the variable
+        `SALLYGATE_PEPPER` itself, or made here.
+        """
+        given = _given_pepper()
+        if given is None:
+            made = self._secret("pepper", lambda: secrets.token_hex(PEPPER_BYTES).encode())
+            given = str(self.directory / "secrets" / "pepper"), made
+        pepper = _long_enough(*given)
+        self._know_pepper(given[0], pepper)
+        return pepper
+
+    def _know_pepper(self, where: str, pepper: bytes) -> None:
+        """One that is not the state's own (a command run without the service's environment) would make keys that no
+        gate knows."""
+        file = self.directory / "pepper.id"
+        mark = hmac.digest(pepper, b"sallygate pepper id", "sha256").hex()[:16].encode()
+        with contextlib.suppress(StoreError):  # a state that cannot be written is still read
+            if not file.exists():
+                write_private(file, mark)
+        if file.exists() and not hmac.compare_digest(_read(file).strip(), mark):
+            raise StoreError(f"{where}: is not the pepper that {self.directory} was made under; give that one, by "
+                             "SALLYGATE_PEPPER_FILE or as the service has it")  # fmt: skip
 
     def id_key(self) -> bytes:
         """For the hashes of object ids in events."""
@@ -164,7 +181,19 @@ def keep_patterns_ahead(file: Path, signature: str, patterns: bytes) -> None:
     write_private(file, hashlib.sha256(patterns).digest() + signature.encode() + patterns)
 
 
-def _long_enough(file: Path, pepper: bytes) -> bytes:
+def _given_pepper() -> tuple[str, bytes] | None:
+    """(where it is from, the pepper), where the environment gives one."""
+    if named := os.environ.get("SALLYGATE_PEPPER_FILE"):
+        return named, _read(Path(named)).strip()
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+    if credentials and (file := Path(credentials) / "sallygate.pepper").is_file():
+        return str(file), _read(file).strip()
+    if text := os.environ.get("SALLYGATE_PEPPER"):
+        return "SALLYGATE_PEPPER", text.strip().encode()
+    return None
+
+
+def _long_enough(file: object, pepper: bytes) -> bytes:
     """A pepper that was cut short protects nothing, and knows none of the keys made under the whole one."""
     if len(pepper) < PEPPER_BYTES:
         raise StoreError(

@@ -41,7 +41,7 @@ def codes_in_source() -> set[str]:
     acts = {"restriction.add", "restriction.lift"}
     logged = {"upstream.up", "upstream.down"}
     hosts = {"replay.invalid"}
-    files = {"policy.yaml"}
+    files = {"policy.yaml", "control.sock"}
     return found - acts - logged - hosts - files
 
 

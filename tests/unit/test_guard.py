@@ -39,6 +39,9 @@ class Services:
     def tick_us(self) -> int:
         return 0
 
+    def traceparent(self, head: object) -> None:
+        return None
+
     def new_request_id(self) -> str:
         self.ids += 1
         return f"{self.ids:032x}"

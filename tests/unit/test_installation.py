@@ -19,7 +19,9 @@ from sallygate.installation import Installation, keep_patterns_ahead, patterns_a
 from sallygate.model.principal import Principal
 from sallygate.model.stores import StoreError
 from sallygate.parsing.tokens import parse_api_key, parse_authorization
+from sallygate.policy.load import load_policy
 from sallygate.runtime.clock import Clock
+from support import write_policy
 
 NOW = 1_790_000_000.0
 ACME = Principal("key:k", "acme", "pro", frozenset({"b", "a"}), "api_key")
@@ -146,6 +148,7 @@ def test_patterns_are_kept_under_a_key_and_only_those_come_back(
     file.write_bytes(whole)
     assert installation.patterns("v2") == b"newer"
     (tmp_path / "secrets" / "pepper").write_bytes(b"0" * 64)
+    (tmp_path / "pepper.id").unlink()
     assert Installation(tmp_path).patterns("v2") is None, "another installation's are not loaded"
 
 
@@ -165,3 +168,26 @@ def test_patterns_made_ahead_are_loaded_only_from_a_file_nobody_else_can_change(
     assert patterns_ahead("v1") == b"compiled"
     file.write_bytes(file.read_bytes() + b"x")
     assert patterns_ahead("v1") is None
+
+
+def test_another_pepper_than_the_states_own_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SALLYGATE_PEPPER", "ab" * 32)
+    assert Installation(tmp_path / "state").pepper() == b"ab" * 32
+    monkeypatch.delenv("SALLYGATE_PEPPER")
+    with pytest.raises(StoreError, match="is not the pepper"):
+        Installation(tmp_path / "state").pepper()
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    (credentials / "sallygate.pepper").write_text("ab" * 32 + "\n")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
+    assert Installation(tmp_path / "state").pepper() == b"ab" * 32
+    (credentials / "sallygate.pepper").write_text("ab")
+    with pytest.raises(StoreError, match="shorter than"):
+        Installation(tmp_path / "state").pepper()
+
+
+def test_a_private_key_may_be_a_credential_of_systemds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "given"))
+    loaded = load_policy(write_policy(tmp_path), "replay")
+    assert loaded.beside("credential:server.key") == tmp_path / "given" / "server.key"
+    assert loaded.beside("server.pem") == tmp_path / "server.pem"

@@ -138,9 +138,11 @@ def check(
     """
     from sallygate.policy.errors import PolicyError, Problem
     from sallygate.policy.load import load_policy
+    from sallygate.runtime.exporting import check_telemetry
 
     try:
         loaded = load_policy(policy, "guard" if in_process else "gateway")
+        check_telemetry(loaded)
         notes = _compile(loaded)
     except PolicyError as error:
         problems: tuple[Problem, ...] = error.problems

@@ -280,6 +280,9 @@ class Call:
         elif admission.body.mode != "none" and self.head.unframed:
             headers.append((b"transfer-encoding", b"chunked"))  # HTTP/1.1 needs to be told that there is a body
         headers.append((REQUEST_ID, self.head.request_id.encode()))
+        if (trace := self.services.traceparent(self.head)) is not None:
+            headers = [pair for pair in headers if pair[0] != b"traceparent"]
+            headers.append((b"traceparent", trace))
         if admission.principal is not None:
             headers += self.services.identity_headers(admission.principal, self.services.now())
         return headers

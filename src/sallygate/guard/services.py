@@ -11,6 +11,7 @@ from sallygate.engine import Engine
 from sallygate.model.decision import HeaderList
 from sallygate.model.exchange import Exchange
 from sallygate.model.principal import Principal
+from sallygate.model.request import RequestHead
 from sallygate.model.work import Work, WorkDone
 from sallygate.parsing.head import HeadReader
 from sallygate.state import State
@@ -61,6 +62,10 @@ class Services(Protocol):
 
     def identity_headers(self, principal: Principal, now: float) -> HeaderList:
         """Who is calling, as the API is told."""
+        ...
+
+    def traceparent(self, head: RequestHead) -> bytes | None:
+        """What the API is told of the trace; None: what the caller said."""
         ...
 
     def record(self, exchange: Exchange, gate: Gate) -> None: ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import os
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -25,6 +26,8 @@ POLICY_BYTES_MAX = 4 << 20
 """A thousand plans and operations take 300 KiB."""
 CONTRACT_BYTES_MAX = 64 << 20
 """The largest public OpenAPI documents are about 12 MB."""
+
+CREDENTIAL = "credential:"
 
 _REQUIRED = {
     "gateway": {
@@ -59,7 +62,9 @@ class Loaded(Struct, frozen=True):
         return (self.file.parent / self.policy.state).resolve()
 
     def beside(self, name: str) -> Path:
-        """A file the policy names, relative to it."""
+        """A file the policy names, relative to it; or, as `credential:NAME`, one that systemd hands to the service."""
+        if name.startswith(CREDENTIAL):
+            return Path(os.environ.get("CREDENTIALS_DIRECTORY", "/run/credentials")) / name.removeprefix(CREDENTIAL)
         return self.file.parent / name
 
     @property

@@ -116,7 +116,9 @@ class UpstreamSection(Section):
 
 class Certificate(Section):
     cert: str = Field(description="PEM file of the certificate and its chain.")
-    key: str = Field(description="PEM file of the private key.")
+    key: str = Field(
+        description="PEM file of the private key, or `credential:NAME` for one handed over by systemd (`LoadCredential=`)."
+    )
 
 
 class Listen(Section):

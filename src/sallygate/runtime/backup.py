@@ -99,6 +99,7 @@ def _files(directory: Path) -> list[Path]:
         *events,
         *(file for file in private if file.is_file() and file.name[0] != "."),
         *directory.glob("*.jwks.json"),
+        *directory.glob("pepper.id"),
         database,
     ]
 

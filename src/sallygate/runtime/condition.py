@@ -44,7 +44,7 @@ async def status_of(runtime: Runtime) -> Status:
     """Read on the loop, but for what asks the file system."""
     now, state, events = runtime.clock.now(), runtime.state, runtime.events
     loaded, life = runtime.loaded, runtime.life
-    upstreams = tuple(await runtime.upstreams())
+    upstreams = tuple(await runtime.reporting.upstreams())
     store_ok = now - life.store_read_at < STORE_S_MAX and runtime.database_in_place
     checks = [
         Check("policy", True, life.last_refusal and f"a later policy was refused: {life.last_refusal.splitlines()[0]}"),
@@ -62,7 +62,7 @@ async def status_of(runtime: Runtime) -> Status:
         version=__version__, pid=os.getpid(), door=loaded.door, ready=all(check.ok for check in checks),
         draining=runtime.draining, checks=tuple(checks), started_at=life.started_at, policy=loaded.hash,
         policy_file=str(loaded.file), policy_at=life.policy_at, reloads=life.reloads,
-        reloads_refused=life.reloads_refused, listeners=tuple(runtime.listeners), upstreams=upstreams,
+        reloads_refused=life.reloads_refused, listeners=tuple(runtime.reporting.listeners), upstreams=upstreams,
         stores=(
             StoreState("state", str(database), database_bytes, store_ok, life.store_read_at),
             StoreState("events", str(log), events_bytes, not events.failing, now),

@@ -14,7 +14,7 @@ import secrets
 import signal
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
@@ -28,24 +28,23 @@ from sallygate.installation import Installation
 from sallygate.model.decision import HeaderList
 from sallygate.model.exchange import Exchange
 from sallygate.model.principal import Credential, Principal
+from sallygate.model.request import RequestHead
 from sallygate.model.restriction import Restriction
 from sallygate.model.stores import StoreError
 from sallygate.model.work import CredentialLoaded, Work, WorkDone
 from sallygate.policy.load import Door, Loaded, load_policy
-from sallygate.policy.units import read_endpoint
 from sallygate.record import Pending
 from sallygate.runtime.clock import Clock
 from sallygate.runtime.compose import compose
-from sallygate.runtime.condition import Life, status_of
+from sallygate.runtime.condition import Life
+from sallygate.runtime.exporting import check_telemetry
 from sallygate.runtime.log import Log, RequestLog, open_log
-from sallygate.runtime.management import Management
-from sallygate.runtime.sockets import control_socket, inherited, listening, notify, notify_reloading, watchdog_s
+from sallygate.runtime.reporting import Reporting
+from sallygate.runtime.sockets import inherited, notify, notify_reloading, watchdog_s
 from sallygate.runtime.tables import add_restrictions
 from sallygate.state import State
 from sallygate.stores.events import EventLog
 from sallygate.stores.sqlite import SqliteStore
-from sallygate.telemetry.metrics import Metrics
-from sallygate.telemetry.status import ListenerStatus, UpstreamState
 
 SYNC_S = 0.1
 """A restriction is in force within 300 ms: a third of it is spent here at most."""
@@ -67,16 +66,13 @@ async def _still_alive() -> None:
     notify("WATCHDOG=1")
 
 
-async def _no_upstreams() -> Sequence[UpstreamState]:
-    return ()
-
-
 class Runtime:
     """Everything behind Guard. `start` before the first request, `stop` after the last."""
 
     def __init__(self, policy: str | Path, door: Door, log: Log | None = None, clock: Clock | None = None) -> None:
         self.clock = clock or Clock()
         self.loaded = load_policy(Path(policy), door)
+        check_telemetry(self.loaded)
         self.log = log or open_log(self.loaded.policy.log)
         self.installation = Installation(self.loaded.state_dir)
         self.state = State()
@@ -95,15 +91,12 @@ class Runtime:
             lambda line: self.log.error("events", what=line),
             RequestLog(self.log, lambda: self.loaded.policy.log.requests),
         )
-        self.metrics = Metrics()
         self.under_way = 0
         self.draining = False
         self.life = Life(self.clock.now())
         self.failures: Counter[str] = Counter()
         """Failures by what failed, since the start."""
-        self.listeners: list[ListenerStatus] = []
-        self.upstreams: Callable[[], Awaitable[Sequence[UpstreamState]]] = _no_upstreams
-        self.management = Management(lambda: status_of(self), self.metrics.snapshot)
+        self.reporting = Reporting(self)
         self.on_exchange: list[Callable[[Exchange], None]] = []
         """Watchers of every exchange, for a live view."""
         self.on_reload: list[Callable[[Loaded], Coroutine[Any, Any, None]]] = []
@@ -115,15 +108,14 @@ class Runtime:
         """Up to here all were taken over. One key loaded by itself may be younger than changes not seen yet."""
         self._restrictions_revision = 0
         self._forget_at = 0.0
-        self._prefix = secrets.token_hex(8)
+        self.instance = secrets.token_hex(8)
+        """Of this process, the first half of every request id."""
         self._counter = count(int.from_bytes(secrets.token_bytes(4), "big"))
         self._told: dict[str, tuple[float, int]] = {}
         self._started = False
         self.handed_over = inherited()
         """Listening sockets of systemd's, until somebody takes them."""
         self._held = contextlib.ExitStack()
-        self._controls = False
-        """Whether the control socket is this process's."""
         self._reloading = asyncio.Lock()
         self._recheck = False
         self._database_inode = -1
@@ -171,7 +163,7 @@ class Runtime:
             self._held.enter_context(self.installation.held(alone=False))
             await self._in_store(self.load_state)
             self.events.start()
-            await self._serve_management()
+            await self.reporting.start()
         except BaseException:
             self._held.close()
             self._started = False  # whoever asks again must not find a gate that knows no restriction
@@ -193,24 +185,6 @@ class Runtime:
         self._tasks = [task for task in self._tasks if not task.done()]
         self._tasks.append(asyncio.get_running_loop().create_task(self.reload()))
 
-    async def _serve_management(self) -> None:
-        try:
-            control = control_socket(self.installation.control)
-        except OSError as error:
-            control = None
-            self.log.warning("no control socket: `sallygate status` will not see this process", why=str(error))
-        else:
-            if control is None:
-                self.log.warning("another process answers `sallygate status` for this state directory")
-        if control is not None:
-            self._controls = True
-            await self.management.serve(control, control=True)
-        listen = self.loaded.policy.listen
-        if listen is not None and listen.management is not None:
-            listener = listening(*read_endpoint(listen.management), 64, self.handed_over)
-            self.listeners.append(ListenerStatus("management", listen.management))
-            await self.management.serve(listener, control=False)
-
     async def stop(self) -> None:
         """Everything on disk, then closed."""
         if not self._started:
@@ -219,9 +193,7 @@ class Runtime:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.management.close()
-        if self._controls:
-            self.installation.control.unlink(missing_ok=True)
+        await self.reporting.stop()
         try:
             await self.flush()
         except StoreError as error:
@@ -380,7 +352,7 @@ class Runtime:
         return time.perf_counter_ns() // 1000
 
     def new_request_id(self) -> str:
-        return f"{self._prefix}{next(self._counter) & 0xFFFFFFFFFFFFFFFF:016x}"
+        return f"{self.instance}{next(self._counter) & 0xFFFFFFFFFFFFFFFF:016x}"
 
     async def work(self, work: Work) -> WorkDone:
         try:
@@ -402,10 +374,14 @@ class Runtime:
         upstream = self.loaded.policy.upstream if self.loaded.door == "gateway" else None
         return self._assertions.headers(principal, now, signed=upstream is not None and upstream.assertion)
 
+    def traceparent(self, head: RequestHead) -> bytes | None:
+        traces = self.reporting.traces
+        return traces.traceparent(head) if traces is not None else None
+
     def record(self, exchange: Exchange, gate: Gate) -> None:
         self.events.put(Pending(exchange, gate.policy_hash, gate.engine.hash_id))
         try:
-            self.metrics.observe(exchange)
+            self.reporting.metrics.observe(exchange)
             for watch in self.on_exchange:
                 watch(exchange)
         except Exception as error:  # who counts or watches must not end a request

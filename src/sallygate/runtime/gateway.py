@@ -91,7 +91,7 @@ class Gateway:
 
     async def start(self) -> None:
         runtime = self.runtime
-        runtime.upstreams = self._upstreams
+        runtime.reporting.upstreams = self._upstreams
         await runtime.start()
         await self._proxy.start()
         runtime.on_reload.append(self._reloaded)
@@ -153,7 +153,7 @@ class Gateway:
         )
         self._servers.append((server, asyncio.get_running_loop().create_task(server.serve())))
         until = x509.load_pem_x509_certificate(cert.read_bytes()).not_valid_after_utc.timestamp() if cert else None
-        self.runtime.listeners.append(ListenerStatus(name, address, until))
+        self.runtime.reporting.listeners.append(ListenerStatus(name, address, until))
 
     async def _reloaded(self, old: Loaded) -> None:
         loaded = self.runtime.loaded

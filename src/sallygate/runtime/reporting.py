@@ -1,0 +1,82 @@
+"""What a running gate tells of itself: its numbers, its state, and to whom. Asked by operators, never by a decision."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
+
+from sallygate.policy.units import read_endpoint
+from sallygate.runtime.condition import status_of
+from sallygate.runtime.exporting import Exporting
+from sallygate.runtime.management import Management
+from sallygate.runtime.sockets import control_socket, listening
+from sallygate.telemetry.metrics import Metrics
+from sallygate.telemetry.status import ListenerStatus, Status, UpstreamState
+
+if TYPE_CHECKING:
+    from sallygate.runtime.core import Runtime
+    from sallygate.telemetry.otlp import OtlpExport
+
+BACKLOG = 64
+
+
+async def _none() -> Sequence[UpstreamState]:
+    return ()
+
+
+class Reporting:
+    """`start` after the stores, `stop` before them."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self.metrics = Metrics()
+        self.listeners: list[ListenerStatus] = []
+        self.upstreams: Callable[[], Awaitable[Sequence[UpstreamState]]] = _none
+        self.traces: OtlpExport | None = None
+        """Where spans go, when some do."""
+        self._management = Management(self._status, self.metrics.snapshot)
+        self._exporting: Exporting | None = None
+        self._controls = False
+        """Whether the control socket is this process's."""
+
+    async def _status(self) -> Status:
+        return await status_of(self._runtime)
+
+    async def start(self) -> None:
+        """Raises `StoreError` for a management listener that cannot be had."""
+        runtime = self._runtime
+        await self._serve_control()
+        policy = runtime.loaded.policy
+        if policy.listen is not None and policy.listen.management is not None:
+            address = policy.listen.management
+            listener = listening(*read_endpoint(address), BACKLOG, runtime.handed_over)
+            self.listeners.append(ListenerStatus("management", address))
+            await self._management.serve(listener, control=False)
+        if policy.telemetry is not None:
+            self._exporting = Exporting(
+                runtime.loaded, self.metrics, self._status, runtime.clock.now, runtime.failed, runtime.instance
+            )
+            self._exporting.start()
+            if policy.telemetry.traces > 0:
+                self.traces = self._exporting.export
+                runtime.on_exchange.append(self.traces.watch)
+
+    async def _serve_control(self) -> None:
+        runtime = self._runtime
+        try:
+            control = control_socket(runtime.installation.control)
+        except OSError as error:
+            runtime.log.warning("no control socket: `sallygate status` will not see this process", why=str(error))
+            return
+        if control is None:
+            runtime.log.warning("another process answers `sallygate status` for this state directory")
+            return
+        self._controls = True
+        await self._management.serve(control, control=True)
+
+    async def stop(self) -> None:
+        if self._exporting is not None:
+            await self._exporting.stop()
+        await self._management.close()
+        if self._controls:
+            self._runtime.installation.control.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lab.speed import engine, gateway, injection, inprocess, memory, replaying, report
+from lab.speed import engine, gateway, injection, inprocess, memory, operations, replaying, report
 from lab.speed.servers import Missing
 
 SECTIONS = {
@@ -18,6 +18,7 @@ SECTIONS = {
     "injection": injection,
     "gateway": gateway,
     "inprocess": inprocess,
+    "operations": operations,
     "replay": replaying,
     "memory": memory,
 }

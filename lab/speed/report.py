@@ -25,6 +25,7 @@ TITLES = {
     "injection": "Injection, added to a decision",
     "gateway": "Gateway, processor time a request",
     "inprocess": "In process, processor time a request",
+    "operations": "Running it",
     "replay": "Replay",
     "memory": "Memory",
 }

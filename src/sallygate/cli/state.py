@@ -55,10 +55,10 @@ def backup(
     Example: sallygate backup backups/monday
     """
     from sallygate.installation import Installation
-    from sallygate.runtime.backup import back_up, be_nice
+    from sallygate.runtime.backup import back_up, give_way
 
     installation = Installation(state_directory(policy, state_dir), create=False)
-    be_nice()
+    give_way()
     with _progress("copying") as advance:
         manifest = back_up(installation, target, advance)
     if json:

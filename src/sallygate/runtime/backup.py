@@ -29,8 +29,7 @@ from sallygate.stores.sqlite import SCHEMA_VERSION, SqliteStore, copy_database
 MANIFEST = "manifest.json"
 RESTORING = ".restoring"
 READ_BYTES = 1 << 20
-BACKUP_NICE = 10
-"""Requests come first."""
+NICE = 19
 
 
 class Manifest(Struct, frozen=True):
@@ -84,8 +83,12 @@ def back_up(installation: Installation, target: Path, advance: Callable[[str, in
     return manifest
 
 
-def be_nice() -> None:
-    os.nice(BACKUP_NICE)
+def give_way() -> None:
+    """Run when nothing else wants the processor: requests come first."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    except (AttributeError, OSError):  # not Linux
+        os.nice(NICE)
 
 
 def _files(directory: Path) -> list[Path]:

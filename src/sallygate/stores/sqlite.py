@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -209,6 +210,12 @@ def copy_database(file: Path, copy: Path, advance: Callable[[int, int], None] | 
     It pauses between pieces to leave the disk to others. `advance` gets (pages left, pages in all). Raises
     `sqlite3.Error` or `OSError`.
     """
+
+    def pause(_: int, left: int, total: int) -> None:
+        if advance is not None:
+            advance(left, total)
+        time.sleep(COPY_PAUSE_S)
+
     part = copy.with_name(f".{copy.name}.{secrets.token_hex(4)}.part")
     os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     try:
@@ -218,8 +225,7 @@ def copy_database(file: Path, copy: Path, advance: Callable[[int, int], None] | 
             source.execute("BEGIN")
             source.execute("SELECT count(*) FROM sqlite_master").fetchone()
             with closing(sqlite3.connect(part)) as target:
-                told = None if advance is None else (lambda _, left, total: advance(left, total))
-                source.backup(target, pages=COPY_PAGES, sleep=COPY_PAUSE_S, progress=told)
+                source.backup(target, pages=COPY_PAGES, progress=pause)
         with part.open("rb") as stream:
             os.fsync(stream.fileno())
         part.replace(copy)

@@ -20,6 +20,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -207,7 +208,8 @@ def _lives(section: Section, gate: _Gate) -> None:
 
 def _backup(section: Section, gate: _Gate, directory: Path, advance: Advance) -> None:
     """p99 while a gigabyte of events is copied, as a multiple of before."""
-    _fill(gate.installed.state / "events" / "2026-01-01T00.db")
+    hour = datetime.fromtimestamp(time.time() - 7200, UTC)
+    _fill(gate.installed.state / "events" / f"{hour:%Y-%m-%dT%H}.db")  # not so old that the gate removes it
     ratios, seconds = [], []
     for number in range(3):
         before = _Load(gate, PER_S // 2)

@@ -20,7 +20,7 @@ from sallygate.policy.reference import json_schema, markdown
 from support import OPENAPI
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 SOURCE = sorted((ROOT / "src").rglob("*.py"))
 FAMILIES = (
     "request|transport|restriction|clients|identity|limits|contract|body|control|upstream|replay|policy|injection"

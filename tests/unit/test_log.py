@@ -9,7 +9,7 @@ import pytest
 
 from sallygate.model.event import Event, Place
 from sallygate.model.finding import Finding
-from sallygate.policy.schema import LogSection
+from sallygate.policy.serving import LogSection
 from sallygate.runtime.log import LINES_PER_S, RequestLog, open_log
 
 

@@ -199,10 +199,11 @@ def _compile(loaded: Loaded) -> tuple[str, ...]:
     from sallygate.policy.errors import PolicyError, Problem
     from sallygate.policy.load import contract_problems
     from sallygate.runtime.compose import compose
+    from sallygate.runtime.offline import patterns_of
     from sallygate.state import State
 
     try:
-        gate = compose(loaded, State(), KeyRing(bytes(32)), bytes(32), 0.0)
+        gate = compose(loaded, State(), KeyRing(bytes(32)), bytes(32), 0.0, patterns_of(loaded.state_dir))
     except OpenAPIError as error:
         file = str(loaded.contract_file)
         raise PolicyError(

@@ -56,12 +56,13 @@ def status(policy: PolicyOption = DEFAULT_POLICY, state_dir: StateOption = None,
     if json:
         print_json(found)
     else:
-        _print(found)
+        print_status(found)
     if not found.ready:
         raise typer.Exit(NO)
 
 
-def _print(found: Status) -> None:
+def print_status(found: Status) -> None:
+    """As a table, for people."""
     word = (
         "[green]ready[/green]" if found.ready else "[red]draining[/red]" if found.draining else "[red]not ready[/red]"
     )

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sallygate.cli.terminal import STATE, USAGE, bytes_progress, duration, err, fail, out, print_json
-from sallygate.runtime.whatif import Comparison, FromEvents, compare_events, compare_recorded, patterns_of
+from sallygate.runtime.whatif import Comparison, FromEvents, compare_events, compare_recorded
 
 CHANGES_SHOWN = 50
 
@@ -32,6 +32,7 @@ def compare(policy: Path, against: str, since: str, old: Path | None, state_dir:
 
 def _against_events(policy: Path, since: str, state_dir: Path | None) -> Comparison:
     from sallygate.policy.load import load_policy
+    from sallygate.runtime.offline import patterns_of
     from sallygate.stores.events import read_events
     from sallygate.stores.sqlite import SqliteStore
 

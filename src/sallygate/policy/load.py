@@ -190,7 +190,7 @@ def _say_validation(reader: _Reader, path: Path_, kind: str, message: str) -> No
 
 def _fields_at(path: Path_) -> list[str]:
     """The fields of the section at `path`, for a hint."""
-    from sallygate.policy.schema import Section
+    from sallygate.policy.fields import Section
 
     section: type[Section] = Policy
     for part in path:

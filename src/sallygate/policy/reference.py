@@ -7,7 +7,8 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from sallygate.policy.schema import Policy, Section
+from sallygate.policy.fields import Section
+from sallygate.policy.schema import Policy
 
 
 def json_schema() -> dict[str, Any]:

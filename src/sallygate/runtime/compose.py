@@ -19,8 +19,9 @@ from sallygate.parsing.head import SINGLETONS, HeadReader
 from sallygate.parsing.identifiers import IdHasher
 from sallygate.parsing.openapi import base_path, public_view
 from sallygate.parsing.routes import RouteTable
+from sallygate.policy.fields import ControlSection
 from sallygate.policy.load import Loaded
-from sallygate.policy.schema import Clients, ControlSection, Identity, Injection, Limits, Policy, Transport
+from sallygate.policy.schema import Clients, Identity, Injection, Limits, Policy, Transport
 from sallygate.state import State
 
 OVERRIDES = (b"x-http-method-override", b"x-http-method", b"x-method-override", b"x-original-url", b"x-rewrite-url")

@@ -22,7 +22,7 @@ from sallygate.certificates import development_certificate
 from sallygate.guard import Guard
 from sallygate.model.stores import StoreError
 from sallygate.policy.load import Loaded
-from sallygate.policy.schema import Listen, UpstreamSection
+from sallygate.policy.serving import Listen, UpstreamSection
 from sallygate.policy.units import read_endpoint
 from sallygate.proxy import ReverseProxy, UpstreamSettings
 from sallygate.runtime.core import Runtime

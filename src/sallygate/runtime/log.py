@@ -11,7 +11,7 @@ from typing import Any, TextIO, cast
 import structlog
 
 from sallygate.model.event import Event
-from sallygate.policy.schema import LogSection
+from sallygate.policy.serving import LogSection
 
 Log = structlog.stdlib.BoundLogger
 

@@ -53,8 +53,7 @@ class Offline:
         pepper = installation.pepper() if installation else secrets.token_bytes(32)
         self.now = time.time()
         self.state = State()
-        signature = patterns_signature()
-        patterns = installation.patterns(signature) if installation else patterns_ahead(signature)
+        patterns = patterns_of(directory)
         self.gate: Gate = compose(self.loaded, self.state, KeyRing(pepper), pepper, self.now, patterns)
         if installation is not None:
             self._load(SqliteStore(installation.database))
@@ -113,3 +112,11 @@ class Offline:
         for charge in charges:
             if (table := self.state.tables.get(charge.table)) is not None:
                 table.take(charge.subject, now, charge.amount)
+
+
+def patterns_of(state_dir: Path) -> bytes | None:
+    """The compiled patterns of the installation there, or those made ahead: making them takes seconds."""
+    signature = patterns_signature()
+    if not (state_dir / "secrets").is_dir():
+        return patterns_ahead(signature)
+    return Installation(state_dir, create=False).patterns(signature)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import secrets
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from urllib.parse import quote, urlencode
 
 from msgspec import Struct
@@ -231,14 +230,3 @@ def _said(record: object) -> str:
         return "allow"
     reasons = record.get("reasons")
     return str(reasons[0]) if isinstance(reasons, list) and reasons else str(record["decision"])
-
-
-def patterns_of(state_dir: Path) -> bytes | None:
-    """The compiled patterns of the installation, to save the seconds it takes to make them."""
-    from sallygate.controls.injection import patterns_signature
-    from sallygate.installation import Installation, patterns_ahead
-
-    signature = patterns_signature()
-    if not (state_dir / "secrets").is_dir():
-        return patterns_ahead(signature)
-    return Installation(state_dir, create=False).patterns(signature)

@@ -50,6 +50,7 @@ paths:
       responses: {"200": {description: ok}}
   /things:
     get: {operationId: listThings, security: [{key: ["things:read"]}], responses: {"200": {description: ok}}}
+    put: {operationId: createOrder, security: [{key: []}], responses: {"200": {description: ok}}}
     post: {operationId: createThing, security: [{key: []}], responses: {"200": {description: ok}}}
 components: {securitySchemes: {key: {type: apiKey, in: header, name: X-API-Key}}}
 """

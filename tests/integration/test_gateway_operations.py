@@ -23,7 +23,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway_wire import echo, log_lines
-from support import Upstream, free_port, make_key, running_gateway, until, write_policy
+from sallygate.guard import Guard
+from sallygate.runtime.core import Runtime
+from support import Running, Upstream, free_port, make_key, running_gateway, until, write_policy
 
 
 @pytest.fixture
@@ -274,3 +276,83 @@ def test_two_gateways_do_not_share_a_port(tmp_path: Path) -> None:
         command = [sys.executable, "-m", "sallygate", "up", str(other)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=30)
         assert done.returncode == 3 and "cannot listen there" in done.stderr
+
+
+# bad days --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_full_log_disk_stops_no_decision(tmp_path: Path, upstream: Upstream) -> None:
+    policy, port = operated(tmp_path, upstream.url)
+    key = make_key(policy)
+    https = int(policy.read_text().partition("https: 127.0.0.1:")[2].partition(",")[0])
+    with Path("/dev/full").open("wb") as full:
+        process = subprocess.Popen([sys.executable, "-m", "sallygate", "up", str(policy)], stderr=full, stdout=full)
+    try:
+        until(lambda: status(policy).returncode == 0, 30)
+        running = Running(process, https, policy, tmp_path / "none")
+        assert running.get("/things")[0] == 401 and running.get("/things", key)[0] == 200
+        until(lambda: json.loads(status(policy, "--json").stdout)["log_lines_lost"] > 0)
+        assert metric(port, "sallygate_log_lines_lost_total") > 0
+    finally:
+        process.terminate()
+        assert process.wait(20) == 0
+
+
+def test_who_counts_or_watches_and_fails_ends_no_request(tmp_path: Path) -> None:
+    async def story() -> tuple[int, int]:
+        runtime = Runtime(write_policy(tmp_path), "guard")
+        await runtime.start()
+        try:
+
+            def broken(_: object) -> None:
+                raise ValueError("broken")
+
+            runtime.on_exchange.append(broken)
+            sent: list[dict[str, object]] = []
+
+            async def send(message: dict[str, object]) -> None:
+                sent.append(message)
+
+            async def receive() -> dict[str, object]:
+                return {"type": "http.request", "body": b"", "more_body": False}
+
+            scope = {"type": "http", "http_version": "1.1", "method": "GET", "scheme": "https", "path": "/things",
+                     "raw_path": b"/things", "query_string": b"", "headers": [(b"host", b"a")],
+                     "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2), "root_path": ""}  # fmt: skip
+            await Guard(broken, runtime)(scope, receive, send)  # type: ignore[arg-type]
+            return int(str(sent[0]["status"])), runtime.failures["metrics"]
+        finally:
+            await runtime.stop()
+
+    assert asyncio.run(story()) == (401, 1)
+
+
+def test_a_second_process_on_one_state_directory_does_not_take_the_control_socket(
+    tmp_path: Path, upstream: Upstream
+) -> None:
+    policy, _ = operated(tmp_path, upstream.url)
+    other = tmp_path / "other.yaml"
+    with running_gateway(policy) as first:
+        other.write_text(
+            "".join(line + "\n" for line in policy.read_text().splitlines() if not line.startswith("listen:"))
+        )
+        with running_gateway(other) as second:
+            found = json.loads(status(policy, "--json").stdout)
+            assert found["pid"] == first.process.pid
+            until(lambda: any("another process answers" in line["event"] for line in log_lines(second.log)))
+
+
+def test_a_control_socket_left_by_a_killed_process_is_taken_over(tmp_path: Path, upstream: Upstream) -> None:
+    policy, _ = operated(tmp_path, upstream.url)
+    with running_gateway(policy) as running:
+        running.process.kill()
+        running.process.wait()
+        assert (tmp_path / "state" / "control.sock").exists()
+    with running_gateway(policy) as running:
+        assert json.loads(status(policy, "--json").stdout)["pid"] == running.process.pid
+
+
+def test_a_state_directory_with_a_long_name(tmp_path: Path, upstream: Upstream) -> None:
+    policy, _ = operated(tmp_path / ("d" * 120), upstream.url)
+    with running_gateway(policy):
+        assert status(policy).returncode == 0

@@ -24,7 +24,7 @@ import re
 
 from sallygate.controls.injection.evidence import ATTACK, CERTAIN, LIKELY, ODD, Evidence
 from sallygate.controls.injection.sqllexer import TOKENS_MAX, Tokens, marked, read, read_blind
-from sallygate.controls.injection.sqlrules import IN_TEXT, PARENTHESISED, PROBE, Place, Rule, rules_for
+from sallygate.controls.injection.sqlrules import IN_TEXT, PARENTHESISED, PROBE, TAIL, Place, Rule, rules_for
 from sallygate.controls.injection.sqlwords import DANGEROUS, FUNCTIONS, INQUIRING
 
 _QUOTES = "'\"`"
@@ -34,6 +34,7 @@ BEHIND_MAX = 64
 """Tokens read behind a quote; what stands further off is read blind."""
 AROUND_BEFORE, AROUND_BEHIND = 32, 160
 """Characters read blind before and behind a word that hints."""
+_SAME_REGION = AROUND_BEFORE + AROUND_BEHIND
 _HINTS = (
     "union", "select", "waitfor", "outfile", "dumpfile", "procedure", "declare", "exec", "insert", "update", "delete", "drop",
     "alter", "create", "truncate", "case", "iif(", "if(", "sleep", "benchmark", "blob(", "series(", "load_", "extractvalue",
@@ -261,23 +262,30 @@ def _blindly(lower: str, budget: int, regions: list[tuple[int, int]]) -> Evidenc
 def _regions(lower: str) -> list[tuple[int, int]]:
     """Stretches of `lower` around hints, and its end; in order, none touching another."""
     size = len(lower)
-    hints = {size}
+    hints = [size]
     for hint in _HINTS:
         at = lower.find(hint)
         while at >= 0:
-            hints.add(at)
-            at = lower.find(hint, at + AROUND_BEFORE)
+            hints.append(at)
+            last = lower.rfind(hint, at + 1, at + _SAME_REGION + len(hint))  # all between are in the stretch of the two
+            if last > 0:
+                hints.append(last)
+                at = last
+            at = lower.find(hint, at + 1)
     found = _BROKEN_OUT(lower)
     while found is not None:
-        hints.add(found.start())
-        found = _BROKEN_OUT(lower, found.start() + AROUND_BEFORE)
+        at = found.start()
+        hints += (at, at + AROUND_BEHIND)
+        found = _BROKEN_OUT(lower, at + AROUND_BEHIND)
     regions: list[tuple[int, int]] = []
+    start = end = 0
     for at in sorted(hints):
-        low, high = max(at - AROUND_BEFORE, 0), min(at + AROUND_BEHIND, size)
-        if regions and low <= regions[-1][1]:
-            regions[-1] = (regions[-1][0], high)
-        else:
-            regions.append((low, high))
+        if at > end + AROUND_BEFORE:
+            if end:
+                regions.append((start, min(end, size)))
+            start = max(at - AROUND_BEFORE, 0)
+        end = at + AROUND_BEHIND
+    regions.append((start, min(end, size)))
     return regions
 
 
@@ -299,7 +307,7 @@ def _by_rules(place: Place, flat: str, tokens: Tokens, start: int, *, whole: boo
     for rule in rules_for(place, frozenset(flat)):
         if best is not None and rule.score <= best[0].score:
             continue
-        found = rule.search.search(tokens.kinds if rule.parens else flat)
+        found = rule.search.search(tokens.kinds if rule.parens else flat, len(flat) - TAIL if rule.tail else 0)
         if found is not None and (whole or found.start()):  # `^` is the start of the text alone
             best = rule, found
             if rule.score >= CERTAIN:

@@ -23,6 +23,7 @@ from __future__ import annotations
 import re
 
 from sallygate.controls.injection.evidence import ATTACK, CERTAIN, LIKELY, ODD, Evidence
+from sallygate.controls.injection.sqlhints import held_in, regions_of
 from sallygate.controls.injection.sqllexer import TOKENS_MAX, Tokens, marked, read, read_blind
 from sallygate.controls.injection.sqlrules import IN_TEXT, PARENTHESISED, PROBE, TAIL, Place, Rule, rules_for
 from sallygate.controls.injection.sqlwords import DANGEROUS, FUNCTIONS, INQUIRING
@@ -32,18 +33,6 @@ BLIND_MAX = 2_048
 """Tokens of a text read blind: all of a window that is text, the first quarter of one that is punctuation."""
 BEHIND_MAX = 64
 """Tokens read behind a quote; what stands further off is read blind."""
-AROUND_BEFORE, AROUND_BEHIND = 32, 160
-"""Characters read blind before and behind a word that hints."""
-_SAME_REGION = AROUND_BEFORE + AROUND_BEHIND
-_HINTS = (
-    "union", "select", "waitfor", "outfile", "dumpfile", "procedure", "declare", "exec", "insert", "update", "delete", "drop",
-    "alter", "create", "truncate", "case", "iif(", "if(", "sleep", "benchmark", "blob(", "series(", "load_", "extractvalue",
-    "updatexml", "name_const", "xmltype", "file(", "lo_", "pg_", "_to_xml", "dblink", "openrowset", "opendatasource", "openquery",
-    "xp_", "sp_", "varbintohexstr", "sqlid_", "get_host", "receive_message", "gtid_", "st_lat", "st_point", "information_schema",
-    "sysobjects", "syscolumns", "sqlite_", "shutdown", "handler", "having", "group", "order", "where", "begin", "call", "grant",
-)  # fmt: skip
-"""What one of the rules that hold anywhere needs, so that the rest of a long text need not be read."""
-_BROKEN_OUT = re.compile(r"['\"`)][\s)+;/*]{0,8}(?:or|and|xor|&&|\|\|)").search
 WHOLE_MAX = 200
 """Longer values are no single call, name or number."""
 QUERY_TEXT_MIN = 64
@@ -160,10 +149,9 @@ def judge(text: str) -> Evidence | None:
     """The strongest sign of SQL in `text`, `+` read as itself and, where it may be one, as a space."""
     twice = "+" in text and (" " not in text or _plus_for_space(text.lower()))
     budget = BLIND_MAX // 3 if twice else BLIND_MAX
-    regions: list[tuple[int, int]] = []  # the same of both
-    best = _judged(text, budget, regions)
+    best = _judged(text, budget)
     if twice and (best is None or best.score < CERTAIN):
-        other = _judged(text.replace("+", " "), budget, regions)
+        other = _judged(text.replace("+", " "), budget)
         if other is not None and (best is None or other.score > best.score):
             return other
     return best
@@ -176,7 +164,7 @@ def _plus_for_space(lower: str) -> bool:
     return _PLUS_BEFORE(lower) is not None
 
 
-def _judged(text: str, budget: int, regions: list[tuple[int, int]]) -> Evidence | None:
+def _judged(text: str, budget: int) -> Evidence | None:
     lower = marked(text)
     tokens = read(lower, 0, TOKENS_MAX)
     best = _from_start(text, tokens)
@@ -196,9 +184,7 @@ def _judged(text: str, budget: int, regions: list[tuple[int, int]]) -> Evidence 
     if (quoted or len(tokens.kinds) >= TOKENS_MAX or tokens.flat.endswith("c")) and (
         best is None or best.score < CERTAIN
     ):
-        if not regions:
-            regions.extend(_regions(lower))
-        found = _blindly(lower, budget, regions)
+        found = _blindly(lower, budget)
         if found is not None and not (best is not None and best.score == ODD and found.rule == best.rule):
             best = stronger(best, found)
     return best
@@ -240,10 +226,10 @@ def _holds(text: str, start: int, found: Evidence) -> bool:
     return found.rule not in NEEDING_CLEAN or _is_bare(text, start)
 
 
-def _blindly(lower: str, budget: int, regions: list[tuple[int, int]]) -> Evidence | None:
+def _blindly(lower: str, budget: int) -> Evidence | None:
     """`lower` read with nothing hidden, for what stands behind decoys: more quotes, words and comments."""
     best: Evidence | None = None
-    for low, high in reversed(regions):  # an attack behind padding stands last
+    for low, high in reversed(regions_of(lower)):  # an attack behind padding stands last
         tokens = read_blind(lower[low:high], budget)
         budget -= len(tokens.kinds)
         flat = tokens.flat if high == len(lower) else tokens.flat + "?"  # `$` is the end of the text alone
@@ -257,36 +243,6 @@ def _blindly(lower: str, budget: int, regions: list[tuple[int, int]]) -> Evidenc
         if budget <= 0 or (best is not None and best.score >= CERTAIN):
             break
     return best
-
-
-def _regions(lower: str) -> list[tuple[int, int]]:
-    """Stretches of `lower` around hints, and its end; in order, none touching another."""
-    size = len(lower)
-    hints = [size]
-    for hint in _HINTS:
-        at = lower.find(hint)
-        while at >= 0:
-            hints.append(at)
-            last = lower.rfind(hint, at + 1, at + _SAME_REGION + len(hint))  # all between are in the stretch of the two
-            if last > 0:
-                hints.append(last)
-                at = last
-            at = lower.find(hint, at + 1)
-    found = _BROKEN_OUT(lower)
-    while found is not None:
-        at = found.start()
-        hints += (at, at + AROUND_BEHIND)
-        found = _BROKEN_OUT(lower, at + AROUND_BEHIND)
-    regions: list[tuple[int, int]] = []
-    start = end = 0
-    for at in sorted(hints):
-        if at > end + AROUND_BEFORE:
-            if end:
-                regions.append((start, min(end, size)))
-            start = max(at - AROUND_BEFORE, 0)
-        end = at + AROUND_BEHIND
-    regions.append((start, min(end, size)))
-    return regions
 
 
 def _discounted(found: Evidence | None, tokens: Tokens) -> Evidence | None:
@@ -316,14 +272,10 @@ def _by_rules(place: Place, flat: str, tokens: Tokens, start: int, *, whole: boo
 
 
 def _of_whole(text: str, tokens: Tokens) -> Evidence | None:
-    lower = tokens.text
-    for literals, search in IN_TEXT:
-        for literal in literals:
-            if literal in lower:
-                found = search(lower)
-                if found is not None:
-                    return Evidence("sql", "in-text", ATTACK, found.start(), found.end())
-                break
+    for number in held_in(tokens.text):
+        found = IN_TEXT[number][1](tokens.text)
+        if found is not None:
+            return Evidence("sql", "in-text", ATTACK, found.start(), found.end())
     if len(text) > WHOLE_MAX or not tokens.flat:
         return None
     ended = tokens.kinds.endswith("c") and not tokens.comment.strip(" -+")

@@ -139,17 +139,20 @@ IN_TEXT: tuple[tuple[tuple[str, ...], Callable[[str], re.Match[str] | None]], ..
             "@@",
             r"@@(?:version|hostname|datadir|basedir|servername|tmpdir|spid|language|global\.|session\.|secure_file)",
         ),
-        ("dbms_|utl_", r"(?:d(?<!\wd)bms_|u(?<!\wu)tl_)[a-z]{2,20}\.\w{2,30}(?:\.\w{2,30})?\s?\("),
-        ("ctxsys|owa_util", r"(?:c(?<!\wc)txsys|o(?<!\wo)wa_util)\.\w{2,30}(?:\.\w{2,30})?\s?\("),
+        ("dbms_", r"dbms(?<!\w.{4})_[a-z]{2,20}\.\w{2,30}(?:\.\w{2,30})?\s?\("),
+        ("utl_", r"utl_(?<!\w.{4})[a-z]{2,20}\.\w{2,30}(?:\.\w{2,30})?\s?\("),
+        ("ctxsys", r"ctxs(?<!\w.{4})ys\.\w{2,30}(?:\.\w{2,30})?\s?\("),
+        ("owa_util", r"owa_(?<!\w.{4})util\.\w{2,30}(?:\.\w{2,30})?\s?\("),
         ("::", r"'\s?::\s?(?:jsonb?|int\d?|integer|text|varchar|numeric)\b"),
         ("pg_sleep", r"select(?<!\w.{6})\s{1,10}pg_sleep"),
-        ("sp_password", r"\bsp_password\b"),
+        ("sp_password", r"sp_p(?<!\w.{4})assword\b"),
         ("from ", r"from(?<!\w.{4})\s{1,5}(?:sys|msdb|mysql|master)\.{1,2}\w"),
         (
             "e.|e(",
             r"\.(?:(?<=[\s,(`]\d\.)|(?<=[\s,(`]\d\d\.)|(?<=[\s,(`]\d{3}\.)|(?<=[\s,(`]\d{4}\.)|(?<=1\.)(?<![\w.].\.)|(?<=\$\.))"
-            r"\d{0,4}e(?:\.[a-z_]{4}|\([a-z]|\.`)|`1\.e",
+            r"\d{0,4}e(?:\.[a-z_]{4}|\([a-z]|\.`)",
         ),
+        ("`1.e", r"`1\.e"),
     )
 )
 """What no statement need be parsed for, in lower case: a comment MySQL runs, a function that looks into the database; each

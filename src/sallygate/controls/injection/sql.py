@@ -76,9 +76,16 @@ _STACKED = (
     r"|while|set|use|print|copy|load|grant|revoke|backup|restore|goto|handler|rename|merge|vacuum|attach|pragma|do|prepare"
     r"|rollback|commit|lock|kill|reset|flush|desc|describe|explain|show|dbcc|bulk|reconfigure|deallocate)"
 )
-_COMPARED = r"(?:[=<>]|!=|(?:not[\s+/*]{1,9})?(?:like|rlike|regexp|between|in|is|sounds|div|mod|glob)\b)"
+_COMPARED = r"(?:[=<>]|!=|(?:not[\s+/*]+)?(?:like|rlike|regexp|between|in|is|sounds|div|mod|glob)\b)"
 _GAP = r"[\s+(!~/*\x00-\x1b\xc2\xa0-]"
 _ENDED = r"(?:--|#|/\*|;|\x1e)"
+_OPERAND_COMPARED = rf"(?:not[\s+(]+)?[^\s&\x1e:;{{]+(?:[\s)+/*]*[=<>!]|[\s)+/*\xa0'\"]+{_COMPARED})"
+_STRING_COMPARED = rf"(?:'[^'\x1e]*'|\"[^\"\x1e]*\")(?:::\w+)?[\s)+]*(?:{_COMPARED}|@>|<@|\?|#>|->)"
+_CALL_ENDED = rf"[a-z_]+\s?\([^\x1e]*\)[\s)+]*{_ENDED}"
+_VALUE_ENDED = (
+    rf"(?:true|false|null|@?[\d.]+|not\s\w+)[\s)]*{_ENDED}|exists\b|case\b|if\(|[\w.]+[\s)]*(?:--(?:[\s+-]|\x1e)|#\x1e)"
+)
+"""Without bounds, which an automaton would have to count to: what is behind `or`."""
 _CALLED = (
     r"(?:sleep|benchmark|randomblob|zeroblob|generate_series|load_file|load_extension|extractvalue|updatexml|name_const|xmltype"
     r"|openrowset|writefile|readfile|lo_import|lo_export|ascii|ord|hex|unhex|len|length|conv|convert|mid|substr|substring|left"
@@ -110,11 +117,7 @@ TRIGGERS: tuple[str, ...] = (
     r"\"[\s)]{0,4};[\s)]{0,4}\x1e",
     rf"(?:\d|\x1e|\))\.?{_GAP}{{0,9}}(?:or|and|xor|&&|\|\|){_GAP}{{0,9}}(?:[\d.]{{1,6}}[\s+]{{0,3}}{_ENDED}|true\b|false\b|null\b|@)",
     r"\d(?:or|and|xor)[\s(+!~'\"@/-]",
-    rf"\b(?:or|and|xor)\b{_GAP}{{0,12}}(?:not[\s+(]{{1,8}})?[^\s&\x1e:;{{]{{1,40}}(?:[\s)+/*]{{0,8}}[=<>!]|[\s)+/*\xa0'\"]{{1,8}}{_COMPARED})",
-    rf"\b(?:or|and|xor)\b{_GAP}{{0,8}}(?:'[^'\x1e]{{0,80}}'|\"[^\"\x1e]{{0,30}}\")(?:::\w{{1,9}})?[\s)+]{{0,6}}(?:{_COMPARED}|@>|<@|\?|#>|->)",
-    rf"\b(?:or|and|xor)\b{_GAP}{{1,8}}[a-z_]{{1,30}}\s?\([^\x1e]{{0,20}}\)[\s)+]{{0,4}}{_ENDED}",
-    rf"\b(?:or|and|xor)\b{_GAP}{{1,8}}(?:(?:true|false|null|@?[\d.]{{1,6}}|not\s\w{{1,9}})[\s)]{{0,4}}{_ENDED}|exists\b|case\b|if\()",
-    rf"\b(?:or|and|xor)\b{_GAP}{{1,8}}[\w.]{{1,30}}[\s)]{{0,4}}(?:--(?:[\s+-]|\x1e)|#\x1e)",
+    rf"\b(?:or|and|xor)\b{_GAP}*(?:{_OPERAND_COMPARED}|{_STRING_COMPARED}|{_CALL_ENDED}|{_VALUE_ENDED})",
     rf"(?:\|\||&&){_GAP}{{0,8}}(?:['\"][^'\"\x1e]{{0,20}}['\"]|[\d.]{{1,6}}|[\s+(!][a-z_.]{{1,20}})[\s)+]{{0,4}}(?:[=<>]|like\b|--|#)",
     rf"(?:\|\||&&){_GAP}{{0,8}}(?:sleep|case\b|true\b|not\b|exists\b|if\()",
     r"[\d)a-z'\"`]\s{0,3};?--(?:[\s+]-?)?[\s+]{0,4}\x1e", r"\x1e\s{0,3}\d{1,9}\s{0,3}(?:#\s{0,2}\x1e|;?--(?:[\s+]|\x1e)|/\*|/0)", r"/\*!",
@@ -133,7 +136,7 @@ TRIGGERS: tuple[str, ...] = (
     r"\x1e1[\s+]{1,4}like", rf"\x1e\s{{0,3}}{_CALLED}\s{{0,2}}=?\\?\(", r"\b(?:pg_|json_|jsonb_|sqlite_|dbms_|utl_|lo_|fn_)\w{1,30}(?:\.\w{1,30})?\s{0,2}\(",
     rf"(?:or|and|xor|[=|&,+-]){_GAP}{{0,8}}(?:ascii|ord|hex|conv|mid|substr|substring|md5|length|len|char|chr|concat|elt|make_set|exp)\s{{0,2}}\(",
     r"(?:ascii|ord|hex|unhex|len|length|conv|mid|substr|substring|left|md5|lower|upper|charset|coercibility|compress|uncompress"
-    r"|convert|cast)\s?\(\s?(?:int\s?,\s?)?(?:\w{1,20}\s?\(\s?){0,4}(?:version|database|current_user|user|load_file|@@|select|passw)",
+    r"|convert|cast)\s?\(\s?(?:int\s?,\s?)?(?:\w+\s?\(\s?)*(?:version|database|current_user|user|load_file|@@|select|passw)",
     r"[\x1e'][\s)]{0,3}\d{0,4},\s?null,\s?null", r"\d-(?:true|false|null)", r"\x1e\s{0,2}[,;]{1,2}\s{0,2}(?:find_in_set|drop|truncate|declare)",
     r"information_schema|sysobjects|syscolumns|sysdatabases|sysusers|pg_catalog|sqlite_master|msysaccess|all_tab_columns|all_objects",
     r"\x1e(?:mysql\.(?:user|db)|tempdb|msdb|schema_name)\x1e", r"xp_cmdshell|xp_dirtree|xp_reg|sp_(?:password|executesql|oa|configure|addlogin)",

@@ -37,9 +37,7 @@ class Rule(Struct, frozen=True, gc=False):
     """Whether it is searched for in the last `TAIL` tokens only: it ends where the text does."""
 
 
-def _rule(
-    name: str, score: int, needs: str, pattern: str, *, parens: bool = False, tail: bool = False
-) -> Rule:
+def _rule(name: str, score: int, needs: str, pattern: str, *, parens: bool = False, tail: bool = False) -> Rule:
     return Rule(name, score, tuple(map(frozenset, needs.split())), re.compile(pattern), parens, tail)
 
 

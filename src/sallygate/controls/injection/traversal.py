@@ -179,7 +179,7 @@ TRIGGERS = (
     r"[^a-z0-9][a-z]:[/\\]+(?:[a-z0-9 ._~()-]+[/\\]+)?(?:boot|win|inetpub|system|xampp|apache|php|mysql|nginx|users|program|document|log|repair|sam|pagefile|autoexec|config|opt)",
     r"boot\.ini", r"win\.ini", r"system32", r"system\.ini", r"windows[/\\]", r"winnt[/\\]", r"web\.config", r"global\.asax?", r"unattend\.xml",
     r"\.ht(?:access|passwd)", r"\.bash", r"\.[ckz]shrc", r"\.s?hosts", r"\.rhosts", r"\.netrc", r"\.npmrc", r"\.pgpass", r"_history", r"\.(?:ssh|aws|kube|svn|git|hg|docker)[/\\]",
-    r"(?:\./){12}", r"(?:\.\\){12}", r"A{80}", r"[\x1e/\\= ]\.env", r"wp-config\.", r"id_(?:rsa|dsa|ecdsa|ed25519)", r"authorized_keys", r"(?:web|meta)-inf[/\\]", r"(?:my|httpd|apache2?|nginx|proftpd?|smb|sshd_config|lighttpd)\.(?:cnf|conf)",
+    r"(?:\./){12}", r"(?:\.\\){12}", r"A{8}[/\\.]", r"[\x1e/\\= ]\.env", r"wp-config\.", r"id_(?:rsa|dsa|ecdsa|ed25519)", r"authorized_keys", r"(?:web|meta)-inf[/\\]", r"(?:my|httpd|apache2?|nginx|proftpd?|smb|sshd_config|lighttpd)\.(?:cnf|conf)",
     r"php\.ini", r"ftpd?\.(?:conf|ini)", r"(?:access|error)[_.]log", r"localsettings\.php", r"configuration\.php", r"settings\.py", r"config\.inc", r"database\.yml",
     r"cmd\.exe", r"\x1e/{0,3}(?:etc|proc|dev|sys|boot|root|usr|var)/", r"\x1e/{1,3}(?:etc|proc|dev|sys|boot|root)\x1e", r"\x1e/?[a-z]:[/\\]{1,3}\x1e", r"\.(?:bak|old|orig|save|swp|sql|inc|tmp|backup)[\x1e.]", r"(?:php|asp|jsp)~",
     r"\\\\[0-9a-f:.]{3,40}\\", r"secrets\.yml", r"credentials\.xml", r"master\.key", r"passwd", r"shadow", r"/\.profile", r"/\.ds_store",

@@ -9,8 +9,7 @@ from pathlib import Path
 from lab.speed.figures import Advance, Section, quantile
 from sallygate.controls.injection import InjectionControl, compile_patterns
 from sallygate.controls.injection.bodies import read_body
-from sallygate.controls.injection.judges import JUDGES
-from sallygate.controls.injection.prefilter import Prefilter
+from sallygate.controls.injection.judges import make_prefilter
 from sallygate.model.request import EMPTY_BODY, Body, BodyPlan, RequestHead
 from sallygate.parsing.body import LIMITS
 from sallygate.parsing.head import HeadReader
@@ -75,7 +74,7 @@ def run(directory: Path, advance: Advance) -> Section:
     loads = []
     for _ in range(ROUNDS):
         before = time.perf_counter()
-        Prefilter([judge.triggers for judge in JUDGES], compiled)
+        make_prefilter(compiled)
         loads.append((time.perf_counter() - before) * 1000)
     section.add("compiled patterns, loaded", "ms", loads, LOAD_MS)
     advance("injection, hostile bodies")

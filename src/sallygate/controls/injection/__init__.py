@@ -29,9 +29,8 @@ from msgspec.structs import replace
 
 from sallygate.controls.injection.bodies import as_text, inspected_bytes, lenient_pairs, plan_body, read_body, too_large
 from sallygate.controls.injection.evidence import Family
-from sallygate.controls.injection.judges import JUDGES
+from sallygate.controls.injection.judges import JUDGES, make_prefilter, patterns_signature
 from sallygate.controls.injection.judging import Effort, Judging, Seen
-from sallygate.controls.injection.prefilter import Prefilter, signature
 from sallygate.controls.injection.strip import strip_fields
 from sallygate.controls.injection.values import Value, surface, values_of
 from sallygate.model.decision import Edit
@@ -59,12 +58,7 @@ FINDINGS_MAX = 5
 @cache
 def compile_patterns() -> bytes:
     """The compiled patterns of all judges, to be kept for the next start."""
-    return Prefilter([judge.triggers for judge in JUDGES]).dump()
-
-
-def patterns_signature() -> str:
-    """What compiled patterns depend on besides the processor."""
-    return signature([judge.triggers for judge in JUDGES])
+    return make_prefilter().dump()
 
 
 class InjectionControl:
@@ -78,7 +72,7 @@ class InjectionControl:
         self._uninspected = section.uninspected
         self._exclusions = tuple(section.exclude)
         self._confined = confined or {}
-        self._judging = Judging(JUDGES, Prefilter([judge.triggers for judge in JUDGES], patterns or compile_patterns()))
+        self._judging = Judging(JUDGES, make_prefilter(patterns or compile_patterns()))
 
     def plan_body(self, head: RequestHead, plan: BodyPlan) -> BodyPlan | Finding:
         """The plan by which a body that would stream past is read instead; or why it is not going to be."""

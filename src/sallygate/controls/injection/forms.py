@@ -84,6 +84,13 @@ def forms_of(text: str) -> tuple[list[Form], bool]:
     return forms, False
 
 
+def document_forms(text: str) -> list[Form]:
+    """A document of JSON, and with its escapes undone, by which its structure can be hidden. What its texts turn into is
+    in the forms of each of them."""
+    decoded = escapes_undone(text)
+    return [Form(text)] if decoded == text else [Form(text), Form(decoded, ("unescaped",))]
+
+
 def _decoded_through(text: str) -> tuple[Form, bool]:
     """Every decoding at once, round after round: where the many ways of a text that mixes encodings end."""
     steps: list[str] = []
@@ -138,11 +145,16 @@ def unescaped(text: str) -> str | None:
     decoded = text
     if "&" in decoded and _ENTITY(decoded):
         decoded = html.unescape(_ODD_ENTITY.sub(lambda found: _ODD_ENTITIES[found[1].lower()], decoded))
-    if "\\" in decoded:
-        decoded = _ESCAPED.sub(_character, decoded)
-        if "\\" in decoded:
-            decoded = _CSS_ESCAPED.sub(_css_character, decoded)
+    decoded = escapes_undone(decoded)
     return None if decoded == text else decoded
+
+
+def escapes_undone(text: str) -> str:
+    if "\\" in text:
+        text = _ESCAPED.sub(_character, text)
+        if "\\" in text:
+            text = _CSS_ESCAPED.sub(_css_character, text)
+    return text
 
 
 def _character(found: re.Match[str]) -> str:

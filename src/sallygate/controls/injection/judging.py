@@ -17,9 +17,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sallygate.controls.injection.evidence import ATTACK, Evidence, Family
-from sallygate.controls.injection.forms import Form, base64_texts, forms_of
+from sallygate.controls.injection.forms import Form, base64_texts, document_forms, forms_of, is_plain
 from sallygate.controls.injection.prefilter import Prefilter
-from sallygate.controls.injection.values import FILE_MARK, NESTED_MAX, Kind, Value, document_in, json_values
+from sallygate.controls.injection.values import BETWEEN, FILE_MARK, NESTED_MAX, Kind, Value, document_in, json_values
 
 WINDOW = 8192
 """Characters judged at once. Longer than any published payload that is not padding."""
@@ -28,6 +28,8 @@ OVERLAP = 1024
 JUDGED_BASE, JUDGED_SHARE = 163_840, 0.5
 """Characters judges may read of one request, weighed by their cost: so many, and so many times the characters it has.
 Prose, pages and programs are read by two or three judges at once; 64 KiB of them are judged whole."""
+VALUE_LONG = 1024
+"""Characters from which on a value is not decoded together with the others first."""
 DECODED_BASE, DECODED_SHARE = 65_536, 4
 """Characters of forms made of one request, likewise."""
 
@@ -47,6 +49,10 @@ class Judge(Struct, frozen=True):
 
 TEXTS: frozenset[Kind] = frozenset(("path", "query", "name", "header", "cookie", "body", "file"))
 """What holds one text an application may put into something."""
+
+
+DOCUMENTS: frozenset[Kind] = frozenset(("json", "xml"))
+"""What holds texts that are values of their own."""
 
 
 def from_module(module: ModuleType, kinds: frozenset[Kind] = TEXTS, cost: float = 1.0) -> Judge:
@@ -95,6 +101,11 @@ class Judging:
         """Whether anything in a joined text, or in what it decodes to, is to be judged at all."""
         if self._hit(surface):
             return True
+        if surface.count(BETWEEN) * VALUE_LONG < len(surface):
+            odd = [text for text in surface.split(BETWEEN) if not is_plain(text)]
+            if any(len(text) > VALUE_LONG for text in odd):
+                return True  # it is decoded once, by itself
+            surface = BETWEEN.join(odd)
         forms, endless = forms_of(surface)
         return endless or any(
             self._hit(form.text) or any(self._hit(spelled) for spelled in base64_texts(form.text)) for form in forms[1:]
@@ -123,7 +134,7 @@ class Judging:
         stop: int,
         best: dict[Family, Seen],
     ) -> bool:
-        forms, endless = forms_of(value.text)
+        forms, endless = forms_of(value.text) if value.kind != "json" else (document_forms(value.text), False)
         if endless:
             _keep(best, Seen(value, forms[-1], Evidence("encoding", "endless", ATTACK, 0, len(forms[-1].text))))
         for form in forms:
@@ -138,28 +149,35 @@ class Judging:
                 steps = (*value.steps, *form.steps, "json")
                 todo.extend((replace(leaf, steps=steps), depth + 1) for leaf in json_values(value.where, tree))
                 kind = "json" if type(tree) is not str else kind
-            for seen in self._of_form(value, kind, form, effort):
-                _keep(best, seen)
-            if any(seen.evidence.score >= stop for seen in best.values()):
-                return True  # every judge has had its say of this form, so that the surest one names it
+            for found in self._of_form(value, kind, form, effort):
+                for seen in found:
+                    _keep(best, seen)
+                if any(seen.evidence.score >= stop for seen in best.values()):
+                    return True  # every judge has had its say of this window, so that the surest one names it
             if effort.judged < 0 or effort.decoded < 0:
                 _keep(best, Seen(value, form, Evidence("effort", "too-much", ATTACK, 0, 0)))
                 return True
         return False
 
-    def _of_form(self, value: Value, kind: Kind, form: Form, effort: Effort) -> Iterable[Seen]:
+    def _of_form(self, value: Value, kind: Kind, form: Form, effort: Effort) -> Iterable[list[Seen]]:
+        """What is seen in each window of a form."""
         steps = (*value.steps, *form.steps)
         for window in _windows(form.text):
-            for number, hits in sorted(self._prefilter.hits(FILE_MARK + window if kind == "file" else window).items()):
+            seen: list[Seen] = []
+            hits = self._prefilter.hits(FILE_MARK + window if kind == "file" else window, kind in DOCUMENTS)
+            for number in sorted(hits):
                 judge = self._judges[number]
                 if kind not in judge.kinds:
                     continue
                 effort.judged -= len(window) * judge.cost
                 if effort.judged < 0:
-                    return
-                found = judge.judge(window, hits)
+                    break
+                found = judge.judge(window, hits[number])
                 if found is not None:
-                    yield Seen(value, Form(window, steps), found)
+                    seen.append(Seen(value, Form(window, steps), found))
+            yield seen
+            if effort.judged < 0:
+                return
 
 
 def _windows(text: str) -> Iterable[str]:

@@ -27,6 +27,7 @@ from functools import cache
 from msgspec.json import decode
 from msgspec.structs import replace
 
+from sallygate.controls.injection import judges
 from sallygate.controls.injection.bodies import as_text, inspected_bytes, lenient_pairs, plan_body, read_body, too_large
 from sallygate.controls.injection.evidence import Family
 from sallygate.controls.injection.judges import JUDGES, make_prefilter, patterns_signature
@@ -58,7 +59,7 @@ FINDINGS_MAX = 5
 @cache
 def compile_patterns() -> bytes:
     """The compiled patterns of all judges, to be kept for the next start."""
-    return make_prefilter().dump()
+    return judges.compile_patterns()
 
 
 class InjectionControl:

@@ -14,6 +14,7 @@ from sallygate.controls.injection import (
     ldap,
     nosql,
     scanner,
+    scans,
     sql,
     template,
     traversal,
@@ -50,8 +51,15 @@ _OF_DOCUMENTS = frozenset(number for number, judge in enumerate(JUDGES) if judge
 
 
 def make_prefilter(compiled: bytes | None = None) -> Prefilter:
-    """The prefilter of all judges, `compiled` at an earlier start."""
+    """The prefilter of all judges, and their own scans, `compiled` at an earlier start."""
+    if compiled is not None:
+        scans.load(scans.unpack(compiled)[2:])
     return Prefilter(_TRIGGERS, compiled, _OF_DOCUMENTS)
+
+
+def compile_patterns() -> bytes:
+    """What `make_prefilter` takes, made anew."""
+    return make_prefilter().dump() + scans.pack(scans.dump())
 
 
 def patterns_signature() -> str:

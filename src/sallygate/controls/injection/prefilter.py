@@ -16,6 +16,7 @@ from importlib.metadata import version
 
 import hyperscan
 
+from sallygate.controls.injection.scans import SCANS, pack, unpack
 from sallygate.controls.injection.values import BETWEEN
 
 _FLAGS = hyperscan.HS_FLAG_CASELESS | hyperscan.HS_FLAG_DOTALL | hyperscan.HS_FLAG_SINGLEMATCH
@@ -40,7 +41,7 @@ class Prefilter:
     def dump(self) -> bytes:
         """The compiled databases, for `compiled` of the next start."""
         dumped: list[bytes] = list(map(hyperscan.dumpb, self._databases))
-        return b"".join(len(one).to_bytes(8) + one for one in dumped)
+        return pack(dumped)
 
     def hits(self, text: str, document: bool = False) -> dict[int, list[int]]:
         """Which judges to ask about `text`: their numbers, each with those of its triggers that were hit. The text is
@@ -71,12 +72,8 @@ class Prefilter:
 
 def _loaded(compiled: bytes, count: int) -> list[hyperscan.Database] | None:
     """None when they were compiled for another processor, by another version or for other judges."""
-    databases = []
     try:
-        while compiled:
-            end = 8 + int.from_bytes(compiled[:8])
-            databases.append(hyperscan.loadb(compiled[8:end], hyperscan.HS_MODE_BLOCK))
-            compiled = compiled[end:]
+        databases = [hyperscan.loadb(part, hyperscan.HS_MODE_BLOCK) for part in unpack(compiled)[:count]]
     except hyperscan.HyperscanError:
         return None
     return databases if len(databases) == count else None
@@ -100,4 +97,6 @@ def signature(triggers: Sequence[Sequence[str]], documents: Collection[int] = ()
     digest = hashlib.sha256(f"{version('hyperscan')}\0{_FLAGS}\0{sorted(documents)}\0".encode())
     for of_judge in triggers:
         digest.update("\0".join(of_judge).encode() + b"\1")
+    for scan in SCANS:
+        digest.update("\0".join(scan.expressions).encode() + b"\2%d" % scan.flags)
     return digest.hexdigest()[:16]

@@ -8,12 +8,10 @@ Refuses to know what a hint hints at.
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Sequence
-from functools import cache
 
 import hyperscan
 
+from sallygate.controls.injection.scans import Scan
 from sallygate.controls.injection.sqlrules import IN_TEXT
 
 AROUND_BEFORE, AROUND_BEHIND = 32, 160
@@ -31,32 +29,8 @@ _WORDS = (
 _BROKEN_OUT = r"['\"`)][\s\x85\xa0?)+;/*]{0,8}(?:or|and|xor|&&|\|\|)"
 """A `?` stands for what is not Latin-1, white space among it."""
 _BROKEN_OUT_MIN, _BROKEN_OUT_MAX = 3, 12
-_own = threading.local()
-
-
-def _compiled(expressions: Sequence[str], flag: int) -> hyperscan.Database:
-    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-    numbers = list(range(len(expressions)))
-    flags = [flag | hyperscan.HS_FLAG_DOTALL] * len(numbers)
-    database.compile(expressions=[one.encode() for one in expressions], ids=numbers, flags=flags)
-    return database
-
-
-@cache
-def _databases() -> tuple[hyperscan.Database, hyperscan.Database]:
-    """Every hint, and which entries of `IN_TEXT` have a literal in a text."""
-    hints = _compiled([*map(re.escape, _WORDS), _BROKEN_OUT], 0)
-    literals = ["|".join(map(re.escape, literals)) for literals, _ in IN_TEXT]
-    return hints, _compiled(literals, hyperscan.HS_FLAG_SINGLEMATCH)
-
-
-def _scratches() -> tuple[hyperscan.Scratch, hyperscan.Scratch]:
-    """Working memory of this thread."""
-    scratches: tuple[hyperscan.Scratch, hyperscan.Scratch] | None = getattr(_own, "scratches", None)
-    if scratches is None:
-        hints, literals = _databases()
-        scratches = _own.scratches = hyperscan.Scratch(hints), hyperscan.Scratch(literals)
-    return scratches
+_hints = Scan([*map(re.escape, _WORDS), _BROKEN_OUT])
+_literals = Scan(["|".join(map(re.escape, literals)) for literals, _ in IN_TEXT], hyperscan.HS_FLAG_SINGLEMATCH)
 
 
 def held_in(lower: str) -> list[int]:
@@ -66,8 +40,7 @@ def held_in(lower: str) -> list[int]:
     def hit(number: int, start: int, end: int, flags: int, context: object) -> None:
         held.append(number)
 
-    data = lower.encode("latin-1", "replace")
-    _databases()[1].scan(data, match_event_handler=hit, scratch=_scratches()[1])
+    _literals(lower.encode("latin-1", "replace"), hit)
     held.sort()
     return held
 
@@ -85,10 +58,7 @@ def regions_of(lower: str) -> list[tuple[int, int]]:
             hints.append((end - _BROKEN_OUT_MAX - AROUND_BEFORE, end - _BROKEN_OUT_MIN + AROUND_BEHIND))
         return len(hints) > HITS_MAX
 
-    data = lower.encode("latin-1", "replace")
-    try:
-        _databases()[0].scan(data, match_event_handler=hit, scratch=_scratches()[0])
-    except hyperscan.ScanTerminated:
+    if not _hints(lower.encode("latin-1", "replace"), hit):
         return [(0, size)]
     hints.append((size - AROUND_BEFORE, size))
     hints.sort()

@@ -72,8 +72,9 @@ class Tag(Struct, frozen=True, gc=False):
     flooded: bool = False
 
 
-def tags_of(text: str) -> Iterator[Tag]:
-    """Every tag of `text`, those in quoted values after the tag which holds them. Spans are those of the outermost."""
+def tags_of(text: str, inert_max: int) -> Iterator[Tag]:
+    """Every tag of `text` that may tell something, those in quoted values after the tag which holds them. Spans are those
+    of the outermost. Behind `inert_max` others, a tag without a name ends them where the reading did."""
     pending: list[tuple[str, int, tuple[int, int] | None]] = [(text, 0, None)]
     while pending:
         part, depth, outer = pending.pop()
@@ -86,13 +87,15 @@ def tags_of(text: str) -> Iterator[Tag]:
                 if part.startswith(">", at):
                     continue
                 inert = _INERT(part, at)
-                if (
-                    inert is not None
-                    and inert.end() - at < INERT_MAX
-                    and (inert.end() - at < TELLING_MIN or not _TELLING(inert[0]))
-                ):
-                    at = inert.end()
-                    continue
+                if inert is not None:
+                    end = inert.end()
+                    if end - at < TELLING_MIN or (end - at < INERT_MAX and not _TELLING(part, at, end)):
+                        at = end
+                        inert_max -= 1
+                        if inert_max < 0:
+                            yield Tag("", (), 0, outer[1] if outer is not None else at, True)
+                            return
+                        continue
             if name[0] in "!?" and name[:9] not in ("!doctype", "!entity", "?import", "?xml-styl"):
                 at = opened.end()
                 continue

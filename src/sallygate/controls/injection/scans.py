@@ -8,6 +8,7 @@ Refuses to know what is an attack.
 
 from __future__ import annotations
 
+import codecs
 import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -101,7 +102,7 @@ def possible(patterns: Sequence[re.Pattern[str]]) -> Callable[[str], list[int]]:
         def hit(number: int, start: int, end: int, flags: int, context: object) -> None:
             found.append(number)
 
-        scan(text.encode("utf-8", "surrogatepass"), hit)
+        scan(text.encode("latin-1", "beyond_latin1"), hit)
         found.sort()
         return found
 
@@ -114,11 +115,12 @@ _BEHIND = re.compile(r"\(\?<=([a-z]+)\)").match
 _COUNTED = re.compile(r"\{(\d+)(?:,(\d*))?\}").match
 _CLASS = re.compile(r"\[(\^?)((?:\]|\\.|[^\]\\])(?:\\.|[^\]\\])*)\]", re.DOTALL).match
 _WIDE = {"s": r"\s\x0b\x1c-\x1f\x80-\xff", "w": r"\w\x80-\xff", "d": r"\d\x80-\xff"}
-_KIND_IN_CLASS = re.compile(r"\\(.)", re.DOTALL)
+_RANGES = re.compile(r"(?:\\u....|\\.|.)(?:-(?:\\u....|\\.|.))?", re.DOTALL).findall
+_ESCAPED = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 
 
 def superset(expression: str) -> str:
-    """An expression for bytes of UTF-8 that matches wherever `expression` matches characters, and where it might.
+    """An expression for bytes, one a character, that matches wherever `expression` matches characters, and where it might.
 
     Bounds of repetition are left out, look-around and boundaries too, but for one character before an alternative;
     characters beyond ASCII may be of any class."""
@@ -178,7 +180,11 @@ def _atom(expression: str, at: int) -> tuple[str, int]:
     if char == "[":
         found = _CLASS(expression, at)
         assert found is not None
-        return found[0] if found[1] else f"[{_KIND_IN_CLASS.sub(_widened, found[2])}]", found.end()
+        said = found[2]
+        if found[1]:  # characters it does not match would be taken for others it does
+            return "[^" + "".join(one for one in _RANGES(said) if "\\u" not in one and one.isascii()) + "]", found.end()
+        widened = _ESCAPED.sub(_widened, said)
+        return "[" + "".join(char if char.isascii() else _spelled(char) for char in widened) + "]", found.end()
     if char == "\\":
         kind = expression[at + 1]
         if kind == "u":
@@ -188,11 +194,20 @@ def _atom(expression: str, at: int) -> tuple[str, int]:
 
 
 def _spelled(char: str) -> str:
-    return "(?:" + "".join(map(r"\x{:02x}".format, char.encode())) + ")"
+    return f"\\x{min(ord(char), 255):02x}"
 
 
 def _widened(found: re.Match[str]) -> str:
-    return _WIDE.get(found[1], found[0])
+    kind = found[1]
+    return _spelled(chr(int(kind[1:], 16))) if kind[0] == "u" else _WIDE.get(kind, found[0])
+
+
+def _beyond_latin1(error: UnicodeError) -> tuple[bytes, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    return b"\xff" * (error.end - error.start), error.end
+
+
+codecs.register_error("beyond_latin1", _beyond_latin1)
 
 
 def _possessed(expression: str, at: int) -> int:

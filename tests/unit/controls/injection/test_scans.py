@@ -17,7 +17,7 @@ from sallygate.controls.injection.scans import SCANS, pack, superset, unpack
         (r"(?<![a-z.])new(?!\w)", r"(?:^|[^a-z.])new"),
         (r"(?:(?<=script)|x)a{2}b{0,3}c{1,4}+d{5,}", r"(?:script|x)a{2,}b*c+d{5,}"),
         (r"[^\w]\b(?>a|b)?+[\d\]x]", r"[^\w](?:a|b)?[\d\x80-\xff\]x]"),
-        ("\u03c9?\\u03c9", r"(?:\xcf\x89)?(?:\xcf\x89)"),
+        ("\u03c9?\\u03c9[\\u00e9\u2003-\u2009][^\\ue000a\u2003-\u2009-]", r"\xff?\xff[\xe9\xff-\xff][^a-]"),
         (r"a(?=(?:[)(]|\())b", "ab"),
     ],
 )

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from types import ModuleType
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from sallygate.controls.injection.evidence import ATTACK, Evidence, Family
-from sallygate.controls.injection.forms import Form, base64_texts, document_forms, forms_of, is_plain
+from sallygate.controls.injection.forms import DocumentForms, Form, Forms, base64_texts, is_plain
 from sallygate.controls.injection.prefilter import Prefilter
 from sallygate.controls.injection.values import BETWEEN, FILE_MARK, NESTED_MAX, Kind, Value, document_in, json_values
 
@@ -106,9 +107,13 @@ class Judging:
             if any(len(text) > VALUE_LONG for text in odd):
                 return True  # it is decoded once, by itself
             surface = BETWEEN.join(odd)
-        forms, endless = forms_of(surface)
-        return endless or any(
-            self._hit(form.text) or any(self._hit(spelled) for spelled in base64_texts(form.text)) for form in forms[1:]
+        forms = Forms(surface)
+        return (
+            any(
+                self._hit(form.text) or any(self._hit(spelled) for spelled in base64_texts(form.text))
+                for form in islice(forms, 1, None)
+            )
+            or forms.endless
         )
 
     def _hit(self, text: str) -> bool:
@@ -134,9 +139,8 @@ class Judging:
         stop: int,
         best: dict[Family, Seen],
     ) -> bool:
-        forms, endless = forms_of(value.text) if value.kind != "json" else (document_forms(value.text), False)
-        if endless:
-            _keep(best, Seen(value, forms[-1], Evidence("encoding", "endless", ATTACK, 0, len(forms[-1].text))))
+        forms = Forms(value.text) if value.kind != "json" else DocumentForms(value.text)
+        form = Form(value.text)
         for form in forms:
             effort.decoded -= len(form.text)
             kind = value.kind
@@ -157,6 +161,9 @@ class Judging:
             if effort.judged < 0 or effort.decoded < 0:
                 _keep(best, Seen(value, form, Evidence("effort", "too-much", ATTACK, 0, 0)))
                 return True
+        if forms.endless:
+            _keep(best, Seen(value, form, Evidence("encoding", "endless", ATTACK, 0, len(form.text))))
+            return stop <= ATTACK
         return False
 
     def _of_form(self, value: Value, kind: Kind, form: Form, effort: Effort) -> Iterable[list[Seen]]:

@@ -195,6 +195,9 @@ def _replaced(text: str, what: re.Pattern[str], by: dict[str, str]) -> str:
 
 class _References(dict[str, str]):
     def __missing__(self, reference: str) -> str:
+        digits = reference[2:-1]
+        if reference[1] == "#" and digits.isdigit() and reference[-1] == ";" and 0xA0 <= int(digits[:9]) < 0xD800:
+            return chr(int(digits))
         self[reference] = character = html.unescape(reference)
         return character
 

@@ -15,9 +15,13 @@ from __future__ import annotations
 
 import html
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 
+from hyperscan import HS_FLAG_CASELESS
 from msgspec import Struct
+
+from sallygate.controls.injection.scans import Scan, superset
 
 ATTRIBUTES_MAX = 400
 """Attributes read of one tag. The longest honest ones have some forty; an element with more is told of as `flooded`."""
@@ -48,8 +52,25 @@ INERT_MAX, TELLING_MIN = 400, 8
 _INERT = re.compile(r"(?:[\s/](?:[^<>\"'`:&=\x00]++|=(?:\"[^<>\"'`:&=\x00]*+\"|'[^<>\"'`:&=\x00]*+')?+)*+)?+>").match
 _TELLING = re.compile(
     r"(?<![a-z0-9_-])on[a-z]{3}|style|srcdoc|formaction|attributename|datasrc|dataformatas|http-equiv", re.IGNORECASE
-).search
+)
 """Tags of no attribute that tells, and no value that could be an address or markup, are passed over quickly too."""
+
+
+_telling = Scan([superset(_TELLING.pattern)], HS_FLAG_CASELESS)
+TELLING_MAX = 1024
+"""Places in one text at which something tells. Of a text with more, every tag is read."""
+
+
+def _places_telling(text: str) -> list[int]:
+    """Where what tells ends, and a place behind all others."""
+    places: list[int] = []
+
+    def hit(number: int, start: int, end: int, flags: int, context: object) -> bool:
+        places.append(end)
+        return len(places) > TELLING_MAX
+
+    ended = _telling(text.encode("latin-1", "beyond_latin1"), hit)
+    return [*places, len(text) + 1] if ended else list(range(len(text) + 2))
 
 
 class Attribute(Struct, frozen=True, gc=False):
@@ -78,6 +99,7 @@ def tags_of(text: str, inert_max: int) -> Iterator[Tag]:
     pending: list[tuple[str, int, tuple[int, int] | None]] = [(text, 0, None)]
     while pending:
         part, depth, outer = pending.pop()
+        telling = _places_telling(part)
         at = 0
         while opened := _OPENED.search(part, at):
             name = opened[1].lower()
@@ -89,7 +111,7 @@ def tags_of(text: str, inert_max: int) -> Iterator[Tag]:
                 inert = _INERT(part, at)
                 if inert is not None:
                     end = inert.end()
-                    if end - at < TELLING_MIN or (end - at < INERT_MAX and not _TELLING(part, at, end)):
+                    if end - at < TELLING_MIN or (end - at < INERT_MAX and telling[bisect_right(telling, at)] > end):
                         at = end
                         inert_max -= 1
                         if inert_max < 0:

@@ -276,7 +276,7 @@ def _by_rules(place: Place, flat: str, tokens: Tokens, start: int, *, whole: boo
 
 def _of_whole(text: str, tokens: Tokens) -> Evidence | None:
     for number in held_in(tokens.text):
-        found = IN_TEXT[number][1](tokens.text)
+        found = IN_TEXT[number].search(tokens.text)
         if found is not None:
             return Evidence("sql", "in-text", ATTACK, found.start(), found.end())
     if len(text) > WHOLE_MAX or not tokens.flat:

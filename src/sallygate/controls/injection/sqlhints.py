@@ -1,4 +1,4 @@
-"""Where a long text is worth reading as SQL: around the words that hint, and which literals of `IN_TEXT` it holds.
+"""Where a long text is worth reading as SQL: around the words that hint; and which of `IN_TEXT` it may hold.
 
 One scan finds all of them. Of a text in which almost everything hints no more is asked: all of it is worth reading.
 
@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import re
 
-import hyperscan
-
-from sallygate.controls.injection.scans import Scan
+from sallygate.controls.injection.scans import Scan, possible
 from sallygate.controls.injection.sqlrules import IN_TEXT
 
 AROUND_BEFORE, AROUND_BEHIND = 32, 160
 """Characters read blind before and behind a word that hints."""
-HITS_MAX = 256
+HITS_MAX = 128
 """Of a text, before all of it is read."""
 _WORDS = (
     "union", "select", "waitfor", "outfile", "dumpfile", "procedure", "declare", "exec", "insert", "update", "delete", "drop",
@@ -30,19 +28,8 @@ _BROKEN_OUT = r"['\"`)][\s\x85\xa0?)+;/*]{0,8}(?:or|and|xor|&&|\|\|)"
 """A `?` stands for what is not Latin-1, white space among it."""
 _BROKEN_OUT_MIN, _BROKEN_OUT_MAX = 3, 12
 _hints = Scan([*map(re.escape, _WORDS), _BROKEN_OUT])
-_literals = Scan(["|".join(map(re.escape, literals)) for literals, _ in IN_TEXT], hyperscan.HS_FLAG_SINGLEMATCH)
-
-
-def held_in(lower: str) -> list[int]:
-    """The entries of `IN_TEXT` that may match."""
-    held: list[int] = []
-
-    def hit(number: int, start: int, end: int, flags: int, context: object) -> None:
-        held.append(number)
-
-    _literals(lower.encode("latin-1", "replace"), hit)
-    held.sort()
-    return held
+held_in = possible(IN_TEXT)
+"""The entries of `IN_TEXT` that may match."""
 
 
 def regions_of(lower: str) -> list[tuple[int, int]]:

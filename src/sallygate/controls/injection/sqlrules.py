@@ -9,7 +9,6 @@ Cost: each is linear in the tokens read, and tried only where the classes it nee
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Literal
 
@@ -122,39 +121,31 @@ PARENTHESISED = re.compile(r"^\([1svNfimS=&+*!(),A ]{1,60}c$").search
 """An expression in parentheses, the rest of the statement cut off."""
 
 _LOOKING = r"(?:(?:version|database|current_user|user|load_file)\s?\(|@@\w|select\b|passw)"
-IN_TEXT: tuple[tuple[tuple[str, ...], Callable[[str], re.Match[str] | None]], ...] = tuple(
-    (tuple(literals.split("|")), re.compile(pattern).search)
-    for literals, pattern in (
-        ("/*!", r"/\*!\s?(?:\d{5}|(?:union|select|and|or|from|where|concat)\b)"),
+IN_TEXT: tuple[re.Pattern[str], ...] = tuple(
+    map(
+        re.compile,
         (
-            "version|database|user|load_file|@@|select|passw",
+            r"/\*!\s?(?:\d{5}|(?:union|select|and|or|from|where|concat)\b)",
             r"(?:asc(?<!\w.{3})ii|(?:ord|hex|mid|md5)(?<!\w.{3})|u(?:nhex|pper)(?<!\w.{5})|unco(?<!\w.{4})mpress"
             r"|l(?:en(?<!\w.{3})(?:gth)?|eft(?<!\w.{4})|owe(?<!\w.{4})r)|sub(?<!\w.{3})str(?:ing)?"
             r"|c(?:onv(?<!\w.{4})(?:ert)?|har(?<!\w.{4})set|oer(?<!\w.{4})cibility|omp(?<!\w.{4})ress|ast(?<!\w.{4})))"
             r"\s?\(\s?(?:int\s?,\s?)?(?:\w{1,20}\s?\(\s?){0,4}" + _LOOKING,
-        ),
-        (
-            "@@",
             r"@@(?:version|hostname|datadir|basedir|servername|tmpdir|spid|language|global\.|session\.|secure_file)",
-        ),
-        ("dbms_", r"dbms(?<!\w.{4})_[a-z]{2,20}\.\w{2,30}(?:\.\w{2,30})?\s?\("),
-        ("utl_", r"utl_(?<!\w.{4})[a-z]{2,20}\.\w{2,30}(?:\.\w{2,30})?\s?\("),
-        ("ctxsys", r"ctxs(?<!\w.{4})ys\.\w{2,30}(?:\.\w{2,30})?\s?\("),
-        ("owa_util", r"owa_(?<!\w.{4})util\.\w{2,30}(?:\.\w{2,30})?\s?\("),
-        ("::", r"'\s?::\s?(?:jsonb?|int\d?|integer|text|varchar|numeric)\b"),
-        ("pg_sleep", r"select(?<!\w.{6})\s{1,10}pg_sleep"),
-        ("sp_password", r"sp_p(?<!\w.{4})assword\b"),
-        ("from ", r"from(?<!\w.{4})\s{1,5}(?:sys|msdb|mysql|master)\.{1,2}\w"),
-        (
-            "e.|e(",
+            r"dbms(?<!\w.{4})_[a-z]{2,20}\.\w{2,30}(?:\.\w{2,30})?\s?\(",
+            r"utl_(?<!\w.{4})[a-z]{2,20}\.\w{2,30}(?:\.\w{2,30})?\s?\(",
+            r"ctxs(?<!\w.{4})ys\.\w{2,30}(?:\.\w{2,30})?\s?\(",
+            r"owa_(?<!\w.{4})util\.\w{2,30}(?:\.\w{2,30})?\s?\(",
+            r"'\s?::\s?(?:jsonb?|int\d?|integer|text|varchar|numeric)\b",
+            r"select(?<!\w.{6})\s{1,10}pg_sleep",
+            r"sp_p(?<!\w.{4})assword\b",
+            r"from(?<!\w.{4})\s{1,5}(?:sys|msdb|mysql|master)\.{1,2}\w",
             r"\.(?:(?<=[\s,(`]\d\.)|(?<=[\s,(`]\d\d\.)|(?<=[\s,(`]\d{3}\.)|(?<=[\s,(`]\d{4}\.)|(?<=1\.)(?<![\w.].\.)|(?<=\$\.))"
             r"\d{0,4}e(?:\.[a-z_]{4}|\([a-z]|\.`)",
+            r"`1\.e",
         ),
-        ("`1.e", r"`1\.e"),
     )
 )
-"""What no statement need be parsed for, in lower case: a comment MySQL runs, a function that looks into the database; each
-with the literals one of which is there."""
+"""What no statement need be parsed for, in lower case: a comment MySQL runs, a function that looks into the database."""
 
 PROBE = re.compile(
     rf"^(?:{_OPS}++(?:[1svN](?!q)|f[1svNi,]*+(?!q)|i(?=[&=+*!c]))?+)++(?:qc?|c)$|^[&=+*!~]+$|^c$|^&sq$|^;+q?$"

@@ -167,7 +167,8 @@ INERT_MAX = 512
 _AMID_TAGS = re.compile(
     r"<(?:script|iframe|object|embed|base|meta|frameset)(?![a-z0-9:-])|on(?<![\w-]..)[a-z]{3,26}\s{0,4}=\s{0,4}['\"]?[^\s'\">=]"
     r"|(?:java|vb)script\s{0,4}:(?!\s{0,3}(?:void|;|['\"]))|srcdoc\s{0,4}="
-).search
+)
+_possibly_amid = possible([_AMID_TAGS])
 
 
 def judge(text: str) -> Evidence | None:
@@ -204,8 +205,9 @@ def _markup(text: str) -> Evidence | None:
         last, _ = _of_tags(text[tail:], tail, TAIL_EFFORT)
         if last is not None and (best is None or last.score > best.score):
             best = last
-        if (best is None or best.score < LIKELY) and (amid := _AMID_TAGS(lower, read_to)) is not None:
-            best = _evidence("tag-flood", LIKELY, *amid.span())
+        if (best is None or best.score < LIKELY) and _possibly_amid(lower[read_to:]):
+            amid = _AMID_TAGS.search(lower, read_to)
+            best = best if amid is None else _evidence("tag-flood", LIKELY, *amid.span())
     if best is not None and best.score >= ATTACK:
         return best
     styled = _STYLE_ELEMENT.search(text) if "style" in lower else None

@@ -113,7 +113,7 @@ class InjectionControl:
     def _seen(self, operation: str, head: RequestHead, values: Iterable[Value], effort: Effort) -> list[Seen]:
         confined = self._confined.get(operation, frozenset())
         found: list[Seen] = []
-        for value in values:
+        for value in self._judging.called(values):
             if value.where in confined or len(value.text) < 2:
                 continue
             excluded = self._excluded(operation, head, value.where)

@@ -10,7 +10,7 @@ Refuses to know what the policy makes of the evidence.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from types import ModuleType
 
@@ -18,9 +18,18 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sallygate.controls.injection.evidence import ATTACK, Evidence, Family
-from sallygate.controls.injection.forms import DocumentForms, Form, Forms, base64_texts, is_plain
+from sallygate.controls.injection.forms import FORMS_MAX, DocumentForms, Form, Forms, base64_texts, is_plain
 from sallygate.controls.injection.prefilter import Prefilter
-from sallygate.controls.injection.values import BETWEEN, FILE_MARK, NESTED_MAX, Kind, Value, document_in, json_values
+from sallygate.controls.injection.values import (
+    BETWEEN,
+    FILE_MARK,
+    NESTED_MAX,
+    Kind,
+    Value,
+    document_in,
+    json_values,
+    together,
+)
 
 WINDOW = 8192
 """Characters judged at once. Longer than any published payload that is not padding."""
@@ -29,6 +38,10 @@ OVERLAP = 1024
 JUDGED_BASE, JUDGED_SHARE = 163_840, 0.5
 """Characters judges may read of one request, weighed by their cost: so many, and so many times the characters it has.
 Prose, pages and programs are read by two or three judges at once; 64 KiB of them are judged whole."""
+JUDGED_MIN = 160
+"""Characters that the shortest text counts for: less than any a judge is done with in the time it takes to ask it."""
+VALUE_SHORT, TOGETHER = 256, 8
+"""Values of so many characters are scanned so many at a time before each is looked at, and the square of it before that."""
 VALUE_LONG = 1024
 """Characters from which on a value is not decoded together with the others first."""
 DECODED_BASE, DECODED_SHARE = 65_536, 4
@@ -108,13 +121,34 @@ class Judging:
                 return True  # it is decoded once, by itself
             surface = BETWEEN.join(odd)
         forms = Forms(surface)
-        return (
-            any(
-                self._hit(form.text) or any(self._hit(spelled) for spelled in base64_texts(form.text))
-                for form in islice(forms, 1, None)
-            )
-            or forms.endless
-        )
+        count = 1
+        for form in islice(forms, 1, None):
+            if self._hit(form.text) or any(self._hit(spelled) for spelled in base64_texts(form.text)):
+                return True
+            count += 1
+        return forms.endless or count > FORMS_MAX  # some text may turn into what all together do not
+
+    def called(self, values: Iterable[Value]) -> Iterator[Value]:
+        """Those of `values` that may have to be judged. Short ones are asked about together first."""
+        short: list[Value] = []
+        for value in values:
+            if len(value.text) > VALUE_SHORT or value.kind not in TEXTS or value.kind == "file":
+                yield value
+                continue
+            short.append(value)
+            if len(short) == TOGETHER * TOGETHER:
+                yield from self._called_among(short)
+                short = []
+        yield from self._called_among(short)
+
+    def _called_among(self, short: list[Value]) -> Iterator[Value]:
+        if len(short) <= TOGETHER:
+            yield from short
+        elif self.calls(together([value.text for value in short])):
+            for at in range(0, len(short), TOGETHER):
+                few = short[at : at + TOGETHER]
+                if self.calls(together([value.text for value in few])):
+                    yield from few
 
     def _hit(self, text: str) -> bool:
         return any(self._prefilter.hits(window) for window in _windows(text))
@@ -176,7 +210,7 @@ class Judging:
                 judge = self._judges[number]
                 if kind not in judge.kinds:
                     continue
-                effort.judged -= len(window) * judge.cost
+                effort.judged -= max(len(window), JUDGED_MIN) * judge.cost
                 if effort.judged < 0:
                     break
                 found = judge.judge(window, hits[number])

@@ -97,6 +97,11 @@ def surface(head: RequestHead, body: Body) -> str:
         parts.append(connection)  # what attacks the writer of a log needs one of these; honest ones do not
     if body.kind != "none":
         parts.extend(_body_texts(body))
+    return together(parts)
+
+
+def together(parts: list[str]) -> str:
+    """Texts joined, and what is spelled in those of base64 and in documents."""
     spelled = []
     for part in parts:
         if is_base64(part):

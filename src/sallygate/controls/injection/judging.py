@@ -38,7 +38,7 @@ OVERLAP = 1024
 JUDGED_BASE, JUDGED_SHARE = 163_840, 0.5
 """Characters judges may read of one request, weighed by their cost: so many, and so many times the characters it has.
 Prose, pages and programs are read by two or three judges at once; 64 KiB of them are judged whole."""
-JUDGED_MIN = 160
+JUDGED_MIN = 256
 """Characters that the shortest text counts for: less than any a judge is done with in the time it takes to ask it."""
 VALUE_SHORT, TOGETHER = 256, 8
 """Values of so many characters are scanned so many at a time before each is looked at, and the square of it before that."""

@@ -69,7 +69,7 @@ def _places_telling(text: str) -> list[int]:
         places.append(end)
         return len(places) > TELLING_MAX
 
-    ended = _telling(text.encode("latin-1", "beyond_latin1"), hit)
+    ended = _telling(text.encode("latin-1", "replace"), hit)
     return [*places, len(text) + 1] if ended else list(range(len(text) + 2))
 
 

@@ -8,7 +8,6 @@ Refuses to know what is an attack.
 
 from __future__ import annotations
 
-import codecs
 import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -102,7 +101,7 @@ def possible(patterns: Sequence[re.Pattern[str]]) -> Callable[[str], list[int]]:
         def hit(number: int, start: int, end: int, flags: int, context: object) -> None:
             found.append(number)
 
-        scan(text.encode("latin-1", "beyond_latin1"), hit)
+        scan(text.encode("latin-1", "replace"), hit)
         found.sort()
         return found
 
@@ -114,16 +113,17 @@ _NOT_BEHIND = re.compile(r"\(\?<!(?:\[((?:\\.|[^\]\\^])(?:\\.|[^\]\\])*)\]|(\\[w
 _BEHIND = re.compile(r"\(\?<=([a-z]+)\)").match
 _COUNTED = re.compile(r"\{(\d+)(?:,(\d*))?\}").match
 _CLASS = re.compile(r"\[(\^?)((?:\]|\\.|[^\]\\])(?:\\.|[^\]\\])*)\]", re.DOTALL).match
-_WIDE = {"s": r"\s\x0b\x1c-\x1f\x80-\xff", "w": r"\w\x80-\xff", "d": r"\d\x80-\xff"}
-_RANGES = re.compile(r"(?:\\u....|\\.|.)(?:-(?:\\u....|\\.|.))?", re.DOTALL).findall
-_ESCAPED = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
+_WIDE = {"s": r"\s\x0b\x1c-\x1f?\x80-\xff", "w": r"\w?\x80-\xff", "d": r"\d?\x80-\xff"}
+_UNITS = re.compile(r"(?:\\u....|\\.|.)(?:-(?:\\u....|\\.|.))?", re.DOTALL).findall
+_BYTE_CODE = re.compile(r"\\u00([0-9a-fA-F]{2})").sub
+_CODES = re.compile(r"\\u([0-9a-fA-F]{4})").findall
 
 
 def superset(expression: str) -> str:
     """An expression for bytes, one a character, that matches wherever `expression` matches characters, and where it might.
 
     Bounds of repetition are left out, look-around and boundaries too, but for one character before an alternative;
-    characters beyond ASCII may be of any class."""
+    characters beyond ASCII may be of any class, and those beyond Latin-1 stand as `?`."""
     parts: list[str] = []
     open_groups: list[bool] = []  # of each, whether it begins what is looked for
     at, first = 0, True
@@ -180,11 +180,10 @@ def _atom(expression: str, at: int) -> tuple[str, int]:
     if char == "[":
         found = _CLASS(expression, at)
         assert found is not None
-        said = found[2]
-        if found[1]:  # characters it does not match would be taken for others it does
-            return "[^" + "".join(one for one in _RANGES(said) if "\\u" not in one and one.isascii()) + "]", found.end()
-        widened = _ESCAPED.sub(_widened, said)
-        return "[" + "".join(char if char.isascii() else _spelled(char) for char in widened) + "]", found.end()
+        units = _UNITS(_BYTE_CODE(r"\\x\1", found[2]))
+        if found[1]:  # a character it does not match may stand for others it does
+            return "[^" + "".join(one for one in units if not _is_beyond(one) and "?" not in one) + "]", found.end()
+        return "[" + "".join(map(_widened, units)) + "]", found.end()
     if char == "\\":
         kind = expression[at + 1]
         if kind == "u":
@@ -194,20 +193,21 @@ def _atom(expression: str, at: int) -> tuple[str, int]:
 
 
 def _spelled(char: str) -> str:
-    return f"\\x{min(ord(char), 255):02x}"
+    return r"\?" if ord(char) > 255 else f"\\x{ord(char):02x}"
 
 
-def _widened(found: re.Match[str]) -> str:
-    kind = found[1]
-    return _spelled(chr(int(kind[1:], 16))) if kind[0] == "u" else _WIDE.get(kind, found[0])
+def _is_beyond(unit: str) -> bool:
+    """Whether a character or range of a class is about characters that are no byte."""
+    return any(int(code, 16) > 255 for code in _CODES(unit)) or max(unit) > "\xff"
 
 
-def _beyond_latin1(error: UnicodeError) -> tuple[bytes, int]:
-    assert isinstance(error, UnicodeEncodeError)
-    return b"\xff" * (error.end - error.start), error.end
-
-
-codecs.register_error("beyond_latin1", _beyond_latin1)
+def _widened(unit: str) -> str:
+    if _is_beyond(unit):
+        low, _, high = unit.partition("-")
+        return rf"{low}-\xff?" if high and not _is_beyond(low) else "?"
+    if unit[0] == "\\":
+        return _WIDE.get(unit[1:], unit)
+    return unit if unit.isascii() else "-".join(map(_spelled, unit.split("-")))
 
 
 def _possessed(expression: str, at: int) -> int:

@@ -13,11 +13,12 @@ from sallygate.controls.injection.scans import SCANS, pack, superset, unpack
 @pytest.mark.parametrize(
     ("expression", "wanted"),
     [
-        (r"\bset\s*+\(", r"(?:^|\W)set[\s\x0b\x1c-\x1f\x80-\xff]*\("),
+        (r"\bset\s*+\(", r"(?:^|\W)set[\s\x0b\x1c-\x1f?\x80-\xff]*\("),
         (r"(?<![a-z.])new(?!\w)", r"(?:^|[^a-z.])new"),
         (r"(?:(?<=script)|x)a{2}b{0,3}c{1,4}+d{5,}", r"(?:script|x)a{2,}b*c+d{5,}"),
-        (r"[^\w]\b(?>a|b)?+[\d\]x]", r"[^\w](?:a|b)?[\d\x80-\xff\]x]"),
-        ("\u03c9?\\u03c9[\\u00e9\u2003-\u2009][^\\ue000a\u2003-\u2009-]", r"\xff?\xff[\xe9\xff-\xff][^a-]"),
+        (r"[^\w]\b(?>a|b)?+[\d\]x]", r"[^\w](?:a|b)?[\d?\x80-\xff\]x]"),
+        ("\u03c9?\\u03c9[\\u00e9\u2003-\u2009][^\\ue000a?\u2003-\u2009-]", r"\??\?[\xe9?][^a-]"),
+        ("[\\x7f-\uffff][a-z\u00e9\\\\][^\\ws]", r"[\x7f-\xff?][a-z\xe9\\][^\ws]"),
         (r"a(?=(?:[)(]|\())b", "ab"),
     ],
 )

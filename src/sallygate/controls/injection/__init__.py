@@ -33,7 +33,7 @@ from sallygate.controls.injection.evidence import Family
 from sallygate.controls.injection.judges import JUDGES, make_prefilter, patterns_signature
 from sallygate.controls.injection.judging import Effort, Judging, Seen
 from sallygate.controls.injection.strip import strip_fields
-from sallygate.controls.injection.values import Value, surface, values_of
+from sallygate.controls.injection.values import Value, texts_of, values_of
 from sallygate.model.decision import Edit
 from sallygate.model.finding import Finding
 from sallygate.model.request import EMPTY_BODY, Body, BodyPlan, RequestHead
@@ -103,10 +103,10 @@ class InjectionControl:
         return tuple([_finding(one) for one in seen]), None
 
     def _look(self, operation: str, head: RequestHead, body: Body) -> list[Seen]:
-        joined = surface(head, body)
-        if not self._judging.calls(joined):
+        effort = self._judging.looks(texts_of(head, body))
+        if effort is None:
             return []
-        seen = self._seen(operation, head, values_of(head, body), Effort(len(joined)))
+        seen = self._seen(operation, head, values_of(head, body), effort)
         seen.sort(key=lambda one: -one.evidence.score)
         return seen[:FINDINGS_MAX]
 

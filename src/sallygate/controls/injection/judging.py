@@ -18,10 +18,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sallygate.controls.injection.evidence import ATTACK, Evidence, Family
-from sallygate.controls.injection.forms import FORMS_MAX, DocumentForms, Form, Forms, base64_texts, is_plain
+from sallygate.controls.injection.forms import FORMS_MAX, DocumentForms, Form, Forms, base64_texts
 from sallygate.controls.injection.prefilter import Prefilter
 from sallygate.controls.injection.values import (
-    BETWEEN,
+    DOCUMENT_BEGINS,
     FILE_MARK,
     NESTED_MAX,
     Kind,
@@ -43,7 +43,7 @@ JUDGED_MIN = 256
 VALUE_SHORT, TOGETHER = 256, 8
 """Values of so many characters are scanned so many at a time before each is looked at, and the square of it before that."""
 VALUE_LONG = 1024
-"""Characters from which on a value is not decoded together with the others first."""
+"""Characters, on average, from which on values are not scanned together."""
 DECODED_BASE, DECODED_SHARE = 65_536, 4
 """Characters of forms made of one request, likewise."""
 
@@ -111,15 +111,19 @@ class Judging:
         self._judges = tuple(judges)
         self._prefilter = prefilter
 
+    def looks(self, texts: list[str]) -> Effort | None:
+        """What may be spent on a request of these texts; None where nothing in them is to be judged. Few and long ones are
+        not scanned together first: each is scanned by itself, once."""
+        size = sum(map(len, texts)) + len(texts)
+        if len(texts) * VALUE_LONG < size:
+            return Effort(size + sum(len(text) for text in texts if text.startswith(DOCUMENT_BEGINS)))
+        surface = together(texts)
+        return Effort(len(surface)) if self.calls(surface) else None
+
     def calls(self, surface: str) -> bool:
         """Whether anything in a joined text, or in what it decodes to, is to be judged at all."""
         if self._hit(surface):
             return True
-        if surface.count(BETWEEN) * VALUE_LONG < len(surface):
-            odd = [text for text in surface.split(BETWEEN) if not is_plain(text)]
-            if any(len(text) > VALUE_LONG for text in odd):
-                return True  # it is decoded once, by itself
-            surface = BETWEEN.join(odd)
         forms = Forms(surface)
         count = 1
         for form in islice(forms, 1, None):

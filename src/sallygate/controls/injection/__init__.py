@@ -103,7 +103,7 @@ class InjectionControl:
         return tuple([_finding(one) for one in seen]), None
 
     def _look(self, operation: str, head: RequestHead, body: Body) -> list[Seen]:
-        effort = self._judging.looks(texts_of(head, body))
+        effort = self._judging.looks(texts_of(head, body), body.tree)
         if effort is None:
             return []
         seen = self._seen(operation, head, values_of(head, body), effort)

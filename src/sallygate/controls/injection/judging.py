@@ -111,13 +111,14 @@ class Judging:
         self._judges = tuple(judges)
         self._prefilter = prefilter
 
-    def looks(self, texts: list[str]) -> Effort | None:
-        """What may be spent on a request of these texts; None where nothing in them is to be judged. Few and long ones are
-        not scanned together first: each is scanned by itself, once."""
+    def looks(self, texts: list[str], whole: object) -> Effort | None:
+        """What may be spent on a request of these texts; None where nothing in them is to be judged, nor in what the words
+        spell of a body that is one text as a `whole`. Few and long ones are not scanned together first: each is scanned by
+        itself, once."""
         size = sum(map(len, texts)) + len(texts)
         if len(texts) * VALUE_LONG < size:
             return Effort(size + sum(len(text) for text in texts if text.startswith(DOCUMENT_BEGINS)))
-        surface = together(texts)
+        surface = together([*texts, *base64_texts(whole)] if isinstance(whole, str) else texts)
         return Effort(len(surface)) if self.calls(surface) else None
 
     def calls(self, surface: str) -> bool:

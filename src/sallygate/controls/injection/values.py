@@ -139,7 +139,6 @@ def _body_texts(body: Body) -> Iterator[str]:
                 yield text
     elif isinstance(tree, str):
         yield tree
-        yield from base64_texts(tree)
 
 
 def _leaves_and_keys(tree: Any) -> Iterator[str]:
@@ -272,15 +271,21 @@ def json_values(place: str, tree: object) -> Iterator[Value]:
                 open_nodes.append(_placed(where, node.items()))
                 break
             elif type(node) is list:
-                open_nodes.append(_placed(where, enumerate(node)))
+                open_nodes.append(_numbered(where, node))
                 break
         else:
             open_nodes.pop()
 
 
-def _placed(where: str, children: Iterable[tuple[object, Any]]) -> Iterator[tuple[str, Any]]:
+def _placed(where: str, children: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
     for step, node in children:
-        yield _below(where, str(step)), node
+        yield _below(where, step), node
+
+
+def _numbered(where: str, children: list[Any]) -> Iterator[tuple[str, Any]]:
+    if len(where) >= WHERE_CHARS_MAX:
+        return ((where, node) for node in children)
+    return ((f"{where}/{step}", node) for step, node in enumerate(children))
 
 
 def _below(where: str, step: str) -> str:

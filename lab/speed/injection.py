@@ -58,7 +58,7 @@ _WORST = {
     "script program": "window.a = function (b) { return b.map((c) => `${c.id}:${c['name']}`).join('; ') || document.title; };\n",
     "statements": "select a.id, b.name from orders a join things b on a.id = b.order_id where a.total > 10 and b.name like 'x%' order by 1;\n",
     "documents": "{\"a\": {\"$b\": \"it's \\u0041 or 1\", \"c\": [1, 2, \"../x\"]}}, ",
-    "script words": "alert prompt eval( settimeout function( atob document location window [] ` throw import( fetch( new with( " + "lorem ipsum " * 40,
+    "script words": "alert prompt settimeout function atob document location window [] ` throw fetch new with constructor innerhtml " + "lorem ipsum " * 40,
 }  # fmt: skip
 """A unit of each family's most expensive shape, repeated; and of texts that are none, dear to tell from them."""
 _SHORT = {

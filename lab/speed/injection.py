@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from lab.speed.figures import Advance, Section, quantile
 from sallygate.controls.injection import InjectionControl, compile_patterns
 from sallygate.controls.injection.bodies import read_body
-from sallygate.controls.injection.judges import JUDGES
-from sallygate.controls.injection.prefilter import Prefilter
+from sallygate.controls.injection.judges import make_prefilter
 from sallygate.model.request import EMPTY_BODY, Body, BodyPlan, RequestHead
 from sallygate.parsing.body import LIMITS
 from sallygate.parsing.head import HeadReader
@@ -20,6 +20,7 @@ ROUNDS = 5
 REQUESTS = 5000
 STEPS = ROUNDS + 1
 GET_US, POST_US, MIB_MS, LOAD_MS = 25.0, 60.0, 150.0, 100.0
+HOSTILE_ROUNDS = 3
 HOSTILE_BYTES = 250 * 1024
 """Just below the default inspection limit."""
 
@@ -48,9 +49,23 @@ _WORST = {
     "climbs": "../", "encoded climbs": "%2e%2e/", "files": "/etc/a ", "separators": ";ls -", "substitutions": "$(id ", "back quotes": "`id ",
     "braces": "{{a.b", "php": "$_a(", "entities": "&lt;a", "escapes": "\\x3c", "percent": "%253c", "lookups": "${a:", "filters": "*)(a=",
     "axes": "child::a", "graphql": "{a ", "json": '{"$a":', "base64": "PHNjcmlwdD4 ", "lines": "\r\nTo: a", "entity": "<!ENTITY ",
-    "full width": "\uff1c", "letters": "a",
+    "full width": "\uff1c", "letters": "a", "calls": "or f(a) ", "plus": "a'+or+1+and+select+x+union+", "styled tags": "<a href=b style=c>",
+    "quoted tags": "<b on=1><i class='x' id=\"y\">", "attributes": "<a " + "b=c " * 300 + ">", "overlong": "%c0%ae", "numbers": "&#60;",
+    "all encodings": "&lt;%3c\\x3c\uff1c ", "nested encodings": "%2526%255cx26lt;", "deep percent": "%25252525253c", "line breaks": "\\n ",
+    "prose": "He said that it isn't over yet, and 'nobody' or nothing would change it; we select the best from the union of all. ",
+    "pages": "<p class=\"a\">Some <b>bold</b> text &amp; a <a href=\"/x/y.html?a=1&amp;b=2\" title=\"it's\">link</a> or two.</p>\n",
+    "program": "def f(a, b):\n    x = {'k': a['b'] or None}\n    return '%s/%d' % (os.path.join('..', a), b) if x else `id`  # done\n",
+    "script program": "window.a = function (b) { return b.map((c) => `${c.id}:${c['name']}`).join('; ') || document.title; };\n",
+    "statements": "select a.id, b.name from orders a join things b on a.id = b.order_id where a.total > 10 and b.name like 'x%' order by 1;\n",
+    "documents": "{\"a\": {\"$b\": \"it's \\u0041 or 1\", \"c\": [1, 2, \"../x\"]}}, ",
+    "script words": "alert prompt settimeout function atob document location window [] ` throw fetch new with constructor innerhtml " + "lorem ipsum " * 40,
 }  # fmt: skip
-"""A unit of each family's most expensive shape, repeated."""
+"""A unit of each family's most expensive shape, repeated; and of texts that are none, dear to tell from them."""
+_SHORT = {
+    "quotes": "' or", "words": "a' or b", "sentences": "it's 'a' or b (c) and d", "tags": "<b", "attributes": "<a b=c>", "entities": "x&",
+    "encodings": "&lt;%3c\\x3c\uff1c", "steps": "a/../b c",
+}  # fmt: skip
+"""Short strings, of which a body has tens of thousands."""
 
 
 def run(directory: Path, advance: Advance) -> Section:
@@ -75,7 +90,7 @@ def run(directory: Path, advance: Advance) -> Section:
     loads = []
     for _ in range(ROUNDS):
         before = time.perf_counter()
-        Prefilter([judge.triggers for judge in JUDGES], compiled)
+        make_prefilter(compiled)
         loads.append((time.perf_counter() - before) * 1000)
     section.add("compiled patterns, loaded", "ms", loads, LOAD_MS)
     advance("injection, hostile bodies")
@@ -83,25 +98,42 @@ def run(directory: Path, advance: Advance) -> Section:
 
 
 def _worst(section: Section, control: InjectionControl, head: RequestHead) -> None:
-    """Each shape as one text and as one JSON string; the dearest is the figure."""
+    """Each shape as one text and as one JSON string, and short ones as the strings and the names of a document; the least
+    of some runs of each, and the dearest of them is the figure."""
     dearest: dict[str, float] = {}
-    for name, unit in _WORST.items():
-        text = (unit * (HOSTILE_BYTES // len(unit.encode()) + 1)).encode()[:HOSTILE_BYTES]
-        plan = BodyPlan("whole", "text", HOSTILE_BYTES, "text/plain")
-        tree = {"a": text.decode("utf-8", "ignore")}
-        for shape in (
-            read_body(head, plan, text, LIMITS),
-            Body(json.dumps(tree).encode(), "json", "application/json", tree),
-        ):
-            assert isinstance(shape, Body)
+    for name, shape in _shapes(head):
+        spent = []
+        for _ in range(HOSTILE_ROUNDS):
             before = time.perf_counter()
             control.judge("", head, shape)
-            ms = (time.perf_counter() - before) * 1000 * (1 << 20) / HOSTILE_BYTES
-            dearest[name] = max(dearest.get(name, 0.0), ms)
+            spent.append((time.perf_counter() - before) * 1000 * (1 << 20) / HOSTILE_BYTES)
+        dearest[name] = max(dearest.get(name, 0.0), min(spent))
     ordered = sorted(dearest.items(), key=lambda pair: -pair[1])
     section.add("hostile body, the dearest shape, a MiB", "ms", [ordered[0][1]], MIB_MS, note=ordered[0][0])
     section.add("hostile body, the median shape, a MiB", "ms", [ordered[len(ordered) // 2][1]])
     section.notes.append("Dearest shapes: " + ", ".join(f"{name} {ms:.0f} ms" for name, ms in ordered[:6]) + " a MiB.")
+
+
+def _shapes(head: RequestHead) -> Iterator[tuple[str, Body]]:
+    for name, unit in _WORST.items():
+        text = unit * (HOSTILE_BYTES // len(unit.encode()))
+        plan = BodyPlan("whole", "text", HOSTILE_BYTES, "text/plain")
+        whole = read_body(head, plan, text.encode(), LIMITS)
+        assert isinstance(whole, Body)
+        yield name, whole
+        yield name, _document({"a": unit * (HOSTILE_BYTES // (len(_json(unit)) - 2))})
+    for name, unit in _SHORT.items():
+        count = HOSTILE_BYTES // (len(_json(unit)) + 8)
+        yield f"short {name}", _document([unit] * (HOSTILE_BYTES // (len(_json(unit)) + 1)))
+        yield f"short {name}", _document({f"{unit}{number}": 1 for number in range(count)})
+
+
+def _document(tree: object) -> Body:
+    return Body(_json(tree), "json", "application/json", tree)
+
+
+def _json(tree: object) -> bytes:
+    return json.dumps(tree, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _head(method: str, path: bytes, query: bytes) -> RequestHead:

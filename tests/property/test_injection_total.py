@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 from injection_harness import as_json, gate, query, said
 from sallygate.controls.injection import compile_patterns
 from sallygate.controls.injection.forms import forms_of
-from sallygate.controls.injection.judges import JUDGES
+from sallygate.controls.injection.judges import JUDGES, make_prefilter
 from sallygate.controls.injection.judging import WINDOW, Effort, Judging
-from sallygate.controls.injection.prefilter import Prefilter
 from sallygate.controls.injection.values import Value
 
 PIECES = (
@@ -25,7 +24,7 @@ texts = st.one_of(
     st.binary(max_size=80).map(lambda data: data.decode("latin-1")),
 )
 SETTINGS = settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-JUDGING = Judging(JUDGES, Prefilter([judge.triggers for judge in JUDGES], compile_patterns()))
+JUDGING = Judging(JUDGES, make_prefilter(compile_patterns()))
 
 
 @SETTINGS

@@ -27,13 +27,13 @@ from functools import cache
 from msgspec.json import decode
 from msgspec.structs import replace
 
+from sallygate.controls.injection import judges
 from sallygate.controls.injection.bodies import as_text, inspected_bytes, lenient_pairs, plan_body, read_body, too_large
 from sallygate.controls.injection.evidence import Family
-from sallygate.controls.injection.judges import JUDGES
+from sallygate.controls.injection.judges import JUDGES, make_prefilter, patterns_signature
 from sallygate.controls.injection.judging import Effort, Judging, Seen
-from sallygate.controls.injection.prefilter import Prefilter, signature
 from sallygate.controls.injection.strip import strip_fields
-from sallygate.controls.injection.values import Value, surface, values_of
+from sallygate.controls.injection.values import Value, texts_of, values_of
 from sallygate.model.decision import Edit
 from sallygate.model.finding import Finding
 from sallygate.model.request import EMPTY_BODY, Body, BodyPlan, RequestHead
@@ -59,12 +59,7 @@ FINDINGS_MAX = 5
 @cache
 def compile_patterns() -> bytes:
     """The compiled patterns of all judges, to be kept for the next start."""
-    return Prefilter([judge.triggers for judge in JUDGES]).dump()
-
-
-def patterns_signature() -> str:
-    """What compiled patterns depend on besides the processor."""
-    return signature([judge.triggers for judge in JUDGES])
+    return judges.compile_patterns()
 
 
 class InjectionControl:
@@ -78,7 +73,7 @@ class InjectionControl:
         self._uninspected = section.uninspected
         self._exclusions = tuple(section.exclude)
         self._confined = confined or {}
-        self._judging = Judging(JUDGES, Prefilter([judge.triggers for judge in JUDGES], patterns or compile_patterns()))
+        self._judging = Judging(JUDGES, make_prefilter(patterns or compile_patterns()))
 
     def plan_body(self, head: RequestHead, plan: BodyPlan) -> BodyPlan | Finding:
         """The plan by which a body that would stream past is read instead; or why it is not going to be."""
@@ -108,17 +103,17 @@ class InjectionControl:
         return tuple([_finding(one) for one in seen]), None
 
     def _look(self, operation: str, head: RequestHead, body: Body) -> list[Seen]:
-        joined = surface(head, body)
-        if not self._judging.calls(joined):
+        effort = self._judging.looks(texts_of(head, body), body.tree)
+        if effort is None:
             return []
-        seen = self._seen(operation, head, values_of(head, body), Effort(len(joined)))
+        seen = self._seen(operation, head, values_of(head, body), effort)
         seen.sort(key=lambda one: -one.evidence.score)
         return seen[:FINDINGS_MAX]
 
     def _seen(self, operation: str, head: RequestHead, values: Iterable[Value], effort: Effort) -> list[Seen]:
         confined = self._confined.get(operation, frozenset())
         found: list[Seen] = []
-        for value in values:
+        for value in self._judging.called(values):
             if value.where in confined or len(value.text) < 2:
                 continue
             excluded = self._excluded(operation, head, value.where)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 
 from sallygate.controls.injection.evidence import ATTACK, CERTAIN, LIKELY, ODD, Evidence
+from sallygate.controls.injection.scans import possible
 from sallygate.controls.injection.script import script_in
 
 ADDRESSES_MAX = 60
@@ -43,9 +44,7 @@ _DATA_URL = re.compile(
     r"(?:^|[=,('\"\s:])data\s{0,4}:\s{0,4}(?:text/(?:html|xml|xsl|javascript)|application/(?:xhtml\+xml|xml|(?:x-)?javascript))\s{0,4}[;,]",
     re.IGNORECASE,
 )
-_DATA = re.compile(r"[dD][aA][tT][aA]\s{0,4}:").search
-_SCHEME_END = re.compile(r"[tT][\s\x00-\x20]*+:").search
-"""What addresses are sought behind."""
+_possible = possible([_DATA_URL, _WHOLE_URL])
 _CODE = re.compile(r"[(`{\[\\]|=|;|//")
 _PROSE = re.compile(
     r"\s{0,3}(?!(?:var|let|const|new|return|void|throw|with|if|for|while|function|delete|typeof|do)\b)"
@@ -105,10 +104,11 @@ def address_alone(text: str) -> Evidence | None:
     """A whole address, or one in a parameter, of a scheme that runs."""
     if ":" not in text:
         return None
-    data = _DATA_URL.search(text) if _DATA(text) else None
+    candidates = _possible(text)
+    data = _DATA_URL.search(text) if 0 in candidates else None
     if data is not None:
         return Evidence("xss", "data-address", ATTACK, data.start(), data.end())
-    if not _SCHEME_END(text):
+    if 1 not in candidates:
         return None
     best: Evidence | None = None
     for number, seen in enumerate(_WHOLE_URL.finditer(text)):

@@ -85,8 +85,10 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("code", "php-call", LIKELY, rf"[^a-z0-9_.](?:{_PHP_RUNS}(?:['\"]{{0,3}}{_REMARK}\((?!e?s\)){_PLAIN_ARGUMENTS}[\s;]{{0,3}}|\s{{1,3}}\(\s{{0,3}}[$'\"]{_PLAIN_ARGUMENTS}[\s;]{{0,3}}|"
           rf"['\"\s]{{0,3}}{_REMARK}\((?!e?s\)){_PLAIN_ARGUMENTS}\s{{0,3}};\s{{0,3}})|(?:{_PHP_SHORT})['\"\s]{{0,3}}{_REMARK}\((?!e?s\)){_PLAIN_ARGUMENTS}\s{{0,3}};\s{{0,3}})\x1e", 160,
           trigger=rf"[^a-z0-9_.](?:{_PHP_RUNS[3:-1]}|{_PHP_SHORT})(?:\(| \(|['\"]\(|/\*|#)"),
-    Idiom("code", "php-variable", LIKELY, r"\$[\s{$]{0,16}[@a-z_\[{~!-][@\w.\[\]{}~! -]{0,30}[\s)]{0,8}\([^)\x1e]{0,60}\)", 160),
-    Idiom("code", "php-concat", ATTACK, r"\(\s{0,4}(?:\(\s{0,3}string\s{0,3}\)|['\"]|/\*|\[)[^()\x1e]{0,60}['\"\]/)]\s{0,4}\)?\s{0,4}(?:\{[^}\x1e]{0,20}\}|\[[^\]\x1e]{0,20}\])?\s{0,4}\(\s{0,4}['\"a-z/]", 300),
+    Idiom("code", "php-variable", LIKELY, r"\$[\s{$]{0,16}[@a-z_\[{~!-][@\w.\[\]{}~! -]{0,30}[\s)]{0,8}\([^)\x1e]{0,60}\)", 160,
+          trigger=r"\$[\s{$]*[@a-z_\[{~!-][@\w.\[\]{}~! -]*[\s)]*\("),
+    Idiom("code", "php-concat", ATTACK, r"\(\s{0,4}(?:\(\s{0,3}string\s{0,3}\)|['\"]|/\*|\[)[^()\x1e]{0,60}['\"\]/)]\s{0,4}\)?\s{0,4}(?:\{[^}\x1e]{0,20}\}|\[[^\]\x1e]{0,20}\])?\s{0,4}\(\s{0,4}['\"a-z/]", 300,
+          trigger=r"\(\s*(?:\(\s*string\s*\)|['\"]|/\*|\[)[^()\x1e]*['\"\]/)]\s*\)?\s*(?:\{[^}\x1e]{0,20}\}|\[[^\]\x1e]{0,20}\])?\s*\("),
     # Java, OGNL, SpEL, EL, Groovy
     Idiom("code", "java-class", ATTACK, rf"[^a-z0-9_]{_JAVA}", 4000),
     Idiom("code", "java-class", LIKELY, r"(?:java\.(?:io|lang|util|net|nio|sql|rmi|security|beans|text|applet|awt)\.[a-z]|javax\.(?:script|naming|management|xml|el|crypto|imageio|print|swing|net|activation|servlet|sql|rmi)\.|com\.opensymphony|com\.sun\.org|org\.apache\.(?:commons|struts|"

@@ -15,10 +15,12 @@ import codecs
 import html
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from urllib.parse import unquote_to_bytes
 
 from msgspec import Struct
+
+from sallygate.controls.injection.scans import possible
 
 ROUNDS_MAX = 6
 """Decodings one after another. Addresses within addresses are honestly encoded five times over, not more."""
@@ -40,7 +42,10 @@ _TEXT_CONTROLS = {ord(char): None for char in "\0\t\n\x0b\x0c\r\x1b"}
 _ODD_ENTITY = re.compile(r"&(tab|newline|colon|lpar|rpar);", re.IGNORECASE)
 _ODD_ENTITIES = {"tab": "\t", "newline": "\n", "colon": ":", "lpar": "(", "rpar": ")"}
 _ENTITY = re.compile(r"&(?:#|[A-Za-z]{2,31};)").search
-_ESCAPED = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|u\{([0-9A-Fa-f]{1,6})\}|([0-3][0-7]{2})|([nrt]))")
+_possibly_odd = possible([_ODD_ENTITY])
+_REFERENCE = re.compile(r"(&(?:#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[^\t\n\f <&#;]{1,32};?))")
+"""As `html.unescape` reads them."""
+_ESCAPED = re.compile(r"(\\(?:x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|u\{[0-9A-Fa-f]{1,6}\}|[0-3][0-7]{2}|[nrt]))")
 _LETTERS = {"n": "\n", "r": "\r", "t": "\t"}
 _CSS_ESCAPED = re.compile(r"\\([0-9A-Fa-f]{1,6})[ \t\r\n\f]?")
 is_base64 = re.compile(rf"[A-Za-z0-9+/_-]{{{BASE64_CHARS_MIN},}}={{0,2}}").fullmatch
@@ -58,30 +63,59 @@ class Form(Struct, frozen=True, gc=False):
     steps: tuple[str, ...] = ()
 
 
+class Forms:
+    """All forms of a text, itself first, each made when it is asked for."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self.endless = False
+        """Once all are made: whether the text would have gone on decoding beyond the bounds."""
+
+    def __iter__(self) -> Iterator[Form]:
+        text = self._text
+        forms = [Form(text)]
+        yield forms[0]
+        if is_plain(text):
+            return
+        seen = {text}
+        at = 0
+        while at < len(forms):
+            form = forms[at]
+            at += 1
+            for name, decode in DECODERS:
+                if name == "base64" and "base64" in form.steps:
+                    continue
+                decoded = decode(form.text)
+                if decoded is None or decoded in seen:
+                    continue
+                if len(forms) >= FORMS_MAX:
+                    last, self.endless = _decoded_through(text)
+                    if last.text not in seen:
+                        yield last
+                    return
+                if len(form.steps) >= ROUNDS_MAX:
+                    self.endless = name == "percent"
+                    return
+                seen.add(decoded)
+                forms.append(Form(decoded, (*form.steps, name)))
+                yield forms[-1]
+
+
 def forms_of(text: str) -> tuple[list[Form], bool]:
     """All forms of `text`, itself first; and whether it would have gone on decoding beyond the bounds."""
-    forms = [Form(text)]
-    if is_plain(text):
-        return forms, False
-    seen = {text}
-    at = 0
-    while at < len(forms):
-        form = forms[at]
-        at += 1
-        for name, decode in DECODERS:
-            if name == "base64" and "base64" in form.steps:
-                continue
-            decoded = decode(form.text)
-            if decoded is None or decoded in seen:
-                continue
-            if len(forms) >= FORMS_MAX:
-                last, endless = _decoded_through(text)
-                return forms if last.text in seen else [*forms, last], endless
-            if len(form.steps) >= ROUNDS_MAX:
-                return forms, name == "percent"
-            seen.add(decoded)
-            forms.append(Form(decoded, (*form.steps, name)))
-    return forms, False
+    forms = Forms(text)
+    return list(forms), forms.endless
+
+
+class DocumentForms(Forms):
+    """A document of JSON, and with its escapes undone, by which its structure can be hidden. What its texts turn into is
+    in the forms of each of them."""
+
+    def __iter__(self) -> Iterator[Form]:
+        yield Form(self._text)
+        decoded = escapes_undone(self._text)
+        if decoded != self._text:
+            yield Form(decoded, ("unescaped",))
 
 
 def _decoded_through(text: str) -> tuple[Form, bool]:
@@ -137,20 +171,49 @@ def unescaped(text: str) -> str | None:
     once: a text that has several kinds is rare, and its other readings are in the forms it came from."""
     decoded = text
     if "&" in decoded and _ENTITY(decoded):
-        decoded = html.unescape(_ODD_ENTITY.sub(lambda found: _ODD_ENTITIES[found[1].lower()], decoded))
-    if "\\" in decoded:
-        decoded = _ESCAPED.sub(_character, decoded)
-        if "\\" in decoded:
-            decoded = _CSS_ESCAPED.sub(_css_character, decoded)
+        if _possibly_odd(decoded):
+            decoded = _ODD_ENTITY.sub(lambda found: _ODD_ENTITIES[found[1].lower()], decoded)
+        decoded = _replaced(decoded, _REFERENCE, _References())
+    decoded = escapes_undone(decoded)
     return None if decoded == text else decoded
 
 
-def _character(found: re.Match[str]) -> str:
-    two, four, braced, octal, letter = found.groups()
-    if letter is not None:
-        return _LETTERS[letter]
-    code = int(octal, 8) if octal is not None else int(two or four or braced, 16)
-    return chr(code) if code < 0x110000 else found.group()
+def escapes_undone(text: str) -> str:
+    if "\\" in text:
+        text = _replaced(text, _ESCAPED, _Escapes())
+        if "\\" in text:
+            text = _CSS_ESCAPED.sub(_css_character, text)
+    return text
+
+
+def _replaced(text: str, what: re.Pattern[str], by: dict[str, str]) -> str:
+    """Each `what` in `text`, its only group, as `by` has it: what repeats is worked out once."""
+    parts = what.split(text)
+    parts[1::2] = map(by.__getitem__, parts[1::2])
+    return "".join(parts)
+
+
+class _References(dict[str, str]):
+    def __missing__(self, reference: str) -> str:
+        digits = reference[2:-1]
+        if reference[1] == "#" and digits.isdigit() and reference[-1] == ";" and 0xA0 <= int(digits[:9]) < 0xD800:
+            return chr(int(digits))
+        self[reference] = character = html.unescape(reference)
+        return character
+
+
+class _Escapes(dict[str, str]):
+    def __missing__(self, escape: str) -> str:
+        self[escape] = character = _character(escape)
+        return character
+
+
+def _character(escape: str) -> str:
+    kind = escape[1]
+    if kind in "nrt":
+        return _LETTERS[kind]
+    code = int(escape[1:], 8) if kind.isdigit() else int(escape[2:].strip("{}"), 16)
+    return chr(code) if code < 0x110000 else escape
 
 
 def _css_character(found: re.Match[str]) -> str:
@@ -169,8 +232,10 @@ def folded(text: str) -> str | None:
 
 def from_base64(text: str) -> str | None:
     """The text a whole base64 value spells, either alphabet, when it spells text."""
-    if is_base64(text) is None:
-        return None
+    return None if is_base64(text) is None else _spelled(text)
+
+
+def _spelled(text: str) -> str | None:
     plain = text.rstrip("=").replace("-", "+").replace("_", "/")
     if len(plain) > BASE64_LOOK and not _begins_as_text(plain[:BASE64_LOOK]):
         return None
@@ -178,12 +243,12 @@ def from_base64(text: str) -> str | None:
         decoded = binascii.a2b_base64(plain + "=" * (-len(plain) % 4)).decode("utf-8")
     except (binascii.Error, UnicodeDecodeError):
         return None
-    return decoded if decoded.translate(_TEXT_CONTROLS).isprintable() else None
+    return decoded if decoded.isprintable() or decoded.translate(_TEXT_CONTROLS).isprintable() else None
 
 
 def base64_texts(text: str) -> list[str]:
     """What the words of `text` spell that are base64 of text."""
-    return [spelled for word in _BASE64_WORDS(text) if (spelled := from_base64(word)) is not None]
+    return [spelled for word in _BASE64_WORDS(text) if (spelled := _spelled(word)) is not None]
 
 
 def _begins_as_text(plain: str) -> bool:

@@ -14,6 +14,7 @@ from sallygate.controls.injection import (
     ldap,
     nosql,
     scanner,
+    scans,
     sql,
     template,
     traversal,
@@ -21,7 +22,8 @@ from sallygate.controls.injection import (
     xss,
     xxe,
 )
-from sallygate.controls.injection.judging import TEXTS, Judge, from_module
+from sallygate.controls.injection.judging import DOCUMENTS, TEXTS, Judge, from_module
+from sallygate.controls.injection.prefilter import Prefilter, signature
 from sallygate.controls.injection.values import Kind
 
 _HOP: frozenset[Kind] = frozenset(("hop",))
@@ -44,3 +46,22 @@ JUDGES: tuple[Judge, ...] = (
     from_module(scanner, frozenset[Kind](("header",)), cost=0.2),
     from_module(filenames, frozenset[Kind](("file",)), cost=0.2),
 )
+_TRIGGERS = tuple(judge.triggers for judge in JUDGES)
+_OF_DOCUMENTS = frozenset(number for number, judge in enumerate(JUDGES) if judge.kinds & DOCUMENTS)
+
+
+def make_prefilter(compiled: bytes | None = None) -> Prefilter:
+    """The prefilter of all judges, and their own scans, `compiled` at an earlier start."""
+    if compiled is not None:
+        scans.load(scans.unpack(compiled)[2:])
+    return Prefilter(_TRIGGERS, compiled, _OF_DOCUMENTS)
+
+
+def compile_patterns() -> bytes:
+    """What `make_prefilter` takes, made anew."""
+    return make_prefilter().dump() + scans.pack(scans.dump())
+
+
+def patterns_signature() -> str:
+    """What compiled patterns depend on besides the processor."""
+    return signature(_TRIGGERS, _OF_DOCUMENTS)

@@ -10,16 +10,26 @@ Refuses to know what the policy makes of the evidence.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from types import ModuleType
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from sallygate.controls.injection.evidence import ATTACK, Evidence, Family
-from sallygate.controls.injection.forms import Form, base64_texts, forms_of
+from sallygate.controls.injection.forms import FORMS_MAX, DocumentForms, Form, Forms, base64_texts
 from sallygate.controls.injection.prefilter import Prefilter
-from sallygate.controls.injection.values import FILE_MARK, NESTED_MAX, Kind, Value, document_in, json_values
+from sallygate.controls.injection.values import (
+    DOCUMENT_BEGINS,
+    FILE_MARK,
+    NESTED_MAX,
+    Kind,
+    Value,
+    document_in,
+    json_values,
+    together,
+)
 
 WINDOW = 8192
 """Characters judged at once. Longer than any published payload that is not padding."""
@@ -28,6 +38,12 @@ OVERLAP = 1024
 JUDGED_BASE, JUDGED_SHARE = 163_840, 0.5
 """Characters judges may read of one request, weighed by their cost: so many, and so many times the characters it has.
 Prose, pages and programs are read by two or three judges at once; 64 KiB of them are judged whole."""
+JUDGED_MIN = 256
+"""Characters that the shortest text counts for: less than any a judge is done with in the time it takes to ask it."""
+VALUE_SHORT, TOGETHER = 256, 8
+"""Values of so many characters are scanned so many at a time before each is looked at, and the square of it before that."""
+VALUE_LONG = 1024
+"""Characters, on average, from which on values are not scanned together."""
 DECODED_BASE, DECODED_SHARE = 65_536, 4
 """Characters of forms made of one request, likewise."""
 
@@ -47,6 +63,10 @@ class Judge(Struct, frozen=True):
 
 TEXTS: frozenset[Kind] = frozenset(("path", "query", "name", "header", "cookie", "body", "file"))
 """What holds one text an application may put into something."""
+
+
+DOCUMENTS: frozenset[Kind] = frozenset(("json", "xml"))
+"""What holds texts that are values of their own."""
 
 
 def from_module(module: ModuleType, kinds: frozenset[Kind] = TEXTS, cost: float = 1.0) -> Judge:
@@ -91,14 +111,49 @@ class Judging:
         self._judges = tuple(judges)
         self._prefilter = prefilter
 
+    def looks(self, texts: list[str], whole: object) -> Effort | None:
+        """What may be spent on a request of these texts; None where nothing in them is to be judged, nor in what the words
+        spell of a body that is one text as a `whole`. Few and long ones are not scanned together first: each is scanned by
+        itself, once."""
+        size = sum(map(len, texts)) + len(texts)
+        if len(texts) * VALUE_LONG < size:
+            return Effort(size + sum(len(text) for text in texts if text.startswith(DOCUMENT_BEGINS)))
+        surface = together([*texts, *base64_texts(whole)] if isinstance(whole, str) else texts)
+        return Effort(len(surface)) if self.calls(surface) else None
+
     def calls(self, surface: str) -> bool:
         """Whether anything in a joined text, or in what it decodes to, is to be judged at all."""
         if self._hit(surface):
             return True
-        forms, endless = forms_of(surface)
-        return endless or any(
-            self._hit(form.text) or any(self._hit(spelled) for spelled in base64_texts(form.text)) for form in forms[1:]
-        )
+        forms = Forms(surface)
+        count = 1
+        for form in islice(forms, 1, None):
+            if self._hit(form.text) or any(self._hit(spelled) for spelled in base64_texts(form.text)):
+                return True
+            count += 1
+        return forms.endless or count > FORMS_MAX  # some text may turn into what all together do not
+
+    def called(self, values: Iterable[Value]) -> Iterator[Value]:
+        """Those of `values` that may have to be judged. Short ones are asked about together first."""
+        short: list[Value] = []
+        for value in values:
+            if len(value.text) > VALUE_SHORT or value.kind not in TEXTS or value.kind == "file":
+                yield value
+                continue
+            short.append(value)
+            if len(short) == TOGETHER * TOGETHER:
+                yield from self._called_among(short)
+                short = []
+        yield from self._called_among(short)
+
+    def _called_among(self, short: list[Value]) -> Iterator[Value]:
+        if len(short) <= TOGETHER:
+            yield from short
+        elif self.calls(together([value.text for value in short])):
+            for at in range(0, len(short), TOGETHER):
+                few = short[at : at + TOGETHER]
+                if self.calls(together([value.text for value in few])):
+                    yield from few
 
     def _hit(self, text: str) -> bool:
         return any(self._prefilter.hits(window) for window in _windows(text))
@@ -123,9 +178,8 @@ class Judging:
         stop: int,
         best: dict[Family, Seen],
     ) -> bool:
-        forms, endless = forms_of(value.text)
-        if endless:
-            _keep(best, Seen(value, forms[-1], Evidence("encoding", "endless", ATTACK, 0, len(forms[-1].text))))
+        forms = Forms(value.text) if value.kind != "json" else DocumentForms(value.text)
+        form = Form(value.text)
         for form in forms:
             effort.decoded -= len(form.text)
             kind = value.kind
@@ -138,28 +192,38 @@ class Judging:
                 steps = (*value.steps, *form.steps, "json")
                 todo.extend((replace(leaf, steps=steps), depth + 1) for leaf in json_values(value.where, tree))
                 kind = "json" if type(tree) is not str else kind
-            for seen in self._of_form(value, kind, form, effort):
-                _keep(best, seen)
-            if any(seen.evidence.score >= stop for seen in best.values()):
-                return True  # every judge has had its say of this form, so that the surest one names it
+            for found in self._of_form(value, kind, form, effort):
+                for seen in found:
+                    _keep(best, seen)
+                if any(seen.evidence.score >= stop for seen in best.values()):
+                    return True  # every judge has had its say of this window, so that the surest one names it
             if effort.judged < 0 or effort.decoded < 0:
                 _keep(best, Seen(value, form, Evidence("effort", "too-much", ATTACK, 0, 0)))
                 return True
+        if forms.endless:
+            _keep(best, Seen(value, form, Evidence("encoding", "endless", ATTACK, 0, len(form.text))))
+            return stop <= ATTACK
         return False
 
-    def _of_form(self, value: Value, kind: Kind, form: Form, effort: Effort) -> Iterable[Seen]:
+    def _of_form(self, value: Value, kind: Kind, form: Form, effort: Effort) -> Iterable[list[Seen]]:
+        """What is seen in each window of a form."""
         steps = (*value.steps, *form.steps)
         for window in _windows(form.text):
-            for number, hits in sorted(self._prefilter.hits(FILE_MARK + window if kind == "file" else window).items()):
+            seen: list[Seen] = []
+            hits = self._prefilter.hits(FILE_MARK + window if kind == "file" else window, kind in DOCUMENTS)
+            for number in sorted(hits):
                 judge = self._judges[number]
                 if kind not in judge.kinds:
                     continue
-                effort.judged -= len(window) * judge.cost
+                effort.judged -= max(len(window), JUDGED_MIN) * judge.cost
                 if effort.judged < 0:
-                    return
-                found = judge.judge(window, hits)
+                    break
+                found = judge.judge(window, hits[number])
                 if found is not None:
-                    yield Seen(value, Form(window, steps), found)
+                    seen.append(Seen(value, Form(window, steps), found))
+            yield seen
+            if effort.judged < 0:
+                return
 
 
 def _windows(text: str) -> Iterable[str]:

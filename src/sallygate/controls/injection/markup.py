@@ -15,9 +15,13 @@ from __future__ import annotations
 
 import html
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 
+from hyperscan import HS_FLAG_CASELESS
 from msgspec import Struct
+
+from sallygate.controls.injection.scans import Scan, superset
 
 ATTRIBUTES_MAX = 400
 """Attributes read of one tag. The longest honest ones have some forty; an element with more is told of as `flooded`."""
@@ -48,8 +52,25 @@ INERT_MAX, TELLING_MIN = 400, 8
 _INERT = re.compile(r"(?:[\s/](?:[^<>\"'`:&=\x00]++|=(?:\"[^<>\"'`:&=\x00]*+\"|'[^<>\"'`:&=\x00]*+')?+)*+)?+>").match
 _TELLING = re.compile(
     r"(?<![a-z0-9_-])on[a-z]{3}|style|srcdoc|formaction|attributename|datasrc|dataformatas|http-equiv", re.IGNORECASE
-).search
+)
 """Tags of no attribute that tells, and no value that could be an address or markup, are passed over quickly too."""
+
+
+_telling = Scan([superset(_TELLING.pattern)], HS_FLAG_CASELESS)
+TELLING_MAX = 1024
+"""Places in one text at which something tells. Of a text with more, every tag is read."""
+
+
+def _places_telling(text: str) -> list[int]:
+    """Where what tells ends, and a place behind all others."""
+    places: list[int] = []
+
+    def hit(number: int, start: int, end: int, flags: int, context: object) -> bool:
+        places.append(end)
+        return len(places) > TELLING_MAX
+
+    ended = _telling(text.encode("latin-1", "replace"), hit)
+    return [*places, len(text) + 1] if ended else list(range(len(text) + 2))
 
 
 class Attribute(Struct, frozen=True, gc=False):
@@ -72,11 +93,13 @@ class Tag(Struct, frozen=True, gc=False):
     flooded: bool = False
 
 
-def tags_of(text: str) -> Iterator[Tag]:
-    """Every tag of `text`, those in quoted values after the tag which holds them. Spans are those of the outermost."""
+def tags_of(text: str, inert_max: int) -> Iterator[Tag]:
+    """Every tag of `text` that may tell something, those in quoted values after the tag which holds them. Spans are those
+    of the outermost. Behind `inert_max` others, a tag without a name ends them where the reading did."""
     pending: list[tuple[str, int, tuple[int, int] | None]] = [(text, 0, None)]
     while pending:
         part, depth, outer = pending.pop()
+        telling = _places_telling(part)
         at = 0
         while opened := _OPENED.search(part, at):
             name = opened[1].lower()
@@ -86,13 +109,15 @@ def tags_of(text: str) -> Iterator[Tag]:
                 if part.startswith(">", at):
                     continue
                 inert = _INERT(part, at)
-                if (
-                    inert is not None
-                    and inert.end() - at < INERT_MAX
-                    and (inert.end() - at < TELLING_MIN or not _TELLING(inert[0]))
-                ):
-                    at = inert.end()
-                    continue
+                if inert is not None:
+                    end = inert.end()
+                    if end - at < TELLING_MIN or (end - at < INERT_MAX and telling[bisect_right(telling, at)] > end):
+                        at = end
+                        inert_max -= 1
+                        if inert_max < 0:
+                            yield Tag("", (), 0, outer[1] if outer is not None else at, True)
+                            return
+                        continue
             if name[0] in "!?" and name[:9] not in ("!doctype", "!entity", "?import", "?xml-styl"):
                 at = opened.end()
                 continue

@@ -6,7 +6,7 @@ followed by a call. Comments are taken out first, since `alert/**/(1)` calls too
 
 Refuses to know whether the text stands in markup, in a URL or alone: that is judged in `xss`.
 
-Cost: a substring search for each rule, and an expression for those whose literals are there.
+Cost: one scan that says which rules may match, and an expression for those.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from sallygate.controls.injection.evidence import ATTACK, LIKELY, ODD
 from sallygate.controls.injection.rules import Rule, rule_of
+from sallygate.controls.injection.scans import possible
 
 _COMMENT = re.compile(r"/\*[^*]{0,200}+\*++/")
 _DIALOG = r"(?:alert|prompt|confirm)"
@@ -149,6 +150,7 @@ RULES: tuple[Rule, ...] = (
 """Strongest first is not needed: the best of all is taken."""
 
 
+_possible = possible([rule.pattern for rule in RULES])
 SUBSCRIPT_MAX = 304
 """Characters of a subscript, with what may stand around it."""
 _SUBSCRIPT = re.compile(r"(?:window|self|top|this|parent|frames|globalthis|content|opener)\)?\s*+(?:\?\.)?\[").finditer
@@ -190,13 +192,9 @@ def script_in(text: str) -> Found | None:
         if "alert (" in lower or "eval (" in lower or "prompt (" in lower or "confirm (" in lower:
             lower = lower.replace(" (", "(")
     best: Found | None = None
-    for rule in RULES:
-        if best is not None and rule.score <= best.score:
-            continue
-        for literal in rule.literals:
-            if literal in lower:
-                break
-        else:
+    for number in _possible(lower):
+        rule = RULES[number]
+        if (best is not None and rule.score <= best.score) or not any(literal in lower for literal in rule.literals):
             continue
         seen = _subscripted(rule.pattern, lower) if rule.name == "global-subscript" else rule.pattern.search(lower)
         if seen is not None:

@@ -23,8 +23,9 @@ from __future__ import annotations
 import re
 
 from sallygate.controls.injection.evidence import ATTACK, CERTAIN, LIKELY, ODD, Evidence
+from sallygate.controls.injection.sqlhints import held_in, regions_of
 from sallygate.controls.injection.sqllexer import TOKENS_MAX, Tokens, marked, read, read_blind
-from sallygate.controls.injection.sqlrules import IN_TEXT, PARENTHESISED, PROBE, Place, Rule, rules_for
+from sallygate.controls.injection.sqlrules import IN_TEXT, PARENTHESISED, PROBE, TAIL, Place, Rule, rules_for
 from sallygate.controls.injection.sqlwords import DANGEROUS, FUNCTIONS, INQUIRING
 
 _QUOTES = "'\"`"
@@ -32,17 +33,6 @@ BLIND_MAX = 2_048
 """Tokens of a text read blind: all of a window that is text, the first quarter of one that is punctuation."""
 BEHIND_MAX = 64
 """Tokens read behind a quote; what stands further off is read blind."""
-AROUND_BEFORE, AROUND_BEHIND = 32, 160
-"""Characters read blind before and behind a word that hints."""
-_HINTS = (
-    "union", "select", "waitfor", "outfile", "dumpfile", "procedure", "declare", "exec", "insert", "update", "delete", "drop",
-    "alter", "create", "truncate", "case", "iif(", "if(", "sleep", "benchmark", "blob(", "series(", "load_", "extractvalue",
-    "updatexml", "name_const", "xmltype", "file(", "lo_", "pg_", "_to_xml", "dblink", "openrowset", "opendatasource", "openquery",
-    "xp_", "sp_", "varbintohexstr", "sqlid_", "get_host", "receive_message", "gtid_", "st_lat", "st_point", "information_schema",
-    "sysobjects", "syscolumns", "sqlite_", "shutdown", "handler", "having", "group", "order", "where", "begin", "call", "grant",
-)  # fmt: skip
-"""What one of the rules that hold anywhere needs, so that the rest of a long text need not be read."""
-_BROKEN_OUT = re.compile(r"['\"`)][\s)+;/*]{0,8}(?:or|and|xor|&&|\|\|)").search
 WHOLE_MAX = 200
 """Longer values are no single call, name or number."""
 QUERY_TEXT_MIN = 64
@@ -86,9 +76,16 @@ _STACKED = (
     r"|while|set|use|print|copy|load|grant|revoke|backup|restore|goto|handler|rename|merge|vacuum|attach|pragma|do|prepare"
     r"|rollback|commit|lock|kill|reset|flush|desc|describe|explain|show|dbcc|bulk|reconfigure|deallocate)"
 )
-_COMPARED = r"(?:[=<>]|!=|(?:not[\s+/*]{1,9})?(?:like|rlike|regexp|between|in|is|sounds|div|mod|glob)\b)"
+_COMPARED = r"(?:[=<>]|!=|(?:not[\s+/*]+)?(?:like|rlike|regexp|between|in|is|sounds|div|mod|glob)\b)"
 _GAP = r"[\s+(!~/*\x00-\x1b\xc2\xa0-]"
 _ENDED = r"(?:--|#|/\*|;|\x1e)"
+_OPERAND_COMPARED = rf"(?:not[\s+(]+)?[^\s&\x1e:;{{]+(?:[\s)+/*]*[=<>!]|[\s)+/*\xa0'\"]+{_COMPARED})"
+_STRING_COMPARED = rf"(?:'[^'\x1e]*'|\"[^\"\x1e]*\")(?:::\w+)?[\s)+]*(?:{_COMPARED}|@>|<@|\?|#>|->)"
+_CALL_ENDED = rf"[a-z_]+\s?\([^\x1e]*\)[\s)+]*{_ENDED}"
+_VALUE_ENDED = (
+    rf"(?:true|false|null|@?[\d.]+|not\s\w+)[\s)]*{_ENDED}|exists\b|case\b|if\(|[\w.]+[\s)]*(?:--(?:[\s+-]|\x1e)|#\x1e)"
+)
+"""Without bounds, which an automaton would have to count to: what is behind `or`."""
 _CALLED = (
     r"(?:sleep|benchmark|randomblob|zeroblob|generate_series|load_file|load_extension|extractvalue|updatexml|name_const|xmltype"
     r"|openrowset|writefile|readfile|lo_import|lo_export|ascii|ord|hex|unhex|len|length|conv|convert|mid|substr|substring|left"
@@ -120,11 +117,7 @@ TRIGGERS: tuple[str, ...] = (
     r"\"[\s)]{0,4};[\s)]{0,4}\x1e",
     rf"(?:\d|\x1e|\))\.?{_GAP}{{0,9}}(?:or|and|xor|&&|\|\|){_GAP}{{0,9}}(?:[\d.]{{1,6}}[\s+]{{0,3}}{_ENDED}|true\b|false\b|null\b|@)",
     r"\d(?:or|and|xor)[\s(+!~'\"@/-]",
-    rf"\b(?:or|and|xor)\b{_GAP}{{0,12}}(?:not[\s+(]{{1,8}})?[^\s&\x1e:;{{]{{1,40}}(?:[\s)+/*]{{0,8}}[=<>!]|[\s)+/*\xa0'\"]{{1,8}}{_COMPARED})",
-    rf"\b(?:or|and|xor)\b{_GAP}{{0,8}}(?:'[^'\x1e]{{0,80}}'|\"[^\"\x1e]{{0,30}}\")(?:::\w{{1,9}})?[\s)+]{{0,6}}(?:{_COMPARED}|@>|<@|\?|#>|->)",
-    rf"\b(?:or|and|xor)\b{_GAP}{{1,8}}[a-z_]{{1,30}}\s?\([^\x1e]{{0,20}}\)[\s)+]{{0,4}}{_ENDED}",
-    rf"\b(?:or|and|xor)\b{_GAP}{{1,8}}(?:(?:true|false|null|@?[\d.]{{1,6}}|not\s\w{{1,9}})[\s)]{{0,4}}{_ENDED}|exists\b|case\b|if\()",
-    rf"\b(?:or|and|xor)\b{_GAP}{{1,8}}[\w.]{{1,30}}[\s)]{{0,4}}(?:--(?:[\s+-]|\x1e)|#\x1e)",
+    rf"\b(?:or|and|xor)\b{_GAP}*(?:{_OPERAND_COMPARED}|{_STRING_COMPARED}|{_CALL_ENDED}|{_VALUE_ENDED})",
     rf"(?:\|\||&&){_GAP}{{0,8}}(?:['\"][^'\"\x1e]{{0,20}}['\"]|[\d.]{{1,6}}|[\s+(!][a-z_.]{{1,20}})[\s)+]{{0,4}}(?:[=<>]|like\b|--|#)",
     rf"(?:\|\||&&){_GAP}{{0,8}}(?:sleep|case\b|true\b|not\b|exists\b|if\()",
     r"[\d)a-z'\"`]\s{0,3};?--(?:[\s+]-?)?[\s+]{0,4}\x1e", r"\x1e\s{0,3}\d{1,9}\s{0,3}(?:#\s{0,2}\x1e|;?--(?:[\s+]|\x1e)|/\*|/0)", r"/\*!",
@@ -143,7 +136,7 @@ TRIGGERS: tuple[str, ...] = (
     r"\x1e1[\s+]{1,4}like", rf"\x1e\s{{0,3}}{_CALLED}\s{{0,2}}=?\\?\(", r"\b(?:pg_|json_|jsonb_|sqlite_|dbms_|utl_|lo_|fn_)\w{1,30}(?:\.\w{1,30})?\s{0,2}\(",
     rf"(?:or|and|xor|[=|&,+-]){_GAP}{{0,8}}(?:ascii|ord|hex|conv|mid|substr|substring|md5|length|len|char|chr|concat|elt|make_set|exp)\s{{0,2}}\(",
     r"(?:ascii|ord|hex|unhex|len|length|conv|mid|substr|substring|left|md5|lower|upper|charset|coercibility|compress|uncompress"
-    r"|convert|cast)\s?\(\s?(?:int\s?,\s?)?(?:\w{1,20}\s?\(\s?){0,4}(?:version|database|current_user|user|load_file|@@|select|passw)",
+    r"|convert|cast)\s?\(\s?(?:int\s?,\s?)?(?:\w+\s?\(\s?)*(?:version|database|current_user|user|load_file|@@|select|passw)",
     r"[\x1e'][\s)]{0,3}\d{0,4},\s?null,\s?null", r"\d-(?:true|false|null)", r"\x1e\s{0,2}[,;]{1,2}\s{0,2}(?:find_in_set|drop|truncate|declare)",
     r"information_schema|sysobjects|syscolumns|sysdatabases|sysusers|pg_catalog|sqlite_master|msysaccess|all_tab_columns|all_objects",
     r"\x1e(?:mysql\.(?:user|db)|tempdb|msdb|schema_name)\x1e", r"xp_cmdshell|xp_dirtree|xp_reg|sp_(?:password|executesql|oa|configure|addlogin)",
@@ -159,10 +152,9 @@ def judge(text: str) -> Evidence | None:
     """The strongest sign of SQL in `text`, `+` read as itself and, where it may be one, as a space."""
     twice = "+" in text and (" " not in text or _plus_for_space(text.lower()))
     budget = BLIND_MAX // 3 if twice else BLIND_MAX
-    regions: list[tuple[int, int]] = []  # the same of both
-    best = _judged(text, budget, regions)
+    best = _judged(text, budget)
     if twice and (best is None or best.score < CERTAIN):
-        other = _judged(text.replace("+", " "), budget, regions)
+        other = _judged(text.replace("+", " "), budget)
         if other is not None and (best is None or other.score > best.score):
             return other
     return best
@@ -175,7 +167,7 @@ def _plus_for_space(lower: str) -> bool:
     return _PLUS_BEFORE(lower) is not None
 
 
-def _judged(text: str, budget: int, regions: list[tuple[int, int]]) -> Evidence | None:
+def _judged(text: str, budget: int) -> Evidence | None:
     lower = marked(text)
     tokens = read(lower, 0, TOKENS_MAX)
     best = _from_start(text, tokens)
@@ -195,9 +187,7 @@ def _judged(text: str, budget: int, regions: list[tuple[int, int]]) -> Evidence 
     if (quoted or len(tokens.kinds) >= TOKENS_MAX or tokens.flat.endswith("c")) and (
         best is None or best.score < CERTAIN
     ):
-        if not regions:
-            regions.extend(_regions(lower))
-        found = _blindly(lower, budget, regions)
+        found = _blindly(lower, budget)
         if found is not None and not (best is not None and best.score == ODD and found.rule == best.rule):
             best = stronger(best, found)
     return best
@@ -239,10 +229,10 @@ def _holds(text: str, start: int, found: Evidence) -> bool:
     return found.rule not in NEEDING_CLEAN or _is_bare(text, start)
 
 
-def _blindly(lower: str, budget: int, regions: list[tuple[int, int]]) -> Evidence | None:
+def _blindly(lower: str, budget: int) -> Evidence | None:
     """`lower` read with nothing hidden, for what stands behind decoys: more quotes, words and comments."""
     best: Evidence | None = None
-    for low, high in reversed(regions):  # an attack behind padding stands last
+    for low, high in reversed(regions_of(lower)):  # an attack behind padding stands last
         tokens = read_blind(lower[low:high], budget)
         budget -= len(tokens.kinds)
         flat = tokens.flat if high == len(lower) else tokens.flat + "?"  # `$` is the end of the text alone
@@ -256,29 +246,6 @@ def _blindly(lower: str, budget: int, regions: list[tuple[int, int]]) -> Evidenc
         if budget <= 0 or (best is not None and best.score >= CERTAIN):
             break
     return best
-
-
-def _regions(lower: str) -> list[tuple[int, int]]:
-    """Stretches of `lower` around hints, and its end; in order, none touching another."""
-    size = len(lower)
-    hints = {size}
-    for hint in _HINTS:
-        at = lower.find(hint)
-        while at >= 0:
-            hints.add(at)
-            at = lower.find(hint, at + AROUND_BEFORE)
-    found = _BROKEN_OUT(lower)
-    while found is not None:
-        hints.add(found.start())
-        found = _BROKEN_OUT(lower, found.start() + AROUND_BEFORE)
-    regions: list[tuple[int, int]] = []
-    for at in sorted(hints):
-        low, high = max(at - AROUND_BEFORE, 0), min(at + AROUND_BEHIND, size)
-        if regions and low <= regions[-1][1]:
-            regions[-1] = (regions[-1][0], high)
-        else:
-            regions.append((low, high))
-    return regions
 
 
 def _discounted(found: Evidence | None, tokens: Tokens) -> Evidence | None:
@@ -299,7 +266,7 @@ def _by_rules(place: Place, flat: str, tokens: Tokens, start: int, *, whole: boo
     for rule in rules_for(place, frozenset(flat)):
         if best is not None and rule.score <= best[0].score:
             continue
-        found = rule.search.search(tokens.kinds if rule.parens else flat)
+        found = rule.search.search(tokens.kinds if rule.parens else flat, len(flat) - TAIL if rule.tail else 0)
         if found is not None and (whole or found.start()):  # `^` is the start of the text alone
             best = rule, found
             if rule.score >= CERTAIN:
@@ -308,14 +275,10 @@ def _by_rules(place: Place, flat: str, tokens: Tokens, start: int, *, whole: boo
 
 
 def _of_whole(text: str, tokens: Tokens) -> Evidence | None:
-    lower = tokens.text
-    for literals, search in IN_TEXT:
-        for literal in literals:
-            if literal in lower:
-                found = search(lower)
-                if found is not None:
-                    return Evidence("sql", "in-text", ATTACK, found.start(), found.end())
-                break
+    for number in held_in(tokens.text):
+        found = IN_TEXT[number].search(tokens.text)
+        if found is not None:
+            return Evidence("sql", "in-text", ATTACK, found.start(), found.end())
     if len(text) > WHOLE_MAX or not tokens.flat:
         return None
     ended = tokens.kinds.endswith("c") and not tokens.comment.strip(" -+")

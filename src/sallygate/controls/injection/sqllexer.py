@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from itertools import islice
 from operator import itemgetter
 
 from msgspec import Struct
@@ -23,10 +22,10 @@ from sallygate.controls.injection.sqlwords import CATALOGUE, CLASS_OF, DANGEROUS
 TOKENS_MAX = 96
 """Tokens read from one starting point; the structures looked for take 4 to 12 behind it."""
 
-_SPELLING = r"""(?:[\s\x00-\x1f\u200b]++|/\*!\d{0,6}+|\*/|%ENDED%
-      |\d{1,9}\.\d{0,9}e(?=[.(])|::\s?[a-z]\w{1,20}+(?:\(\d{1,4}\))?+(?:\[\])?+)*+(  # white space, and what is as good
-    [^\W\d][\w$]*+%WHOLE%\(?+  # words, called at once or not
-    |[(]++|[)]++|[,;{}!%QUOTES%]|\.(?!\d)|:(?![:=])|=(?!=)  # marks, and the commonest of the rest
+_SPELLING = r"""[\x00-\x20]*+(?:(?=[/*\d:%SKIPPED%\x7f-\uffff])(?:[\s\x00-\x1f\u200b]++|/\*!\d{0,6}+|\*/|%ENDED%
+      |\d{1,9}\.\d{0,9}e(?=[.(])|::\s?[a-z]\w{1,20}+(?:\(\d{1,4}\))?+(?:\[\])?+)++)?+(  # white space, and what is as good
+    [a-z_][a-z0-9_$]*+[\w$]*+%WHOLE%\(?+  # words, called at once or not
+    |[,;{}!%QUOTES%]|[(]++|[)]++|\.(?!\d)|:(?![:=])|=(?!=)  # marks, and the commonest of the rest
     |0x[0-9a-f]*+|0b[01]++(?!\w)|\d++(?!\.\d{0,9}e[.(])(?:\.\d*+)?+(?:e[+-]?\d++|[fd](?=union))?+|\.\d++(?:e[+-]?\d++)?+  # numbers
     |%COMMENT%  # comments
     |%STRING%  # strings
@@ -52,6 +51,7 @@ WHOLE_MAX = 640
 def _lexer(ended: str, comment: str, string: str, name: str, quoted: str) -> re.Pattern[str]:
     blind = not name
     spelled = _SPELLING.replace("%WHOLE%", "" if blind else r"(?![\w$'&])").replace("%QUOTES%", "'\"`" if blind else "")
+    spelled = spelled.replace("%SKIPPED%", "" if blind else r"#\-")
     spelled = spelled.replace("%ENDED%", ended).replace("%COMMENT%", comment).replace("%STRING%", string)
     return re.compile(spelled.replace("%NAME%", name).replace("%QUOTED%", quoted), re.VERBOSE | re.DOTALL)
 
@@ -164,7 +164,7 @@ def read_blind(lower: str, tokens_max: int) -> Tokens:
     if len(lower) < tokens_max:
         parts: list[str] = _BLIND.findall(lower)
     else:
-        parts = list(map(itemgetter(1), islice(_BLIND.finditer(lower), tokens_max)))
+        parts = _BLIND.split(lower, tokens_max)[1::2]
     known = {part: _BLIND_KINDS[part] for part in set(parts)}  # the most of a long text are repetitions
     return _tokens("".join(map(known.__getitem__, parts))[:tokens_max], "", lower, 0, True)
 

@@ -9,7 +9,6 @@ Cost: each is linear in the tokens read, and tried only where the classes it nee
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Literal
 
@@ -21,6 +20,8 @@ _OPS = "[&=+*!~]"
 _VAL = "[1svNfTY]"
 _ANY = "[1svNfTYiq]"
 _END = "(?:[c;]|$)"
+TAIL = 64
+"""Tokens at the end of a text, more than any structure takes that has to end there."""
 
 
 class Rule(Struct, frozen=True, gc=False):
@@ -31,15 +32,17 @@ class Rule(Struct, frozen=True, gc=False):
     search: re.Pattern[str]
     parens: bool = False
     """Whether it is searched for in the classes with parentheses."""
+    tail: bool = False
+    """Whether it is searched for in the last `TAIL` tokens only: it ends where the text does."""
 
 
-def _rule(name: str, score: int, needs: str, pattern: str, *, parens: bool = False) -> Rule:
-    return Rule(name, score, tuple(map(frozenset, needs.split())), re.compile(pattern), parens)
+def _rule(name: str, score: int, needs: str, pattern: str, *, parens: bool = False, tail: bool = False) -> Rule:
+    return Rule(name, score, tuple(map(frozenset, needs.split())), re.compile(pattern), parens, tail)
 
 
 ANYWHERE: tuple[Rule, ...] = (
     _rule("union-select", CERTAIN, "US", r"UA*SA*[!+]*(?:[1svNqfTYZC*]|i[,.F;cULOWq=]|,|\.[i1])|SU1,"),
-    _rule("union-select", ATTACK, "US", r"[1svNq)c]U[({A]*S|U[A]*[({]+S|UAS(?!e)"),
+    _rule("union-select", ATTACK, "US", r"U(?:(?<=[1svNqc]U)[{A]*S|A*[{]+S|AS(?!e))"),
     _rule("union-select", CERTAIN, "UV", r"UA*V[1svNfqm]"),
     _rule("sleeping-function", ATTACK, "T", r"(?:^|[&=+*!,;FSZWhgl1svNqOBf]|;i\.|bi\.)T"),
     _rule("waitfor", CERTAIN, "wz", r"wz[sq1v]"),
@@ -54,7 +57,7 @@ ANYWHERE: tuple[Rule, ...] = (
         r"SA*[si]FY|SA*s?FiW|S(?:A*(?:1(?:i\.)?\*?|(?:i\.)?\*))?F(?:i\.|\.)*[iY](?:[WJLOc;,]|$)|S\*F[iY]",
     ),
     _rule("statement", ATTACK, "SF", r"^SA*(?=[^F]{0,80}[,fv])[i1svNYfm,.+*]{1,80}F[iY](?:[WJLOc;,qs.]|$)"),
-    _rule("statement", ATTACK, "S", r"(?:^|[;c(=])SA*[!+]*(?:v|f|[1sN][,=+&ac;U]|1$|ss$)"),
+    _rule("statement", ATTACK, "S", r"S(?:(?<=^S)|(?<=[;c=]S))A*[!+]*(?:v|f|[1sN][,=+&ac;U]|1$|ss$)"),
     _rule(
         "statement", CERTAIN, "jIV jIS uxi=", r"jI(?:i\.)*[iYm](?:i[,.i]{0,40})?[VS]|(?:^|[;1sq])u(?:i\.)*ix(?:i\.)*i="
     ),
@@ -65,7 +68,7 @@ ANYWHERE: tuple[Rule, ...] = (
         "stacked",
         CERTAIN,
         ";",
-        r"(?<!;);++(?:d[tPU]|dic|jI|ui(?:\.i)*x|kF|kii?F|X(?:[Ysvfm]|i[.sqv1,=c])|f1=1|yv|yi(?:i[c;=]|[fm])|wz"
+        r";(?<!;;);*+(?:d[tPU]|dic|jI|ui(?:\.i)*x|kF|kii?F|X(?:[Ysvfm]|i[.sqv1,=c])|f1=1|yv|yi(?:i[c;=]|[fm])|wz"
         r"|SA*[!+]*[1svNqfTY*]|Si[,F]|bd|b[yTXS]|Zf|G[Yt]|GiF[s(]|G[mf]|Gic)",
     ),
     _rule("stacked", ATTACK, ";", r";[Qw](?:c|$|[z;])|;[KZ][1(]|;G(?:s|1[c;])|;Gi{2,4}s"),
@@ -118,36 +121,31 @@ PARENTHESISED = re.compile(r"^\([1svNfimS=&+*!(),A ]{1,60}c$").search
 """An expression in parentheses, the rest of the statement cut off."""
 
 _LOOKING = r"(?:(?:version|database|current_user|user|load_file)\s?\(|@@\w|select\b|passw)"
-IN_TEXT: tuple[tuple[tuple[str, ...], Callable[[str], re.Match[str] | None]], ...] = tuple(
-    (tuple(literals.split("|")), re.compile(pattern).search)
-    for literals, pattern in (
-        ("/*!", r"/\*!\s?(?:\d{5}|(?:union|select|and|or|from|where|concat)\b)"),
+IN_TEXT: tuple[re.Pattern[str], ...] = tuple(
+    map(
+        re.compile,
         (
-            "version|database|user|load_file|@@|select|passw",
-            r"(?:a(?<!\wa)scii|o(?<!\wo)rd|h(?<!\wh)ex|u(?<!\wu)(?:nhex|pper|ncompress)|l(?<!\wl)(?:en(?:gth)?|eft|ower)"
-            r"|m(?<!\wm)(?:id|d5)|s(?<!\ws)ubstr(?:ing)?"
-            r"|c(?<!\wc)(?:onv(?:ert)?|harset|oercibility|ompress|ast))"
+            r"/\*!\s?(?:\d{5}|(?:union|select|and|or|from|where|concat)\b)",
+            r"(?:asc(?<!\w.{3})ii|(?:ord|hex|mid|md5)(?<!\w.{3})|u(?:nhex|pper)(?<!\w.{5})|unco(?<!\w.{4})mpress"
+            r"|l(?:en(?<!\w.{3})(?:gth)?|eft(?<!\w.{4})|owe(?<!\w.{4})r)|sub(?<!\w.{3})str(?:ing)?"
+            r"|c(?:onv(?<!\w.{4})(?:ert)?|har(?<!\w.{4})set|oer(?<!\w.{4})cibility|omp(?<!\w.{4})ress|ast(?<!\w.{4})))"
             r"\s?\(\s?(?:int\s?,\s?)?(?:\w{1,20}\s?\(\s?){0,4}" + _LOOKING,
-        ),
-        (
-            "@@",
             r"@@(?:version|hostname|datadir|basedir|servername|tmpdir|spid|language|global\.|session\.|secure_file)",
-        ),
-        ("dbms_|utl_", r"(?:d(?<!\wd)bms_|u(?<!\wu)tl_)[a-z]{2,20}\.\w{2,30}(?:\.\w{2,30})?\s?\("),
-        ("ctxsys|owa_util", r"(?:c(?<!\wc)txsys|o(?<!\wo)wa_util)\.\w{2,30}(?:\.\w{2,30})?\s?\("),
-        ("::", r"'\s?::\s?(?:jsonb?|int\d?|integer|text|varchar|numeric)\b"),
-        ("pg_sleep", r"select(?<!\w.{6})\s{1,10}pg_sleep"),
-        ("sp_password", r"\bsp_password\b"),
-        ("from ", r"from(?<!\w.{4})\s{1,5}(?:sys|msdb|mysql|master)\.{1,2}\w"),
-        (
-            "e.|e(",
+            r"dbms(?<!\w.{4})_[a-z]{2,20}\.\w{2,30}(?:\.\w{2,30})?\s?\(",
+            r"utl_(?<!\w.{4})[a-z]{2,20}\.\w{2,30}(?:\.\w{2,30})?\s?\(",
+            r"ctxs(?<!\w.{4})ys\.\w{2,30}(?:\.\w{2,30})?\s?\(",
+            r"owa_(?<!\w.{4})util\.\w{2,30}(?:\.\w{2,30})?\s?\(",
+            r"'\s?::\s?(?:jsonb?|int\d?|integer|text|varchar|numeric)\b",
+            r"select(?<!\w.{6})\s{1,10}pg_sleep",
+            r"sp_p(?<!\w.{4})assword\b",
+            r"from(?<!\w.{4})\s{1,5}(?:sys|msdb|mysql|master)\.{1,2}\w",
             r"\.(?:(?<=[\s,(`]\d\.)|(?<=[\s,(`]\d\d\.)|(?<=[\s,(`]\d{3}\.)|(?<=[\s,(`]\d{4}\.)|(?<=1\.)(?<![\w.].\.)|(?<=\$\.))"
-            r"\d{0,4}e(?:\.[a-z_]{4}|\([a-z]|\.`)|`1\.e",
+            r"\d{0,4}e(?:\.[a-z_]{4}|\([a-z]|\.`)",
+            r"`1\.e",
         ),
     )
 )
-"""What no statement need be parsed for, in lower case: a comment MySQL runs, a function that looks into the database; each
-with the literals one of which is there."""
+"""What no statement need be parsed for, in lower case: a comment MySQL runs, a function that looks into the database."""
 
 PROBE = re.compile(
     rf"^(?:{_OPS}++(?:[1svN](?!q)|f[1svNi,]*+(?!q)|i(?=[&=+*!c]))?+)++(?:qc?|c)$|^[&=+*!~]+$|^c$|^&sq$|^;+q?$"
@@ -155,9 +153,10 @@ PROBE = re.compile(
 """The whole rest behind a first quote, where what stands before is a plain value."""
 
 BLIND: tuple[Rule, ...] = (
-    _rule("padded-logic", ATTACK, "q&", r"q;?&+[!+]*(?:1=+1(?:[c&;]|$)|f[1svNf,]{0,20}=+[1f]c)"),
-    _rule("padded-logic", ATTACK, "q& 1&=", r"q;?&+[!+]*(?:q[i1]q=+q[i1]|qq=+q)$|q&+[!+]*[1vNf]c$|[1)]&+1=1(?:c|$)"),
-    _rule("padded-comment", LIKELY, "qc", r"q[;]?c$"),
+    _rule("padded-logic", ATTACK, "q&1= q&f=c", r"q;?&+[!+]*(?:1=+1(?:[c&;]|$)|f[1svNf,]{0,20}=+[1f]c)"),
+    _rule("padded-logic", ATTACK, "1&=", r"1&+1=1(?:c|$)"),
+    _rule("padded-logic", ATTACK, "q&", r"q;?&+[!+]*(?:q[i1]q=+q[i1]|qq=+q)$|q&+[!+]*[1vNf]c$", tail=True),
+    _rule("padded-comment", LIKELY, "qc", r"q[;]?c$", tail=True),
 )
 """Said of a text read blind, besides those above: what breaks out behind a quote that is not among the first."""
 

@@ -44,8 +44,10 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("template", "thymeleaf", CERTAIN, r"__\$\{|\}__::|\|\$\{[^}\x1e]{1,120}\}\||th:(?:text|utext|with|href|src)\s{0,2}=|\*\{t\("),
     Idiom("template", "pebble", ATTACK, r"\{\{\s{0,3}(?:variable|beans|request|response|session)\.[a-z]{2,20}\b[^\x1e]{0,80}\}\}"),
     Idiom("template", "polyglot", CERTAIN, r"\$\{\{<%\[%'\"\}\}%\\|\{\{\s{0,2}[^}\x1e]{0,12}<%|\$\{\{[0-9'\"(]|#\{\s{0,2}[0-9]{1,6}\s{0,2}\*|\{\{='|\{\{\{[^}\x1e]{0,80}(?:constructor|=>|\(|7)"),
-    Idiom("template", "mako", ATTACK, r"\$\{\s{0,3}(?:self|context|local|next|parent|capture|loop|pageargs)\.[a-z_]{2,24}|<%\s{0,6}(?:import|from|def|x\s{0,2}=)|\$\{[a-z_]{0,16}\.?__|<%(?:include|namespace|inherit|def|block|page)\b"),
-    Idiom("template", "expression", LIKELY, r"\$\{\s{0,3}['\"][^'\"\x1e]{0,60}['\"]|\$\{\s{0,3}(?:(?:param|header|cookie|request|session|application|page)(?:scope)?|pagecontext|initparam|facescontext|sessionscope)\s{0,2}[.\[]"),
+    Idiom("template", "mako", ATTACK, r"\$\{\s{0,3}(?:self|context|local|next|parent|capture|loop|pageargs)\.[a-z_]{2,24}|<%\s{0,6}(?:import|from|def|x\s{0,2}=)|\$\{[a-z_]{0,16}\.?__|<%(?:include|namespace|inherit|def|block|page)\b",
+          trigger=r"\$\{\s*(?:self|context|local|next|parent|capture|loop|pageargs)\.[a-z_]{2}|<%\s*(?:import|from|def|x\s*=)|\$\{[a-z_]*\.?__|<%(?:include|namespace|inherit|def|block|page)\b"),
+    Idiom("template", "expression", LIKELY, r"\$\{\s{0,3}['\"][^'\"\x1e]{0,60}['\"]|\$\{\s{0,3}(?:(?:param|header|cookie|request|session|application|page)(?:scope)?|pagecontext|initparam|facescontext|sessionscope)\s{0,2}[.\[]",
+          trigger=r"\$\{\s*['\"][^'\"\x1e]*['\"]|\$\{\s*(?:(?:param|header|cookie|request|session|application|page)(?:scope)?|pagecontext|initparam|facescontext|sessionscope)\s*[.\[]"),
 )  # fmt: skip
 
 TRIGGERS, judge = compiled(IDIOMS)

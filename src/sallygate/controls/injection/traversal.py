@@ -18,11 +18,14 @@ ones. Archives whose entries climb are for the guard on uploads.
 from __future__ import annotations
 
 import re
+from collections import deque
+from itertools import islice
 
 from msgspec import Struct
 
 from sallygate.controls.injection.evidence import ATTACK, CERTAIN, LIKELY, ODD, Evidence
 from sallygate.controls.injection.rules import lowered
+from sallygate.controls.injection.scans import possible
 
 # Spellings of a dot and of a separator that survive, or are made by, decodings. The lists are the broken ones that servers
 # were found to take: overlong forms with the wrong continuation bits, hexadecimal digits beyond f, private-use characters.
@@ -43,6 +46,8 @@ _MAYBE = re.compile(r"[%\u2024\u2044\u2215\u2216\uefc8\uf025\uff0e\uff0f\uff3c]|
 _DOT_MARK, _SLASH_MARK = "\ue000", "\ue001"
 """Private-use characters that stand for a disguised dot and separator while steps are looked for."""
 
+STEPS_MAX = 32
+"""Steps up looked at one by one, besides the last."""
 NEAR_CHARS = 64
 """After the last step up, the name it leads to begins."""
 _D = r"[.\ue000]"
@@ -179,7 +184,7 @@ TRIGGERS = (
     r"[^a-z0-9][a-z]:[/\\]+(?:[a-z0-9 ._~()-]+[/\\]+)?(?:boot|win|inetpub|system|xampp|apache|php|mysql|nginx|users|program|document|log|repair|sam|pagefile|autoexec|config|opt)",
     r"boot\.ini", r"win\.ini", r"system32", r"system\.ini", r"windows[/\\]", r"winnt[/\\]", r"web\.config", r"global\.asax?", r"unattend\.xml",
     r"\.ht(?:access|passwd)", r"\.bash", r"\.[ckz]shrc", r"\.s?hosts", r"\.rhosts", r"\.netrc", r"\.npmrc", r"\.pgpass", r"_history", r"\.(?:ssh|aws|kube|svn|git|hg|docker)[/\\]",
-    r"(?:\./){12}", r"(?:\.\\){12}", r"A{80}", r"[\x1e/\\= ]\.env", r"wp-config\.", r"id_(?:rsa|dsa|ecdsa|ed25519)", r"authorized_keys", r"(?:web|meta)-inf[/\\]", r"(?:my|httpd|apache2?|nginx|proftpd?|smb|sshd_config|lighttpd)\.(?:cnf|conf)",
+    r"(?:\./){12}", r"(?:\.\\){12}", r"A{8}[/\\.]", r"[\x1e/\\= ]\.env", r"wp-config\.", r"id_(?:rsa|dsa|ecdsa|ed25519)", r"authorized_keys", r"(?:web|meta)-inf[/\\]", r"(?:my|httpd|apache2?|nginx|proftpd?|smb|sshd_config|lighttpd)\.(?:cnf|conf)",
     r"php\.ini", r"ftpd?\.(?:conf|ini)", r"(?:access|error)[_.]log", r"localsettings\.php", r"configuration\.php", r"settings\.py", r"config\.inc", r"database\.yml",
     r"cmd\.exe", r"\x1e/{0,3}(?:etc|proc|dev|sys|boot|root|usr|var)/", r"\x1e/{1,3}(?:etc|proc|dev|sys|boot|root)\x1e", r"\x1e/?[a-z]:[/\\]{1,3}\x1e", r"\.(?:bak|old|orig|save|swp|sql|inc|tmp|backup)[\x1e.]", r"(?:php|asp|jsp)~",
     r"\\\\[0-9a-f:.]{3,40}\\", r"secrets\.yml", r"credentials\.xml", r"master\.key", r"passwd", r"shadow", r"/\.profile", r"/\.ds_store",
@@ -188,11 +193,31 @@ TRIGGERS = (
 )  # fmt: skip
 
 
+_possibly_up = possible((_UP, *_PADDED, _SEPARATED))
+_NAMED_BELOW = (
+    r"[/\\]etc[a-z0-9._/\\-]*",
+    r"/(?:var|opt|usr|home|root|srv|private|volumes|library|tmp|boot|mnt|bin|sbin|dev)/[a-z0-9 ._+/-]*",
+    r":[a-z0-9 ._~()/\\-]*",
+)
+"""Up to a name of each of `_PLACES`, of which the first character may be the last of the root."""
+_possibly_named = possible(
+    (
+        *_TARGETS,
+        *(re.compile(root + place.name.pattern) for root, place in zip(_NAMED_BELOW, _PLACES, strict=True)),
+        _SECRET,
+        *_WRAPPERS,
+        _SHARE,
+    )
+)
+_FIRST_PLACE, _FIRST_WRAPPER = len(_TARGETS), len(_TARGETS) + len(_PLACES) + 1
+
+
 def judge(text: str) -> Evidence | None:
     """The strongest of: steps up, a file nobody should ask for, a wrapper."""
     best = _climb(text)
     lower = lowered(text)
-    for found in (_file(text, lower), _wrapper(lower)):
+    named = _possibly_named("/" + lower)
+    for found in (_file(text, lower, named), _wrapper(lower) if named and named[-1] >= _FIRST_WRAPPER else None):
         if found is not None and (best is None or found.score > best.score):
             best = found
     return best
@@ -204,10 +229,14 @@ def _is_textual(text: str) -> bool:
 
 def _climb(text: str) -> Evidence | None:
     plain, disguised = _undisguised(text)
-    padded = _PADDED[0].search(plain) or _PADDED[1].search(plain)
-    if padded is not None:
-        return Evidence("traversal", "padded", ATTACK, padded.start(), min(padded.end(), len(text)))
-    steps = list(_UP.finditer(plain))
+    candidates = _possibly_up(plain)
+    if not candidates:
+        return None
+    if candidates != [0]:
+        padded = _PADDED[0].search(plain) or _PADDED[1].search(plain)
+        if padded is not None:
+            return Evidence("traversal", "padded", ATTACK, padded.start(), min(padded.end(), len(text)))
+    steps = _steps(plain) if candidates[0] == 0 else []
     if not steps:
         separated = _SEPARATED.search(plain)
         if separated is None:
@@ -231,6 +260,15 @@ def _climb(text: str) -> Evidence | None:
     if _is_textual(plain):
         return Evidence("traversal", "climb-in-text", ODD, *span) if len(steps) > 2 else None
     return _plain_climb(plain, steps, odd, span)
+
+
+def _steps(plain: str) -> list[re.Match[str]]:
+    """Steps up: all of them, or so many and the last."""
+    found = _UP.finditer(plain)
+    steps = list(islice(found, STEPS_MAX))
+    if "?" in plain:  # what all of them are like is asked for
+        return [*steps, *found]
+    return [*steps, *deque(found, 1)]
 
 
 def _plain_climb(plain: str, steps: list[re.Match[str]], odd: bool, span: tuple[int, int]) -> Evidence | None:
@@ -270,11 +308,16 @@ def _shown(found: re.Match[str]) -> str:
     return _DOT_MARK if group in (1, 4) else _SLASH_MARK
 
 
+def _whole_target(text: str) -> tuple[int, int] | None:
+    whole = _WHOLE_TARGET.match(text)
+    return None if whole is None else whole.span()
+
+
 def _target(text: str) -> tuple[int, int] | None:
     """Where the first system file is named in lower-case `text`."""
     spans = [found.span() for pattern in _TARGETS if (found := pattern.search(text)) is not None]
-    if (whole := _WHOLE_TARGET.match(text)) is not None:
-        spans.append(whole.span())
+    if (whole := _whole_target(text)) is not None:
+        spans.append(whole)
     for place in _PLACES:
         for root in place.root.finditer(text):
             if (end := _named_below(text, root, place)) > 0:
@@ -297,22 +340,23 @@ def _named_below(text: str, root: re.Match[str], place: _Place) -> int:
     return end
 
 
-def _secret(text: str) -> tuple[int, int] | None:
-    """Where a file that is kept from clients is named in lower-case `text`."""
+def _secret(text: str, possible: bool = True) -> tuple[int, int] | None:
+    """Where a file that is kept from clients is named in lower-case `text`; a copy, where no other is `possible`."""
     edged = "/" + text
-    found = _SECRET.search(edged) or _COPY.search(edged, max(len(edged) - COPY_CHARS, 0))
+    found = (_SECRET.search(edged) if possible else None) or _COPY.search(edged, max(len(edged) - COPY_CHARS, 0))
     return (max(found.start() - 1, 0), found.end() - 1) if found is not None else None
 
 
-def _file(text: str, lower: str) -> Evidence | None:
-    target = _target(lower)
+def _file(text: str, lower: str, named: list[int]) -> Evidence | None:
+    """`named`: what may be there of the expressions for files."""
+    target = _target(lower) if named and named[0] < _FIRST_PLACE + len(_PLACES) else _whole_target(lower)
     if target is not None:
         start, end = target
         whole = end - start >= len(text.strip("\x00%0123456789{}?=;&|.")) * 0.5
         address = "://" in text[:start] or _is_textual(text)
         score = ODD if address else ATTACK if whole else LIKELY
         return Evidence("traversal", "system-file", score, start, end)
-    secret = _secret(lower)
+    secret = _secret(lower, _FIRST_WRAPPER - 1 in named)
     if secret is not None and not _is_textual(text):
         score = LIKELY if "://" not in text else ODD
         return Evidence("traversal", "secret-file", score, *secret)

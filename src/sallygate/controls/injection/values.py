@@ -55,6 +55,8 @@ HOPS = frozenset(
 FILE_NAMES = frozenset("x-filename x_filename x.filename x-file-name x-file x-upload-filename slug".split())
 """Headers by which uploads name their file."""
 
+DOCUMENT_BEGINS = ("{", "[", '"')
+"""What a document of JSON begins with."""
 _IDENTIFIER = re.compile(r"[\w.$\[\]-]{1,64}").fullmatch
 _QUOTES = re.compile(r'\\*+"')
 _TAG = re.compile(r"<[^<>]*+>")
@@ -72,8 +74,8 @@ class Value(Struct, frozen=True, gc=False):
     """What was undone to get here: decodings, `json` for a leaf of a document in a string."""
 
 
-def surface(head: RequestHead, body: Body) -> str:
-    """All values of a request joined. Every value stands between two `BETWEEN`, as it stands when it is judged alone."""
+def texts_of(head: RequestHead, body: Body) -> list[str]:
+    """The texts of all values of a request."""
     parts = ["/".join(head.segments), *head.segments]
     for pair in head.query:
         parts += pair
@@ -97,12 +99,18 @@ def surface(head: RequestHead, body: Body) -> str:
         parts.append(connection)  # what attacks the writer of a log needs one of these; honest ones do not
     if body.kind != "none":
         parts.extend(_body_texts(body))
+    return parts
+
+
+def together(parts: list[str]) -> str:
+    """The surface of texts: each stands between two `BETWEEN`, as it stands when it is judged alone; and what is spelled
+    in those of base64 and in documents."""
     spelled = []
     for part in parts:
         if is_base64(part):
             if (text := from_base64(part)) is not None:
                 spelled.append(text)
-        elif part.startswith(("{", "[", '"')):  # a document, whose texts are values
+        elif part.startswith(DOCUMENT_BEGINS):  # a document, whose texts are values
             spelled.append(_QUOTES.sub(BETWEEN, part))
             spelled += base64_texts(part)
     return BETWEEN.join(parts + spelled)
@@ -131,7 +139,6 @@ def _body_texts(body: Body) -> Iterator[str]:
                 yield text
     elif isinstance(tree, str):
         yield tree
-        yield from base64_texts(tree)
 
 
 def _leaves_and_keys(tree: Any) -> Iterator[str]:
@@ -264,15 +271,21 @@ def json_values(place: str, tree: object) -> Iterator[Value]:
                 open_nodes.append(_placed(where, node.items()))
                 break
             elif type(node) is list:
-                open_nodes.append(_placed(where, enumerate(node)))
+                open_nodes.append(_numbered(where, node))
                 break
         else:
             open_nodes.pop()
 
 
-def _placed(where: str, children: Iterable[tuple[object, Any]]) -> Iterator[tuple[str, Any]]:
+def _placed(where: str, children: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
     for step, node in children:
-        yield _below(where, str(step)), node
+        yield _below(where, step), node
+
+
+def _numbered(where: str, children: list[Any]) -> Iterator[tuple[str, Any]]:
+    if len(where) >= WHERE_CHARS_MAX:
+        return ((where, node) for node in children)
+    return ((f"{where}/{step}", node) for step, node in enumerate(children))
 
 
 def _below(where: str, step: str) -> str:

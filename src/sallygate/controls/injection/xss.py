@@ -25,6 +25,7 @@ from sallygate.controls.injection.addresses import ENTITY_CALL, address_alone, a
 from sallygate.controls.injection.evidence import ATTACK, CERTAIN, LIKELY, ODD, Evidence
 from sallygate.controls.injection.markup import Tag, tags_of
 from sallygate.controls.injection.rules import lowered
+from sallygate.controls.injection.scans import possible
 from sallygate.controls.injection.script import script_in
 from sallygate.controls.injection.styles import is_active_style, is_font_sheet, style_alone
 
@@ -127,6 +128,8 @@ _TORN = (
     (_COMMENT_ACTIVE, "active-comment", LIKELY),
 )
 """Markup no tokenizer sees as such, but a filter that takes parts away leaves."""
+_possibly_torn = possible([pattern for pattern, *_ in _TORN])
+_possibly_splitting = possible([_SPLITTING])
 _UTF7 = re.compile(r"\+A[A-H][A-Za-z0-9/]{1,38}-?")
 UTF7_MAX = 64
 """ASCII characters in UTF-7. No honest value holds so many behind one that opens a tag."""
@@ -159,10 +162,13 @@ _NOTED = frozenset(
 TAGS_EFFORT, TAIL_EFFORT, TAIL_CHARS = 288, 72, 1024
 """Tags (two each) and attributes read from the start of a text and in its last characters. Of a longer flood, what is
 between is only searched for what is never honest amid so much markup."""
+INERT_MAX = 512
+"""Tags in one read whose names and attributes say nothing. More of them in a window leave no room for what they tag."""
 _AMID_TAGS = re.compile(
     r"<(?:script|iframe|object|embed|base|meta|frameset)(?![a-z0-9:-])|on(?<![\w-]..)[a-z]{3,26}\s{0,4}=\s{0,4}['\"]?[^\s'\">=]"
     r"|(?:java|vb)script\s{0,4}:(?!\s{0,3}(?:void|;|['\"]))|srcdoc\s{0,4}="
-).search
+)
+_possibly_amid = possible([_AMID_TAGS])
 
 
 def judge(text: str) -> Evidence | None:
@@ -199,14 +205,16 @@ def _markup(text: str) -> Evidence | None:
         last, _ = _of_tags(text[tail:], tail, TAIL_EFFORT)
         if last is not None and (best is None or last.score > best.score):
             best = last
-        if (best is None or best.score < LIKELY) and (amid := _AMID_TAGS(lower, read_to)) is not None:
-            best = _evidence("tag-flood", LIKELY, *amid.span())
+        if (best is None or best.score < LIKELY) and _possibly_amid(lower[read_to:]):
+            amid = _AMID_TAGS.search(lower, read_to)
+            best = best if amid is None else _evidence("tag-flood", LIKELY, *amid.span())
     if best is not None and best.score >= ATTACK:
         return best
     styled = _STYLE_ELEMENT.search(text) if "style" in lower else None
     if styled is not None and is_active_style(text[styled.end() :]):
         return _evidence("active-style", ATTACK, styled.start(), len(text))
-    for pattern, rule, score in _TORN:
+    for number in _possibly_torn(text):
+        pattern, rule, score = _TORN[number]
         seen = pattern.search(text)
         if seen is not None and (best is None or best.score < score):
             best = _evidence(rule, score, seen.start(), seen.end())
@@ -220,7 +228,9 @@ def _markup(text: str) -> Evidence | None:
 def _of_tags(text: str, offset: int, effort: int) -> tuple[Evidence | None, int]:
     """The strongest of the tags of `text` so much effort is enough for, and how far that went."""
     best: Evidence | None = None
-    for tag in tags_of(text):
+    for tag in tags_of(text, INERT_MAX):
+        if not tag.name:
+            return best, tag.end
         rule, score = _of_tag(tag)
         if score and (best is None or score > best.score):
             best = _evidence(rule, score, tag.start + offset, tag.end + offset)
@@ -386,7 +396,7 @@ def _recoded(text: str) -> Evidence | None:
     """What only an encoding taken for another makes markup of: UTF-7, seven-bit ASCII; and entities that call."""
     if "&{" in text and (seen := ENTITY_CALL.search(text)):
         return _evidence("script-entity", ATTACK, seen.start(), seen.end())
-    if "<" in text and _SPLITTING.search(text):
+    if "<" in text and _possibly_splitting(text) and _SPLITTING.search(text):
         joined = _INNER_TAG.sub("", text)
         found = _alone(joined) or (_markup(joined) if "<" in joined else None)
         if found is not None and found.score >= ATTACK:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from sallygate.controls.injection import compile_patterns, patterns_signature
+from sallygate.controls.injection import compile_patterns, judges, patterns_signature
 from sallygate.controls.injection.judges import JUDGES
 from sallygate.controls.injection.judging import TEXTS
 from sallygate.controls.injection.prefilter import Prefilter, signature
@@ -30,8 +30,17 @@ def test_a_kept_database_scans_alike_and_a_broken_one_is_made_anew() -> None:
         assert Prefilter(TRIGGERS, compiled).hits("abc") == {0: [0]}
 
 
+def test_documents_are_scanned_for_their_judges_alone() -> None:
+    kept = Prefilter(TRIGGERS, documents=(1,)).dump()
+    for compiled in (kept, kept[:50], Prefilter(TRIGGERS).dump(), None):
+        prefilter = Prefilter(TRIGGERS, compiled, documents=(1,))
+        assert prefilter.hits("start abc") == {0: [0], 1: [0]}
+        assert prefilter.hits("start abc", document=True) == {1: [0]}
+    assert Prefilter(TRIGGERS).hits("start abc", document=True) == {0: [0], 1: [0]}
+
+
 def test_threads_do_not_share_working_memory() -> None:
-    prefilter = Prefilter([judge.triggers for judge in JUDGES], compile_patterns())
+    prefilter = judges.make_prefilter(compile_patterns())
     texts = [f"{word} ' or 1=1-- <script>" * 200 for word in ("a", "b", "c", "d")]
     alone = [prefilter.hits(text) for text in texts]
     barrier = threading.Barrier(4)
@@ -50,6 +59,7 @@ def test_threads_do_not_share_working_memory() -> None:
 def test_the_signature_follows_the_triggers() -> None:
     assert signature(TRIGGERS) == signature(TRIGGERS) != signature((("abc",), TRIGGERS[1]))
     assert signature((("a", "b"),)) != signature((("a",), ("b",)))
+    assert signature(TRIGGERS, (1,)) != signature(TRIGGERS)
     assert len(patterns_signature()) == 16
 
 

@@ -204,4 +204,4 @@ def test_hostile_shapes_return(piece: str) -> None:
 
 
 def test_triggers_are_distinct() -> None:
-    assert len(TRIGGERS) == len(set(TRIGGERS)) == 83
+    assert len(TRIGGERS) == len(set(TRIGGERS)) == 79

@@ -221,7 +221,7 @@ def test_spans_hold_what_was_found(text: str, rule: str, span: str) -> None:
 
 
 def test_tags_are_read_as_browsers_read_them() -> None:
-    (tag,) = tags_of('<IMG """ src=a alt=\'b>c\' x="&lt;"/y>rest')
+    (tag,) = tags_of('<IMG """ src=a alt=\'b>c\' x="&lt;"/y>rest', 9)
     assert (tag.name, tag.closed) == ("img", True)
     assert [(attribute.name, attribute.value) for attribute in tag.attributes] == [
         ('"""', ""), ("src", "a"), ("alt", "b>c"), ("x", "<"), ("y", ""),
@@ -229,7 +229,7 @@ def test_tags_are_read_as_browsers_read_them() -> None:
 
 
 def test_an_end_of_quotes_left_open_does_not_hide_markup() -> None:
-    assert [tag.name for tag in tags_of('<p title="<img src=x onerror=go(1)>')] == ["p", "img"]
+    assert [tag.name for tag in tags_of('<p title="<img src=x onerror=go(1)>', 9)] == ["p", "img"]
 
 
 HOSTILE = ("<", "<a ", "<a>", "<a b=\"", "<a b='<i c=\"", " onload=", " onx=y", "javascript:", "java\tscript:a ", "/*a", "';a(",
@@ -255,6 +255,6 @@ def test_no_flood_of_tags_hides_one(padding: str, attack: str) -> None:
 
 
 def test_a_tag_of_very_many_attributes_is_told_of_and_read_no_further() -> None:
-    (tag, *_) = tags_of("<a " + "b=c " * 2000)
+    (tag, *_) = tags_of("<a " + "b=c " * 2000, 9)
     assert tag.flooded
     assert len(tag.attributes) == 400

@@ -58,6 +58,8 @@ FILE_NAMES = frozenset("x-filename x_filename x.filename x-file-name x-file x-up
 _IDENTIFIER = re.compile(r"[\w.$\[\]-]{1,64}").fullmatch
 _QUOTES = re.compile(r'\\*+"')
 _TAG = re.compile(r"<[^<>]*+>")
+_CDATA = re.compile(r"<!\[CDATA\[([^\]]*+(?:\](?!\]>)[^\]]*+)*+)\]\]>")
+"""Markup in such a section is text to whoever reads the document, and markup to whoever shows it."""
 _ATTRIBUTE = re.compile(r"=[ \t\r\n]*+(?:\"([^\"]*+)\"|'([^']*+)')")
 
 
@@ -304,6 +306,7 @@ def _text_values(text: str, media: str, where: str = "body:") -> Iterator[Value]
 
 def _xml_texts(text: str) -> Iterator[str]:
     """Character data and attribute values of a document, references of the predefined entities undone."""
+    yield from (section for section in _CDATA.findall(text) if "<" in section)
     text = text.replace("<![CDATA[", "").replace("]]>", "")
     for run in _TAG.split(text):
         if len(run) > 2 and not run.isspace():

@@ -45,9 +45,9 @@ _DAEMON = (
 IDIOMS: tuple[Idiom, ...] = (
     # Steps that lead nowhere yet, or in a spelling of their own
     Idiom("traversal", "dots", LIKELY, r"\x1e(?!\.{3}/\x1e)(?=[/\\.]{4,}+\x1e)(?=[^\x1e]*?\.\.)[^\x1e]*?[/\\]",
-          trigger=r"\x1e[/\\.]*(?:\.\.[/\\.]*[/\\]|[/\\][/\\.]*\.\.)[/\\.]*\x1e"),
+          trigger=r"\x1e[/\\]{0,2}\.{2,6}[/\\]{0,2}\x1e"),
     Idiom("traversal", "dots", LIKELY, r"\x1e(?=[/\\.]{5,}+\x1e)(?=[^\x1e]*?(?:/\\|\\/))[^\x1e]*?\.",
-          trigger=r"\x1e[/\\.]*(?:/\\|\\/)[/\\.]*\x1e"),
+          trigger=r"\x1e[/\\]?\.[/\\]?(?:/\\|\\/)"),
     Idiom("traversal", "dots", LIKELY, r"\x1e[/\\]?\.(?:/\\/|\\/\\)\.[/\\]"),
     Idiom("traversal", "dots-disguised", ATTACK, rf"\x1e(?:(?=(?:{_USUAL}|{_ODD}){{2}}){_USUAL}{{0,8}}+{_ODD}|{_ODD}\x1e)", trigger=rf"\x1e{_USUAL}{{0,8}}{_ODD}"),
     Idiom("traversal", "dots-disguised", ATTACK, r"[/\\](?:\x00|%(?:25)?00)[/\\]|\x1e(?:\x00|%(?:25)?00)[/\\.]"),

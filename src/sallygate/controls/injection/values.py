@@ -24,8 +24,8 @@ from sallygate.parsing.pointers import escape_pointer
 
 BETWEEN = "\x1e"
 """Stands between joined values: no honest value holds it (ASCII's record separator)."""
-FILE_MARK = "\x1d"
-"""Stands before the name of a file, so that only those are looked at as such."""
+FILE_MARK = "\x1d" + BETWEEN
+"""Stands before the name of a file, so that only those are looked at as such, and it like any value, too."""
 NESTED_MAX = 3
 """JSON within a string within JSON, so many times."""
 NESTED_CHARS_MIN = 5

@@ -35,6 +35,11 @@ UNIX = frozenset(
     zstdless zstdmt zypper adduser addgroup groupadd groups history alias eval exec export source set type ulimit umask trap wait
     usleep fetch free jobs java javac exit sysinfo sleep shutdown reboot halt poweroff init uptime users hostnamectl date time cal cd dir cp ln sort uniq cut split
     join test yes more man info route host arping ipcalc nameif nmcli iwconfig printerbug telinit perlbug rundll32
+    dd nproc arch aws gcloud az helm loginctl getcap setcap showmount rpcinfo ldapsearch snmpwalk nikto hydra john chsh chfn gdb lsattr pgrep
+    pkill renice fuser gpg swapon blkid lsblk findmnt parted fsck ethtool brctl firewall-cmd setenforce getenforce sestatus auditctl podman
+    buildah crictl nerdctl kubeadm minikube etcdctl vault consul mongo mongosh mongodump redis-cli pg_dump sqlplus sqlcmd cqlsh hashcat ffuf
+    gobuster crackmapexec enum4linux rustc cargo mvn gradle dotnet conda brew flatpak pacman apk chkconfig launchctl osascript dscl sw_vers
+    scutil networksetup pbpaste diskutil ioreg
     """.split()
 )
 """Of Unix systems and what is installed on them."""
@@ -64,6 +69,7 @@ PLAIN_WORDS = frozenset(
     tr trap tree true type ul uniq unset uptime users ver vi view vol w wait wall watch where which who wish yarn yes
     alias cal cd cp df du eval exec export query shuf task reboot shutdown ulimit script sed sh ls mv rm nc arp hh patch subst label
     fetch free jobs java explorer calc notepad exit
+    dd arch aws az helm john hydra vault consul mongo cargo gradle conda brew podman gdb gpg mvn apk dotnet
     less more groups node bridge highlight alpine composer docker dash bundler nano pico apt zip unzip erase cipher
     """.split()
 )

@@ -27,7 +27,7 @@ _USUAL = rf"(?:[/\\.]|{_ENCODED}(?:2f|5c))"
 """A dot, and a separator as it is encoded honestly within addresses."""
 _ODD = (
     rf"(?:{_ENCODED}(?:2e|u002[ef]|u005c|u221[56]|uff0[ef]|uff3c|uefc8|uf025|c[01]{_ENCODED}(?:[2-9a-f]e|2e|af|2f|5c|9c|1c|9v|qf|8s|pc)|bg%qf|"
-    rf"e0{_ENCODED}(?:80|40){_ENCODED}a[ef]|f0{_ENCODED}80{_ENCODED}80{_ENCODED}a[ef]|f8(?:%80){{3}}%a[ef]|fc(?:%80){{4}}%a[ef])|"
+    rf"e0{_ENCODED}(?:80|40){_ENCODED}(?:a[ef]|5c)|e0%81%9c|f0{_ENCODED}80{_ENCODED}80{_ENCODED}a[ef]|f8(?:%80){{3}}%a[ef]|fc(?:%80){{4}}%a[ef])|"
     r"%(?:32%65|%32%(?:%36)?%?65|%32e|2%65|%32%66|%35%63|%35c))"
 )
 """One in a spelling that honest values have no reason for: nothing has to encode a dot."""
@@ -49,6 +49,7 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("traversal", "dots", LIKELY, r"\x1e(?=[/\\.]{5,}+\x1e)(?=[^\x1e]*?(?:/\\|\\/))[^\x1e]*?\.",
           trigger=r"\x1e[/\\]?\.[/\\]?(?:/\\|\\/)"),
     Idiom("traversal", "dots", LIKELY, r"\x1e[/\\]?\.(?:/\\/|\\/\\)\.[/\\]"),
+    Idiom("traversal", "dots", LIKELY, r"\x1e\\{1,3}\.{3,4}[/\\]|\x1e/{1,3}\.{3,4}(?:\\|//)|\x1e/{1,3}\.{4}/|\x1e\.{3,4}\\|\.\.%{1,2}[/\\]"),
     Idiom("traversal", "dots-disguised", ATTACK, rf"\x1e(?:(?=(?:{_USUAL}|{_ODD}){{2}}){_USUAL}{{0,8}}+{_ODD}|{_ODD}\x1e)", trigger=rf"\x1e{_USUAL}{{0,8}}{_ODD}"),
     Idiom("traversal", "dots-disguised", ATTACK, r"[/\\](?:\x00|%(?:25)?00)[/\\]|\x1e(?:\x00|%(?:25)?00)[/\\.]"),
     Idiom("traversal", "dot-parameter", LIKELY, r"/\.{1,2};[a-z0-9=_-]{0,24}/"),

@@ -81,6 +81,9 @@ mkfifo /tmp/p
 bash <<< 'id'
 ${PATH:0:1}
 ;ps aux
+;aws s3 ls
+;nproc
+;dd if=/dev/zero
 ;echo x
 |echo x
 ; cd ..
@@ -286,6 +289,12 @@ a*b*c
 What!? Yes!
 #1; #2
 | Home
+| AWS | Azure
+AWS; GCP; Azure
+John; Hydra; Arch
+; vault doors
+| Arch Linux
+mvn clean install
 | Date
 | Sport
 | touch screens
@@ -337,12 +346,12 @@ def score_of(text: str) -> int:
 
 def test_commands_are_found() -> None:
     attacks = UNIX + WINDOWS
-    assert (len(UNIX), len(WINDOWS)) == (94, 36)
+    assert (len(UNIX), len(WINDOWS)) == (97, 36)
     assert [text for text in attacks if score_of(text) < LIKELY] == []
 
 
 def test_what_only_looks_like_it_passes() -> None:
-    assert len(HONEST) == 175
+    assert len(HONEST) == 181
     assert {text: score for text in HONEST if (score := score_of(text)) >= LIKELY} == {}
 
 

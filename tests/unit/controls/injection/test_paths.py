@@ -15,6 +15,9 @@ ATTACKS = r"""
 /...
 /.../
 \...\
+\...\x
+/....//x
+..%\x
 ./\/./
 .\/\.\x
 %2e%2e
@@ -95,6 +98,8 @@ HONEST = r"""
 ....
 .../
 .../page/2
+/.../page/2
+50..%
 ./
 /.hidden/x
 C:
@@ -177,12 +182,12 @@ def score_of(text: str) -> int:
 
 
 def test_paths_of_the_host_are_found() -> None:
-    assert len(ATTACKS) == 74
+    assert len(ATTACKS) == 77
     assert [text for text in ATTACKS if score_of(text) < LIKELY] == []
 
 
 def test_what_people_send_passes() -> None:
-    assert len(HONEST) == 73
+    assert len(HONEST) == 75
     assert {text: score for text in HONEST if (score := score_of(text)) >= LIKELY} == {}
 
 

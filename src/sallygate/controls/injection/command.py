@@ -386,7 +386,7 @@ def _line(text: str, prose: bool, markup: bool) -> Evidence | None:
             return Evidence("command", "command-line", LIKELY, at, len(text))
     if name == "alias" and _ALIAS.match(text, end) is not None:
         return Evidence("command", "command-line", LIKELY, at, end)
-    if name in RARE or (name in BUSY and (found[4] is not None or _whole_after(text, end))):
+    if name in RARE or (name in BUSY and (found[4] is not None or not text[end:].strip(" \t\r\n'\";#)"))):
         return Evidence("command", "command-line", LIKELY, at, end)
     if found[4] is None or text[end : end + 1] not in " \t;|&<>\r\n" or name in _SEARCHED:
         return None
@@ -396,12 +396,6 @@ def _line(text: str, prose: bool, markup: bool) -> Evidence | None:
         or (name in TOOLS and text[end:].strip() == "/")
     )
     return Evidence("command", "command-line", LIKELY if strong else ODD, at, end)
-
-
-def _whole_after(text: str, end: int) -> bool:
-    """Whether nothing follows a name, or only a host."""
-    host = _HOST.match(text, end)
-    return not text[host.end() if host is not None else end :].strip(" \t\r\n'\";#)")
 
 
 def _program_path(text: str) -> Evidence | None:

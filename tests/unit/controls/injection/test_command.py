@@ -94,7 +94,6 @@ ${PATH:0:1}
 ;ping evil.example
 | nslookup -type=txt evil.example
 & telnet evil.example 25
-nslookup evil.example
 ;id 2>&1
 ls /
 ; find / -perm -4000
@@ -316,6 +315,8 @@ a&reg;b
 &sort=asc
 ping
 ping google.com
+curl a.example
+time curl a.example
 whois example.com
 host example
 java -version
@@ -346,12 +347,12 @@ def score_of(text: str) -> int:
 
 def test_commands_are_found() -> None:
     attacks = UNIX + WINDOWS
-    assert (len(UNIX), len(WINDOWS)) == (97, 36)
+    assert (len(UNIX), len(WINDOWS)) == (96, 36)
     assert [text for text in attacks if score_of(text) < LIKELY] == []
 
 
 def test_what_only_looks_like_it_passes() -> None:
-    assert len(HONEST) == 181
+    assert len(HONEST) == 183
     assert {text: score for text in HONEST if (score := score_of(text)) >= LIKELY} == {}
 
 

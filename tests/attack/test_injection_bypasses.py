@@ -339,3 +339,58 @@ def test_files_are_not_counted_as_what_is_inspected() -> None:
         )
         != []
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/proc/self/environ",
+        "/proc/thread-self/environ",
+        "/dev/stdin",
+        "/run/secrets/db",
+        "~/.git-credentials",
+        "page.php\0.jpg",
+        "web.config::$DATA",
+        r"\\.\C:\x",
+        "/WEB-INF./web.xml",
+        "%2e%2e%2fx",
+        "%c0%ae/x",
+        "/...",
+        r".\/\.\x",
+        "..%0a/x",
+    ],
+)
+def test_a_path_without_one_honest_step(text: str) -> None:
+    assert said(query(text)) != []
+    assert said(as_json({"file": text})) != []
+    assert said(post(quote(text, safe="") + "=1", "application/x-www-form-urlencoded")) != []
+    assert said(request("/", "", (b"x-file", text.replace("\0", "%00").encode()))) != []
+
+
+@pytest.mark.parametrize("text", [";ps aux", "|echo x", "w'h'o'am'i", "who$@ami", "& ping evil.example", "u^na^me"])
+def test_a_command_that_looks_like_words(text: str) -> None:
+    assert said(query(text)) != []
+    assert said(as_json({"name": text})) != []
+    assert said(request("/" + quote(text, safe=""))) != []
+
+
+@pytest.mark.parametrize(
+    "tag", ["<IMG SRC=x ONERROR={}>", '<a b="{}"/>', "<svg onload='{}'/>", "<r><![CDATA[<b onfocus={}>]]></r>"]
+)
+def test_a_page_sent_as_xml(tag: str) -> None:
+    for script in ("go(1)", "document.cookie=1", "top.go()"):
+        text = tag.format(script if "b=" not in tag else f"javascript:{script}")
+        parts = f'--x\r\nContent-Disposition: form-data; name="a"; filename="a.svg"\r\nContent-Type: image/svg+xml\r\n\r\n{text}\r\n--x--\r\n'
+        for sent in (
+            post(text, "application/xml"),
+            post(text, "text/xml"),
+            post(parts, "multipart/form-data; boundary=x"),
+        ):
+            assert said(sent) != [], (text, sent.headers)
+
+
+def test_behind_a_beginning_that_leads_the_prefilter_astray() -> None:
+    """Matches the automaton lost where another beginning of the same expression stood shortly before."""
+    for text in ('<a b=="jar:x">', "<a b = 'netdoc:/x'>"):
+        assert said(request("/search/search", "q=" + quote(text, safe=""))) != []
+    assert said(request("/api/v1/items", "id=42&name=" + quote(r"\%2e%2fx", safe=""))) != []

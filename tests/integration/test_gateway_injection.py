@@ -47,7 +47,10 @@ def test_attacks_are_refused_and_say_nothing_and_the_rest_arrives_as_sent(served
 
 def test_a_large_body_makes_nobody_wait(served) -> None:
     running, _ = served
-    hostile = json.dumps({"a": "' or x <a b=c> ../ $(id) " * 9000}).encode()
+    # Nothing in it is an attack, and every sentence has to be looked at.
+    large = json.dumps(
+        {"a": "We'd select the blue one, or union men's; it's 'fine' and \"all\" of it from 1 < 2. " * 2800}
+    ).encode()
     waits: list[float] = []
     done = threading.Event()
 
@@ -60,12 +63,12 @@ def test_a_large_body_makes_nobody_wait(served) -> None:
     asker = threading.Thread(target=ask)
     asker.start()
     try:
-        for _ in range(5):
-            assert running.get("/a", method="POST", body=hostile, Content_Type="application/json")[0] == 403
+        for _ in range(10):
+            assert running.get("/a", method="POST", body=large, Content_Type="application/json")[0] == 200
     finally:
         done.set()
         asker.join()
-    assert len(waits) >= 5, "others were answered meanwhile"
+    assert len(waits) >= 10, "others were answered meanwhile"
 
 
 def test_from_shadow_over_tune_to_enforce(tmp_path: Path) -> None:

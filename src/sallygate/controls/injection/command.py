@@ -19,9 +19,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from html.entities import html5
 
 from sallygate.controls.injection.commandtriggers import GROUP_OF, TRIGGERS
-from sallygate.controls.injection.commandwords import BUSY, CMDLETS, PLAIN_WORDS, RARE, TOOLS, UNIX, WINDOWS
+from sallygate.controls.injection.commandwords import (
+    BARE,
+    BUSY,
+    CALLING,
+    CMDLETS,
+    PLAIN_WORDS,
+    RARE,
+    TERSE,
+    TOOLS,
+    UNIX,
+    WINDOWS,
+)
 from sallygate.controls.injection.evidence import ATTACK, CERTAIN, LIKELY, ODD, Evidence
 from sallygate.controls.injection.rules import lowered
 
@@ -31,6 +43,8 @@ _NAMES = UNIX | WINDOWS
 _NAMES_MAX = 256
 """Programs named where commands stand in one text, before it is refused for that alone: no honest window of 8,192
 characters names half as many, and one that does was made to keep the judge busy."""
+_ENTITIES = frozenset(name for name in _NAMES if name + ";" in html5)
+"""`&reg;` is a trade mark."""
 _LOOKED_FOR = 32
 """Longer than any name of a file-handling program of Windows with what stands before it, and than any cmdlet."""
 
@@ -60,7 +74,7 @@ _PREFIX = (
 _PATH = r"(?:[a-z]:)?(?:[./~\\$\w{}-]{0,64}[/\\])?"
 _NAME = rf"({_PREFIX})?['\"(\\{{@!+]{{0,64}}+({_PATH})({_alternatives(_NAMES)})(?:\.exe)?[.-]*+(?![\w.-])"
 _ARGUMENT = (
-    r"\s{0,8}+(?:-{1,2}[a-z0-9?]|/[a-z?*\[]|[a-z]:[\\/]|\.{1,2}[/\\]|~(?:/|\Z|\w)|[<>]|\$|%|\d++(?:\.\d++)*+\s*+(?:\Z|[;|&`)'\"#])|https?:|ftp:|"
+    r"\s{0,8}+(?:-{1,2}[a-z0-9?]|/(?:[a-z?*\[]|(?=\s*+(?:\Z|[-;|&'\"#>])))|[a-z]:[\\/]|\.{1,2}[/\\]|~(?:/|\Z|\w)|\d?[<>]|\$|%|\d++(?:\.\d++)*+\s*+(?:\Z|[;|&`)'\"#])|https?:|ftp:|"
     r"[\w-][\w.-]{0,63}\.(?:txt|sh|php|py|pl|log|conf|exe|bat|ps1|ini|cgi|elf|zip|tar|gz|c|jpg)\b|\d{1,3}(?:\.\d{1,3}){3}|localhost|\*|\\\\|@)"
 )
 _END = r"\s*+(?:\Z|[;|&`)}'\"#\r\n]|<!--|//)"
@@ -234,6 +248,7 @@ def _chained(text: str, prose: bool, markup: bool) -> Evidence | None:
     """A program's name after a separator."""
     best: Evidence | None = None
     lines, listed = text.count("\n"), text.count("|") > 3
+    begins = len(text) - len(text.lstrip(" \t'\")"))
     if lines + text.count("|") > 2 * _NAMES_MAX:
         text = "".join(dict.fromkeys(_CELL.findall(text)))  # columns of words are honest, and each is read once
     first = len(text) - len(text.lstrip())
@@ -246,6 +261,10 @@ def _chained(text: str, prose: bool, markup: bool) -> Evidence | None:
             named += 1
             if named > _NAMES_MAX:
                 return Evidence("command", "chained", LIKELY, 0, found.end())
+        if argument is None and name in CALLING and _HOST.match(text, found.end()) is not None:
+            argument = ""
+        if sign == "&" and name in _ENTITIES and text.startswith(";", found.end()):
+            continue
         plain = name in PLAIN_WORDS or (sign == "&" and argument is None and name not in BUSY and found.start() > first)
         pathed = running is not None or path != ""
         alone = argument is None
@@ -262,7 +281,9 @@ def _chained(text: str, prose: bool, markup: bool) -> Evidence | None:
         elif sign[0] == "|" and listed and text[end : end + 1] == "|":
             continue  # a list between bars
         amid = start > first and (sign == "&" or start > words_from)
-        if plain and alone and not pathed and (amid or name not in TOOLS):
+        if plain and not prose and start <= begins and _is_led(sign, name, text, found):
+            score = max(score, LIKELY)
+        elif plain and alone and not pathed and (amid or name not in TOOLS):
             score = min(score, ODD - (2 if prose else 0) - (4 if markup else 0))
         if best is None or score > best.score:
             best = Evidence("command", "chained", max(score, 1), start, min(end + 12, len(text)))
@@ -271,6 +292,22 @@ def _chained(text: str, prose: bool, markup: bool) -> Evidence | None:
     return best
 
 
+def _is_led(sign: str, name: str, text: str, found: re.Match[str]) -> bool:
+    """Whether a separator with nothing before it, a name that is a word too, and little else is a command: a value that goes
+    on like a list or a title puts a space between, and begins so with few of the names."""
+    rest = text[found.end() :].split(None, 4)
+    if sign in "\r\n" or len(rest) > 3:
+        return False
+    attached = found.start(3) == found.end(1)
+    return (
+        name in BARE
+        or (not rest and (name in TERSE or sign not in "|&"))
+        or (attached and (sign not in "|&" or name in TERSE))
+    )
+
+
+_HOST = re.compile(r"\s{1,4}+(?:-\S{1,12}+\s{1,4}+){0,3}+['\"]?[a-z0-9_-]{1,63}+(?:\.[a-z0-9_-]{1,63}+){1,6}+(?![\w(])")
+"""What programs that call other hosts are given."""
 _SYSTEM_PATH = re.compile(r"[^;|&\n<>]{0,40}?\s['\"]?/(?:etc|bin|usr|var|proc|dev|tmp|root)/")
 """What markup and scripts have no reason to name after a command."""
 
@@ -327,6 +364,8 @@ _STRONG = re.compile(
     r"\s{1,8}(?:-{1,2}[a-z]|/[a-z]|[a-z]:\\|https?:|ftp:|\d{1,3}(?:\.\d{1,3}){3}|[<>] ?/|\$|~/|\.\.?/|\*\Z)"
 )
 _ALIAS = re.compile(r"\s{1,4}(?:[-+][a-z]\+?\s{1,4})?['\"]?[\w.-]{1,24}['\"]?\s?=")
+_SEARCHED = frozenset(("at", "go", "more", "look", "see", "java", "free", "fetch", "jobs"))
+"""What people begin a search with."""
 _SECONDS = re.compile(r"\s{1,8}\d++\s*+\Z")
 
 
@@ -349,10 +388,12 @@ def _line(text: str, prose: bool, markup: bool) -> Evidence | None:
         return Evidence("command", "command-line", LIKELY, at, end)
     if name in RARE or (name in BUSY and (found[4] is not None or not text[end:].strip(" \t\r\n'\";#)"))):
         return Evidence("command", "command-line", LIKELY, at, end)
-    if found[4] is None or text[end : end + 1] not in " \t;|&<>\r\n" or name in ("at", "go", "more", "look", "see"):
+    if found[4] is None or text[end : end + 1] not in " \t;|&<>\r\n" or name in _SEARCHED:
         return None
-    strong = _STRONG.match(text, end) is not None or (
-        name in ("sleep", "ping") and _SECONDS.match(text, end) is not None
+    strong = (
+        _STRONG.match(text, end) is not None
+        or (name in ("sleep", "ping") and _SECONDS.match(text, end) is not None)
+        or (name in TOOLS and text[end:].strip() == "/")
     )
     return Evidence("command", "command-line", LIKELY if strong else ODD, at, end)
 

@@ -33,8 +33,13 @@ UNIX = frozenset(
     xetex xmodmap xmore xpad xterm xxd xz xzcat xzcmp xzdiff xzegrep xzfgrep xzgrep xzless xzmore yarn yum zathura zcat zcmp
     zdiff zegrep zfgrep zgrep zip zipcloak zipdetails zipinfo zipnote zipsplit zless zmore zrun zsh zsoelim zstd zstdcat zstdgrep
     zstdless zstdmt zypper adduser addgroup groupadd groups history alias eval exec export source set type ulimit umask trap wait
-    sysinfo sleep shutdown reboot halt poweroff init uptime users hostnamectl date time cal cd dir cp ln sort uniq cut split
+    usleep fetch free jobs java javac exit sysinfo sleep shutdown reboot halt poweroff init uptime users hostnamectl date time cal cd dir cp ln sort uniq cut split
     join test yes more man info route host arping ipcalc nameif nmcli iwconfig printerbug telinit perlbug rundll32
+    dd nproc arch aws gcloud az helm loginctl getcap setcap showmount rpcinfo ldapsearch snmpwalk nikto hydra john chsh chfn gdb lsattr pgrep
+    pkill renice fuser gpg swapon blkid lsblk findmnt parted fsck ethtool brctl firewall-cmd setenforce getenforce sestatus auditctl podman
+    buildah crictl nerdctl kubeadm minikube etcdctl vault consul mongo mongosh mongodump redis-cli pg_dump sqlplus sqlcmd cqlsh hashcat ffuf
+    gobuster crackmapexec enum4linux rustc cargo mvn gradle dotnet conda brew flatpak pacman apk chkconfig launchctl osascript dscl sw_vers
+    scutil networksetup pbpaste diskutil ioreg
     """.split()
 )
 """Of Unix systems and what is installed on them."""
@@ -49,7 +54,7 @@ WINDOWS = frozenset(
     query quser qwinsta rasdial reg regasm regedit regini register-cimprovider regsvcs regsvr32 ren rename replace rmdir
     robocopy route rpcping runas rundll32 sc schtasks scriptrunner sfc shutdown start subst syncappvpublishingserver
     systeminfo takeown taskkill tasklist tracert tree type typeperf vaultcmd ver verclsid vssadmin vol wbadmin wecutil wevtutil where whoami
-    winrm winrs wmic wscript wsl xcopy
+    winrm winrs wmic wscript wsl xcopy calc notepad explorer mspaint iexplore
     """.split()
 )
 """Of Windows."""
@@ -63,6 +68,8 @@ PLAIN_WORDS = frozenset(
     sleep snap socket sort source split ss start stat strings su tail tar task tee telnet terraform test tex time timeout toilet top touch
     tr trap tree true type ul uniq unset uptime users ver vi view vol w wait wall watch where which who wish yarn yes
     alias cal cd cp df du eval exec export query shuf task reboot shutdown ulimit script sed sh ls mv rm nc arp hh patch subst label
+    fetch free jobs java explorer calc notepad exit
+    dd arch aws az helm john hydra vault consul mongo cargo gradle conda brew podman gdb gpg mvn apk dotnet
     less more groups node bridge highlight alpine composer docker dash bundler nano pico apt zip unzip erase cipher
     """.split()
 )
@@ -70,6 +77,27 @@ PLAIN_WORDS = frozenset(
 
 TOOLS = frozenset("id ls dir pwd ps who env set ver df du uptime hostname arp w last net cat sh nc rm vol ip".split())
 """Those of them that are run without an argument."""
+
+TERSE = TOOLS | frozenset(
+    """
+    cd cp df du ed rd md mv rm sc vi nl od wc tee sed tac echo grep tail touch chmod chown del ren calc notepad eval exec shuf
+    rmdir mkdir unset crontab erase calc.exe notepad.exe sleep ping
+    """.split()
+)
+"""Those of them that no title, list or phrase goes on with after a bar or an ampersand."""
+
+BARE = frozenset(
+    "cd cp df du rd mv sc vi nl wc sed tac grep chmod chown ren eval exec shuf rmdir mkdir unset crontab ls pwd ps nc".split()
+)
+"""Those of them that are nothing else, whatever they are given."""
+
+CALLING = frozenset(
+    """
+    ping ping6 nslookup dig host telnet ssh ftp tftp sftp scp curl wget fetch lynx nc ncat netcat traceroute tracert pathping
+    whois mtr arping rsync smbclient rexec rlogin rsh socat
+    """.split()
+)
+"""Those that are given the name of a host."""
 
 BUSY = frozenset(
     """
@@ -96,7 +124,9 @@ CMDLETS = (
     "get-psdrive", "set-content", "set-item", "set-itemproperty", "set-executionpolicy", "set-alias", "add-content", "add-type",
     "remove-item", "copy-item", "move-item", "rename-item", "out-file", "out-null", "out-string", "select-object",
     "select-string", "sort-object", "where-object", "foreach-object", "format-list", "format-table", "import-module",
-    "convertto-securestring", "convertto-json", "convertfrom-json", "download-file", "stop-process", "stop-service", "test-path",
+    "convertto-securestring", "convertto-json", "convertfrom-json", "download-file", "stop-process", "stop-service", "stop-computer", "restart-computer", "start-sleep", "get-acl", "get-ciminstance", "get-eventlog",
+    "get-aduser", "get-localuser", "get-netipaddress", "set-mppreference", "add-mppreference", "enter-pssession", "new-pssession",
+    "invoke-cimmethod", "register-scheduledtask", "expand-archive", "test-path",
     "test-connection", "write-output", "write-host", "write-warning", "update-help", "compare-object", "export-csv",
 )  # fmt: skip
 """Verbs and nouns of PowerShell."""

@@ -43,7 +43,7 @@ NESTED_ARGUMENTS_MAX = 24
 TRIGGERS: tuple[str, ...] = (
     r"__schema[\s,{@#\\\x1e]",
     r"__type[\s,#\\]{0,20}\(",
-    r"\x1e[\s,]{0,40}(?:query|mutation|subscription|fragment)[\s,{(@#]",
+    r"\x1e[\s,]*(?:query|mutation|subscription|fragment)[\s,{(@#]",
     r"\x1e[\s,]{0,40}\{[\s,]{0,40}(?:[a-z_][a-z0-9_]{0,60}[\s,({:@}]|\.\.\.|#)",
     r"\x1e[\s,]{0,40}#[^\n\x1e]{0,200}\n[\s,]{0,40}(?:query|mutation|subscription|fragment|#|\{)",
     r"\"query\"\s{0,8}:\s{0,8}\"[\s,\\nrt]{0,20}(?:query|mutation|subscription|fragment|\{|#)",

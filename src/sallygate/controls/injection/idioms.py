@@ -76,6 +76,10 @@ IDIOMS: tuple[Idiom, ...] = (
 
     Idiom("command", "terminal-escape", LIKELY, r"\x1b\[[0-9;?]{0,12}[a-ln-z]|\\033\[[0-9;]{0,8}[a-z]"),
 
+    Idiom("command", "redirection", LIKELY, r"\x1e\s{0,2}[0-9&]?[<>]{1,2}\s{0,2}/(?:etc|tmp|var|dev|proc|home|bin|usr|root|opt)/[a-z]", 200),
+
+    Idiom("command", "template", LIKELY, r"\x1e[a-z0-9]{0,8}(?:[;|&]|%0[ad]|\\[nr]|\$\(){1,4}\{[a-z]{2,12}\}[;|&)\x60]{0,2}\x1e"),
+
     Idiom("probe", "metacharacters", LIKELY, r"\x1e\s{0,2}(?:'\s?[\"\x60;|&()\\<>*]|\"\s?['\x60;|&()\\<>*]|\|\s?['\";&)(*]|&\s?[&|'\";)(]|;\s?['\"|&;]|\)\s?[)('\";|&*]|"
           r"\(\s?[('\"|&*]|\\\s?['\"\\]|\*\s?[|)('\"&])[\s'\"\x60;|&()\\<>*!]{0,10}\x1e"),
 

@@ -44,7 +44,7 @@ RULES: tuple[Rule, ...] = (
         + r"['\"`]\s*+[\])]++\s*+[(`]|[\w$\])]\(\s*+"
         + _DIALOG
         + r"\s*+[),]"
-        r"|=\s*+" + _DIALOG + r"\s*+[;,]\s*+throw)",
+        r"|=\s*+" + _DIALOG + r"\s*+(?:[;,]\s*+throw|\}\s*+\Z))",
     ),
     rule_of(
         "evaluator-call",
@@ -56,9 +56,9 @@ RULES: tuple[Rule, ...] = (
     rule_of(
         "evaluated-string",
         ATTACK,
-        "settimeout setinterval setimmediate function(",
+        "settimeout setinterval setimmediate function( function`",
         r"(?:\bset(?:timeout|interval|immediate)\s*+[(`]\s*+(?:['\"`/]|alert|eval|atob|name\b|location)"
-        r"|(?:\bnew\s|[=;,(!]|^)\s*+function\s*+\(\s*+['\"`]|\bset(?:timeout|interval)`)",
+        r"|(?:\bnew\s|[=;,(!]|^)\s*+function\s*+(?:\(\s*+['\"`]|`)|\bset(?:timeout|interval)`)",
     ),
     rule_of(
         "decoded-string",

@@ -27,7 +27,7 @@ _ACTIVE = re.compile(
     + "|"
     + _BEHAVIOUR
     + r"|-o-link\s*:|javascript:"
-    r"|url\s*\(\s*['\"]?\s*(?:javascript|vbscript|livescript|data:(?:text/(?!css|plain)))|[:;]\s*ex\s*pression"
+    r"|url\s*\(\s*['\"]?\s*(?:javascript|vbscript|livescript|data:(?:text/(?!css|plain)))|[:;]\s*ex\s*pression|\[\s*value\s*[\^$*|~]?=[^\]{}]{0,80}+\][^{}]{0,80}+\{[^{}]{0,400}?url\s*\("
 )
 _ALONE = tuple(
     (word, re.compile(pattern).search)

@@ -24,19 +24,23 @@ _WALKS = (
     r"\|\s{0,2}(?:attr|map|filter|sort|join|format|reduce|e|raw|system|passthru|exec|cat|select|safe|eval|print|inspect|escape|tojson|list|string)\b|"
     r"\b(?:self|config|request|session|g|cycler|joiner|namespace|lipsum|url_for|get_flashed_messages|app|_self|_context|dump|settings|range|dict|handler|this|root|global|process|system|"
     r"execute|scriptengine|freemarker|smarty|velocitycount|class|request\.application|t|pageContext|applicationscope|sessionscope|param|header|cookie|initparam)\b\s{0,2}[.\[(|]|"
-    r"['\"][^'\"\x1e]{0,40}['\"]\s{0,3}[.*+|(\[]|\[\s{0,2}['\"]|\b[a-z_][a-z0-9_.]{0,40}\s{0,2}\([^)\x1e]{0,80}\))"
+    r"['\"][^'\"\x1e]{0,40}['\"]\s{0,3}[.*+|(\[~]|\[\s{0,2}['\"]|\b[a-z_][a-z0-9_.]{0,40}\s{0,2}\([^)\x1e]{0,80}\))"
 )
 
 IDIOMS: tuple[Idiom, ...] = (
     Idiom("template", "computes", ATTACK, rf"{_OPENED}\s{{0,6}}{_NUMBER}[*+/^-]{{1,2}}{_NUMBER}"),
     Idiom("template", "computes", ATTACK, r"(?:\$|#|\*|@)?\{\{?\s{0,4}(?:[0-9]{1,9}|['\"][a-z0-9]{1,9}['\"]|\(\s{0,2}[0-9]{1,9})\s{0,3}[*]\s{0,3}['\"(]{0,2}[0-9]"),
+    Idiom("template", "computes", ATTACK, r"\x1e\[\[[0-9]{1,9}[*][0-9]{1,9}\]\]"),
     Idiom("template", "walks", ATTACK, rf"(?:\{{\{{[^\x1e\n{{]{{0,160}}?{_WALKS}[^\x1e\n]{{0,300}}\}}\}}|\{{%[^\x1e\n{{%]{{0,160}}?{_WALKS}[^\x1e\n%]{{0,300}}%\}}|"
           rf"(?:\$|#|\*|~)\{{[^\x1e\n{{}}]{{0,160}}?{_WALKS}[^\x1e\n]{{0,300}}(?:\}}|\x1e)|<%=[^\x1e\n]{{0,160}}?{_WALKS}[^\x1e\n]{{0,160}}%>)", 6000,
           trigger=r"(?:\{\{|\{%|\$\{|#\{|\*\{|~\{|<%=)[^\x1e\n]{0,40}(?:[(\[|'\"]|__|\.)"),
     Idiom("template", "statement", ATTACK, r"\{%-?\s{0,6}(?:import|include|extends|set|if|for|with|macro|call|raw|debug|block|load|from|block|autoescape|filter|do|print|ssi|now|csrf_token|verbatim|set)\b[^\x1e]{0,200}%\}"),
     Idiom("template", "freemarker", CERTAIN, r"<#(?:assign|list|include|import|if|function|macro|setting|attempt|ftl)\b|\?new\s{0,2}\(\s{0,2}\)|\[#(?:assign|include|list|import)\b|freemarker\.template\.utility|\?(?:api|eval|interpret)\b[^\x1e]{0,20}[})]"),
     Idiom("template", "velocity", ATTACK, r"#(?:set|foreach|include|parse|evaluate|define|macro)\s{0,3}\(\s{0,3}[$'\"]|\$(?:class|velocity|context|request|application|session|ex|str|chr|rt|proc|runtime|out|i)\.(?:inspect|class|get[a-z]{2,24}|type|for[a-z]{2,12}|exec|eval|call)\b"),
+    Idiom("template", "velocity", LIKELY, r"#(?:if|elseif|foreach|macro)\s{0,3}\([^\x1e)]{1,80}\)[^\x1e]{0,200}#end\b", 2000),
+    Idiom("template", "go", LIKELY, r"\{\{-?\s{0,3}(?:printf?|println|html|js|urlquery|len|index|call|define|template|block|slice)\s{1,3}[\".][^}\x1e]{0,80}\}\}", 2000),
     Idiom("template", "smarty", ATTACK, r"\{/?php\}|\{(?:system|exec|passthru|phpinfo|shell_exec|eval|include|include_php|fetch|self::|smarty::|\$smarty\.|math\s|literal|if\s)[^}\x1e]{0,120}[}(]"),
+    Idiom("template", "smarty", ATTACK, r"\{[a-z_]{3,40}::[a-z_]{2,40}\([^\x1e]{0,160}\)\s{0,3}\}", 2000),
     Idiom("template", "razor", ATTACK, r"@\(\s{0,3}[0-9]{1,6}\s{0,3}[*+/-]\s{0,3}[0-9]|@\{\s{0,4}(?:var|string|int|system|process|// )|@(?:system\.|html\.raw|model\.|datetime\.|using\s+system)"),
     Idiom("template", "erb", ATTACK, r"<%=?\s{0,6}(?:[0-9]{1,6}\s{0,3}[*+/-]|system|\x60|file\.|dir\.|io\.|exec|eval|require|self\.|@|%x|global|process|foo)[^\x1e]{0,200}%>"),
     Idiom("template", "jade", LIKELY, r"\x1e[#=!-]{1,2}\s{0,3}\{?\s{0,3}(?:root|global|process|this)\s{0,2}[.=(]|#\{\s{0,3}(?:root|global|process|function|this)\b"),
@@ -48,6 +52,7 @@ IDIOMS: tuple[Idiom, ...] = (
           trigger=r"\$\{\s*(?:self|context|local|next|parent|capture|loop|pageargs)\.[a-z_]{2}|<%\s*(?:import|from|def|x\s*=)|\$\{[a-z_]*\.?__|<%(?:include|namespace|inherit|def|block|page)\b"),
     Idiom("template", "expression", LIKELY, r"\$\{\s{0,3}['\"][^'\"\x1e]{0,60}['\"]|\$\{\s{0,3}(?:(?:param|header|cookie|request|session|application|page)(?:scope)?|pagecontext|initparam|facescontext|sessionscope)\s{0,2}[.\[]",
           trigger=r"\$\{\s*['\"][^'\"\x1e]*['\"]|\$\{\s*(?:(?:param|header|cookie|request|session|application|page)(?:scope)?|pagecontext|initparam|facescontext|sessionscope)\s*[.\[]"),
+    Idiom("template", "expression", LIKELY, r"[$#]\{\s{0,3}(?:pagecontext|facescontext|initparam|(?:application|session|request|page|flash|view)scope|#context|\.(?:version|now|data_model|globals|locals|main|namespace|vars|lang|locale))\s{0,3}\}"),
 )  # fmt: skip
 
 TRIGGERS, judge = compiled(IDIOMS)

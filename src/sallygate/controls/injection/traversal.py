@@ -52,12 +52,12 @@ NEAR_CHARS = 64
 """After the last step up, the name it leads to begins."""
 _D = r"[.\ue000]"
 _S = r"[/\\\ue001]"
-_AFTER_DOTS = rf"(?:;[a-z0-9=]{{0,16}}+|%01|\x01)?{_S}++"
+_AFTER_DOTS = rf"(?:;[a-z0-9=]{{0,16}}+|(?:%(?:0[0-9a-d]|20)|[\x01-\x1f]){{1,3}}+)?{_S}++"
 _FROM_DOT = (
     rf"(?:{_D}{{1,3}}+{_AFTER_DOTS}|\?{_AFTER_DOTS}|(?:\x00|%00){_D}{_AFTER_DOTS}|\.(?:2f(?=[.a-z])|5c(?=[.a-z]))|"
     rf"{_S}++{_D}{_S}++(?={_D}))"
 )
-_FROM_SLASH = rf"{_D}{{2}}(?=$|[?#;\x00\s\"'])"
+_FROM_SLASH = rf"{_D}{{2}}(?=$|[?#;%\x00\s\"'])"
 _UP = re.compile(
     rf"\.{_FROM_DOT}|\ue000{_FROM_DOT}|\?[.?]{_AFTER_DOTS}|\u2026{_AFTER_DOTS}|/{_FROM_SLASH}|\\{_FROM_SLASH}|\ue001{_FROM_SLASH}"
 )
@@ -135,7 +135,7 @@ _TARGETS = (
     re.compile(r"cmd\.exe"),
 )
 _WHOLE_TARGET = re.compile(
-    r"/++(?:etc(?:/++[a-z0-9._-]{2,40}+){0,5}|proc|dev|sys|boot|root|(?:usr|var)/++(?:local|share|etc|lib|log|run|spool|www)(?:/++[a-z0-9._-]++){0,3})/*+\Z|/?[a-z]:[/\\]++\Z"
+    r"/++(?:etc(?:/++[a-z0-9._-]{1,40}+){0,5}|proc|dev|sys|boot|root|(?:usr|var)/++(?:local|share|etc|lib|log|run|spool|www|lock|db|cache|adm|mail|backups?|crash|root)(?:/++[a-z0-9._-]++){0,3})/*+\Z|/?[a-z]:[/\\]++\Z"
 )
 _SECRET = re.compile(
     r"[/\\ \x00'\"=](?=[.a-z])(?:\.(?:ht(?:access|passwd)|bash(?:rc|_history|_profile)|cshrc|zshrc|kshrc|s?hosts|rhosts|profile|netrc|npmrc|pypirc|"
@@ -176,7 +176,7 @@ _SHARE = re.compile(
 
 TRIGGERS = (
     r"\.\.[/\\]", r"\.\.2f[.a-z]", r"\.\.5c[.a-z]", r"\.\.;[/\\a-z]", r"[/\\]\.\.", r"\.\x00\.", r"%00\.", r"\.[/\\]{1,3}\.[/\\]", r"[.?]\?[/\\%]", r"\?\.[/\\%]", r"\?\?0x",
-    r"\.\?0x", r"\?\.0x", r"\.\.[\x01]", r"\.\.%01", r"%(?:25)?c[01](?:%|\.)", r"%(?:25)?u221[56]", r"%uefc8", r"%uf025",
+    r"\.\?0x", r"\?\.0x", r"\.\.[\x01-\x1f]{1,3}[/\\]", r"\.\.%(?:0[0-9a-d]|20)[/\\%]", r"%(?:25)?c[01](?:%|\.)", r"%(?:25)?u221[56]", r"%uefc8", r"%uf025",
     r"%uff0e", r"0x2e0x2e", r"0x[25][fce]", r"%%3[25]", r"%bg%qf", r"%(?:25)?e0%(?:25)?80", r"%f[08c](?:%80){2}", r"%%c0",
     r"\xe2\x88[\x95\x96]", r"\xef\xbf\x88", r"\xef\x80\xa5", r"\xe2\x80\xa6[/\\]", r"\xef\xbc\x8e",
     r"[/\\]etc[/\\]+[a-z]", r"/proc/+[a-z0-9]", r"/var/(?:log|adm|run|spool|www|lib|saf|mail|cpanel|backup)", r"/usr/(?:local|etc|lib|ports|pkg|share|apache|home|spool)",

@@ -24,8 +24,8 @@ from sallygate.parsing.pointers import escape_pointer
 
 BETWEEN = "\x1e"
 """Stands between joined values: no honest value holds it (ASCII's record separator)."""
-FILE_MARK = "\x1d"
-"""Stands before the name of a file, so that only those are looked at as such."""
+FILE_MARK = "\x1d" + BETWEEN
+"""Stands before the name of a file, so that only those are looked at as such, and it like any value, too."""
 NESTED_MAX = 3
 """JSON within a string within JSON, so many times."""
 NESTED_CHARS_MIN = 5
@@ -60,6 +60,8 @@ DOCUMENT_BEGINS = ("{", "[", '"')
 _IDENTIFIER = re.compile(r"[\w.$\[\]-]{1,64}").fullmatch
 _QUOTES = re.compile(r'\\*+"')
 _TAG = re.compile(r"<[^<>]*+>")
+_CDATA = re.compile(r"<!\[CDATA\[([^\]]*+(?:\](?!\]>)[^\]]*+)*+)\]\]>")
+"""Markup in such a section is text to whoever reads the document, and markup to whoever shows it."""
 _ATTRIBUTE = re.compile(r"=[ \t\r\n]*+(?:\"([^\"]*+)\"|'([^']*+)')")
 
 
@@ -317,6 +319,7 @@ def _text_values(text: str, media: str, where: str = "body:") -> Iterator[Value]
 
 def _xml_texts(text: str) -> Iterator[str]:
     """Character data and attribute values of a document, references of the predefined entities undone."""
+    yield from (section for section in _CDATA.findall(text) if "<" in section)
     text = text.replace("<![CDATA[", "").replace("]]>", "")
     for run in _TAG.split(text):
         if len(run) > 2 and not run.isspace():

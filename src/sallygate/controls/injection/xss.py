@@ -36,7 +36,9 @@ TRIGGERS: tuple[str, ...] = (
     r"\beval(?:async)?[ ?./]{0,3}[(`.]",
     r"execscript|importscripts|\bimport\s{0,2}[(`]",
     r"set(?:timeout|interval|immediate)\s{0,2}[(`]",
-    r"function\s{0,2}\(\s{0,2}['\"`]",
+    r"function\s{0,2}(?:\(\s{0,2}['\"`]|`)",
+    r"=\s{0,2}(?:alert|prompt|confirm)\s{0,2}\}",
+    r"\x1e['\"`]\s{1,4}[a-z]{1,20}\s{0,2}=\s{0,2}['\"`]",
     r"fromc(?:har|ode)",
     r"\b(?:atob|unescape|geturl)\s{0,2}[(`,]",
     r"asfunction:",
@@ -75,6 +77,7 @@ TRIGGERS: tuple[str, ...] = (
 )
 
 _FRAGMENT = re.compile(
+    r"['\"`]\s{1,4}[a-z]{1,20}\s{0,2}=\s{0,2}['\"`]|"
     r"(?=[a-z]{1,9}\s)(?:j\s?a\s?v\s?a|v\s?b|l\s?i\s?v\s?e)\s?s\s?c\s?r\s?i\s?p\s?t\s{0,3}:|"
     r"['\"]\s{0,3}formaction\s{0,3}=|<link[\s/]{1,4}[^<>]{0,40}href[\s/]{0,4}=(?!\s{0,3}['\"]?https://fonts\.googleapis\.com/)|<\W{0,3}(?:vmlframe|on[a-z]{8,40})\b|"
     r"[\s\S]{0,200}?<(?:\s{0,2}[a-z]:?)?(?:\s?[a-z]\s){3,12}[a-z]\b|"
@@ -93,7 +96,7 @@ HANDLERS_MAX = 16
 """Handlers looked at one by one outside a tag. Tags snippets have a few, and those are judged as tags."""
 
 _STYLE_ELEMENT = re.compile(r"<(?:[a-z]{1,8}:)?style(?![a-z0-9-])", re.IGNORECASE)
-_EVENTS = (
+EVENTS = (
     "abort|activate|after|gesture|security|snap|visibility|animation|auxclick|autocomplete|before|begin|blur|bounce|cache|cancel|canplay|cellchange|change|click|close|"
     "command|composition|contextmenu|controlselect|copy|cue|cut|data|dbl|deactivate|device|drag|drop|duration|emptied|end|error|fetch|filter|finish|"
     "focus|form|fullscreen|got|hashchange|help|input|invalid|key|languagechange|layout|load|lose|lost|media|message|mouse|move|moz|ms|offline|"
@@ -101,15 +104,15 @@ _EVENTS = (
     "row|scroll|search|seek|select|show|size|slotchange|stalled|start|stop|storage|submit|suspend|sync|time|toggle|touch|track|transition|"
     "unhandled|unload|url|volume|waiting|webkit|wheel|zoom|viewport|content|x"
 )
-_EVENT_NAME = re.compile(r"on(?:" + _EVENTS + r")[a-z]{0,22}")
+_EVENT_NAME = re.compile(r"on(?:" + EVENTS + r")[a-z]{0,22}")
 _HANDLER_ALONE = re.compile(
     r"on(?=[a-z]{1,40}+[\x00-\x20/]{0,8}=)(?:(?<=^on)|(?<=[\s\"'`/\x00-\x1f\u201c\u201d>]on))(?:"
-    + _EVENTS
+    + EVENTS
     + r")[a-z]{0,22}[\x00-\x20/]{0,8}=[\x00-\x20]{0,8}(?![\s>=&])"
 )
 _RUNS = re.compile(r"[(`{\[\\]|=|;|javascript|location|//|eval|throw|import", re.IGNORECASE)
 _CALLS = re.compile(r"[\"']?[\w$.]{1,40}+[(`]")
-_EVENT_JUNK = re.compile(r"on(?:" + _EVENTS + r")[a-z]{0,22}+[^a-z0-9_:.@-]")
+_EVENT_JUNK = re.compile(r"on(?:" + EVENTS + r")[a-z]{0,22}+[^a-z0-9_:.@-]")
 _QUOTED_BEFORE = re.compile(r"[\"'`\u201d\u201c]")
 _VALUE_LEFT = re.compile(r"[^<>A-Za-z]{0,16}?[\"'`]\s{0,4}/?>\s{0,4}<[/!]?[a-z]", re.IGNORECASE)
 LEFT_CHARS_MAX = 2048

@@ -35,8 +35,10 @@ TRIGGERS: tuple[str, ...] = (
     r"<xml\s{1,10}(?:id|src)\s{0,4}=",
     r"schemalocation\s{0,8}=",
     r"<[a-z]{1,12}:(?:import|redefine)\s",
-    r"=\s{0,8}['\"]\s{0,8}(?:file|php|expect|gopher|jar|netdoc|phar|dict|ldaps?|tftp):",
+    r"=\s*['\"]\s*(?:file|php|expect|gopher|jar|netdoc|phar|dict|ldaps?|tftp):",
     r"[\s>]&[a-z_][a-z0-9_.-]{1,40};\s{0,8}</",
+    r"\x1e\s{0,8}[&%][a-z_][a-z0-9_.-]{1,40};\s{0,8}\x1e",
+    r"=\s{0,4}['\"]&[a-z_][a-z0-9_.-]{1,40};['\"]",
     r"encoding\s{0,8}=\s{0,8}['\"](?:utf-?7|ibm|cp037|ebcdic|utf-?32)",
     r"\+ADwAIQ|\+ADw-?!",
 )
@@ -57,6 +59,11 @@ _PUBLISHERS = (
 ).split()
 """Where published document types and schemas live. Naming another host makes the parser call it."""
 _ENTITY_REFERENCE = re.compile(r"[\s>]&([a-z_][a-z0-9_.-]{1,40}+);\s{0,8}</", re.IGNORECASE)
+_ENTITY_ALONE = re.compile(
+    r"\A\s{0,8}+(?:&([a-z_][a-z0-9_.-]{1,40}+);|%[a-z_][a-z0-9_.-]{2,40}+;)\s{0,8}+\Z"
+    r"|=\s{0,4}(?:\"&([a-z_][a-z0-9_.-]{1,40}+);\"|'&([a-z_][a-z0-9_.-]{1,40}+);')"
+)
+"""A reference that is a whole value, or a whole attribute."""
 _KNOWN_ENTITIES = frozenset(name.rstrip(";").lower() for name in html5)
 _SCHEMA_LOCATION = re.compile(r"(nonamespace)?schemalocation\s{0,8}=\s{0,8}([\"'][^\"']{1,2048}+)")
 _SPACE = re.compile(r"\s++")
@@ -224,7 +231,10 @@ def _host_name(host: str) -> str:
 
 
 def _undeclared(text: str) -> Evidence | None:
-    """An element that holds nothing but a reference to an entity HTML does not know."""
+    """An element, an attribute or a value that holds nothing but a reference to an entity HTML does not know."""
+    for alone in _ENTITY_ALONE.finditer(text):
+        if (alone[1] or alone[2] or alone[3] or "") not in _KNOWN_ENTITIES:
+            return Evidence("xxe", "undeclared-entity", LIKELY, *alone.span())
     if "&" not in text:
         return None
     for seen in _ENTITY_REFERENCE.finditer(text):

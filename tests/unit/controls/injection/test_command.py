@@ -80,6 +80,33 @@ git --exec=x
 mkfifo /tmp/p
 bash <<< 'id'
 ${PATH:0:1}
+;ps aux
+;aws s3 ls
+;nproc
+;dd if=/dev/zero
+;echo x
+|echo x
+; cd ..
+;date
+;usleep 9
+| df -h
+; exec id
+;ping evil.example
+| nslookup -type=txt evil.example
+& telnet evil.example 25
+;id 2>&1
+ls /
+; find / -perm -4000
+w'h'o'am'i
+"w"h"o"am"i
+who$@ami
+wh$*oami
+who``ami
+u^na^me
+;rm /etc/pass*
+/etc/pass?d
+';id'
+")|id
 """.strip().split("\n")
 
 WINDOWS = r"""
@@ -112,6 +139,13 @@ if exist c:\x echo y
 | findstr /s x c:\*
 netsh firewall show
 regsvr32 /s /u x.dll
+w^h^o^a^m^i
+;calc.exe
+& notepad.exe
+|calc
+& cd ..
+& ren a b
+Start-Sleep -s 9
 """.strip().split("\n")
 
 HONEST = r"""
@@ -253,6 +287,51 @@ a*b*c
 !important
 What!? Yes!
 #1; #2
+| Home
+| AWS | Azure
+AWS; GCP; Azure
+John; Hydra; Arch
+; vault doors
+| Arch Linux
+mvn clean install
+| Date
+| Sport
+| touch screens
+| sleep aids
+& more
+& Sons
+& sort by
+& echo of the past
+; type A
+; host family wanted
+; free shipping
+sale; free items
+this; that
+&reg;
+&reg; 2024
+&copy; 2024 A
+a&reg;b
+&date
+&sort=asc
+ping
+ping google.com
+curl a.example
+time curl a.example
+whois example.com
+host example
+java -version
+free -m
+rock'n'roll
+fo'c's'le
+a'b'c'd
+f'(x), f''(x)
+don''t
+A$AP
+a^b
+x^2
+a\b\c\d
+src\lib\a\b
+you should grep the logs; then tail them
 """.strip().split("\n")
 
 
@@ -268,12 +347,12 @@ def score_of(text: str) -> int:
 
 def test_commands_are_found() -> None:
     attacks = UNIX + WINDOWS
-    assert (len(UNIX), len(WINDOWS)) == (69, 29)
+    assert (len(UNIX), len(WINDOWS)) == (96, 36)
     assert [text for text in attacks if score_of(text) < LIKELY] == []
 
 
 def test_what_only_looks_like_it_passes() -> None:
-    assert len(HONEST) == 138
+    assert len(HONEST) == 183
     assert {text: score for text in HONEST if (score := score_of(text)) >= LIKELY} == {}
 
 

@@ -71,6 +71,16 @@ ${pageContext.request}
 ${param.x}
 ${T(java.lang.System).getenv()}
 {{#with "x" as |s|}}{{/with}}
+[[7*7]]
+{{"a"~"b"}}
+{{ printf "x" }}
+{{define "x"}}y{{end}}
+${pageContext}
+${applicationScope}
+${.data_model}
+${#context}
+#if(1==1)x#end
+{Smarty_Internal_X::write("x")}
 """.strip().split("\n")
 
 HONEST = r"""
@@ -150,6 +160,17 @@ $class
 {if}
 [=
 =)
+[[1, 2], [3, 4]]
+matrix [[1*2]]
+{{ index }}
+{{ define your own }}
+{{html}}
+${page}
+${session}
+${pageTitle}
+#if (DEBUG) x #endif
+std::vector<int>
+{ Foo::bar }
 """.strip().split("\n")
 
 
@@ -164,12 +185,12 @@ def score_of(text: str) -> int:
 
 
 def test_expressions_are_found() -> None:
-    assert len(ATTACKS) == 60
+    assert len(ATTACKS) == 70
     assert [text for text in ATTACKS if score_of(text) < LIKELY] == []
 
 
 def test_placeholders_pass() -> None:
-    assert len(HONEST) == 76
+    assert len(HONEST) == 87
     assert {text: score for text in HONEST if (score := score_of(text)) >= LIKELY} == {}
 
 

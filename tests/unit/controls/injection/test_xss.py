@@ -80,6 +80,8 @@ jAvAsCrIpT:location=name
 vbscript:msgbox(1)
 data:text/html,<b>x
 feed:data:text/html;base64,PGI+
+" style="x:y
+' id='x
 """.strip().split("\n")
 
 CODE = r"""
@@ -110,6 +112,8 @@ window.location='//evil.example'
 String.fromCharCode(88)
 [].sort.call`${alert}1`
 +ADw-script+AD4-go(1)+ADw-/script+AD4-
+new Function`go\`1\``
+${x=alert}
 """.strip().split("\n")
 
 HONEST = r"""
@@ -173,6 +177,12 @@ document.referrer
 {{name}} and ${USER_ID}
 M0,0 L10,10 (translate) Z
 'a' + b(c) + 'd'
+" quoted "
+'name' is required
+"a" = b
+new Function
+[value="x"] { color: red }
+.icon { background: url(/img/x.png) }
 """.strip().split("\n")
 
 
@@ -197,13 +207,13 @@ def test_what_only_looks_like_it_passes(text: str) -> None:
 
 
 def test_the_suite_holds_the_cases_it_claims() -> None:
-    assert (len(MARKUP), len(CONTINUED), len(CODE), len(HONEST)) == (40, 23, 27, 60)
+    assert (len(MARKUP), len(CONTINUED), len(CODE), len(HONEST)) == (40, 25, 29, 66)
 
 
 @pytest.mark.parametrize("text", [part if part[0] == "<" else "<" + part for part in MARKUP] + CONTINUED + CODE)
 def test_every_finding_is_one_the_prefilter_lets_through(text: str) -> None:
     triggers = [re.compile(trigger, re.IGNORECASE | re.DOTALL) for trigger in xss.TRIGGERS]
-    assert any(trigger.search(text) for trigger in triggers)
+    assert any(trigger.search(f"\x1e{text}\x1e") for trigger in triggers)
 
 
 @pytest.mark.parametrize(

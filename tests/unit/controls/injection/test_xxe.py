@@ -35,6 +35,9 @@ ATTACKS: list[tuple[str, int]] = [
     ('<svg><image xlink:href="expect://id"/></svg>', ATTACK),
     ('<svg><image href="file:///x"/></svg>', ATTACK),
     ("<r>&secret;</r>", LIKELY),
+    ("&secret;", LIKELY),
+    (" %secret; ", LIKELY),
+    ('<r a="&secret;"/>', LIKELY),
     ('<r xsi:schemaLocation="http://a.example/ http://evil.test/x.xsd"/>', LIKELY),
     ('<r xsi:noNamespaceSchemaLocation="http://evil.test/x.xsd"/>', LIKELY),
     ('<xs:include schemaLocation="http://evil.test/x"/>', LIKELY),
@@ -53,6 +56,11 @@ HONEST = r"""
 <rss version="2.0"><channel><title>R&amp;D</title><link>https://a.example</link></channel></rss>
 <svg xmlns:xlink="http://www.w3.org/1999/xlink"><use xlink:href="#a"/><image href="https://a.example/x.png"/></svg>
 <r><![CDATA[a < b && c > d]]></r>
+&nbsp;
+&Eacute;
+%s;
+<a b="&amp;"/>
+<a href="?a=1&lang=2">x</a>
 <p>&nbsp;</p><p>&copy;</p><p>&Eacute;</p>
 <r xsi:schemaLocation="http://maven.apache.org/POM/4.0.0 http://maven.apache.org/xsd/maven-4.0.0.xsd"/>
 <r xsi:schemaLocation="http://www.a.example/ns http://schemas.a.example/x.xsd"/>
@@ -66,7 +74,7 @@ def test_documents_that_reach_out_are_found(text: str, score: int) -> None:
     found = xxe.judge(text)
     assert found is not None
     assert found.score >= score
-    assert any(re.search(trigger, text, re.IGNORECASE | re.DOTALL) for trigger in xxe.TRIGGERS)
+    assert any(re.search(trigger, f"\x1e{text}\x1e", re.IGNORECASE | re.DOTALL) for trigger in xxe.TRIGGERS)
 
 
 @pytest.mark.parametrize("text", HONEST)
@@ -76,7 +84,7 @@ def test_documents_of_honest_clients_pass(text: str) -> None:
 
 
 def test_the_suite_holds_the_cases_it_claims() -> None:
-    assert (len(ATTACKS), len(HONEST)) == (30, 15)
+    assert (len(ATTACKS), len(HONEST)) == (33, 20)
 
 
 def test_the_span_holds_the_declaration() -> None:

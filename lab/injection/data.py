@@ -24,12 +24,12 @@ import yaml
 DEFAULT = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 REMOVED_SHARE_MAX = 0.01
 """Of a family, lines that may be left out as harmless by themselves."""
-HELD_OUT_SOURCES = {
-    ("sql", "HttpParamsDataset-train"), ("xss", "libinjection"), ("traversal", "HttpParamsDataset-train"),
-    ("command", "HttpParamsDataset-train"),
-}  # fmt: skip
+HELD_OUT_SOURCES = {("sql", "HttpParamsDataset-train"), ("xss", "libinjection")}
 """Whole sources the detector was not tuned on. Families of one source are split by a checksum of the line."""
-_WHOLE_SOURCES = {family for family, _ in HELD_OUT_SOURCES}
+HELD_OUT_FIFTHS = {("traversal", "HttpParamsDataset-train"), ("command", "HttpParamsDataset-train")}
+"""Sources of which, until 2026-11-25, nothing had been looked at: 131 of 188 and 14 of 28 lines were refused. Then four
+fifths were, to learn what kind of line that was, and a fifth by the same checksum still is not."""
+_WHOLE_SOURCES = {family for family, _ in HELD_OUT_SOURCES | HELD_OUT_FIFTHS}
 _WORDS = re.compile(r"[\w.-]+(?: [\w.-]+)?").fullmatch
 
 
@@ -49,7 +49,10 @@ class Payload:
     @property
     def held_out(self) -> bool:
         if self.family in _WHOLE_SOURCES:
-            return (self.family, self.source) in HELD_OUT_SOURCES
+            if (self.family, self.source) in HELD_OUT_SOURCES:
+                return True
+            if (self.family, self.source) not in HELD_OUT_FIFTHS:
+                return False
         return zlib.crc32(self.value.encode()) % 5 == 0
 
 

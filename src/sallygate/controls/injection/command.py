@@ -43,6 +43,8 @@ _NAMES = UNIX | WINDOWS
 _NAMES_MAX = 256
 """Programs named where commands stand in one text, before it is refused for that alone: no honest window of 8,192
 characters names half as many, and one that does was made to keep the judge busy."""
+PLUS_CHARS = 512
+"""Of a value with plus signs and no space, which is read a second time: longer than command lines are."""
 _ENTITIES = frozenset(name for name in _NAMES if name + ";" in html5)
 """`&reg;` is a trade mark."""
 _LOOKED_FOR = 32
@@ -124,7 +126,7 @@ _ALWAYS: tuple[tuple[str, int, tuple[re.Pattern[str], ...]], ...] = (
         r"open-files-in-pager|to-command|rsh|pre-invoke|post-file|output-document|os-shell|os-cmd)[= ])", r"ext::(?<!\wext::)",
     )))),
 )  # fmt: skip
-_FILE_SHOWN = re.compile(r" {1,4}+(?:/\w+ {1,4}){0,3}+\"?[a-z]:\\")
+_FILE_SHOWN = re.compile(r"[ +]{1,4}+(?:/\w+[ +]{1,4}){0,3}+\"?[a-z]:(?:[\\/]|(?=[\s\"'|&;+]|\Z))")
 _CMDLET_END = re.compile(rf"-(?:{_NOUNS})\b")
 _NOISE = re.compile(
     r"'(?<=[A-Za-z/._]')(?:'(?=[A-Za-z/._])|(?<=[A-Za-z/]')(?=[A-Za-z]{1,6}+'[A-Za-z/ ])|(?<=[A-Za-z]')(?=[A-Za-z]{1,3}+['\"\\]?[A-Za-z/]{0,6}(?:[\s;|&/]|$)))|"
@@ -143,7 +145,15 @@ _MARKUP = tuple(
 
 
 def judge(text: str, hits: list[int]) -> Evidence | None:
-    """The strongest reading of `text` as something a shell would run."""
+    """The strongest reading of `text` as something a shell would run; also of what one decoding more of a form makes of
+    it."""
+    found = _judge(text, hits)
+    if found is None and len(text) <= PLUS_CHARS and "+" in text and " " not in text:
+        found = _judge(text.replace("+", " "), hits)
+    return found
+
+
+def _judge(text: str, hits: list[int]) -> Evidence | None:
     looks = {GROUP_OF[number] for number in hits}
     lower = lowered(text)
     if "shellshock" in looks and (shock := _shellshock(lower)) is not None:

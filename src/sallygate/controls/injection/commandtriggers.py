@@ -24,7 +24,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         r"\x1e~[+-]\d{0,4}\x1e",
         r"\x1e!-?\d{1,4}[!:\x1e]",
         r"(?:usr/|local/|[^a-z0-9]s?|\x1es?)bin/[a-z]",
-        rf"\x1e[\s'\"(]{{0,4}}(?:{_ANY_NAME})['\"]?(?: {{1,4}}(?:-|/[a-z?*\x1e]|\.|~|\$|[0-9<>]|https?:|[a-z]:\\|[a-z0-9_-]+\.[a-z])|[;|&\x60])",
+        rf"\x1e[\s'\"(]{{0,4}}(?:{_ANY_NAME})(?:\.exe)?['\"]?(?: {{1,4}}(?:-|/[a-z?*\x1e]|\.|~|\$|[0-9<>]|https?:|[a-z]:\\|[a-z0-9_-]+\.[a-z])|[;|&\x60])",
         rf"\x1e[\s'\"(]{{0,4}}(?:{'|'.join(sorted(BUSY))})[\s'\"\x1e;|&]",
         r"\x1e(?:which|whereis|alias|env|printenv|time|nohup|sudo|if|for) {1,4}[a-z0-9'\"+.-]",
     ),
@@ -65,7 +65,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         r"net1? {1,4}(?:user|localgroup|view|use|share|start|stop|accounts|group|session|config)\b",
         r"\breg {1,4}(?:add|query|delete|save|export)",
         r"\b(?:certutil|bitsadmin|wmic|regsvr32|rundll32|mshta|netsh)[ .]",
-        r"(?:dir|type|del|copy|move|cd|md|rd|attrib|more|tree) {1,4}(?:/\w+ {1,4}){0,3}\"?[a-z]:\\",
+        r"(?:dir|type|del|copy|move|cd|md|rd|attrib|more|tree)[ +]{1,4}(?:/\w+[ +]{1,4}){0,3}\"?[a-z]:[\\/\x1e\s\"'|&;+]",
     ),
     "powershell": (
         rf"(?:{'|'.join(CMDLETS)})\b",

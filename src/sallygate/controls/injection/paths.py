@@ -52,6 +52,12 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("traversal", "dots", LIKELY, r"\x1e\\{1,3}\.{3,4}[/\\]|\x1e/{1,3}\.{3,4}(?:\\|//)|\x1e/{1,3}\.{4}/|\x1e\.{3,4}\\|\.\.%{1,2}[/\\]"),
     Idiom("traversal", "dots-disguised", ATTACK, rf"\x1e(?:(?=(?:{_USUAL}|{_ODD}){{2}}){_USUAL}{{0,8}}+{_ODD}|{_ODD}\x1e)", trigger=rf"\x1e{_USUAL}{{0,8}}{_ODD}"),
     Idiom("traversal", "dots-disguised", ATTACK, r"[/\\](?:\x00|%(?:25)?00)[/\\]|\x1e(?:\x00|%(?:25)?00)[/\\.]"),
+    # What a filter that takes separators out leaves of a climb, and a list's place for a file's name that nobody filled in
+    Idiom("traversal", "dots-squeezed", ATTACK, r"\.{4}(?:etc(?:passwd|shadow|hosts)|boot\.ini|win(?:dows(?:win|system)|nt)|web-inf|meta-inf|proc(?:self|version))"),
+    Idiom("traversal", "name-squeezed", ATTACK, r"\x1e(?:[a-z]:)?\.{0,16}(?:etc(?:passwd|shadow|group|hosts)|windowswin\.ini|windowssystem32|winntsystem32|procselfenviron)(?:%00|\x00)?\x1e",
+          trigger=r"(?:etc(?:passwd|shadow|group|hosts)|windowswin\.ini|(?:windows|winnt)system32|procselfenviron)(?:%00|\x00)?\x1e"),
+    Idiom("traversal", "placeholder", LIKELY, r"\x1e[/\\.](?:[/\\.%]|0?x(?:2e|2f|5c)|%[0-9a-f]{2}|i{1,8}|a{100,400}){1,400}\{file(?:name)?\}\x1e", 500,
+          trigger=r"(?:[/\\.%][/\\.]|x(?:2e|2f|5c)|%[0-9a-f]{2}|/i{1,8}|aaaa)\{file(?:name)?\}\x1e"),
     Idiom("traversal", "dot-parameter", LIKELY, r"/\.{1,2};[a-z0-9=_-]{0,24}/"),
     # Endings that cut off what the application adds, or name another stream
     Idiom("traversal", "cut-ending", LIKELY, r"[a-z0-9_-]\.[a-z0-9]{1,5}(?:\x00|%(?:25)?00)(?:[/\\.]?[a-z0-9.]{1,16})?\x1e", 400),

@@ -64,7 +64,7 @@ _UP = re.compile(
 _SEPARATED = re.compile(rf"{_D}[/\\]{{1,3}}+{_D}[/\\]")
 """`./\\/./`: filters that take out `../` once leave one behind."""
 
-_PADDED = (re.compile(rf"{_D}(?:{_S}++{_D}){{11}}{_S}"), re.compile(r"A(?<!AA)A{79,}+[/\\.]"))
+_PADDED = (re.compile(rf"{_D}(?:{_S}++{_D}){{11}}{_S}"), re.compile(r"[Aa](?<![Aa]{2})[Aa]{79,}+[/\\.]"))
 """`./././…` to fill a buffer that cuts an appended ending off."""
 
 _TEXTUAL = (re.compile(r"[<>\n]"), re.compile(r"\{[^{}:;]*+[:;]"), re.compile(r" (?<=[a-z]{2} )[a-z]{2,}+ [a-z]{2}"))

@@ -111,6 +111,10 @@ u^na^me
 
 WINDOWS = r"""
 & dir c:\
++|+dir+c:/
+&&+|+dir c:/
+dir+c:
+ping.exe -n 31 127.0.0.1
 | type c:\inetpub\x.txt
 && ipconfig /all
 cmd /c dir
@@ -150,6 +154,10 @@ Start-Sleep -s 9
 
 HONEST = r"""
 Tom & Jerry
+C++
+more+or+less
+red+and+blue
+ping+pong
 cat & dog
 AT&T
 R&D; sales
@@ -347,12 +355,12 @@ def score_of(text: str) -> int:
 
 def test_commands_are_found() -> None:
     attacks = UNIX + WINDOWS
-    assert (len(UNIX), len(WINDOWS)) == (96, 36)
+    assert (len(UNIX), len(WINDOWS)) == (96, 40)
     assert [text for text in attacks if score_of(text) < LIKELY] == []
 
 
 def test_what_only_looks_like_it_passes() -> None:
-    assert len(HONEST) == 183
+    assert len(HONEST) == 187
     assert {text: score for text in HONEST if (score := score_of(text)) >= LIKELY} == {}
 
 

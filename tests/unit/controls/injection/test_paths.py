@@ -12,6 +12,12 @@ from sallygate.controls.injection.prefilter import Prefilter
 PREFILTER = Prefilter([paths.TRIGGERS])
 
 ATTACKS = r"""
+........etcpasswd
+c:windowswin.ini
+....web-inf/web.xml
+/..{file}
+///{FILE}
+/0x2e0x2ex2e0x2e{file}
 /...
 /.../
 \...\
@@ -92,6 +98,12 @@ http://evil.example/x.gif?cmd=id
 """.strip().split("\n")
 
 HONEST = r"""
+/files/{file}
+/{file}
+{file}
+/v1/{bucket}/{file}
+./{name}
+etcpasswd-reset.example
 .
 ..
 ...
@@ -182,12 +194,12 @@ def score_of(text: str) -> int:
 
 
 def test_paths_of_the_host_are_found() -> None:
-    assert len(ATTACKS) == 77
+    assert len(ATTACKS) == 83
     assert [text for text in ATTACKS if score_of(text) < LIKELY] == []
 
 
 def test_what_people_send_passes() -> None:
-    assert len(HONEST) == 75
+    assert len(HONEST) == 81
     assert {text: score for text in HONEST if (score := score_of(text)) >= LIKELY} == {}
 
 

@@ -24,6 +24,8 @@ from sallygate.model.stores import StoreError
 
 PEPPER_BYTES = 32
 PATTERNS_VARIABLE = "SALLYGATE_PATTERNS_FILE"
+RESTORING = ".restoring"
+"""There while a restore is under way, or when one was cut short."""
 TAG_BYTES = 32
 """Of the HMAC-SHA-256, or SHA-256, before kept patterns."""
 
@@ -64,7 +66,13 @@ class Installation:
 
     @contextmanager
     def held(self, *, alone: bool) -> Iterator[None]:
-        """Held by all who run on this directory; `alone`, by one who must not find any. Raises `StoreError`."""
+        """Held by all who work on this directory; `alone`, by one who must not find any. Raises `StoreError`, also for
+        a directory whose restore was cut short: half of a state must not open a gate."""
+        if not alone and (self.directory / RESTORING).exists():
+            raise StoreError(
+                f"{self.directory}: a restore was cut short; restore once more (`sallygate restore`), what was there "
+                "before is in before-restore-…"
+            )
         file = self.directory / "lock"
         try:
             descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -75,7 +83,7 @@ class Installation:
         except BlockingIOError:
             os.close(descriptor)
             raise StoreError(
-                f"{self.directory}: a gate is running on it; stop it first"
+                f"{self.directory}: a gate is running on it, or a command; stop it first"
                 if alone
                 else f"{self.directory}: is being restored; try again when that is done"
             ) from None
@@ -84,27 +92,32 @@ class Installation:
         finally:
             os.close(descriptor)
 
-    def pepper(self) -> bytes:
+    def pepper(self, *, make: bool = True) -> bytes:
         """The secret all stored keys are hashed under. Losing it is losing every key.
 
         From the file that `SALLYGATE_PEPPER_FILE` names, the systemd credential `sallygate.pepper`, the variable
-        `SALLYGATE_PEPPER` itself, or made here.
+        `SALLYGATE_PEPPER` itself, or made here, unless `make` is false: then nothing is written.
         """
         given = _given_pepper()
         if given is None:
-            made = self._secret("pepper", lambda: secrets.token_hex(PEPPER_BYTES).encode())
+            file = self.directory / "secrets" / "pepper"
+            if not file.exists() and (self.directory / "pepper.id").exists():
+                raise StoreError(
+                    f"{file}: is gone, and no other gives the keys that were made under it back; bring it back from a "
+                    "backup, or give it by SALLYGATE_PEPPER_FILE as the service has it"
+                )
+            made = self._secret("pepper", (lambda: secrets.token_hex(PEPPER_BYTES).encode()) if make else None)
             given = str(self.directory / "secrets" / "pepper"), made
         pepper = _long_enough(*given)
-        self._know_pepper(given[0], pepper)
+        self._know_pepper(given[0], pepper, make)
         return pepper
 
-    def _know_pepper(self, where: str, pepper: bytes) -> None:
+    def _know_pepper(self, where: str, pepper: bytes, make: bool) -> None:
         """One that is not the state's own (a command run without the service's environment) would make keys that no
         gate knows."""
-        file = self.directory / "pepper.id"
-        mark = hmac.digest(pepper, b"sallygate pepper id", "sha256").hex()[:16].encode()
+        file, mark = self.directory / "pepper.id", pepper_mark(pepper)
         with contextlib.suppress(StoreError):  # a state that cannot be written is still read
-            if not file.exists():
+            if make and not file.exists():
                 write_private(file, mark)
         if file.exists() and not hmac.compare_digest(_read(file).strip(), mark):
             raise StoreError(f"{where}: is not the pepper that {self.directory} was made under; give that one, by "
@@ -139,17 +152,17 @@ class Installation:
     def _patterns_tag(self, patterns: bytes) -> bytes:
         return hmac.digest(hmac.digest(self.pepper(), b"sallygate patterns", "sha256"), patterns, "sha256")
 
-    def assertion_key(self) -> ec.EllipticCurvePrivateKey:
-        pem = self._secret("assertion.pem", _new_p256)
+    def assertion_key(self, *, make: bool = True) -> ec.EllipticCurvePrivateKey:
+        pem = self._secret("assertion.pem", _new_p256 if make else None)
         with contextlib.suppress(ValueError, TypeError, UnsupportedAlgorithm):
             key = serialization.load_pem_private_key(pem, None)
             if isinstance(key, ec.EllipticCurvePrivateKey):
                 return key
         raise StoreError(f"{self.directory / 'secrets/assertion.pem'}: not an EC key; remove it to have one made")
 
-    def _secret(self, name: str, make: Callable[[], bytes]) -> bytes:
+    def _secret(self, name: str, make: Callable[[], bytes] | None) -> bytes:
         file = self.directory / "secrets" / name
-        if not file.exists():
+        if make is not None and not file.exists():
             write_private(file, make())
         return _read(file)
 
@@ -179,6 +192,11 @@ def keep_patterns_ahead(file: Path, signature: str, patterns: bytes) -> None:
     with contextlib.suppress(OSError):
         file.unlink(missing_ok=True)
     write_private(file, hashlib.sha256(patterns).digest() + signature.encode() + patterns)
+
+
+def pepper_mark(pepper: bytes) -> bytes:
+    """By which a state knows its pepper, and from which nobody gets it."""
+    return hmac.digest(pepper, b"sallygate pepper id", "sha256").hex()[:16].encode()
 
 
 def _given_pepper() -> tuple[str, bytes] | None:

@@ -236,6 +236,8 @@ def test_a_log_that_cannot_be_written_counts_its_lines() -> None:
     log = Unfailing(disk)  # type: ignore[arg-type]
     log.write("a\n")
     log.write("b\n")
+    log.drain(5.0)
     disk.full = False
     log.write("c\n")
+    log.drain(5.0)
     assert disk.text == '{"event": "log lines could not be written", "lines": 2}\nc\n'

@@ -339,7 +339,11 @@ def test_a_second_process_on_one_state_directory_does_not_take_the_control_socke
         with running_gateway(other) as second:
             found = json.loads(status(policy, "--json").stdout)
             assert found["pid"] == first.process.pid
-            until(lambda: any("another process answers" in line["event"] for line in log_lines(second.log)))
+            until(lambda: any(line.get("why") == "another process does" for line in log_lines(second.log)))
+            first.process.terminate()
+            first.process.wait(15)
+            until(lambda: status(policy).returncode != 3)
+            assert json.loads(status(policy, "--json").stdout)["pid"] == second.process.pid
 
 
 def test_a_control_socket_left_by_a_killed_process_is_taken_over(tmp_path: Path, upstream: Upstream) -> None:

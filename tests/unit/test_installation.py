@@ -174,8 +174,13 @@ def test_another_pepper_than_the_states_own_is_refused(tmp_path: Path, monkeypat
     monkeypatch.setenv("SALLYGATE_PEPPER", "ab" * 32)
     assert Installation(tmp_path / "state").pepper() == b"ab" * 32
     monkeypatch.delenv("SALLYGATE_PEPPER")
+    with pytest.raises(StoreError, match="is gone"):
+        Installation(tmp_path / "state").pepper()
+    monkeypatch.setenv("SALLYGATE_PEPPER", "cd" * 32)
     with pytest.raises(StoreError, match="is not the pepper"):
         Installation(tmp_path / "state").pepper()
+    monkeypatch.delenv("SALLYGATE_PEPPER")
+    assert not (tmp_path / "state" / "secrets" / "pepper").exists(), "none is made in the place of the one that is gone"
     credentials = tmp_path / "credentials"
     credentials.mkdir()
     (credentials / "sallygate.pepper").write_text("ab" * 32 + "\n")

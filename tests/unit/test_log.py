@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from sallygate.model.event import Event, Place
 from sallygate.model.finding import Finding
 from sallygate.policy.serving import LogSection
-from sallygate.runtime.log import LINES_PER_S, RequestLog, open_log
+from sallygate.runtime.log import LINES_MAX, LINES_PER_S, RequestLog, Unfailing, open_log
 
 
 class Remembering:
@@ -86,8 +88,29 @@ def test_callers_words_drive_no_terminal_and_begin_no_line() -> None:
 def test_the_form_of_the_lines(form: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     log = open_log(LogSection(format=form))  # type: ignore[arg-type]
     log.info("refused", request_id="r")
-    line = capsys.readouterr().err.strip()
+    line = ""
+    deadline = time.monotonic() + 5
+    while not line.endswith("\n") and time.monotonic() < deadline:
+        line += capsys.readouterr().err
+    line = line.strip()
     if form == "json":
         assert json.loads(line)["request_id"] == "r"
     else:
         assert "request_id=r" in line and not line.startswith("{")
+
+
+def test_a_reader_that_has_stopped_holds_nobody_up() -> None:
+    """A pipe that is full: lines wait, then are lost and counted, and writing goes on when it is read again."""
+    reader, writer = os.pipe()
+    with open(writer, "w") as stream:
+        log = Unfailing(stream)
+        begun = time.monotonic()
+        for _ in range(LINES_MAX + 500):
+            log.write("x" * 200 + "\n")
+        assert time.monotonic() - begun < 5
+        assert log.lost >= 1
+        got = b""
+        while b"could not be written" not in got:
+            got += os.read(reader, 1 << 20)
+            log.write("y\n")
+    os.close(reader)

@@ -251,7 +251,7 @@ def _past(state_dir: Path, since: float) -> list[Event]:
 
     acts: list[Event] = []
     if (state_dir / "sallygate.db").is_file():
-        store = SqliteStore(state_dir / "sallygate.db")
+        store = SqliteStore(state_dir / "sallygate.db", read_only=True)
         acts = list(store.acts(since))
         store.close()
     return sorted([*read_events(state_dir / "events", since), *acts], key=lambda event: event.at)

@@ -59,7 +59,7 @@ def backup(
 
     installation = Installation(state_directory(policy, state_dir), create=False)
     give_way()
-    with _progress("copying") as advance:
+    with installation.held(alone=False), _progress("copying") as advance:
         manifest = back_up(installation, target, advance)
     if json:
         print_json({"backup": str(target), "manifest": manifest})
@@ -133,7 +133,7 @@ def erase(
         f"Erase everything kept of {principal!r} in {installation.directory}? It cannot be undone"
     ):
         fail("nothing was erased", USAGE)
-    with _progress("erasing from") as advance:
+    with installation.held(alone=False), _progress("erasing from") as advance:
         done = take_out(installation, principal, actor(), keep_keys=keep_keys,
                         advance=lambda number, total: advance("", number, total))  # fmt: skip
     if json:
@@ -142,7 +142,8 @@ def erase(
     parts = {"events": done.events, "keys": done.credentials, "restrictions": done.restrictions,
              "counters": done.counters, "acts made nameless": done.acts}  # fmt: skip
     what = ", ".join(f"{name}: {count}" for name, count in parts.items())
-    out.print(f"erased; {what}; on record as {done.record}", highlight=False)
+    word = "erased" if done.events or any(parts.values()) else f"nothing is kept of {principal!r}"
+    out.print(f"{word}; {what}; on record as {done.record}", highlight=False)
     for copy in done.copies:
         out.print(
             f"a copy from before is still there: {copy}; remove it", style="yellow", highlight=False, soft_wrap=True

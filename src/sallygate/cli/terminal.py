@@ -71,6 +71,8 @@ def plainly(command: Callable[P, R]) -> Callable[P, R]:
             fail(str(error), STATE)
         except ValueError as error:
             fail(str(error), USAGE)
+        except EOFError:
+            fail("the file ends too early: it was cut", USAGE)
         except BrokenPipeError:
             # `sallygate events | head`: the reader has what it wanted.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -137,11 +139,12 @@ def administration(policy: Path, state_dir: Path | None) -> Iterator[tuple[Admin
     from sallygate.stores.sqlite import SqliteStore
 
     installation, loaded = find_installation(policy, state_dir)
-    store = SqliteStore(installation.database)
-    try:
-        yield Administration(store, KeyRing(installation.pepper()), actor()), loaded
-    finally:
-        store.close()
+    with installation.held(alone=False):
+        store = SqliteStore(installation.database)
+        try:
+            yield Administration(store, KeyRing(installation.pepper()), actor()), loaded
+        finally:
+            store.close()
 
 
 def find_installation(policy: Path, state_dir: Path | None) -> tuple[Installation, Loaded | None]:

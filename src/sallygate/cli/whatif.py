@@ -41,7 +41,7 @@ def _against_events(policy: Path, since: str, state_dir: Path | None) -> Compari
     if not (directory / "sallygate.db").is_file():
         fail(f"{directory}: has no events; name the installation's with --state-dir, or a file", STATE)
     begun = time.time() - duration(since)
-    store = SqliteStore(directory / "sallygate.db")
+    store = SqliteStore(directory / "sallygate.db", read_only=True)
     try:
         judged = FromEvents(loaded, store.credentials(), patterns_of(directory), begun)
     finally:

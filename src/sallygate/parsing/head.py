@@ -103,7 +103,7 @@ class HeadReader(Struct, frozen=True):
                 address, scheme = self._through_hops(fields, address, scheme)
             websocket = websocket or fields.get("upgrade", "").lower() == "websocket"
             trace = fields.get("traceparent")
-            if trace and (found := _TRACEPARENT(trace)):
+            if trace and (found := _TRACEPARENT(trace)) and found[1].strip("0"):
                 trace_id = found[1]
             if len(raw_path) + len(raw_query) > TARGET_BYTES_MAX:
                 raise Fault("target_size", f"The request target is longer than {TARGET_BYTES_MAX} bytes.", 414)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
+import re
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -239,6 +240,7 @@ def _check_upstream(reader: _Reader, policy: Policy) -> None:
         return
     for index, url in enumerate(policy.upstream.urls):
         path: Path_ = ("upstream", "urls", index)
+        shown = _without_secret(url)
         try:
             parts = urlsplit(url)
             port_ok = parts.port is None or parts.port > 0
@@ -248,31 +250,39 @@ def _check_upstream(reader: _Reader, policy: Policy) -> None:
             reader.say(
                 path,
                 "value",
-                f"`{url}` is not an http or https URL",
+                f"`{shown}` is not an http or https URL",
                 "write for example http://127.0.0.1:9000",
             )
         elif parts.username or parts.query or parts.fragment:
-            reader.say(path, "value", f"`{url}` has more than scheme, host, port and path", "leave the rest away")
+            reader.say(path, "value", f"`{shown}` has more than scheme, host, port and path", "leave the rest away")
         elif parts.scheme == "http" and policy.upstream.plain_http == "refuse" and not _is_loopback(parts.hostname):
-            reader.say(path, "unsafe", f"`{url}` would send requests unencrypted over a network",
+            reader.say(path, "unsafe", f"`{shown}` would send requests unencrypted over a network",
                        "use https, or write `upstream: {urls: […], plain_http: allow}`")  # fmt: skip
 
 
 def _check_telemetry(reader: _Reader, policy: Policy) -> None:
     section = policy.telemetry
-    if section is None or section.plain_http == "allow":
+    if section is None:
         return
+    path, shown = ("telemetry", "otlp"), _without_secret(section.otlp)
     try:
         parts = urlsplit(section.otlp)
-        unsafe = parts.scheme == "http" and not _is_loopback(parts.hostname or "")
+        plain = parts.scheme == "http" and not _is_loopback(parts.hostname or "")
+        named = bool(parts.hostname and (parts.port is None or parts.port > 0))
     except ValueError:
-        reader.say(
-            ("telemetry", "otlp"), "value", f"`{section.otlp}` is not a URL", "write for example http://127.0.0.1:4318"
-        )
-        return
-    if unsafe:
-        reader.say(("telemetry", "otlp"), "unsafe", f"`{section.otlp}` would send metrics unencrypted over a network",
+        parts, plain, named = urlsplit(""), False, False
+    if not named:
+        reader.say(path, "value", f"`{shown}` is not a URL", "write for example http://127.0.0.1:4318")
+    elif parts.username or parts.query or parts.fragment:
+        reader.say(path, "value", f"`{shown}` has more than scheme, host, port and path", "leave the rest away")
+    elif plain and section.plain_http == "refuse":
+        reader.say(path, "unsafe", f"`{shown}` would send metrics unencrypted over a network",
                    "use https, or write `plain_http: allow` beside it")  # fmt: skip
+
+
+def _without_secret(url: str) -> str:
+    """As it may be shown: a URL with a name and password in it is refused, and says so in logs."""
+    return re.sub(r"(//)[^/@\s]*@", r"\1…@", url)
 
 
 def _is_loopback(host: str) -> bool:

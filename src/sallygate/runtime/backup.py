@@ -7,8 +7,11 @@ and so is a pepper that the environment names: it is not ours to copy.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import re
+import secrets
 import shutil
 import sqlite3
 import time
@@ -21,15 +24,17 @@ from msgspec.json import decode, format
 from msgspec.json import encode as to_json
 
 from sallygate import __version__
-from sallygate.installation import Installation
+from sallygate.installation import RESTORING, Installation, pepper_mark
 from sallygate.model.event import Event
 from sallygate.model.stores import StoreError
 from sallygate.stores.sqlite import SCHEMA_VERSION, SqliteStore, copy_database
 
 MANIFEST = "manifest.json"
-RESTORING = ".restoring"
-READ_BYTES = 1 << 20
 NICE = 19
+_FILE = re.compile(
+    r"sallygate\.db|pepper\.id|[\w-]+\.jwks\.json|events/[\w-]+\.db|(?:secrets|certificates)/[\w-][\w.-]*"
+)
+"""What a state consists of; anything else in a backup is somebody's own."""
 
 
 class Manifest(Struct, frozen=True):
@@ -69,9 +74,7 @@ def back_up(installation: Installation, target: Path, advance: Callable[[str, in
                 copy_database(file, copy)
             else:
                 shutil.copy2(file, copy)
-        manifest = Manifest(
-            __version__, _schema(part / "sallygate.db"), at, _digests(part), (part / "secrets/pepper").is_file()
-        )
+        manifest = Manifest(__version__, _schema(part / "sallygate.db"), at, _digests(part), _has_pepper(part))
         (part / MANIFEST).write_bytes(format(to_json(manifest)) + b"\n")
         part.rename(target)
     except FileNotFoundError as error:
@@ -113,6 +116,15 @@ def _schema(database: Path) -> int:
     return int(version)
 
 
+def _has_pepper(directory: Path) -> bool:
+    """Whether it is the one the keys were made under."""
+    try:
+        mark = pepper_mark((directory / "secrets" / "pepper").read_bytes().strip())
+        return (directory / "pepper.id").read_bytes().strip() == mark
+    except OSError:
+        return False
+
+
 def _digests(directory: Path) -> dict[str, str]:
     found = {}
     for file in sorted(directory.rglob("*")):
@@ -142,6 +154,9 @@ def read_manifest(source: Path) -> Manifest:
         found = _digests(source)
     except OSError as error:
         raise StoreError(f"{source}: cannot be read: {error}") from error
+    for name in manifest.files:
+        if _FILE.fullmatch(name) is None:
+            raise StoreError(f"{source}: names {name!r}, which is no part of a state; this backup cannot be trusted")
     for name in manifest.files.keys() | found.keys():
         if found.get(name) != manifest.files.get(name):
             what = (
@@ -164,15 +179,16 @@ def restore(installation: Installation, source: Path) -> Restored:
         directory, fresh = installation.directory, installation.directory / RESTORING
         try:
             shutil.rmtree(fresh, ignore_errors=True)
-            shutil.copytree(source, fresh, ignore=shutil.ignore_patterns(MANIFEST))
-            for folder, _, names in os.walk(fresh):
-                Path(folder).chmod(0o700)
-                for name in names:
-                    (Path(folder) / name).chmod(0o600)
+            fresh.mkdir(mode=0o700)
+            for name in manifest.files:
+                copy = fresh / name
+                copy.parent.mkdir(exist_ok=True, mode=0o700)
+                shutil.copyfile(source / name, copy)
+                copy.chmod(0o600)
             SqliteStore(fresh / "sallygate.db").close()  # readable, and of this version from now on
-        except OSError as error:
+        except (OSError, StoreError) as error:
             shutil.rmtree(fresh, ignore_errors=True)
-            raise StoreError(f"{fresh}: cannot be written: {error}; the state is what it was") from error
+            raise StoreError(f"{fresh}: could not be made: {error}; the state is what it was") from error
         kept = _swap(directory, fresh)
     return Restored(manifest, kept, undone)
 
@@ -181,7 +197,7 @@ def _acts_since(database: Path, at: float) -> tuple[Event, ...]:
     if not database.is_file():
         return ()
     try:
-        store = SqliteStore(database)
+        store = SqliteStore(database, read_only=True)
     except StoreError:
         return ()  # a broken one is what a restore is for
     try:
@@ -193,18 +209,30 @@ def _acts_since(database: Path, at: float) -> tuple[Event, ...]:
 
 
 def _swap(directory: Path, fresh: Path) -> str:
-    """Within the directory, which may be a mount point and cannot be renamed then."""
+    """File by file: the directory, or one in it, may be a mount point, which no rename moves. Undone when it fails."""
+    stamp = time.strftime("%Y-%m-%dT%H%M%S", time.gmtime())
+    kept = directory / f"before-restore-{stamp}-{secrets.token_hex(2)}"
     stays = {"lock", fresh.name}
-    there = [one for one in directory.iterdir() if one.name not in stays and not one.name.startswith("before-restore-")]
-    kept = directory / f"before-restore-{time.strftime('%Y-%m-%dT%H%M%S', time.gmtime())}"
+    old = [
+        file
+        for file in directory.rglob("*")
+        if not file.is_dir() and (parts := file.relative_to(directory).parts)[0] not in stays
+        and not parts[0].startswith("before-restore-")
+    ]  # fmt: skip
+    moves = [(file, kept / file.relative_to(directory)) for file in old]
+    moves += [(file, directory / file.relative_to(fresh)) for file in fresh.rglob("*") if file.is_file()]
+    done: list[tuple[Path, Path]] = []
     try:
-        if there:
-            kept.mkdir(mode=0o700)
-        for one in there:
-            one.rename(kept / one.name)
-        for one in list(fresh.iterdir()):
-            one.rename(directory / one.name)
-        fresh.rmdir()
+        for here, there in moves:
+            there.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            shutil.move(here, there)
+            done.append((here, there))
     except OSError as error:
-        raise StoreError(f"{directory}: the exchange was cut short: {error}; see `sallygate doctor`") from error
-    return str(kept) if there else ""
+        for here, there in reversed(done):
+            with contextlib.suppress(OSError):
+                shutil.move(there, here)
+        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.rmtree(kept, ignore_errors=True)
+        raise StoreError(f"{directory}: could not be exchanged: {error}; the state is what it was") from error
+    shutil.rmtree(fresh, ignore_errors=True)
+    return str(kept) if old else ""

@@ -75,6 +75,8 @@ class Runtime:
         check_telemetry(self.loaded)
         self.log = log or open_log(self.loaded.policy.log)
         self.installation = Installation(self.loaded.state_dir)
+        self._held = contextlib.ExitStack()
+        self._held.enter_context(self.installation.held(alone=False))  # from here on nobody may exchange it
         self.state = State()
         pepper = self.installation.pepper()
         self._ring = KeyRing(pepper)
@@ -113,12 +115,11 @@ class Runtime:
         self._counter = count(int.from_bytes(secrets.token_bytes(4), "big"))
         self._told: dict[str, tuple[float, int]] = {}
         self._started = False
-        self.handed_over = inherited()
+        self.handed_over = inherited() if door == "gateway" else {}
         """Listening sockets of systemd's, until somebody takes them."""
-        self._held = contextlib.ExitStack()
         self._reloading = asyncio.Lock()
         self._recheck = False
-        self._database_inode = -1
+        self._database_inode = self.installation.database.stat().st_ino
 
     def _publish_assertion_keys(self) -> None:
         file = self.installation.directory / "assertion.jwks.json"
@@ -153,19 +154,16 @@ class Runtime:
             if (table := self.state.tables.get(name)) is not None:
                 table.load(subject, a, b, now)
         self._seen_change = self.store.changed()
-        self._database_inode = self.installation.database.stat().st_ino
 
     async def start(self) -> None:
         if self._started:
             return
         self._started = True
         try:
-            self._held.enter_context(self.installation.held(alone=False))
             await self._in_store(self.load_state)
             self.events.start()
             await self.reporting.start()
         except BaseException:
-            self._held.close()
             self._started = False  # whoever asks again must not find a gate that knows no restriction
             raise
         self._tasks = [
@@ -305,6 +303,7 @@ class Runtime:
             self.failed("database", said)
 
     async def _watch(self) -> None:
+        await self.reporting.take_control()
         self._check_database()
         if self.loaded.policy.reload == "file" and (stamps := self._file_stamps()) != self._stamps:
             self._stamps = stamps
@@ -336,12 +335,26 @@ class Runtime:
             return False
         old, self.loaded, self.gate = self.loaded, loaded, gate
         self.life.reloaded(self.clock.now())
+        self._tell_of_restarts(old, loaded)
         # As they were before reading: what was written meanwhile is read next. A contract named anew is read once more.
         self._stamps = stamps if loaded.contract_file == old.contract_file else ()
         for told in self.on_reload:
             await told(old)
         self.log.info("policy in force", policy=loaded.hash, before=old.hash)
         return True
+
+    def _tell_of_restarts(self, old: Loaded, new: Loaded) -> None:
+        """What is in the new policy and stays as it was until a restart."""
+        before, after = old.policy, new.policy
+        fixed = {
+            "telemetry": (before.telemetry, after.telemetry),
+            "events": (before.events, after.events),
+            "log.format": (before.log.format, after.log.format),
+            "log.level": (before.log.level, after.log.level),
+        }
+        for name, (was, now) in fixed.items():
+            if was != now:
+                self.log.warning(f"`{name}` has changed: that takes a restart")
 
     # Guard's services --------------------------------------------------------------------------------------------
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import ip_network
 from typing import Literal
 
 from msgspec import Struct
 from pydantic import BaseModel
 
 from sallygate.model.operation import Operation
+from sallygate.policy.fields import Section
 from sallygate.policy.load import Loaded
+from sallygate.policy.schema import Clients, Injection, Limits, Transport
 from sallygate.policy.units import Budget, Rate
 
 Way = Literal["tighter", "weaker", ""]
@@ -24,10 +27,16 @@ _STEPS: dict[str, tuple[str, ...]] = {
     "on_exceed": ("finish", "cut"),
 }  # fmt: skip
 """From weak to tight."""
-_MORE_IS_WEAKER = frozenset(
-    "rate address hour day month bytes records concurrent address_concurrent body upload json_depth inspect "
-    "public scopes trusted_hops exclude origins headers expose strip bearer basic credentials".split()
+_LIMITS = frozenset(
+    "rate address hour day month bytes records concurrent address_concurrent body upload json_depth".split()
 )
+"""More of them is weaker; so is none, of those that may be left out."""
+_OPEN = frozenset("public scopes trusted_hops exclude origins headers expose".split())
+"""Lists whose every entry lets more pass."""
+_DEFAULTS: dict[str, Section] = {
+    "transport": Transport(), "clients": Clients(), "limits": Limits(), "injection": Injection(),
+}  # fmt: skip
+"""What a section that is left out is."""
 
 
 class Difference(Struct, frozen=True):
@@ -52,14 +61,23 @@ def differences(old: Loaded, new: Loaded) -> list[Difference]:
 def _flat(path: str, value: object) -> Iterator[tuple[str, object]]:
     if isinstance(value, BaseModel):
         for name in type(value).model_fields:
-            yield from _flat(f"{path}.{name}" if path else name, getattr(value, name))
+            inner = getattr(value, name)
+            if not path and inner is None:
+                inner = _DEFAULTS.get(name, "none" if name in ("identity", "openapi") else None)
+            yield from _flat(f"{path}.{name}" if path else name, inner)
     elif isinstance(value, dict) and value:
         for name, inner in value.items():
             yield from _flat(f"{path}.{name}", inner)
-    elif isinstance(value, list) and any(isinstance(one, BaseModel) for one in value):
-        yield path, [one.model_dump(exclude_defaults=True) if isinstance(one, BaseModel) else one for one in value]
+    elif isinstance(value, list):
+        yield path, [_entry(one) for one in value]
     else:
         yield path, value
+
+
+def _entry(one: object) -> str:
+    if isinstance(one, BaseModel):
+        return ", ".join(f"{name} {value}" for name, value in one.model_dump(exclude_defaults=True).items())
+    return str(one)
 
 
 def _text(value: object) -> str:
@@ -67,21 +85,46 @@ def _text(value: object) -> str:
         return value.text
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, list):
+        return "; ".join(map(str, value)) or "[]"
     return "" if value is None else str(value)
 
 
 def _way(field: str, old: object, new: object) -> Way:
     name = field.rpartition(".")[2]
+    if field in ("identity", "openapi"):
+        return "weaker" if new == "none" else "tighter" if old == "none" else ""
     if (steps := _STEPS.get(name)) is not None and old in steps and new in steps:
         return "tighter" if steps.index(str(new)) > steps.index(str(old)) else "weaker"
-    if name not in _MORE_IS_WEAKER:
-        return ""
-    before, after = _amount(old), _amount(new)
-    if before is None or after is None or before == after:
-        return ""
-    return "weaker" if all(a >= b for a, b in zip(after, before, strict=True)) else (
-        "tighter" if all(a <= b for a, b in zip(after, before, strict=True)) else ""
-    )  # fmt: skip
+    if name in _OPEN and isinstance(old, list | None) and isinstance(new, list | None):
+        return _way_of_lists(name, old or [], new or [])
+    if name in _LIMITS:
+        if (old is None) != (new is None) and not field.startswith("plans."):
+            return "weaker" if new is None else "tighter"
+        before, after = _amount(old), _amount(new)
+        if before is not None and after is not None and before != after:
+            pairs = list(zip(before, after, strict=True))
+            return "weaker" if all(b <= a for b, a in pairs) else "tighter" if all(b >= a for b, a in pairs) else ""
+    return ""
+
+
+def _way_of_lists(name: str, old: list[str], new: list[str]) -> Way:
+    """By what they cover: all of the old and more is weaker."""
+    if _covers(name, new, old):
+        return "weaker"
+    return "tighter" if _covers(name, old, new) else ""
+
+
+def _covers(name: str, outer: list[str], inner: list[str]) -> bool:
+    if "*" in outer:
+        return True
+    if name != "trusted_hops":
+        return set(inner) <= set(outer)
+    networks = [ip_network(one, strict=False) for one in outer]
+    return all(
+        any(found.version == one.version and found.subnet_of(one) for one in networks)  # type: ignore[arg-type]
+        for found in (ip_network(text, strict=False) for text in inner)
+    )
 
 
 _DAYS = {"hour": 1 / 24, "day": 1.0, "month": 30.0}
@@ -93,8 +136,6 @@ def _amount(value: object) -> tuple[float, float] | None:
         return value.per_s, float(value.burst)
     if isinstance(value, Budget):
         return value.most / _DAYS[value.window], 0.0
-    if isinstance(value, list):
-        return float(len(value)), float("*" in value)
     return (float(value), 0.0) if isinstance(value, int | float) else None
 
 

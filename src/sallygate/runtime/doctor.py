@@ -27,12 +27,11 @@ from msgspec import Struct
 
 from sallygate import __version__
 from sallygate.controls.injection import patterns_signature
-from sallygate.installation import Installation
+from sallygate.installation import RESTORING, Installation
 from sallygate.model.stores import StoreError
 from sallygate.policy.errors import PolicyError
 from sallygate.policy.load import Loaded, load_policy, state_directory_of
 from sallygate.policy.units import read_endpoint
-from sallygate.runtime.backup import RESTORING
 from sallygate.runtime.management import ask_status
 from sallygate.stores.events import read_events
 from sallygate.stores.sqlite import SCHEMA_VERSION
@@ -155,8 +154,12 @@ def _secrets(installation: Installation) -> Iterator[Found]:
     for leftover in (installation.directory / "secrets").glob(".*"):
         yield Found("secrets", "note", f"{leftover}: was left by a process that was killed", f"rm {leftover}")
     try:
-        installation.pepper()
-        installation.assertion_key()
+        if not files:
+            yield Found("secrets", "note", "none yet", "`sallygate up` makes them")
+            return
+        installation.pepper(make=False)
+        if any(file.name == "assertion.pem" for file in files):
+            installation.assertion_key(make=False)
         yield ok("secrets", f"{len(files)} files, the pepper is whole")
     except StoreError as error:
         yield Found("secrets", "wrong", str(error), "bring back secrets/ from a backup")

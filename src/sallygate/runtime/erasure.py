@@ -23,10 +23,11 @@ from sallygate.model.event import Event
 from sallygate.model.principal import Credential
 from sallygate.model.restriction import Restriction
 from sallygate.model.stores import StoreError
+from sallygate.parsing.addresses import parse_address
 from sallygate.runtime.administration import act_of
 
-WAIT_S = 0.3
-"""A gate that runs writes what it has within 50 ms; then nothing of before comes after."""
+WAIT_S = 0.8
+"""A gate that runs writes events within 50 ms and counters within 500; then nothing of before comes after."""
 BUSY_S = 10.0
 ERASED = "erased"
 
@@ -44,29 +45,37 @@ class Erased(Struct, frozen=True):
 
 
 class Person(Struct, frozen=True):
-    """One account with its keys, one key, or one address."""
+    """All that a name means here."""
 
     account: str = ""
     address: str = ""
+    network: str = ""
+    """Of the address, as counters and places have it."""
     keys: tuple[str, ...] = ()
 
     @property
     def principals(self) -> tuple[str, ...]:
         return tuple(f"key:{key}" for key in self.keys)
 
+    @property
+    def subjects(self) -> frozenset[str]:
+        """What counters and acts may name."""
+        return frozenset((self.account, self.address, self.network, *self.principals, *self.keys)) - {""}
+
 
 def person_of(name: str, credentials: list[Credential]) -> Person:
-    """Whom `name` means: an account, a key's id (also `key:…`), or an address. Raises `ValueError` for nobody known."""
-    from sallygate.parsing.addresses import parse_address
-
+    """Whom `name` means: a key's id (also `key:…`); or an account with its keys, and an address, where it is spelled
+    like one. Raises `ValueError` for `key:` with an id that is not known."""
     key = name.removeprefix("key:")
     if any(credential.id == key for credential in credentials):
         return Person(keys=(key,))
     if name.startswith("key:"):
         raise ValueError(f"there is no key {key!r}; `sallygate keys list` shows those there are")
-    if (address := parse_address(name)) is not None:
-        return Person(address=address.text)
-    return Person(account=name, keys=tuple(one.id for one in credentials if one.account == name))
+    address = parse_address(name)
+    keys = tuple(one.id for one in credentials if one.account == name)
+    if address is None:
+        return Person(account=name, keys=keys)
+    return Person(name, address.text, address.network, keys)
 
 
 def erase(
@@ -75,10 +84,11 @@ def erase(
     """Erases `name`. `advance` gets (files done, in all). Raises `StoreError`, and `ValueError` for an account whose
     keys still work, unless `keep_keys`."""
     now = time.time()
-    record = "person:" + hmac.digest(installation.id_key(), name.encode(), "sha256").hex()[:16]
     with closing(_open(installation.database)) as connection:
         stored = [decode(row, type=Credential) for (row,) in connection.execute("SELECT record FROM credentials")]
-        person = person_of(name, stored)
+        person = person_of(name.strip(), stored)
+        named = person.address or person.account or person.keys[0]
+        record = "person:" + hmac.digest(installation.id_key(), named.encode(), "sha256").hex()[:16]
         live = [one.id for one in stored if one.id in person.keys and one.alive(now)]
         if live and not keep_keys:
             raise ValueError(f"keys that still work: {', '.join(live[:5])}; revoke them, or say --keep-keys")
@@ -111,16 +121,16 @@ def _open(file: Path) -> sqlite3.Connection:
 
 
 def _from_events(file: Path, person: Person) -> int:
-    marks = ",".join("?" * len(person.principals))
-    where = [f"principal IN ({marks})"] if person.principals else []
-    values: list[str] = list(person.principals)
     text = "CAST(record AS TEXT)"
-    if person.account:
-        where.append(f"json_extract({text}, '$.account') = ?")
-        values.append(person.account)
-    if person.address:
-        where += [f"json_extract({text}, '$.client_address') = ?", f"json_extract({text}, '$.peer') = ?"]
-        values += [person.address, person.address]
+    where: list[str] = []
+    values: list[str] = []
+    for key in person.keys:  # also in the evidence of what a revoked one was refused for
+        where.append(f"instr({text}, ?)")
+        values.append(key)
+    for name, value in (("account", person.account), ("client_address", person.address), ("peer", person.address)):
+        if value:
+            where.append(f"json_extract({text}, '$.{name}') = ?")
+            values.append(value)
     with closing(_open(file)) as connection:
         try:
             count = connection.execute(f"DELETE FROM events WHERE {' OR '.join(where)}", values).rowcount  # noqa: S608 (no value is in it)
@@ -140,11 +150,12 @@ def _from_database(
         for key in gone:
             connection.execute("DELETE FROM credentials WHERE id = ?", (key,))
         restrictions = _ended_restrictions(connection, person, now)
-        subjects = {person.account, person.address, *person.principals, *person.keys} - {""}
+        # Of an account that goes on, what it has used goes on counting.
+        counted = person.subjects if not live else frozenset()
         counters = sum(
-            connection.execute("DELETE FROM counters WHERE subject = ?", (subject,)).rowcount for subject in subjects
+            connection.execute("DELETE FROM counters WHERE subject = ?", (subject,)).rowcount for subject in counted
         )
-        acts = _nameless_acts(connection, subjects, record)
+        acts = _nameless_acts(connection, person.subjects, record)
         note = f"keys: {len(gone)}, restrictions: {restrictions}"
         act = act_of("erase", record, actor, note, now)
         connection.execute("INSERT INTO acts (at, record) VALUES (?, ?)", (now, encode(act)))
@@ -169,7 +180,7 @@ def _ended_restrictions(connection: sqlite3.Connection, person: Person, now: flo
     return len(ended)
 
 
-def _nameless_acts(connection: sqlite3.Connection, subjects: set[str], record: str) -> int:
+def _nameless_acts(connection: sqlite3.Connection, subjects: frozenset[str], record: str) -> int:
     names = "|".join(sorted(map(re.escape, subjects)))
     in_note = re.compile(rf"\b(?:account|address|key) (?:{names})(?=[\s,]|$)")
     count = 0

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from sallygate.telemetry.otlp import OtlpExport
 
 SPANS_EVERY_S = 2.0
+DEADLINE_S = 6.0
+"""A little more than an export takes at most when its timeouts hold."""
 
 
 def check_telemetry(loaded: Loaded) -> None:
@@ -31,7 +34,7 @@ def check_telemetry(loaded: Loaded) -> None:
 
 
 class Exporting:
-    """Sends on a thread of its own. `failed` is told of every export that was not taken."""
+    """Sends on threads of its own. `failed` is told of every export that was not taken."""
 
     def __init__(
         self,
@@ -51,7 +54,7 @@ class Exporting:
         )
         self._every = section.every
         self._metrics, self._status, self._now, self._failed = metrics, status, now, failed
-        self._thread = ThreadPoolExecutor(1, "sallygate-telemetry")
+        self._thread: threading.Thread | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -64,11 +67,11 @@ class Exporting:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._try(self._send_metrics)
-        if self.export.share > 0:
-            await self._try(self._send_spans)
-        self.export.close()
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        if self._thread is None or not self._thread.is_alive():
+            await self._try(self._send_metrics)
+            if self.export.share > 0:
+                await self._try(self._send_spans)
+        threading.Thread(target=self.export.close, daemon=True).start()  # it waits for what is under way
 
     async def _repeat(self, seconds: float, send: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -83,8 +86,32 @@ class Exporting:
 
     async def _send_metrics(self) -> None:
         snapshot, status, now = self._metrics.snapshot(), await self._status(), self._now()
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._thread, self.export.export_metrics, snapshot, status, now)
+        await self._aside(lambda: self.export.export_metrics(snapshot, status, now))
 
     async def _send_spans(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, self.export.export_spans)
+        await self._aside(self.export.export_spans)
+
+    async def _aside(self, send: Callable[[], None]) -> None:
+        """On a thread that nobody has to wait for, one at a time. A collector that drips its answer, a byte a second,
+        passes by every timeout but this one."""
+        if self._thread is not None and self._thread.is_alive():
+            raise TimeoutError("the collector is still taking what was sent before")
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+
+        def told(error: BaseException | None) -> None:
+            if not done.done():
+                done.set_exception(error) if error is not None else done.set_result(None)
+
+        def run() -> None:
+            error: BaseException | None = None
+            try:
+                send()
+            except Exception as raised:
+                error = raised
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(told, error)
+
+        self._thread = threading.Thread(target=run, name="sallygate-telemetry", daemon=True)
+        self._thread.start()
+        await asyncio.wait_for(done, DEADLINE_S)

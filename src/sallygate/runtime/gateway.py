@@ -255,6 +255,8 @@ async def serve_until_signalled(gateway: Gateway) -> None:
 def run_gateway(policy: str | Path) -> None:
     """Serve `policy` until a signal ends it. Raises `PolicyError` or `StoreError` when it cannot start."""
 
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
+
     async def main() -> None:
         await serve_until_signalled(Gateway(policy))
 

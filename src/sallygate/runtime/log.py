@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import sys
+import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any, TextIO, cast
 
@@ -15,22 +18,59 @@ from sallygate.policy.serving import LogSection
 
 Log = structlog.stdlib.BoundLogger
 
+LINES_MAX = 10_000
+"""Waiting for a log that is slow; further ones are lost, and counted. Some 4 MB."""
+DRAIN_S = 1.0
+"""At the end of the process, for lines still waiting."""
 LINES_PER_S = 50
 """Of requests. A flood must not fill the disk through the log; what is left out is told with its number."""
 
 
 class Unfailing:
-    """A stream whose failures are not its writers': a full disk or a closed pipe under the log must not end a request,
-    nor the background work that wanted to tell of a failure. What was lost is told when it works again."""
+    """A stream whose failures are not its writers': a full disk, a closed pipe or a reader that stopped under the log
+    must not end or hold up a request, nor the background work that wanted to tell of a failure. Lines wait for a
+    thread of their own; what was lost is told when it works again."""
 
     lost_in_all = 0
     """By every stream of the process."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._waiting: deque[str] = deque()
+        self._some = threading.Event()
+        self._thread: threading.Thread | None = None
         self.lost = 0
+        atexit.register(self.drain, DRAIN_S)
 
     def write(self, text: str) -> int:
+        if len(self._waiting) >= LINES_MAX:
+            self._lose()
+            return len(text)
+        self._waiting.append(text)
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._run, name="sallygate-log", daemon=True)
+            self._thread.start()
+        self._some.set()
+        return len(text)
+
+    def flush(self) -> None:
+        """The thread does."""
+
+    def drain(self, within_s: float) -> None:
+        """Wait until all is written, but no longer."""
+        deadline = time.monotonic() + within_s
+        while self._waiting and time.monotonic() < deadline:
+            time.sleep(0.005)
+
+    def _run(self) -> None:
+        while True:
+            self._some.wait()
+            self._some.clear()
+            while self._waiting:
+                self._put(self._waiting[0])
+                self._waiting.popleft()
+
+    def _put(self, text: str) -> None:
         try:
             if self.lost:
                 self._stream.write(f'{{"event": "log lines could not be written", "lines": {self.lost}}}\n')
@@ -39,12 +79,11 @@ class Unfailing:
             self._stream.write(text)
             self._stream.flush()
         except (OSError, ValueError):
-            self.lost += 1
-            Unfailing.lost_in_all += 1
-        return len(text)
+            self._lose()
 
-    def flush(self) -> None:
-        """`write` has."""
+    def _lose(self) -> None:
+        self.lost += 1
+        Unfailing.lost_in_all += 1
 
 
 def open_log(section: LogSection | None = None, *, quiet: bool = False) -> Log:

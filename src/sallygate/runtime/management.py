@@ -10,9 +10,11 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from aiohttp import web
+from msgspec.structs import replace
 
 from sallygate.runtime.sockets import connect_control
 from sallygate.telemetry.exposition import render
@@ -22,6 +24,26 @@ from sallygate.telemetry.status import Status
 ANSWER_BYTES_MAX = 8 << 20
 """Of a status: 100 upstreams and 1,000 tables take 100 KiB."""
 SHUTDOWN_S = 1.0
+CONNECTIONS_MAX = 128
+"""Of each listener: some Prometheus, a load balancer's checkers, people."""
+CONNECTION_S = 15.0
+"""Then a connection is closed, whatever it does: who scrapes opens another."""
+
+
+class _Bounded(web.Server):
+    """Few connections, none for long: silent ones must not take the descriptors that clients need."""
+
+    def __call__(self) -> Any:  # aiohttp's own protocol, or one of ours
+        return super().__call__() if len(self.connections) < CONNECTIONS_MAX else _Refusing()
+
+    def connection_made(self, handler: Any, transport: asyncio.Transport) -> None:  # Any: as in aiohttp
+        super().connection_made(handler, transport)
+        asyncio.get_running_loop().call_later(CONNECTION_S, transport.close)
+
+
+class _Refusing(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
 
 
 class Management:
@@ -29,19 +51,26 @@ class Management:
 
     def __init__(self, status: Callable[[], Awaitable[Status]], snapshot: Callable[[], Snapshot]) -> None:
         self._status, self._snapshot = status, snapshot
-        self._runners: list[web.AppRunner] = []
+        self._runners: list[web.ServerRunner] = []
         self._rendering = asyncio.Lock()
+        self._answers = {"/livez": self._livez, "/readyz": self._readyz, "/metrics": self._metrics}
 
     async def serve(self, listener: socket.socket, *, control: bool) -> None:
         """Answer on `listener`; the whole status only where `control` is true."""
-        app = web.Application(client_max_size=1024)
-        app.router.add_get("/livez", self._livez)
-        app.router.add_get("/readyz", self._readyz)
-        app.router.add_get("/metrics", self._metrics)
-        if control:
-            app.router.add_get("/status", self._whole)
-        app.on_response_prepare.append(_nameless)
-        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_S)
+        answers = {**self._answers, "/status": self._whole} if control else self._answers
+
+        async def answer(request: web.BaseRequest) -> web.StreamResponse:
+            found = answers.get(request.path)
+            if found is None:
+                response = web.Response(status=404, text="there is /livez, /readyz and /metrics\n")
+            elif request.method not in ("GET", "HEAD"):
+                response = web.Response(status=405, headers={"Allow": "GET, HEAD"})
+            else:
+                response = await found(request)
+            response.headers["Server"] = "sallygate"
+            return response
+
+        runner = web.ServerRunner(_Bounded(answer, access_log=None), handle_signals=False, shutdown_timeout=SHUTDOWN_S)
         await runner.setup()
         self._runners.append(runner)
         await web.SockSite(runner, listener).start()
@@ -51,28 +80,27 @@ class Management:
             await runner.cleanup()
         self._runners.clear()
 
-    async def _livez(self, _: web.Request) -> web.Response:
+    async def _livez(self, _: web.BaseRequest) -> web.Response:
         """That the loop turns is the answer."""
         return web.Response(text="ok\n")
 
-    async def _readyz(self, _: web.Request) -> web.Response:
+    async def _readyz(self, _: web.BaseRequest) -> web.Response:
         status = await self._status()
-        said = {"ready": status.ready, "draining": status.draining, "checks": status.checks}
+        # Why a policy was refused may quote it, and is for this machine's people.
+        later = "a later policy was refused; see the log"
+        checks = [replace(one, said=later) if one.name == "policy" and one.said else one for one in status.checks]
+        said = {"ready": status.ready, "draining": status.draining, "checks": checks}
         return _json(said, 200 if status.ready else 503)
 
-    async def _whole(self, _: web.Request) -> web.Response:
+    async def _whole(self, _: web.BaseRequest) -> web.Response:
         return _json(await self._status(), 200)
 
-    async def _metrics(self, request: web.Request) -> web.Response:
+    async def _metrics(self, request: web.BaseRequest) -> web.Response:
         async with self._rendering:  # one at a time: many scrapers must not take the processor from requests
             status, snapshot = await self._status(), self._snapshot()
             accept = request.headers.get("Accept", "")
             body, content_type = await asyncio.to_thread(render, snapshot, status, accept)
         return web.Response(body=body, headers={"Content-Type": content_type})
-
-
-async def _nameless(_: web.Request, response: web.StreamResponse) -> None:
-    response.headers["Server"] = "sallygate"
 
 
 def _json(value: object, status: int) -> web.Response:

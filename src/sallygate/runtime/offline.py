@@ -56,7 +56,7 @@ class Offline:
         patterns = patterns_of(directory)
         self.gate: Gate = compose(self.loaded, self.state, KeyRing(pepper), pepper, self.now, patterns)
         if installation is not None:
-            self._load(SqliteStore(installation.database))
+            self._load(SqliteStore(installation.database, read_only=True))
 
     def _load(self, store: SqliteStore) -> None:
         try:

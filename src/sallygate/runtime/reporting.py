@@ -38,6 +38,7 @@ class Reporting:
         self._exporting: Exporting | None = None
         self._controls = False
         """Whether the control socket is this process's."""
+        self._told = False
 
     async def _status(self) -> Status:
         return await status_of(self._runtime)
@@ -45,7 +46,7 @@ class Reporting:
     async def start(self) -> None:
         """Raises `StoreError` for a management listener that cannot be had."""
         runtime = self._runtime
-        await self._serve_control()
+        await self.take_control()
         policy = runtime.loaded.policy
         if policy.listen is not None and policy.listen.management is not None:
             address = policy.listen.management
@@ -61,22 +62,28 @@ class Reporting:
                 self.traces = self._exporting.export
                 runtime.on_exchange.append(self.traces.watch)
 
-    async def _serve_control(self) -> None:
+    async def take_control(self) -> None:
+        """Answer this machine's commands, unless another process of this state directory does; asked again and again,
+        since that one may end first."""
+        if self._controls:
+            return
         runtime = self._runtime
+        why = "another process does"
         try:
             control = control_socket(runtime.installation.control)
         except OSError as error:
-            runtime.log.warning("no control socket: `sallygate status` will not see this process", why=str(error))
-            return
-        if control is None:
-            runtime.log.warning("another process answers `sallygate status` for this state directory")
-            return
-        self._controls = True
-        await self._management.serve(control, control=True)
+            control, why = None, str(error)
+        if control is not None:
+            self._controls = True
+            await self._management.serve(control, control=True)
+        elif not self._told:
+            self._told = True
+            runtime.log.warning("this process does not answer `sallygate status`", why=why)
 
     async def stop(self) -> None:
         if self._exporting is not None:
             await self._exporting.stop()
         await self._management.close()
         if self._controls:
+            self._controls = False
             self._runtime.installation.control.unlink(missing_ok=True)

@@ -3,8 +3,8 @@
 Recorded requests are decided again whole. Of events there is what events keep: place, method, path, names of
 parameters, who called, sizes. What is judged from these is judged again, in order and with counters that begin empty.
 What was found in values and bodies, by a restriction, or by how many requests were under way is taken as it was found,
-under the mode and the exclusions of the new policy. Scopes and plans of keys are those of now; whether a key is right,
-revoked or expired is not asked again.
+under the modes, switches and exclusions of the new policy. Scopes and plans of keys are those of now; whether a key is
+right, revoked or expired is not asked again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sallygate.model.event import Event
 from sallygate.model.finding import Finding
 from sallygate.model.operation import Operation
 from sallygate.model.principal import Credential
-from sallygate.model.request import RequestHead
+from sallygate.model.request import NO_BODY, RequestHead
 from sallygate.model.work import Charge, CredentialLoaded
 from sallygate.policy.load import Loaded
 from sallygate.runtime.compose import DEFAULT_KEY_HEADER, compose
@@ -35,6 +35,11 @@ from sallygate.state import State
 
 _KEPT = {"contract": "contract", "body": "contract", "injection": "injection", "restriction": "restrictions"}
 """Findings that come from what events do not keep, by the first part of their code, and the control they are of."""
+_JUDGED_AGAIN = ("contract.query_unknown", "contract.parameter_repeated")
+"""Of the contract's, what names alone tell; parameters in the path too, whose values events keep."""
+_SWITCHES = {"contract.query_unknown": "unknown_query", "contract.content_type": "undeclared_content"}
+_RULES = {"additionalProperties": "unknown_fields", "unevaluatedProperties": "unknown_fields", "readOnly": "read_only"}
+"""What the policy may ignore, by code, and by the rule of a finding in a body."""
 _KEPT_CODES = {"limits.concurrent": "limits", "limits.address_concurrent": "limits"}
 _NO_POLICY = frozenset(("upstream", "request", "control", "transport"))
 """What the connection, the API or a fault decided."""
@@ -114,6 +119,7 @@ class FromEvents:
         identity = loaded.policy.identity
         self._header = (identity.api_keys.header if identity else DEFAULT_KEY_HEADER).lower().encode()
         self._gate: Gate = compose(loaded, self._state, self._ring, secrets.token_bytes(32), now, patterns)
+        self._contract = loaded.policy.contract
         self._how: dict[str, Guarded] = self._gate.engine.controls.how
         for credential in credentials:
             self._know(credential)
@@ -136,14 +142,21 @@ class FromEvents:
         times = min(event.count * event.sampled, REPEATS_MAX)
         for _ in range(times):
             self._charge(outcome.charges, event.at)
-        # What is said of a body that is not here is no finding.
-        judged = [finding for finding in outcome.decision.findings if finding.control not in _KEPT]
-        if isinstance(outcome, Answer) or (isinstance(outcome, Refuse) and decide(judged).verdict != "allow"):
+        judged = [finding for finding in outcome.decision.findings if _is_judged(finding)]
+        if isinstance(outcome, Admission):
+            judged += self._examined(outcome, head)
+        elif isinstance(outcome, Answer) or decide(judged).verdict != "allow":
             return verdict_of(decide(judged))
         decision = decide([*judged, *self._kept(event, outcome.operation, head)])
         if decision.verdict == "allow" and isinstance(outcome, Admission):
             self._charge(self._gate.engine.bytes_charges(outcome, event.response_bytes), event.at)
         return verdict_of(decision)
+
+    def _examined(self, admission: Admission, head: RequestHead) -> list[Finding]:
+        """What path and names tell, as of a request without a body."""
+        examined = self._gate.engine.examine(replace(admission, body=NO_BODY), head, None)
+        decision = examined.decision if isinstance(examined, Refuse) else examined[0].decision
+        return [finding for finding in decision.findings if finding.control == "contract" and _is_judged(finding)]
 
     def _head(self, event: Event) -> RequestHead:
         headers = [(b"host", b"replay.invalid")]
@@ -166,7 +179,9 @@ class FromEvents:
         for finding in event.findings:
             control = _KEPT_CODES.get(finding.code) or _KEPT.get(finding.control, "")
             how = self._how.get(control)
-            if how is None:
+            # Names of parameters are kept of what was allowed alone.
+            again = _is_judged(finding) and (event.decision == "allow" or finding.code == "contract.parameter")
+            if how is None or (control == "contract" and (again or self._is_ignored(finding))):
                 continue
             if control == "injection" and injection is not None:
                 family = finding.code.removeprefix("injection.")
@@ -174,10 +189,21 @@ class FromEvents:
                     continue
             yield replace(finding, mode=how.mode)
 
+    def _is_ignored(self, finding: Finding) -> bool:
+        switch = _SWITCHES.get(finding.code) or _RULES.get(finding.rule, "")
+        return getattr(self._contract, switch, "") == "ignore"
+
     def _charge(self, charges: tuple[Charge, ...], now: float) -> None:
         for charge in charges:
             if (table := self._state.tables.get(charge.table)) is not None:
                 table.take(charge.subject, now, charge.amount)
+
+
+def _is_judged(finding: Finding) -> bool:
+    """Whether events keep what this finding is about."""
+    if finding.control not in _KEPT:
+        return True
+    return finding.code in _JUDGED_AGAIN or (finding.code == "contract.parameter" and finding.where.startswith("path:"))
 
 
 def _sample(bucket: str) -> str:

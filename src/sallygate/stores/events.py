@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from msgspec import MsgspecError
 from msgspec.json import decode, encode
 from msgspec.structs import replace
 
 from sallygate.model.event import Event
+from sallygate.model.stores import StoreError
 from sallygate.record import Pending
 
 BATCH_S = 0.05
@@ -240,15 +242,15 @@ def read_events(directory: Path, since: float = 0.0, after_seq: int = -1) -> Ite
     for file in sorted(directory.glob("*.db")):
         if file.stem < start:
             continue
-        connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=2.0)
+        connection = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=2.0)
         try:
             rows = connection.execute(
                 "SELECT seq, record FROM events WHERE seq > ? AND at >= ? ORDER BY seq", (after_seq, since)
             )
             for seq, record in rows:
                 yield replace(decode(record, type=Event), seq=seq)
-        except sqlite3.OperationalError as error:
+        except (sqlite3.DatabaseError, MsgspecError) as error:
             if "no such table" not in str(error):  # the writer is just making it
-                raise
+                raise StoreError(f"{file}: cannot be read: {error}; move it away to read the others") from error
         finally:
             connection.close()

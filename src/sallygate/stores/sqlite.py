@@ -58,12 +58,18 @@ SCHEMA_VERSION = len(MIGRATIONS)
 class SqliteStore:
     """One connection to the file. Not shared between threads at once; a second process opens its own."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, *, read_only: bool = False) -> None:
+        """`read_only`: as it is, in whatever version this one can read; nothing is brought forward."""
         self.file = file
         with self._saying("opened"):
+            mode = "ro" if read_only else "rwc"
             self._connection = sqlite3.connect(
-                file, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False
-            )
+                f"{file.absolute().as_uri()}?mode={mode}", uri=True, timeout=BUSY_MS / 1000, isolation_level=None,
+                check_same_thread=False,
+            )  # fmt: skip
+            if read_only:
+                self._refuse_newer(self._version())
+                return
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=FULL")
             self._migrate()
@@ -71,8 +77,7 @@ class SqliteStore:
     def _migrate(self) -> None:
         """Forward in place, all or nothing, with a copy of the file as it was kept beside it."""
         version = self._version()
-        if version > SCHEMA_VERSION:
-            raise StoreError(f"{self.file}: written by a newer version (schema {version}); use that version or later")
+        self._refuse_newer(version)
         if version == SCHEMA_VERSION:
             return
         if version:
@@ -82,6 +87,10 @@ class SqliteStore:
                 for statement in MIGRATIONS[number].split(";"):
                     connection.execute(statement)
             connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+    def _refuse_newer(self, version: int) -> None:
+        if version > SCHEMA_VERSION:
+            raise StoreError(f"{self.file}: written by a newer version (schema {version}); use that version or later")
 
     def _version(self) -> int:
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()

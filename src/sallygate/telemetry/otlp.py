@@ -6,6 +6,7 @@ collector that is away, slow or broken costs its data and is counted, and no req
 
 from __future__ import annotations
 
+import logging
 import zlib
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -37,6 +38,9 @@ from sallygate.model.request import RequestHead
 from sallygate.telemetry.metrics import Histogram, Snapshot
 from sallygate.telemetry.status import Status as GateStatus
 
+logging.getLogger("opentelemetry").setLevel(
+    logging.CRITICAL + 1
+)  # what fails is told by us, once, as a line of our log
 EXPORT_S_MAX = 5.0
 """For one export, repetitions included; a stop waits no longer."""
 SPANS_MAX = 2_048

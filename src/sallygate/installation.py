@@ -77,7 +77,9 @@ class Installation:
         try:
             descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise StoreError(f"{file}: cannot be opened: {error.strerror}; check its owner and mode") from error
+            raise StoreError(
+                f"{file}: cannot be opened: {error.strerror}; make the state directory writable"
+            ) from error
         try:
             fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -159,6 +161,19 @@ class Installation:
             if isinstance(key, ec.EllipticCurvePrivateKey):
                 return key
         raise StoreError(f"{self.directory / 'secrets/assertion.pem'}: not an EC key; remove it to have one made")
+
+    def publish(self, name: str, data: bytes) -> None:
+        """A file that everybody may read, put in the place of the one before, whatever that was."""
+        part = self.directory / f".{name}.{secrets.token_hex(4)}"
+        try:
+            part.write_bytes(data)
+            part.chmod(0o644)
+            part.replace(self.directory / name)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise StoreError(
+                f"{self.directory / name}: cannot be written: {error.strerror}; check its owner and space"
+            ) from error
 
     def _secret(self, name: str, make: Callable[[], bytes] | None) -> bytes:
         file = self.directory / "secrets" / name

@@ -194,16 +194,20 @@ def diff(
 
 def _compile(loaded: Loaded) -> tuple[str, ...]:
     """Build everything the policy asks for, once, so that what cannot be built is found here and not at start."""
+    from msgspec.structs import replace
+
     from sallygate.controls.identity import KeyRing
     from sallygate.parsing.openapi import OpenAPIError
     from sallygate.policy.errors import PolicyError, Problem
     from sallygate.policy.load import contract_problems
+    from sallygate.policy.schema import Injection
     from sallygate.runtime.compose import compose
-    from sallygate.runtime.offline import patterns_of
     from sallygate.state import State
 
     try:
-        gate = compose(loaded, State(), KeyRing(bytes(32)), bytes(32), 0.0, patterns_of(loaded.state_dir))
+        # Without injection, whose types said all there is to say: its patterns take seconds to compile.
+        policy = loaded.policy.model_copy(update={"injection": Injection(mode="off")})
+        gate = compose(replace(loaded, policy=policy), State(), KeyRing(bytes(32)), bytes(32), 0.0)
     except OpenAPIError as error:
         file = str(loaded.contract_file)
         raise PolicyError(

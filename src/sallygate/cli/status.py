@@ -49,6 +49,8 @@ def status(policy: PolicyOption = DEFAULT_POLICY, state_dir: StateOption = None,
     control = Installation(state_directory(policy, state_dir), create=False).control
     try:
         found = ask_status(control)
+    except OSError as error:
+        fail(f"the running gate does not answer: {error}; the log may say why, `/livez` too", NO)
     except ValidationError as error:
         fail(f"the running gate is of another version: {error}; use its own `sallygate status`", STATE)
     if found is None:

@@ -11,7 +11,7 @@ from sallygate.policy.units import read_endpoint
 
 
 class Health(Section):
-    path: str = Field(description="Path asked with GET; an answer below 500 is healthy.", pattern="^/")
+    path: str = Field(description="Path asked with GET; an answer below 400 is healthy.", pattern="^/")
     every: Seconds = Field(5.0, description="Seconds between questions.")
     unhealthy_after: Count = Field(3, description="Failures in a row until an upstream gets no requests.")
 

@@ -1,6 +1,26 @@
-"""The composition root: builds everything else from a policy; owns clock, chance, reload and background work."""
+"""The composition root: builds everything else from a policy; owns clock, chance, reload and background work.
 
-from sallygate.runtime.core import Runtime
-from sallygate.runtime.inprocess import Guard
+`Guard` and `Runtime` are loaded when they are asked for: `sallygate keys` should not wait for a web server.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 __all__ = ["Guard", "Runtime"]
+
+if TYPE_CHECKING:
+    from sallygate.runtime.core import Runtime
+    from sallygate.runtime.inprocess import Guard
+
+
+def __getattr__(name: str) -> Any:  # Any: the module attribute protocol (PEP 562)
+    if name == "Guard":
+        from sallygate.runtime.inprocess import Guard
+
+        return Guard
+    if name == "Runtime":
+        from sallygate.runtime.core import Runtime
+
+        return Runtime
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -122,9 +122,7 @@ class Runtime:
         self._database_inode = self.installation.database.stat().st_ino
 
     def _publish_assertion_keys(self) -> None:
-        file = self.installation.directory / "assertion.jwks.json"
-        file.write_bytes(self._assertions.jwks())
-        file.chmod(0o644)
+        self.installation.publish("assertion.jwks.json", self._assertions.jwks())
 
     def _compose(self, loaded: Loaded) -> Gate:
         return compose(loaded, self.state, self._ring, self._id_key, self.clock.now(), self._patterns)

@@ -314,12 +314,9 @@ def _listeners(loaded: Loaded, directory: Path) -> Iterator[Found]:
 
 def _upstreams(loaded: Loaded, _: Path) -> Iterator[Found]:
     for url in loaded.policy.upstream.urls if loaded.policy.upstream is not None else ():
-        parts = urlsplit(url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        try:
-            socket.create_connection((parts.hostname or "", port), CONNECT_S).close()
-        except OSError as error:
-            yield Found("upstream", "wrong", f"{url}: {error.strerror or error}", "start the API, or mend `upstream`")
+        why = _unreachable(url)
+        if why:
+            yield Found("upstream", "wrong", f"{url}: {why}", "start the API, or mend `upstream`")
         else:
             yield ok("upstream", f"{url} takes connections")
 
@@ -329,21 +326,21 @@ def _telemetry(loaded: Loaded, _: Path) -> Iterator[Found]:
     if section is None:
         return
     if find_spec("opentelemetry.exporter.otlp.proto.http") is None:
-        yield Found(
-            "telemetry", "wrong", "`telemetry` needs packages that are not installed", "pip install 'sallygate[otel]'"
-        )
-        return
-    parts = urlsplit(section.otlp)
-    try:
-        socket.create_connection(
-            (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)), CONNECT_S
-        ).close()
-    except OSError as error:
-        yield Found(
-            "telemetry",
-            "note",
-            f"{section.otlp}: {error.strerror or error}",
-            "start the collector; until then nothing is exported",
-        )
+        said = "`telemetry` needs packages that are not installed"
+        yield Found("telemetry", "wrong", said, "pip install 'sallygate[otel]'")
+    elif why := _unreachable(section.otlp):
+        cure = "start the collector; until then nothing is exported"
+        yield Found("telemetry", "note", f"{section.otlp}: {why}", cure)
     else:
         yield ok("telemetry", f"{section.otlp} takes connections")
+
+
+def _unreachable(url: str) -> str:
+    """Why no connection can be made to a URL's server; empty when one can."""
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection((parts.hostname or "", port), CONNECT_S).close()
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""

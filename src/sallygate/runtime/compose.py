@@ -117,9 +117,18 @@ def _controls(
         Contract(loaded.document, loaded.operations, contract_settings(policy))
         if loaded.document is not None and "contract" in how
         else None,
-        InjectionControl(injection, patterns, confined) if injection and "injection" in how else None,
+        InjectionControl(injection, patterns, confined, _credentials(key_header, how))
+        if injection and "injection" in how
+        else None,
         how,
     )
+
+
+def _credentials(key_header: str, how: dict[str, Guarded]) -> frozenset[str]:
+    """Where the caller's key stands, once identity has refused all that is none."""
+    identity = how.get("identity")
+    enforced = identity is not None and identity.mode == "enforce" and not identity.fail_open
+    return frozenset((f"header:{key_header.lower()}",)) if enforced else frozenset()
 
 
 def _declared_headers(loaded: Loaded) -> frozenset[bytes]:

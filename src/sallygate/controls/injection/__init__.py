@@ -64,15 +64,21 @@ def compile_patterns() -> bytes:
 
 class InjectionControl:
     def __init__(
-        self, section: Injection, patterns: bytes | None = None, confined: Mapping[str, frozenset[str]] | None = None
+        self,
+        section: Injection,
+        patterns: bytes | None = None,
+        confined: Mapping[str, frozenset[str]] | None = None,
+        credentials: frozenset[str] = frozenset(),
     ) -> None:
-        """`confined`: by operation, the places (`query:limit`) whose schema leaves no room for an attack."""
+        """`confined`: by operation, the places (`query:limit`) whose schema leaves no room for an attack; `credentials`:
+        those (`header:x-api-key`) that hold what identity has checked, chance that may spell anything."""
         self._strip = tuple(section.strip)
         self._threshold = THRESHOLDS[section.sensitivity]
         self._bytes_max = section.inspect
         self._uninspected = section.uninspected
         self._exclusions = tuple(section.exclude)
         self._confined = confined or {}
+        self._credentials = credentials
         self._judging = Judging(JUDGES, make_prefilter(patterns or compile_patterns()))
 
     def plan_body(self, head: RequestHead, plan: BodyPlan) -> BodyPlan | Finding:
@@ -111,7 +117,7 @@ class InjectionControl:
         return seen[:FINDINGS_MAX]
 
     def _seen(self, operation: str, head: RequestHead, values: Iterable[Value], effort: Effort) -> list[Seen]:
-        confined = self._confined.get(operation, frozenset())
+        confined = self._confined.get(operation, frozenset()) | self._credentials
         found: list[Seen] = []
         for value in self._judging.called(values):
             if value.where in confined or len(value.text) < 2:

@@ -114,7 +114,7 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("code", "python", ATTACK, r"\b(?:eval|exec|compile)\s{0,3}\(\s{0,3}(?:compile|open|input|__|chr|base64|bytes|'|\"|codecs)[^\x1e]{0,200}\)|\bopen\s{0,3}\(\s{0,3}['\"][/.c][^'\"\x1e]{1,120}['\"][^)\x1e]{0,40}\)\s{0,3}\.\s{0,3}read"),
     # Ruby, Perl
     Idiom("code", "ruby", ATTACK, r"\b(?:process\.(?:spawn|fork|exec|kill)|kernel\.(?:open|exec|system|spawn|eval)|io\.(?:popen|read|binread|readlines|sysopen)|file\.(?:open|read|readlines)|open3\.|pty\.spawn|instance_eval|class_eval|erb\.new)\b\s{0,3}[(.'\"\s]|[\s=;(\x1e\x60]%x[({\[|!/][a-z][^\x1e]{1,80}[)}\]|!/]"),
-    Idiom("code", "perl", ATTACK, r"@\{\s{0,3}\[\s{0,3}[^\x1e]{0,80}\]\s{0,3}\}|\buse\s{1,4}(?:socket|io::|lwp|mime::base64)[a-z0-9_:]{0,24}\s{0,3}(?:;|qw|['\"(])|[\s=;({\x1e\x60]qx[({/'|!]\s{0,3}[a-z/][^\x1e]{1,80}[)}/'|!]|\bperl\s{1,4}-m?[ei]|\bopen\s{0,3}\(\s{0,3}(?:my\s)?[$a-z]{1,12}\s{0,3},\s{0,3}['\"][|<>]"),
+    Idiom("code", "perl", ATTACK, r"@\{\s{0,3}\[\s{0,3}[^\x1e]{0,80}\]\s{0,3}\}|\buse\s{1,4}(?:socket|io::|lwp|mime::base64)[a-z0-9_:]{0,24}\s{0,3}(?:;|qw|['\"(])|[\s=;({\x1e\x60](?-i:qx)[({/'|!]\s{0,3}[a-z/][^\x1e]{1,80}[)}/'|!]|\bperl\s{1,4}-m?[ei]|\bopen\s{0,3}\(\s{0,3}(?:my\s)?[$a-z]{1,12}\s{0,3},\s{0,3}['\"][|<>]"),
     # Included by the web server
     Idiom("code", "server-side-include", CERTAIN, r"<!--\s{0,4}#\s{0,4}(?:exec|include|echo|config|printenv|set|fsize|flastmod|if|goto)\b"),
     Idiom("code", "edge-side-include", ATTACK, r"<esi:(?:include|vars|inline|debug|remove|comment|eval|assign)"),

@@ -62,14 +62,15 @@ IDIOMS: tuple[Idiom, ...] = (
           trigger=r"\x1e(?:https?|ftps?)://(?:[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.|\[|[0-9a-f]{1,4}:[0-9a-f])"),
     Idiom("ssrf", "include", LIKELY, r"\x1e(?:ftps?|https?)(?:://[^\s\x1e?]{1,200}\.(?:php[0-9]?|txt|jsp|aspx?|pl|py|cgi|dat|inc)|:?/{0,2})\?{1,4}\x1e", trigger=r"\?\x1e"),
 
-    Idiom("deserialisation", "java", CERTAIN, r"\xac\xed\x00\x05|ro0ab[xqc][a-z0-9+/]{8}|aced0005[0-9a-f]{8}|\xc2\xac\xc3\xad"),
+    Idiom("deserialisation", "java", CERTAIN, r"\xac\xed\x00\x05|(?<![a-z0-9+/_-])(?-i:rO0AB[XQc])[a-z0-9+/]{8}|(?<![0-9a-z])aced0005[0-9a-f]{8}|\xc2\xac\xc3\xad",
+          trigger=r"\xac\xed\x00\x05|ro0ab[xqc][a-z0-9+/]{8}|aced0005[0-9a-f]{8}|\xc2\xac\xc3\xad"),
     Idiom("deserialisation", "dotnet", CERTAIN, r"aaeaaad/////|yAAAAAEAAAD|system\.(?:windows\.data\.objectdataprovider|diagnostics\.process|configuration\.install)|objectstatemanager|\"\$type\"\s{0,4}:\s{0,4}\"system\."),
     Idiom("deserialisation", "php", ATTACK, r"[oc]:\+?[0-9]{1,6}:\"[a-z_\\][a-z0-9_\\]{0,80}\":[0-9]{1,6}:\{"),
-    Idiom("deserialisation", "python", CERTAIN, r"c(?:os|posix|nt|subprocess|builtins|__builtin__|commands|sys)\n(?:system|popen|eval|exec|check_output|call|run|getattr|import)|gasv[a-z0-9+/]{12}|\(dp0\nS'"),
+    Idiom("deserialisation", "python", CERTAIN, r"c(?:os|posix|nt|subprocess|builtins|__builtin__|commands|sys)\n(?:system|popen|eval|exec|check_output|call|run|getattr|import)|gA[SW]V[a-z0-9+/]{3}A{7}|\(dp0\nS'"),
     Idiom("deserialisation", "yaml", CERTAIN, r"!!?(?:python/(?:object|name|module|tuple)|ruby/(?:object|hash|struct)|java(?:x)?\.|com\.sun\.|org\.(?:springframework|apache))"),
     Idiom("deserialisation", "json-type", ATTACK, r"\"@(?:type|class)\"\s{0,4}:\s{0,4}\"(?:l?(?:com|org|java|javax|sun|net|oracle|ch|br|jdk)\.)"),
     Idiom("deserialisation", "node", CERTAIN, r"_\$\$nd_func\$\$_|xyqktkrfrlvoqyqkx|__js_function"),
-    Idiom("deserialisation", "ruby", ATTACK, r"\x04\x08(?:o:|\[|u:|c:)|bahbo[0-9a-z]|bahvo"),
+    Idiom("deserialisation", "ruby", ATTACK, r"\x04\x08(?:o:|\[|u:|c:)|(?<![a-z0-9+/_-])(?-i:BAh(?:b[A-Z]|v[A-P]))[a-z0-9+/]{3}", trigger=r"\x04\x08(?:o:|\[|u:|c:)|bah[bv][a-z]"),
 
     Idiom("prototype", "proto", ATTACK, r"__proto__"),
     Idiom("prototype", "constructor", ATTACK, r"constructor['\"]?(?:\[|\.|%5b|\]\[)\s{0,2}['\"]?prototype"),

@@ -9,8 +9,8 @@ from sallygate.controls.injection.evidence import ATTACK
 from sallygate.controls.injection.idiom import Idiom, compiled
 
 TRIGGERS, judge = compiled((
-    Idiom("scanner", "tool", ATTACK, r"(?:sqlmap/|nikto/|nessus|openvas|acunetix|netsparker|w3af|dirbuster|gobuster|feroxbuster|wpscan|masscan/|zgrab/|nuclei - |projectdiscovery|fuzz faster u fool|wfuzz/|"
-          r"arachni|skipfish|havij|jaeles|commix/|whatweb/|dirsearch|joomscan|zaproxy|burp ?suite|burpsuite|qualys ?was|appscan|webinspect|xsstrike|dalfox|sqlninja|bsqlbf|"
-          r"hydra\)|metasploit|nmap scripting engine|paros/|grendel-scan|vega/|n-stealth|webshag|whatweb|springenwerk|sysscan|morfeus|zmeu|libwww-perl|lwp::simple|winrm client|\.nasl|"
-          r"wsfuzzer|dav\.pm/|fimap|mysqloit|cgichk|datacha0s|s\.t\.a\.l\.k\.e\.r|amiga-aweb|core-project/1\.0|domino hunter)", 400),
+    Idiom("scanner", "tool", ATTACK, r"\b(?:sqlmap/|nikto/|nessus\b|openvas|acunetix|netsparker|w3af\b|dirbuster|gobuster|feroxbuster|wpscan|masscan/|zgrab/|nuclei - |projectdiscovery|fuzz faster u fool|wfuzz/|"
+          r"arachni\b|skipfish|havij\b|jaeles\b|commix/|whatweb/|dirsearch|joomscan|zaproxy|burp ?suite\b|qualys ?was\b|appscan\b|webinspect|xsstrike|dalfox\b|sqlninja|bsqlbf\b|"
+          r"hydra\)|metasploit|nmap scripting engine|paros/|grendel-scan|vega/|n-stealth|webshag|whatweb\b|springenwerk|sysscan\b|morfeus\b|zmeu\b|libwww-perl|lwp::simple|winrm client|"
+          r"wsfuzzer|dav\.pm/|fimap\b|mysqloit|cgichk\b|datacha0s|s\.t\.a\.l\.k\.e\.r|amiga-aweb|core-project/1\.0|domino hunter)|\.nasl\b", 400),
 ))  # fmt: skip

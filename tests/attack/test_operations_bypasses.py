@@ -222,6 +222,38 @@ def test_a_restore_that_fails_leaves_the_state_as_it_was(
     assert not [one for one in state.installation.directory.iterdir() if "restor" in one.name]
 
 
+def test_what_cannot_be_taken_back_is_not_thrown_away(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk fails for good in the midst: the only copy of the old state must survive, and no gate open on the rest."""
+    before = {data for _, data in state.tree().values()}
+    count = 0
+    move = shutil.move
+
+    def failing(here: Path, there: Path) -> None:
+        nonlocal count
+        count += 1
+        if count > 3:
+            raise OSError(5, "Input/output error")
+        move(here, there)
+
+    monkeypatch.setattr(backup.shutil, "move", failing)
+    with pytest.raises(StoreError, match="nor taken back"):
+        restore(state.installation, state.copy)
+    monkeypatch.undo()
+    assert before <= {data for _, data in state.tree().values()}
+    with pytest.raises(StoreError, match="cut short"):
+        Guard(lambda *_: None, policy=state.policy)  # type: ignore[arg-type, return-value]
+    restore(state.installation, state.copy)
+    sallygate("keys", "list", "--policy", state.policy)
+
+
+def test_a_restore_killed_while_it_copies_has_changed_nothing(state: State) -> None:
+    (state.installation.directory / ".restore-copy").mkdir()
+    (state.installation.directory / ".restore-copy" / "sallygate.db").write_bytes(b"half")
+    sallygate("keys", "list", "--policy", state.policy)
+    restore(state.installation, state.copy)
+    assert not (state.installation.directory / ".restore-copy").exists()
+
+
 def test_half_a_restore_opens_no_gate(state: State) -> None:
     (state.installation.directory / RESTORING).mkdir()
     with pytest.raises(StoreError, match="cut short"):

@@ -17,6 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from gateway_wire import echo, log_lines
 from sallygate.policy.errors import PolicyError
 from sallygate.policy.load import load_policy
+from sallygate.runtime import exporting as exporting_module
 from support import Upstream, free_port, make_key, running_gateway, until, write_policy
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -145,3 +146,15 @@ def test_a_collector_that_fails_is_ignored_and_counted(tmp_path: Path, upstream:
 def test_a_section_that_makes_no_sense_is_refused(tmp_path: Path, section: str, said: str) -> None:
     with pytest.raises(PolicyError, match=said):
         load_policy(write_policy(tmp_path, f"telemetry: {section}"))
+
+
+def test_without_the_extra_packages_it_says_which(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As installed by the README: not even the package above them is there."""
+
+    def missing(name: str) -> None:
+        raise ModuleNotFoundError("No module named 'opentelemetry'")
+
+    monkeypatch.setattr(exporting_module, "find_spec", missing)
+    loaded = load_policy(write_policy(tmp_path, "telemetry: {otlp: 'http://127.0.0.1:4318'}"))
+    with pytest.raises(PolicyError, match="otel"):
+        exporting_module.check_telemetry(loaded)

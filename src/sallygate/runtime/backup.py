@@ -7,7 +7,6 @@ and so is a pepper that the environment names: it is not ours to copy.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import re
@@ -30,6 +29,8 @@ from sallygate.model.stores import StoreError
 from sallygate.stores.sqlite import SCHEMA_VERSION, SqliteStore, copy_database
 
 MANIFEST = "manifest.json"
+COPYING = ".restore-copy"
+"""Where a backup is copied to first: one cut short there has changed nothing, and the next takes its place."""
 NICE = 19
 _FILE = re.compile(
     r"sallygate\.db|pepper\.id|[\w-]+\.jwks\.json|events/[\w-]+\.db|(?:secrets|certificates)/[\w-][\w.-]*"
@@ -176,7 +177,7 @@ def restore(installation: Installation, source: Path) -> Restored:
     manifest = read_manifest(source)
     with installation.held(alone=True):
         undone = _acts_since(installation.database, manifest.at)
-        directory, fresh = installation.directory, installation.directory / RESTORING
+        directory, fresh = installation.directory, installation.directory / COPYING
         try:
             shutil.rmtree(fresh, ignore_errors=True)
             fresh.mkdir(mode=0o700)
@@ -189,7 +190,9 @@ def restore(installation: Installation, source: Path) -> Restored:
         except (OSError, StoreError) as error:
             shutil.rmtree(fresh, ignore_errors=True)
             raise StoreError(f"{fresh}: could not be made: {error}; the state is what it was") from error
-        kept = _swap(directory, fresh)
+        shutil.rmtree(directory / RESTORING, ignore_errors=True)  # of a restore that was cut short
+        fresh.rename(directory / RESTORING)  # from here on no gate opens until all is exchanged
+        kept = _swap(directory, directory / RESTORING)
     return Restored(manifest, kept, undone)
 
 
@@ -212,7 +215,7 @@ def _swap(directory: Path, fresh: Path) -> str:
     """File by file: the directory, or one in it, may be a mount point, which no rename moves. Undone when it fails."""
     stamp = time.strftime("%Y-%m-%dT%H%M%S", time.gmtime())
     kept = directory / f"before-restore-{stamp}-{secrets.token_hex(2)}"
-    stays = {"lock", fresh.name}
+    stays = {"lock", fresh.name, COPYING}
     old = [
         file
         for file in directory.rglob("*")
@@ -228,9 +231,14 @@ def _swap(directory: Path, fresh: Path) -> str:
             shutil.move(here, there)
             done.append((here, there))
     except OSError as error:
-        for here, there in reversed(done):
-            with contextlib.suppress(OSError):
+        try:
+            for here, there in reversed(done):
                 shutil.move(there, here)
+        except OSError as second:  # what is in `kept` may be the only copy: nothing is removed, and no gate opens
+            raise StoreError(
+                f"{directory}: could not be exchanged: {error}; nor taken back: {second}; what was there is in {kept} "
+                "and below it: restore once more when the disk works"
+            ) from second
         shutil.rmtree(fresh, ignore_errors=True)
         shutil.rmtree(kept, ignore_errors=True)
         raise StoreError(f"{directory}: could not be exchanged: {error}; the state is what it was") from error

@@ -16,7 +16,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -32,6 +31,7 @@ from sallygate.model.stores import StoreError
 from sallygate.policy.errors import PolicyError
 from sallygate.policy.load import Loaded, load_policy, state_directory_of
 from sallygate.policy.units import read_endpoint
+from sallygate.runtime.exporting import can_export
 from sallygate.runtime.management import ask_status
 from sallygate.stores.events import read_events
 from sallygate.stores.sqlite import SCHEMA_VERSION
@@ -325,7 +325,7 @@ def _telemetry(loaded: Loaded, _: Path) -> Iterator[Found]:
     section = loaded.policy.telemetry
     if section is None:
         return
-    if find_spec("opentelemetry.exporter.otlp.proto.http") is None:
+    if not can_export():
         said = "`telemetry` needs packages that are not installed"
         yield Found("telemetry", "wrong", said, "pip install 'sallygate[otel]'")
     elif why := _unreachable(section.otlp):

@@ -23,9 +23,17 @@ DEADLINE_S = 6.0
 """A little more than an export takes at most when its timeouts hold."""
 
 
+def can_export() -> bool:
+    """Whether the packages of the extra `otel` are there."""
+    try:
+        return find_spec("opentelemetry.exporter.otlp.proto.http") is not None
+    except ModuleNotFoundError:  # of a package above it
+        return False
+
+
 def check_telemetry(loaded: Loaded) -> None:
     """Raises `PolicyError` for a policy whose `telemetry` needs what is not installed."""
-    if loaded.policy.telemetry is not None and find_spec("opentelemetry.exporter.otlp.proto.http") is None:
+    if loaded.policy.telemetry is not None and not can_export():
         said = "`telemetry` needs packages that are not installed"
         problem = Problem(
             str(loaded.file), 0, "policy.reference", said, "pip install 'sallygate[otel]', or leave it out"

@@ -1,13 +1,14 @@
 """Scans of the judges' own: one pass of Hyperscan over a text, where `re` would take one for each expression.
 
 A scan that asks which expressions of `re` can match at all is made of what each is sure to contain (`superset`): the
-expression then decides. Scans are compiled once with the prefilter's patterns and loaded from there, or at their first use.
+expression then decides. Scans are compiled once with the prefilter's patterns and loaded from there with them.
 
 Refuses to know what is an attack.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -63,15 +64,15 @@ def dump() -> list[bytes]:
 
 
 def load(dumped: Sequence[bytes]) -> None:
-    """Databases that `dump` made. One of another version or processor is left to be compiled when it is needed."""
-    if len(dumped) != len(SCANS):
-        return
-    for scan, data in zip(SCANS, dumped, strict=True):
-        if scan.database is None:
-            try:
-                scan.database = hyperscan.loadb(data, hyperscan.HS_MODE_BLOCK)
-            except hyperscan.HyperscanError:
-                return
+    """Databases that `dump` made. What was made by another version or for another processor is compiled now: a request
+    must not be the one that waits for it."""
+    if len(dumped) == len(SCANS):
+        for scan, data in zip(SCANS, dumped, strict=True):
+            if scan.database is None:
+                with contextlib.suppress(hyperscan.HyperscanError):
+                    scan.database = hyperscan.loadb(data, hyperscan.HS_MODE_BLOCK)
+    for scan in SCANS:
+        scan.compiled()
 
 
 def pack(parts: Iterable[bytes]) -> bytes:

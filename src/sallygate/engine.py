@@ -38,7 +38,7 @@ from sallygate.model.finding import Finding
 from sallygate.model.operation import Match, Operation
 from sallygate.model.principal import Principal
 from sallygate.model.request import EMPTY_BODY, Body, BodyPlan, RequestHead
-from sallygate.model.work import Charge, LoadCredential, WorkDone
+from sallygate.model.work import Charge, WorkDone
 from sallygate.parsing.body import LIMITS, parse_body
 from sallygate.parsing.codings import READABLE, CodingError, undo_coding
 from sallygate.parsing.identifiers import IdHasher, answered_ids, count_records, most_records
@@ -178,10 +178,10 @@ class Engine:
         answer = identity.admit(head, operation, now, done)
         if isinstance(answer, Principal):
             case.principal = answer
-        elif isinstance(answer, LoadCredential):
-            case.asked = answer
-        elif answer is not None:
+        elif isinstance(answer, Finding):
             return answer
+        elif answer is not None:
+            case.asked = answer
         return None
 
     def _principal(self, case: Case, head: RequestHead, operation: Operation | None, now: float) -> bool:

@@ -70,7 +70,7 @@ def break_(house: House, faults: set[str], after: int) -> None:
             _break_tables(house, methods, after)
         elif part == "ring":
             inner = getattr(controls.identity, "_inner", controls.identity)
-            inner._ring = broken(inner._ring)
+            inner._keys._ring = broken(inner._keys._ring)
         elif part == "store":
             house.store_fails = True
         elif part == "guard":

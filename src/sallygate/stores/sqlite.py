@@ -19,12 +19,13 @@ from msgspec import MsgspecError
 from msgspec.json import decode, encode
 from msgspec.structs import replace
 
+from sallygate.model.account import Account
 from sallygate.model.event import Event
 from sallygate.model.principal import Credential
 from sallygate.model.restriction import Restriction
 from sallygate.model.stores import StoreError
 
-Record = TypeVar("Record", Credential, Restriction)
+Record = TypeVar("Record", Account, Credential, Restriction)
 T = TypeVar("T")
 
 BUSY_MS = 2_000
@@ -49,6 +50,8 @@ CREATE TABLE acts (seq INTEGER PRIMARY KEY, at REAL NOT NULL, record BLOB NOT NU
 MIGRATIONS: tuple[str, ...] = (
     _FIRST,
     "CREATE INDEX acts_at ON acts (at)",  # acts are asked for by time, and stay for good
+    """CREATE TABLE accounts (name TEXT PRIMARY KEY, revision INTEGER NOT NULL, record BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX accounts_revision ON accounts (revision)""",
 )
 """From each version to the next: statements, applied in order and together. Only ever added to; a process of the
 version before goes on working beside what they make."""
@@ -146,7 +149,28 @@ class SqliteStore:
             (version,) = self._connection.execute("PRAGMA data_version").fetchone()
             return int(version)
 
-    # credentials and restrictions ----------------------------------------------------------------------------------
+    # accounts, credentials, restrictions ------------------------------------------------------------------------
+
+    def account(self, name: str) -> Account | None:
+        with self._saying("read"):
+            row = self._connection.execute("SELECT record FROM accounts WHERE name = ?", (name,)).fetchone()
+        return self._decode(row[0], Account) if row else None
+
+    def accounts(self, after_revision: int = 0) -> Sequence[Account]:
+        with self._saying("read"):
+            rows = self._connection.execute(
+                "SELECT record FROM accounts WHERE revision > ? ORDER BY revision", (after_revision,)
+            ).fetchall()
+        return [self._decode(record, Account) for (record,) in rows]
+
+    def put_account(self, account: Account, act: Event) -> Account:
+        with self._saying("written"), self._transaction() as connection:
+            stamped = _stamped(connection, account)
+            connection.execute(
+                "INSERT OR REPLACE INTO accounts VALUES (?, ?, ?)", (stamped.name, stamped.revision, encode(stamped))
+            )
+            _write_act(connection, act)
+        return stamped
 
     def credential(self, key_id: str) -> Credential | None:
         with self._saying("read"):

@@ -14,7 +14,7 @@ from msgspec import Struct
 from pydantic import ValidationError
 
 from sallygate.model.operation import Operation
-from sallygate.parsing.addresses import parse_address
+from sallygate.parsing.addresses import is_loopback
 from sallygate.parsing.openapi import OpenAPIError, read_document, read_operations
 from sallygate.parsing.yamltext import YamlError, read_strings
 from sallygate.policy.errors import PolicyError, Problem
@@ -255,7 +255,7 @@ def _check_upstream(reader: _Reader, policy: Policy) -> None:
             )
         elif parts.username or parts.query or parts.fragment:
             reader.say(path, "value", f"`{shown}` has more than scheme, host, port and path", "leave the rest away")
-        elif parts.scheme == "http" and policy.upstream.plain_http == "refuse" and not _is_loopback(parts.hostname):
+        elif parts.scheme == "http" and policy.upstream.plain_http == "refuse" and not is_loopback(parts.hostname):
             reader.say(path, "unsafe", f"`{shown}` would send requests unencrypted over a network",
                        "use https, or write `upstream: {urls: […], plain_http: allow}`")  # fmt: skip
 
@@ -267,7 +267,7 @@ def _check_telemetry(reader: _Reader, policy: Policy) -> None:
     path, shown = ("telemetry", "otlp"), _without_secret(section.otlp)
     try:
         parts = urlsplit(section.otlp)
-        plain = parts.scheme == "http" and not _is_loopback(parts.hostname or "")
+        plain = parts.scheme == "http" and not is_loopback(parts.hostname or "")
         named = bool(parts.hostname and (parts.port is None or parts.port > 0))
     except ValueError:
         parts, plain, named = urlsplit(""), False, False
@@ -283,13 +283,6 @@ def _check_telemetry(reader: _Reader, policy: Policy) -> None:
 def _without_secret(url: str) -> str:
     """As it may be shown: a URL with a name and password in it is refused, and says so in logs."""
     return re.sub(r"(//)[^/@\s]*@", r"\1…@", url)
-
-
-def _is_loopback(host: str) -> bool:
-    address = parse_address(host)
-    if address is None:
-        return host == "localhost"
-    return address.number >> 24 == 127 if address.bits == 32 else address.number == 1
 
 
 def _check_references(reader: _Reader, policy: Policy, operations: tuple[Operation, ...]) -> None:

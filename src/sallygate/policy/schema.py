@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, WithJsonSchema, field_validator, model_validator
 
+from sallygate.policy.authorising import Auth
 from sallygate.policy.fields import (
     ByteBudget,
     Bytes,
@@ -275,6 +276,9 @@ class Policy(Section):
     restrictions: RestrictionsSection = Field(RestrictionsSection(), description="Active blocks.")
     clients: Clients | None = Field(None, description="Unknown clients.")
     identity: Identity | None = Field(None, description="Who is calling; `none` must be written to run without.")
+    auth: Auth | None = Field(
+        None, description="Access codes and tokens, at a path of the gate's own; none when left out."
+    )
     plans: dict[str, Plan] = Field({}, description="What callers may have.")
     limits: Limits | None = Field(None, description="Rates by address, and how quotas are counted.")
     contract: ContractSection = Field(ContractSection(), description="How strictly the OpenAPI document is read.")

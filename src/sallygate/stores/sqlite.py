@@ -19,13 +19,14 @@ from msgspec import MsgspecError
 from msgspec.json import decode, encode
 from msgspec.structs import replace
 
+from sallygate.model.access import KnownPlace, Revocation
 from sallygate.model.account import Account
 from sallygate.model.event import Event
 from sallygate.model.principal import Credential
 from sallygate.model.restriction import Restriction
 from sallygate.model.stores import StoreError
 
-Record = TypeVar("Record", Account, Credential, Restriction)
+Record = TypeVar("Record", Account, Credential, KnownPlace, Restriction, Revocation)
 T = TypeVar("T")
 
 BUSY_MS = 2_000
@@ -52,6 +53,20 @@ MIGRATIONS: tuple[str, ...] = (
     "CREATE INDEX acts_at ON acts (at)",  # acts are asked for by time, and stay for good
     """CREATE TABLE accounts (name TEXT PRIMARY KEY, revision INTEGER NOT NULL, record BLOB NOT NULL) WITHOUT ROWID;
 CREATE INDEX accounts_revision ON accounts (revision)""",
+    """CREATE TABLE codes (account TEXT, purpose TEXT, subject TEXT, network TEXT, id TEXT NOT NULL,
+    expires_at REAL NOT NULL, record BLOB NOT NULL, PRIMARY KEY (account, purpose, subject, network)) WITHOUT ROWID;
+CREATE UNIQUE INDEX codes_id ON codes (id);
+CREATE INDEX codes_expires ON codes (expires_at);
+CREATE TABLE grants (id TEXT PRIMARY KEY, account TEXT NOT NULL, expires_at REAL NOT NULL, record BLOB NOT NULL)
+    WITHOUT ROWID;
+CREATE INDEX grants_account ON grants (account);
+CREATE INDEX grants_expires ON grants (expires_at);
+CREATE TABLE places (principal TEXT, network TEXT, revision INTEGER NOT NULL, record BLOB NOT NULL,
+    PRIMARY KEY (principal, network)) WITHOUT ROWID;
+CREATE INDEX places_revision ON places (revision);
+CREATE TABLE revocations (id TEXT PRIMARY KEY, revision INTEGER NOT NULL, until REAL NOT NULL, record BLOB NOT NULL)
+    WITHOUT ROWID;
+CREATE INDEX revocations_revision ON revocations (revision)""",
 )
 """From each version to the next: statements, applied in order and together. Only ever added to; a process of the
 version before goes on working beside what they make."""
@@ -121,7 +136,20 @@ class SqliteStore:
             }.get(str(error), "see `sallygate --help`")
             raise StoreError(f"{self.file}: could not be {what}: {error}; {hint}") from error
 
-    def _decode(self, record: bytes, kind: type[T]) -> T:
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """The connection, for one reading. Raises `StoreError`."""
+        with self._saying("read"):
+            yield self._connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """The connection in one transaction, synced when it ends. Raises `StoreError`."""
+        with self._saying("written"), self._transaction() as connection:
+            yield connection
+
+    def decoded(self, record: bytes, kind: type[T]) -> T:
+        """A kept record. Raises `StoreError`."""
         try:
             return decode(record, type=kind)
         except (MsgspecError, UnicodeDecodeError) as error:
@@ -154,69 +182,69 @@ class SqliteStore:
     def account(self, name: str) -> Account | None:
         with self._saying("read"):
             row = self._connection.execute("SELECT record FROM accounts WHERE name = ?", (name,)).fetchone()
-        return self._decode(row[0], Account) if row else None
+        return self.decoded(row[0], Account) if row else None
 
     def accounts(self, after_revision: int = 0) -> Sequence[Account]:
         with self._saying("read"):
             rows = self._connection.execute(
                 "SELECT record FROM accounts WHERE revision > ? ORDER BY revision", (after_revision,)
             ).fetchall()
-        return [self._decode(record, Account) for (record,) in rows]
+        return [self.decoded(record, Account) for (record,) in rows]
 
     def put_account(self, account: Account, act: Event) -> Account:
         with self._saying("written"), self._transaction() as connection:
-            stamped = _stamped(connection, account)
+            stamped = stamped(connection, account)
             connection.execute(
                 "INSERT OR REPLACE INTO accounts VALUES (?, ?, ?)", (stamped.name, stamped.revision, encode(stamped))
             )
-            _write_act(connection, act)
+            write_act(connection, act)
         return stamped
 
     def credential(self, key_id: str) -> Credential | None:
         with self._saying("read"):
             row = self._connection.execute("SELECT record FROM credentials WHERE id = ?", (key_id,)).fetchone()
-        return self._decode(row[0], Credential) if row else None
+        return self.decoded(row[0], Credential) if row else None
 
     def credentials(self, after_revision: int = 0) -> Sequence[Credential]:
         with self._saying("read"):
             rows = self._connection.execute(
                 "SELECT record FROM credentials WHERE revision > ? ORDER BY revision", (after_revision,)
             ).fetchall()
-        return [self._decode(record, Credential) for (record,) in rows]
+        return [self.decoded(record, Credential) for (record,) in rows]
 
     def put_credentials(self, credentials: Sequence[Credential], act: Event) -> None:
         """All of them, with the event of the act, or none."""
         with self._saying("written"), self._transaction() as connection:
             for credential in credentials:
-                stamped = _stamped(connection, credential)
+                stamped = stamped(connection, credential)
                 connection.execute(
                     "INSERT OR REPLACE INTO credentials VALUES (?, ?, ?, ?)",
                     (stamped.id, stamped.revision, stamped.account, encode(stamped)),
                 )
-            _write_act(connection, act)
+            write_act(connection, act)
 
     def restrictions(self, after_revision: int = 0) -> Sequence[Restriction]:
         with self._saying("read"):
             rows = self._connection.execute(
                 "SELECT record FROM restrictions WHERE revision > ? ORDER BY revision", (after_revision,)
             ).fetchall()
-        return [self._decode(record, Restriction) for (record,) in rows]
+        return [self.decoded(record, Restriction) for (record,) in rows]
 
     def put_restriction(self, restriction: Restriction, act: Event) -> Restriction:
         with self._saying("written"), self._transaction() as connection:
-            stamped = _stamped(connection, restriction)
+            stamped = stamped(connection, restriction)
             connection.execute(
                 "INSERT OR REPLACE INTO restrictions VALUES (?, ?, ?, ?)",
                 (stamped.id, stamped.revision, stamped.expires_at, encode(stamped)),
             )
-            _write_act(connection, act)
+            write_act(connection, act)
         return stamped
 
     def acts(self, since: float = 0.0) -> Sequence[Event]:
         """The administrative acts, oldest first."""
         with self._saying("read"):
             rows = self._connection.execute("SELECT record FROM acts WHERE at >= ? ORDER BY seq", (since,)).fetchall()
-        return [self._decode(record, Event) for (record,) in rows]
+        return [self.decoded(record, Event) for (record,) in rows]
 
     # counters --------------------------------------------------------------------------------------------------------
 
@@ -268,11 +296,13 @@ def copy_database(file: Path, copy: Path, advance: Callable[[int, int], None] | 
         part.unlink(missing_ok=True)
 
 
-def _stamped(connection: sqlite3.Connection, record: Record) -> Record:
+def stamped(connection: sqlite3.Connection, record: Record) -> Record:
+    """`record` with the next revision of the database."""
     connection.execute("UPDATE revision SET number = number + 1")
     (number,) = connection.execute("SELECT number FROM revision").fetchone()
     return replace(record, revision=number)
 
 
-def _write_act(connection: sqlite3.Connection, act: Event) -> None:
+def write_act(connection: sqlite3.Connection, act: Event) -> None:
+    """Within the transaction of what was done."""
     connection.execute("INSERT INTO acts (at, record) VALUES (?, ?)", (act.at, encode(act)))

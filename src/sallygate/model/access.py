@@ -1,0 +1,65 @@
+"""What gives access for a while: one-time codes, the grants behind tokens, places a caller is known from."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+CodePurpose = Literal["access", "location"]
+"""What a code is good for: tokens, or admitting a place."""
+
+
+class Code(Struct, frozen=True, gc=False, omit_defaults=True):
+    """A one-time code as stored. There is one for each account, purpose, subject and network at most."""
+
+    id: str
+    account: str
+    purpose: CodePurpose
+    network: str
+    """Where it was asked for (/24, /48): only there it counts."""
+    hash: str
+    """One-way, in PHC string format."""
+    made_at: float
+    expires_at: float
+    subject: str = ""
+    """Of a location code, the principal whose place it admits."""
+    delivered: bool = False
+    """Until its channel has taken it, it opens nothing."""
+    tries: int = 0
+
+
+class Grant(Struct, frozen=True, gc=False, omit_defaults=True):
+    """What a refresh token stands for: one sign-in of an account, from which access tokens are made until it ends."""
+
+    id: str
+    account: str
+    scopes: tuple[str, ...] | None
+    made_at: float
+    expires_at: float
+    digest: bytes
+    """HMAC-SHA-256 of the one refresh token that counts."""
+    number: int = 1
+    """How many refresh tokens it has had."""
+    revoked_at: float | None = None
+
+
+class KnownPlace(Struct, frozen=True, gc=False, omit_defaults=True):
+    """A network a principal calls from."""
+
+    principal: str
+    network: str
+    """/24 or /48."""
+    state: Literal["seen", "verified", "forgotten"]
+    first_at: float
+    by: str = ""
+    """Who admitted it: `code`, or the operator's name."""
+    revision: int = 0
+
+
+class Revocation(Struct, frozen=True, gc=False, omit_defaults=True):
+    """A token (`jti`) or a grant that ended early. Kept until what it ends would have ended by itself."""
+
+    id: str
+    until: float
+    revision: int = 0

@@ -1,0 +1,166 @@
+"""Codes, grants, places and revocations, in the tables of a `SqliteStore`. What counts once counts once: each change
+that depends on what is there is one transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from msgspec.json import encode
+from msgspec.structs import replace
+
+from sallygate.model.access import Code, CodePurpose, Grant, KnownPlace, Revocation
+from sallygate.model.event import Event
+from sallygate.stores.sqlite import SqliteStore, stamped, write_act
+
+TRIES_MAX = 5
+"""Of one code. With 40 bits and ten minutes, guessing succeeds once in 2e11 tries."""
+
+
+class AccessStore:
+    """All methods raise `StoreError`."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+
+    # codes -----------------------------------------------------------------------------------------------------------
+
+    def put_code(self, code: Code, act: Event) -> None:
+        """In place of the one there was for the same account, purpose, subject and network. Forgets what has expired."""
+        with self._store.writing() as connection:
+            connection.execute("DELETE FROM codes WHERE expires_at < ?", (code.made_at,))
+            _write_code(connection, code)
+            write_act(connection, act)
+
+    def code_delivered(self, code: Code) -> None:
+        """From now on it counts, unless another has taken its place."""
+        with self._store.writing() as connection:
+            connection.execute(
+                "UPDATE codes SET record = ? WHERE id = ?", (encode(replace(code, delivered=True)), code.id)
+            )
+
+    def end_code(self, code: Code, act: Event) -> bool:
+        """Whether it was still there: a code is used once."""
+        with self._store.writing() as connection:
+            ended = connection.execute("DELETE FROM codes WHERE id = ?", (code.id,)).rowcount == 1
+            if ended:
+                write_act(connection, act)
+        return ended
+
+    def try_code(self, account: str, purpose: CodePurpose, subject: str, network: str, now: float) -> Code | None:
+        """The code to compare with; the try is counted first, so that tries at the same time are tries too. None when
+        there is none that may be tried."""
+        with self._store.writing() as connection:
+            row = connection.execute(
+                "SELECT record FROM codes WHERE account = ? AND purpose = ? AND subject = ? AND network = ?",
+                (account, purpose, subject, network),
+            ).fetchone()
+            if row is None:
+                return None
+            code = self._store.decoded(row[0], Code)
+            _write_code(connection, replace(code, tries=min(code.tries + 1, TRIES_MAX + 1)))
+        return code if code.delivered and code.tries < TRIES_MAX and now < code.expires_at else None
+
+    # grants ----------------------------------------------------------------------------------------------------------
+
+    def put_grant(self, grant: Grant, act: Event) -> None:
+        with self._store.writing() as connection:
+            connection.execute("DELETE FROM grants WHERE expires_at < ?", (grant.made_at,))
+            _write_grant(connection, grant)
+            write_act(connection, act)
+
+    def grant(self, grant_id: str) -> Grant | None:
+        with self._store.reading() as connection:
+            row = connection.execute("SELECT record FROM grants WHERE id = ?", (grant_id,)).fetchone()
+        return self._store.decoded(row[0], Grant) if row else None
+
+    def grants_of(self, account: str) -> list[Grant]:
+        with self._store.reading() as connection:
+            rows = connection.execute("SELECT record FROM grants WHERE account = ?", (account,)).fetchall()
+        return [self._store.decoded(record, Grant) for (record,) in rows]
+
+    def rotate_grant(self, grant_id: str, digest: bytes, following: bytes) -> Grant | None:
+        """The grant with its next token in place of the one with `digest`; None when that one is not the one that
+        counts, which of two rotations at once is told to the second."""
+        with self._store.writing() as connection:
+            row = connection.execute("SELECT record FROM grants WHERE id = ?", (grant_id,)).fetchone()
+            grant = self._store.decoded(row[0], Grant) if row else None
+            if grant is None or grant.digest != digest or grant.revoked_at is not None:
+                return None
+            grant = replace(grant, digest=following, number=grant.number + 1)
+            _write_grant(connection, grant)
+        return grant
+
+    def revoke_grants(self, grants: Sequence[Grant], revocations: Sequence[Revocation], act: Event) -> None:
+        """Ends the grants, and with `revocations` the tokens made from them."""
+        with self._store.writing() as connection:
+            for grant in grants:
+                _write_grant(connection, replace(grant, revoked_at=act.at))
+            _write_revocations(connection, revocations, act.at)
+            write_act(connection, act)
+
+    # revocations -----------------------------------------------------------------------------------------------------
+
+    def revocations(self, after_revision: int = 0) -> list[Revocation]:
+        with self._store.reading() as connection:
+            rows = connection.execute(
+                "SELECT record FROM revocations WHERE revision > ? ORDER BY revision", (after_revision,)
+            ).fetchall()
+        return [self._store.decoded(record, Revocation) for (record,) in rows]
+
+    # places ----------------------------------------------------------------------------------------------------------
+
+    def places(self, after_revision: int = 0) -> list[KnownPlace]:
+        with self._store.reading() as connection:
+            rows = connection.execute(
+                "SELECT record FROM places WHERE revision > ? ORDER BY revision", (after_revision,)
+            ).fetchall()
+        return [self._store.decoded(record, KnownPlace) for (record,) in rows]
+
+    def places_of(self, principal: str) -> list[KnownPlace]:
+        with self._store.reading() as connection:
+            rows = connection.execute("SELECT record FROM places WHERE principal = ?", (principal,)).fetchall()
+        return [self._store.decoded(record, KnownPlace) for (record,) in rows]
+
+    def put_places(self, places: Sequence[KnownPlace], act: Event | None) -> list[KnownPlace]:
+        """Seen ones are written without an act, and never in place of one that was admitted or forgotten."""
+        written = []
+        with self._store.writing() as connection:
+            for place in places:
+                row = connection.execute(
+                    "SELECT record FROM places WHERE principal = ? AND network = ?", (place.principal, place.network)
+                ).fetchone()
+                if row is not None and place.state == "seen":
+                    written.append(self._store.decoded(row[0], KnownPlace))
+                    continue
+                place = stamped(connection, place)
+                connection.execute(
+                    "INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?)",
+                    (place.principal, place.network, place.revision, encode(place)),
+                )
+                written.append(place)
+            if act is not None:
+                write_act(connection, act)
+        return written
+
+
+def _write_code(connection: sqlite3.Connection, code: Code) -> None:
+    connection.execute(
+        "INSERT OR REPLACE INTO codes VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (code.account, code.purpose, code.subject, code.network, code.id, code.expires_at, encode(code)),
+    )
+
+
+def _write_grant(connection: sqlite3.Connection, grant: Grant) -> None:
+    connection.execute(
+        "INSERT OR REPLACE INTO grants VALUES (?, ?, ?, ?)", (grant.id, grant.account, grant.expires_at, encode(grant))
+    )
+
+
+def _write_revocations(connection: sqlite3.Connection, revocations: Sequence[Revocation], now: float) -> None:
+    connection.execute("DELETE FROM revocations WHERE until < ?", (now,))
+    for revocation in revocations:
+        made = stamped(connection, revocation)
+        connection.execute(
+            "INSERT OR REPLACE INTO revocations VALUES (?, ?, ?, ?)", (made.id, made.revision, made.until, encode(made))
+        )

@@ -163,8 +163,24 @@ class SqliteStore:
             ).fetchall()
         return [self._decode(record, Account) for (record,) in rows]
 
-    def put_account(self, account: Account, act: Event) -> Account:
+    def account_like(self, name: str) -> Account | None:
+        """One whose name differs from `name` in case at most."""
+        with self._saying("read"):
+            row = self._connection.execute(
+                "SELECT record FROM accounts WHERE name = ? COLLATE NOCASE LIMIT 1", (name,)
+            ).fetchone()
+        return self._decode(row[0], Account) if row else None
+
+    def put_account(self, account: Account, act: Event, over: int | None = None) -> Account:
+        """With the event of the act, or not at all. `over` is the revision it follows, 0 for a new one; a record that
+        somebody else changed meanwhile is left as it is."""
         with self._saying("written"), self._transaction() as connection:
+            if over is not None:
+                row = connection.execute("SELECT revision FROM accounts WHERE name = ?", (account.name,)).fetchone()
+                if (row[0] if row else 0) != over:
+                    raise StoreError(
+                        f"account {account.name} was changed by somebody else meanwhile; look, and try again"
+                    )
             stamped = _stamped(connection, account)
             connection.execute(
                 "INSERT OR REPLACE INTO accounts VALUES (?, ?, ?)", (stamped.name, stamped.revision, encode(stamped))

@@ -111,6 +111,8 @@ class ApiKeys:
         if not credential.alive(now):
             why = "revoked" if credential.revoked_at is not None else "expired"
             return invalid(why, f"key {credential.id}")
+        if self._state.accounts.is_locked(credential.account):
+            return invalid("locked", f"key {credential.id}")
         made = self._principals.get(credential.id)
         if made is not None and made[0] is credential:
             return made[1]

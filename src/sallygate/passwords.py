@@ -128,7 +128,7 @@ def check_hash(stored: str) -> None:
 def memory_bytes(stored: str) -> int:
     """What verifying `stored` takes. Raises `UnusableHash`."""
     _check_of(stored)
-    if stored.startswith("$argon2"):
+    if (stored := _plain_argon2(stored)).startswith("$argon2"):
         return argon2.extract_parameters(stored).memory_cost << 10
     if (scrypt := _scrypt_parameters(stored)) is not None:
         return 128 * scrypt.n * scrypt.r
@@ -137,7 +137,7 @@ def memory_bytes(stored: str) -> int:
 
 def kind_of(stored: str) -> str:
     """`argon2id`, `bcrypt`, `scrypt`, `pbkdf2`, or `unknown`, for people."""
-    found = re.match(r"\$?(argon2(?:id|i|d)|bcrypt|2[aby]|scrypt|pbkdf2)", stored)
+    found = re.match(r"\$?(?:argon2\$)?(argon2(?:id|i|d)|bcrypt|2[aby]|scrypt|pbkdf2)", stored)
     if found is None:
         return "unknown"
     return "bcrypt" if found[1].startswith("2") else found[1]
@@ -146,6 +146,8 @@ def kind_of(stored: str) -> str:
 def _secret(password: str) -> bytes:
     if len(password) > BYTES_MAX:  # before anything is done with it
         raise UnusablePassword(f"a password has at most {BYTES_MAX} bytes")
+    if "\0" in password:  # HMAC, and PBKDF2 and scrypt with it, take `pw` and `pw\0` for one; bcrypt in C ends there
+        raise UnusablePassword("a password has no NUL")
     try:
         secret = unicodedata.normalize("NFC", password).encode()
     except UnicodeEncodeError:
@@ -183,7 +185,13 @@ def _within(is_within: bool, what: str) -> None:
         raise UnusableHash(f"{what} that would take too long, or too much memory, to verify")
 
 
+def _plain_argon2(stored: str) -> str:
+    """Django writes `argon2$argon2id$…`."""
+    return stored.removeprefix("argon2") if stored.startswith("argon2$argon2") else stored
+
+
 def _argon2(stored: str) -> _Check | None:
+    stored = _plain_argon2(stored)
     if not stored.startswith("$argon2"):
         return None
     try:
@@ -243,13 +251,10 @@ def _bcrypt_of(plain: str, prepare: Callable[[bytes], bytes] | None) -> _Check:
 
     def check(secret: bytes) -> bool:
         read = secret if prepare is None else prepare(secret)
-        if len(read) > BCRYPT_BYTES_MAX or b"\0" in read:
-            # bcrypt would not read what follows, and take any other end for it. The owner sets a new one.
-            read, impossible = b"impossible", True
-        else:
-            impossible = False
-        made = bcrypt.hashpw(read, salt)
-        return hmac.compare_digest(made[29:], plain[29:].encode()) and not impossible
+        # bcrypt reads no further, and would take any other end for it. The owner sets a new password.
+        too_long = len(read) > BCRYPT_BYTES_MAX
+        made = bcrypt.hashpw(read[:BCRYPT_BYTES_MAX], salt)
+        return hmac.compare_digest(made[29:], plain[29:].encode()) and not too_long
 
     return check
 

@@ -18,6 +18,7 @@ from msgspec import Struct
 from msgspec.json import decode, encode
 from msgspec.structs import replace
 
+from sallygate.controls.identity import KeyRing
 from sallygate.controls.identity.guesses import PLACES_TABLE
 from sallygate.installation import Installation
 from sallygate.model.account import Account
@@ -32,8 +33,10 @@ WAIT_S = 0.8
 """A gate that runs writes events within 50 ms and counters within 500; then nothing of before comes after."""
 BUSY_S = 10.0
 ERASED = "erased"
-PLACE_TABLES, PAIR_TABLE = frozenset((PLACES_TABLE, "guesses:place")), "guesses:pair"
-"""Counters whose subjects have an account's name as a part."""
+PLACE_TABLES = frozenset((PLACES_TABLE, "guesses:place"))
+"""Counters whose subjects begin with an account's name."""
+NAMED_TABLES = frozenset(("guesses:account", "guesses:pair"))
+"""Those whose subjects end with its keyed hash."""
 
 
 class Erased(Struct, frozen=True):
@@ -95,6 +98,7 @@ def erase(
         person = person_of(name.strip(), stored)
         named = person.address or person.account or person.keys[0]
         record = "person:" + hmac.digest(installation.id_key(), named.encode(), "sha256").hex()[:16]
+        by_hash = KeyRing(installation.pepper()).name_digest(person.account)
         live = [one.id for one in stored if one.id in person.keys and one.alive(now)]
         if live and not keep_keys:
             raise ValueError(f"keys that still work: {', '.join(live[:5])}; revoke them, or say --keep-keys")
@@ -110,7 +114,7 @@ def erase(
         if files:
             time.sleep(WAIT_S)
             events += _from_events(files[-1], person)
-        found = _from_database(connection, person, set(live), open_account, record, actor, now)
+        found = _from_database(connection, person, set(live), open_account, by_hash, record, actor, now)
         copies = [
             *installation.directory.glob("sallygate.db.schema-*"),
             *installation.directory.glob("before-restore-*"),
@@ -155,6 +159,7 @@ def _from_database(
     person: Person,
     live: set[str],
     open_account: bool,
+    named: str,
     record: str,
     actor: str,
     now: float,
@@ -177,7 +182,7 @@ def _from_database(
             connection.execute("DELETE FROM counters WHERE subject = ?", (subject,)).rowcount for subject in counted
         )
         if person.account and not goes_on:
-            counters += _places_of(connection, person.account)
+            counters += _logins_of(connection, person.account, named)
         acts = _nameless_acts(connection, person.subjects, record)
         note = f"accounts: {accounts}, keys: {len(gone)}, restrictions: {restrictions}"
         act = act_of("erase", record, actor, note, now)
@@ -196,14 +201,14 @@ def _is_open(connection: sqlite3.Connection, name: str) -> bool:
     return row is not None and decode(row[0], type=Account).locked_at is None
 
 
-def _places_of(connection: sqlite3.Connection, account: str) -> int:
-    """Where it logged in from, and failed to, which is counted by account and place."""
+def _logins_of(connection: sqlite3.Connection, account: str, named: str) -> int:
+    """Where it logged in from, and where that failed. `named` is what failures are counted by."""
     found = connection.execute("SELECT name, subject FROM counters").fetchall()
     gone = [
         (name, subject)
         for name, subject in found
         if (subject.startswith(f"{account}:") and name in PLACE_TABLES)
-        or (subject.endswith(f" {account}") and name == PAIR_TABLE)
+        or (name in NAMED_TABLES and subject.rpartition(" ")[2] == named)
     ]
     connection.executemany("DELETE FROM counters WHERE name = ? AND subject = ?", gone)
     return len(gone)

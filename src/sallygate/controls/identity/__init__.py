@@ -43,7 +43,7 @@ class IdentityControl:
         self._public = frozenset(section.public)
         scopes = {name: frozenset(plan.scopes) for name, plan in plans.items()}
         self._keys = ApiKeys(scopes, ring, state)
-        self.guesses = Guesses(accounts.logins, state, now)
+        self.guesses = Guesses(accounts.logins, state, ring.name_digest, now)
         basic = section.basic
         self._passwords = Passwords(scopes, self.guesses, state, basic.remember) if basic is not None else None
         asked = {f'{scheme.capitalize()} realm="api"' for scheme in self._schemes} or {'ApiKey realm="api"'}

@@ -10,11 +10,13 @@ count. Cost: five look-ups, 3 µs; nothing is computed for a guess over the limi
 Failures are counted, not successes. An attempt under way counts as failed until it is known, so that a thousand at once
 are no more than a thousand one after another: `charges` are reserved when the work is asked for.
 
-Names that are no account's are counted like any other: the limits do not tell which exist.
+Names that are no account's are counted like any other: the limits do not tell which exist. They are counted by a keyed
+hash, since what people type for a name is now and then their password.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import ceil
 
 from msgspec import Struct
@@ -56,7 +58,10 @@ class Guess(Struct, frozen=True, gc=False):
 class Guesses:
     """`name` sets counters apart: passwords are counted as `guesses`, other secrets may be counted by themselves."""
 
-    def __init__(self, section: Logins, state: State, now: float, name: str = "guesses") -> None:
+    def __init__(
+        self, section: Logins, state: State, name_digest: Callable[[str], str], now: float, name: str = "guesses"
+    ) -> None:
+        self._name_digest = name_digest
         self._held = state.held
         self._account = state.table(_backoff(f"{name}:account", section.account), now)
         self._place = state.table(_backoff(f"{name}:place", section.place), now)
@@ -81,8 +86,9 @@ class Guesses:
         count: nobody elsewhere can shut the owner out."""
         if known_place:
             return self._guess(((self._place, place_subject(account, place)),), now)
-        asked = [(self._overall, ALL), (self._account, account), (self._address, network)]
-        pair = f"{network} {account}"
+        named = self._name_digest(account)
+        asked = [(self._overall, ALL), (self._account, named), (self._address, network)]
+        pair = f"{network} {named}"
         if self._pair.look(pair, now).allowed:
             asked.append((self._spraying, network))
             guess = self._guess(asked, now)

@@ -60,11 +60,11 @@ class Passwords:
         account = self._known(name, done)
         if account is not None:
             tag = self._tag_of(account, password)
+            if (answer := _answer(done, tag)) is not None:  # before what is remembered of it: its place is news
+                return self._answered(answer, account, head, place, now)
             remembered = self._remember_s and self._state.verified.holds(tag, now, self._remember_s)
             if remembered and account.locked_at is None:
                 return self._principal_of(account)
-            if (answer := _answer(done, tag)) is not None:
-                return self._answered(answer, account, head, place, now)
         known_place = self._knows(name, place, head, now)
         guess = self._guesses.look(name, head.client_network, place, known_place, now)
         if account is None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lab.speed import engine, gateway, injection, inprocess, memory, operations, replaying, report
+from lab.speed import engine, gateway, injection, inprocess, logins, memory, operations, replaying, report
 from lab.speed.servers import Missing
 
 SECTIONS = {
@@ -19,6 +19,7 @@ SECTIONS = {
     "gateway": gateway,
     "inprocess": inprocess,
     "operations": operations,
+    "logins": logins,
     "replay": replaying,
     "memory": memory,
 }

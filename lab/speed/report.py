@@ -26,6 +26,7 @@ TITLES = {
     "gateway": "Gateway, processor time a request",
     "inprocess": "In process, processor time a request",
     "operations": "Running it",
+    "logins": "Logins",
     "replay": "Replay",
     "memory": "Memory",
 }

@@ -40,7 +40,19 @@ class Case:
     """Lives for one phase of one request. A control that raises has found `control.failed`, which refuses unless the
     policy says `on_error: allow` for it."""
 
-    __slots__ = ("asked", "body", "charges", "findings", "headers", "held", "how", "match", "principal", "trace")
+    __slots__ = (
+        "asked",
+        "body",
+        "charges",
+        "findings",
+        "headers",
+        "held",
+        "how",
+        "match",
+        "principal",
+        "reserved",
+        "trace",
+    )
 
     def __init__(self, how: Mapping[str, Guarded], trace: list[Step] | None) -> None:
         self.how = how
@@ -51,6 +63,7 @@ class Case:
         self.match: Match | None = None
         self.principal: Principal | None = None
         self.asked: Work | None = None
+        self.reserved: tuple[Charge, ...] = ()
         self.body: BodyPlan = NO_BODY
         self.trace = trace
 

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from sallygate.case import Case, Guarded, Step, decide
 from sallygate.controls.clients import ClientsControl
 from sallygate.controls.contract import Contract
-from sallygate.controls.identity import IdentityControl
+from sallygate.controls.identity import Asking, IdentityControl, Proven, Refused
 from sallygate.controls.injection import InjectionControl
 from sallygate.controls.limits import Allowed, LimitsControl, retry_after
 from sallygate.controls.restrictions import Outcome, RestrictionsControl
@@ -164,7 +164,7 @@ class Engine:
         if identity is None:
             return None
         case.run("identity", "admit", self._identify, case, identity, head, operation, now, done)
-        return Ask(case.asked) if case.asked is not None else None
+        return Ask(case.asked, case.reserved) if case.asked is not None else None
 
     def _identify(
         self,
@@ -180,6 +180,15 @@ class Engine:
             case.principal = answer
         elif isinstance(answer, Finding):
             return answer
+        elif isinstance(answer, Proven):
+            case.principal = answer.principal
+            case.charges.extend(answer.charges)
+        elif isinstance(answer, Refused):
+            case.charges.extend(answer.charges)
+            case.headers.extend(answer.headers)
+            return answer.finding
+        elif isinstance(answer, Asking):
+            case.asked, case.reserved = answer.work, answer.reserved
         elif answer is not None:
             case.asked = answer
         return None

@@ -22,6 +22,7 @@ from msgspec import Struct
 from sallygate.model.principal import Credential
 from sallygate.model.restriction import Restriction
 from sallygate.parsing.addresses import Address, parse_prefix
+from sallygate.remembered import Accounts, VerifiedPasswords
 
 ENTRIES_MAX = 100_000
 """Subjects a table holds: about 25 MB when full. Addresses beyond it share the overflow buckets."""
@@ -355,6 +356,8 @@ class State:
         self.tables: dict[str, Table] = {}
         self.held = Held()
         self.credentials = Credentials()
+        self.accounts = Accounts()
+        self.verified = VerifiedPasswords()
         self.restrictions = Restrictions()
 
     def table(self, fresh: Table, now: float) -> Table:

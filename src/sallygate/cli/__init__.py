@@ -9,7 +9,7 @@ from __future__ import annotations
 import typer
 
 from sallygate import __version__
-from sallygate.cli import keys, look, policy, restrict, run, state, status, tune
+from sallygate.cli import accounts, keys, look, policy, restrict, run, state, status, tune
 
 app = typer.Typer(
     name="sallygate",
@@ -35,6 +35,7 @@ app.command()(state.backup)
 app.command()(state.restore)
 app.command()(state.erase)
 app.command()(state.doctor)
+app.add_typer(accounts.app, name="accounts")
 app.add_typer(keys.app, name="keys")
 app.add_typer(restrict.app, name="restrict")
 

@@ -43,7 +43,7 @@ def _against_events(policy: Path, since: str, state_dir: Path | None) -> Compari
     begun = time.time() - duration(since)
     store = SqliteStore(directory / "sallygate.db", read_only=True)
     try:
-        judged = FromEvents(loaded, store.credentials(), patterns_of(directory), begun)
+        judged = FromEvents(loaded, store.credentials(), patterns_of(directory), begun, store.accounts())
     finally:
         store.close()
     comparison = Comparison()

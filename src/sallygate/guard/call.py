@@ -50,6 +50,7 @@ class Call:
         "gate_us",
         "head",
         "receive",
+        "reserved",
         "scope",
         "send",
         "services",
@@ -67,6 +68,8 @@ class Call:
         self.admit_us = 0
         self.gate_us = 0
         self.charges: tuple[Charge, ...] = ()
+        self.reserved: tuple[Charge, ...] = ()
+        """Held while work is done; see `Ask`."""
         self.head = self._read_head()
 
     def _read_head(self) -> RequestHead:
@@ -98,9 +101,14 @@ class Call:
             outcome = await self._admit()
         except Exception as error:  # the engine itself failed: nobody passes
             self.services.failed("engine", error)
-            outcome = Refuse(_failed("The request cannot be checked at present."))
+            outcome = Refuse(_failed("The request cannot be checked at present."), self.reserved)
+        except BaseException:  # who leaves before the answer has tried all the same
+            self.apply(self.reserved)
+            self._give_back()
+            raise
         self.admit_us = self.services.tick_us() - self.started_us
         self.charge(outcome.charges)
+        self._give_back()
         if isinstance(outcome, Refuse):
             await self._refuse(outcome)
         elif isinstance(outcome, Answer):
@@ -116,8 +124,17 @@ class Call:
             outcome = self.gate.engine.admit(self.head, now, done)
             if not isinstance(outcome, Ask):
                 return outcome
+            self._give_back()
+            self.reserved = outcome.reserved
+            for charge in self.reserved:
+                self.gate.state.held.take(charge.table, charge.subject)
             done = (*done, await self.services.work(outcome.work))
-        return Refuse(_failed("The request cannot be decided."))
+        return Refuse(_failed("The request cannot be decided."), self.reserved)
+
+    def _give_back(self) -> None:
+        for charge in self.reserved:
+            self.gate.state.held.give_back(charge.table, charge.subject)
+        self.reserved = ()
 
     def charge(self, charges: tuple[Charge, ...]) -> None:
         """Apply what a decision costs; called once for each, right after it, without waiting in between."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+NAME_CHARS_MAX = 128
+
 
 class Account(Struct, frozen=True, gc=False, omit_defaults=True):
     """An account as stored. Limits are counted by its name."""
@@ -23,3 +25,14 @@ class Account(Struct, frozen=True, gc=False, omit_defaults=True):
     note: str = ""
     revision: int = 0
     """Grows with every change in the store, so that a gate can ask for what is new."""
+
+
+def is_account_name(name: str) -> bool:
+    """Whether an account can be called so: one spelling for each, so that no two look alike or read two ways."""
+    return (
+        0 < len(name) <= NAME_CHARS_MAX
+        and name.isascii()
+        and name.isprintable()
+        and ":" not in name
+        and name == name.strip()
+    )

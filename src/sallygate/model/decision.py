@@ -34,6 +34,9 @@ class Ask(Struct, frozen=True, gc=False):
     """The engine needs `work` done before it can say."""
 
     work: Work
+    reserved: tuple[Charge, ...] = ()
+    """Held while the work is done, so that many at once do not pass a limit together; given back when the request is
+    decided, and charged when it ends undecided."""
 
 
 class Reply(Struct, frozen=True):

@@ -10,6 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from sallygate.model.account import Account
 from sallygate.model.principal import Credential
 
 ROUNDS_MAX = 3
@@ -21,8 +22,38 @@ class LoadCredential(Struct, frozen=True, gc=False):
     id: str
 
 
-Work = LoadCredential
-"""`FetchKeys`, `VerifyPassword` and `ScanFile` join it with the parts that need them."""
+class LoadAccount(Struct, frozen=True, gc=False):
+    """Fetch an account's record, which memory does not have."""
+
+    name: str
+
+
+class VerifyPassword(Struct, frozen=True, gc=False):
+    """Compute whether `password` is the account's. Its representation shows no password."""
+
+    account: str
+    password: str
+    stored: str
+    """The hash to compare with; empty for an account that has none, or is none: the same time is spent on it."""
+    tag: bytes
+    """Of account, revision and password, by which a right one is remembered."""
+    asked_at: float
+    """When the request came: a failure's answer leaves at a multiple of `answer_every` after it."""
+    place: str
+    known_place: bool
+    """Whether the account has logged in from there before: it is served first, and has room of its own."""
+
+    def __repr__(self) -> str:
+        return f"VerifyPassword(account={self.account!r}, place={self.place!r})"
+
+    __str__ = __repr__
+
+    def __rich_repr__(self) -> list[tuple[str, str]]:
+        return [("account", self.account), ("place", self.place)]
+
+
+Work = LoadCredential | LoadAccount | VerifyPassword
+"""`FetchKeys` and `ScanFile` join it with the parts that need them."""
 
 
 class CredentialLoaded(Struct, frozen=True, gc=False):
@@ -33,7 +64,23 @@ class CredentialLoaded(Struct, frozen=True, gc=False):
     failed: bool = False
 
 
-WorkDone = CredentialLoaded
+class AccountLoaded(Struct, frozen=True, gc=False):
+    """The answer to `LoadAccount`, with `failed` as above."""
+
+    name: str
+    account: Account | None
+    failed: bool = False
+
+
+class PasswordVerified(Struct, frozen=True, gc=False):
+    """The answer to `VerifyPassword`. `busy`: too many wait already; `failed`: it could not be computed; `unusable`:
+    what is stored is no hash."""
+
+    tag: bytes
+    outcome: Literal["right", "wrong", "busy", "failed", "unusable"]
+
+
+WorkDone = CredentialLoaded | AccountLoaded | PasswordVerified
 
 ChargeKind = Literal["rate", "quota", "bytes", "records"]
 

@@ -51,6 +51,18 @@ def parse_address(text: str) -> Address | None:
     return Address(str(value), int(value), 32, str(value))
 
 
+@lru_cache(ADDRESSES_CACHED)
+def place_of(address: str) -> str:
+    """The network that counts as one place: a /24, or a /48, which is what one site has (RFC 6177). An address that is
+    none (a Unix socket's) is a place by itself."""
+    parsed = parse_address(address)
+    if parsed is None:
+        return address[:ADDRESS_CHARS_MAX]
+    if parsed.bits == 32:
+        return f"{IPv4Address(parsed.number >> 8 << 8)}/24"
+    return f"{IPv6Address(parsed.number >> 80 << 80).compressed}/48"
+
+
 class Prefixes(Struct, frozen=True, gc=False):
     """A set of prefixes, asked in one dictionary look-up per distinct length."""
 

@@ -37,6 +37,11 @@ def parse_api_key(text: str) -> ApiKeyText | None:
     return ApiKeyText(key_id, text[:-KEY_CHECK_CHARS], text[-KEY_CHECK_CHARS:], text)
 
 
+def seems_api_key(text: str) -> bool:
+    """Whether somebody meant a key, however broken: its spelling is nobody's name or password."""
+    return text.startswith("sg_") and len(text) >= KEY_CHARS // 2
+
+
 def parse_authorization(value: str) -> tuple[str, str] | None:
     """(`bearer` or `basic`, credentials). For `basic` the credentials are the user name when the password is empty,
     and the password otherwise (as clients send a key in either place). None when malformed or of another scheme."""
@@ -52,3 +57,17 @@ def parse_authorization(value: str) -> tuple[str, str] | None:
                 return None
             return ("basic", password or user) if colon else None
     return None
+
+
+def parse_basic(value: str) -> tuple[str, str] | None:
+    """(user name, password) of `Authorization: Basic` (RFC 7617, in UTF-8); None when malformed or of another
+    scheme."""
+    scheme, _, rest = value.partition(" ")
+    rest = rest.strip(" ")
+    if scheme.lower() != "basic" or len(rest) > AUTHORIZATION_CHARS_MAX:
+        return None
+    try:
+        user, colon, password = base64.b64decode(rest, validate=True).decode("utf-8").partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    return (user, password) if colon else None

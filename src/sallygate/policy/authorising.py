@@ -63,7 +63,8 @@ class Delivery(Section):
     smtp: Smtp | None = Field(None, description="By e-mail.")
     webhook: Webhook | None = Field(None, description="By a service of yours.")
     outbox: str | None = Field(
-        None, description="Into a file, for development: whoever reads it has the codes. Relative to the state directory."
+        None,
+        description="Into a file, for development: whoever reads it has the codes. Relative to the state directory.",
     )
 
     @model_validator(mode="after")

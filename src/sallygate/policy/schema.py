@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, WithJsonSchema, field_validator, model_validator
 
 from sallygate.policy.authorising import Auth
+from sallygate.policy.accounts import AccountsSection, BasicSection
 from sallygate.policy.fields import (
     ByteBudget,
     Bytes,
@@ -57,6 +58,9 @@ class Identity(ControlSection):
     api_keys: ApiKeys = Field(
         default_factory=lambda: ApiKeys(),
         description="How keys are sent. Never in the query, where logs keep them.",
+    )
+    basic: BasicSection | None = Field(
+        None, description="Accept `Authorization: Basic` with an account's name and password; `{}` is enough."
     )
     public: list[str] = Field(
         [], description="Operations that need no identity, besides those whose OpenAPI `security` is empty."
@@ -279,6 +283,7 @@ class Policy(Section):
     auth: Auth | None = Field(
         None, description="Access codes and tokens, at a path of the gate's own; none when left out."
     )
+    accounts: AccountsSection = Field(AccountsSection(), description="Passwords, and how much guessing is borne.")
     plans: dict[str, Plan] = Field({}, description="What callers may have.")
     limits: Limits | None = Field(None, description="Rates by address, and how quotas are counted.")
     contract: ContractSection = Field(ContractSection(), description="How strictly the OpenAPI document is read.")

@@ -112,7 +112,9 @@ def _controls(
         TransportControl(transport, key_header) if "transport" in how else None,
         RestrictionsControl(policy.restrictions, state) if "restrictions" in how else None,
         ClientsControl(clients, _public(loaded), key_header, loaded.hash) if clients and "clients" in how else None,
-        IdentityControl(identity, loaded.plans, ring, state) if identity and "identity" in how else None,
+        IdentityControl(identity, loaded.plans, ring, state, policy.accounts, now)
+        if identity and "identity" in how
+        else None,
         LimitsControl(limits, loaded.plans, policy.operations, state, now) if limits and "limits" in how else None,
         Contract(loaded.document, loaded.operations, contract_settings(policy))
         if loaded.document is not None and "contract" in how

@@ -25,20 +25,23 @@ from sallygate.controls.identity import KeyRing
 from sallygate.controls.injection import compile_patterns, patterns_signature
 from sallygate.guard import Gate
 from sallygate.installation import Installation
+from sallygate.model.account import Account
 from sallygate.model.decision import HeaderList
 from sallygate.model.exchange import Exchange
 from sallygate.model.principal import Credential, Principal
 from sallygate.model.request import RequestHead
 from sallygate.model.restriction import Restriction
 from sallygate.model.stores import StoreError
-from sallygate.model.work import CredentialLoaded, Work, WorkDone
+from sallygate.model.work import CredentialLoaded, LoadAccount, LoadCredential, Work, WorkDone
 from sallygate.policy.load import Door, Loaded, load_policy
 from sallygate.record import Pending
+from sallygate.remembered import TAG_KEY_BYTES, VerifiedPasswords
 from sallygate.runtime.clock import Clock
 from sallygate.runtime.compose import compose
 from sallygate.runtime.condition import Life
 from sallygate.runtime.exporting import check_telemetry
 from sallygate.runtime.log import Log, RequestLog, open_log
+from sallygate.runtime.logins import Logins
 from sallygate.runtime.reporting import Reporting
 from sallygate.runtime.sockets import inherited, notify, notify_reloading, watchdog_s
 from sallygate.runtime.tables import add_restrictions
@@ -78,6 +81,7 @@ class Runtime:
         self._held = contextlib.ExitStack()
         self._held.enter_context(self.installation.held(alone=False))  # from here on nobody may exchange it
         self.state = State()
+        self.state.verified = VerifiedPasswords(secrets.token_bytes(TAG_KEY_BYTES))
         pepper = self.installation.pepper()
         self._ring = KeyRing(pepper)
         self._id_key = self.installation.id_key()
@@ -99,6 +103,7 @@ class Runtime:
         self.failures: Counter[str] = Counter()
         """Failures by what failed, since the start."""
         self.reporting = Reporting(self)
+        self.logins = Logins(self)
         self.on_exchange: list[Callable[[Exchange], None]] = []
         """Watchers of every exchange, for a live view."""
         self.on_reload: list[Callable[[Loaded], Coroutine[Any, Any, None]]] = []
@@ -109,6 +114,7 @@ class Runtime:
         self._credentials_revision = 0
         """Up to here all were taken over. One key loaded by itself may be younger than changes not seen yet."""
         self._restrictions_revision = 0
+        self._accounts_revision = 0
         self._forget_at = 0.0
         self.instance = secrets.token_hex(8)
         """Of this process, the first half of every request id."""
@@ -146,6 +152,7 @@ class Runtime:
     def load_state(self) -> None:
         """What the stores keep, into memory. Raises `StoreError`: without its keys and blocks no gate opens."""
         now = self.clock.now()
+        self._take_accounts(self.store.accounts())
         self._take_credentials(self.store.credentials())
         self._take_restrictions(list(self.store.restrictions()))
         for name, subject, a, b in self.store.counters():
@@ -158,7 +165,8 @@ class Runtime:
             return
         self._started = True
         try:
-            await self._in_store(self.load_state)
+            await self.in_store(self.load_state)
+            await self.logins.start()
             self.events.start()
             await self.reporting.start()
         except BaseException:
@@ -190,12 +198,13 @@ class Runtime:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.reporting.stop()
+        await self.logins.stop()
         try:
             await self.flush()
         except StoreError as error:
             self.failed("counters", error)
         await asyncio.to_thread(self.events.stop)
-        await self._in_store(self.store.close)
+        await self.in_store(self.store.close)
         self._threads.shutdown()
         self._aside.shutdown(cancel_futures=True)
         self._held.close()
@@ -211,23 +220,31 @@ class Runtime:
             except Exception as error:  # background work goes on whatever happens, and says what did
                 self.failed(what, error)
 
-    async def _in_store(self, call: Callable[[], T]) -> T:
+    async def in_store(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     # in the background -------------------------------------------------------------------------------------------
 
     async def _sync(self) -> None:
-        """Take over what other processes wrote: keys made, rotated, revoked; restrictions added, lifted."""
-        change = await self._in_store(self.store.changed)
+        """Take over what other processes wrote: accounts, keys, restrictions."""
+        change = await self.in_store(self.store.changed)
         self.life.store_read_at = self.clock.now()
         if change == self._seen_change:
             return
         known_keys, known_restrictions = self._credentials_revision, self._restrictions_revision
-        credentials = await self._in_store(lambda: self.store.credentials(known_keys))
-        restrictions = await self._in_store(lambda: self.store.restrictions(known_restrictions))
+        known_accounts = self._accounts_revision
+        accounts = await self.in_store(lambda: self.store.accounts(known_accounts))
+        credentials = await self.in_store(lambda: self.store.credentials(known_keys))
+        restrictions = await self.in_store(lambda: self.store.restrictions(known_restrictions))
+        self._take_accounts(accounts)
         self._take_credentials(credentials)
         self._take_restrictions(list(restrictions))
         self._seen_change = change
+
+    def _take_accounts(self, changed: Sequence[Account]) -> None:
+        for account in changed:
+            self.state.accounts.put(account)
+            self._accounts_revision = max(self._accounts_revision, account.revision)
 
     def _take_credentials(self, changed: Sequence[Credential]) -> None:
         for credential in changed:
@@ -253,7 +270,7 @@ class Runtime:
             return
         forget = now >= self._forget_at
         try:
-            await self._in_store(lambda: self.store.put_counters(rows, now - FORGET_S if forget else None))
+            await self.in_store(lambda: self.store.put_counters(rows, now - FORGET_S if forget else None))
         except StoreError:
             for table, dirty in marked:
                 table.dirty |= dirty
@@ -269,7 +286,7 @@ class Runtime:
             self._recheck = True
         if self._recheck:
             # Those that had ended while the clock was ahead are in force again.
-            kept = await self._in_store(lambda: list(self.store.restrictions()))
+            kept = await self.in_store(lambda: list(self.store.restrictions()))
             add_restrictions(self.state, kept, self.clock.now())
             self._recheck = False
         if self._expired_restrictions():
@@ -332,6 +349,7 @@ class Runtime:
             )
             return False
         old, self.loaded, self.gate = self.loaded, loaded, gate
+        self.logins.hashing.follow(loaded.policy.accounts)
         self.life.reloaded(self.clock.now())
         self._tell_of_restarts(old, loaded)
         # As they were before reading: what was written meanwhile is read next. A contract named anew is read once more.
@@ -366,8 +384,13 @@ class Runtime:
         return f"{self.instance}{next(self._counter) & 0xFFFFFFFFFFFFFFFF:016x}"
 
     async def work(self, work: Work) -> WorkDone:
+        if isinstance(work, LoadCredential):
+            return await self._load_credential(work)
+        return await (self.logins.load(work) if isinstance(work, LoadAccount) else self.logins.verify(work))
+
+    async def _load_credential(self, work: LoadCredential) -> CredentialLoaded:
         try:
-            credential = await self._in_store(lambda: self.store.credential(work.id))
+            credential = await self.in_store(lambda: self.store.credential(work.id))
         except StoreError as error:
             self.failed("credentials", error)
             return CredentialLoaded(work.id, None, failed=True)

@@ -28,6 +28,7 @@ from sallygate import __version__
 from sallygate.controls.injection import patterns_signature
 from sallygate.installation import RESTORING, Installation
 from sallygate.model.stores import StoreError
+from sallygate.policy.accounts import HASH_MIB
 from sallygate.policy.errors import PolicyError
 from sallygate.policy.load import Loaded, load_policy, state_directory_of
 from sallygate.policy.units import read_endpoint
@@ -45,6 +46,10 @@ CERTIFICATE_S_MIN = 14 * 86400.0
 FUTURE_S_MAX = 5.0
 """Events younger than now by more were written under another clock."""
 CONNECT_S = 2.0
+ACCOUNTS_SCHEMA = 3
+"""Since which the database has accounts."""
+HASHING_SHARE_MAX = 0.5
+"""Of the machine's memory, for hashing passwords."""
 
 
 class Found(Struct, frozen=True):
@@ -82,7 +87,7 @@ def examine(policy: Path, state_dir: Path | None) -> Iterator[Found]:
         for look in (_directory, _secrets, _database, _events, _clock, _patterns, _running):
             yield from _guarded(look.__name__, look(installation))
     if loaded is not None:
-        for part in (_certificate, _listeners, _upstreams, _telemetry):
+        for part in (_certificate, _listeners, _upstreams, _telemetry, _hashing):
             yield from _guarded(part.__name__, part(loaded, directory))
 
 
@@ -187,7 +192,10 @@ def _database(installation: Installation) -> Iterator[Found]:
             later = (
                 "" if version == SCHEMA_VERSION else "; the next start brings it to this version's, and keeps a copy"
             )
-            yield ok("database", f"whole, schema {version}, {keys} keys{later}")
+            accounts = 0
+            if version >= ACCOUNTS_SCHEMA:
+                (accounts,) = connection.execute("SELECT count(*) FROM accounts").fetchone()
+            yield ok("database", f"whole, schema {version}, {keys} keys, {accounts} accounts{later}")
 
 
 def _events(installation: Installation) -> Iterator[Found]:
@@ -333,6 +341,19 @@ def _telemetry(loaded: Loaded, _: Path) -> Iterator[Found]:
         yield Found("telemetry", "note", f"{section.otlp}: {why}", cure)
     else:
         yield ok("telemetry", f"{section.otlp} takes connections")
+
+
+def _hashing(loaded: Loaded, _: Path) -> Iterator[Found]:
+    section, identity = loaded.policy.accounts, loaded.policy.identity
+    if identity is None or identity.basic is None:
+        return
+    takes = section.at_once * HASH_MIB[section.hashing]
+    has = (os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")) >> 20
+    said = f"hashing passwords takes up to {takes} MiB: {section.at_once} at once, {section.hashing}"
+    if takes > has * HASHING_SHARE_MAX:
+        yield Found("hashing", "wrong", f"{said}, of {has} MiB there are", "lower `accounts.at_once`, or the profile")
+    else:
+        yield ok("hashing", said)
 
 
 def _unreachable(url: str) -> str:

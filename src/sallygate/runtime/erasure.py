@@ -18,7 +18,10 @@ from msgspec import Struct
 from msgspec.json import decode, encode
 from msgspec.structs import replace
 
+from sallygate.controls.identity import KeyRing
+from sallygate.controls.identity.guesses import PLACES_TABLE
 from sallygate.installation import Installation
+from sallygate.model.account import Account
 from sallygate.model.event import Event
 from sallygate.model.principal import Credential
 from sallygate.model.restriction import Restriction
@@ -30,12 +33,17 @@ WAIT_S = 0.8
 """A gate that runs writes events within 50 ms and counters within 500; then nothing of before comes after."""
 BUSY_S = 10.0
 ERASED = "erased"
+PLACE_TABLES = frozenset((PLACES_TABLE, "guesses:place"))
+"""Counters whose subjects begin with an account's name."""
+NAMED_TABLES = frozenset(("guesses:account", "guesses:pair"))
+"""Those whose subjects end with its keyed hash."""
 
 
 class Erased(Struct, frozen=True):
     record: str
     """What the act calls the person by."""
     events: int
+    accounts: int
     credentials: int
     restrictions: int
     counters: int
@@ -55,7 +63,8 @@ class Person(Struct, frozen=True):
 
     @property
     def principals(self) -> tuple[str, ...]:
-        return tuple(f"key:{key}" for key in self.keys)
+        account = (f"account:{self.account}",) if self.account else ()
+        return (*account, *(f"key:{key}" for key in self.keys))
 
     @property
     def subjects(self) -> frozenset[str]:
@@ -81,17 +90,22 @@ def person_of(name: str, credentials: list[Credential]) -> Person:
 def erase(
     installation: Installation, name: str, actor: str, *, keep_keys: bool, advance: Callable[[int, int], None]
 ) -> Erased:
-    """Erases `name`. `advance` gets (files done, in all). Raises `StoreError`, and `ValueError` for an account whose
-    keys still work, unless `keep_keys`."""
+    """Erases `name`. `advance` gets (files done, in all). Raises `StoreError`, and `ValueError` for an account that is
+    not locked or whose keys still work, unless `keep_keys`."""
     now = time.time()
     with closing(_open(installation.database)) as connection:
         stored = [decode(row, type=Credential) for (row,) in connection.execute("SELECT record FROM credentials")]
         person = person_of(name.strip(), stored)
         named = person.address or person.account or person.keys[0]
         record = "person:" + hmac.digest(installation.id_key(), named.encode(), "sha256").hex()[:16]
+        by_hash = KeyRing(installation.pepper()).name_digest(person.account)
         live = [one.id for one in stored if one.id in person.keys and one.alive(now)]
         if live and not keep_keys:
             raise ValueError(f"keys that still work: {', '.join(live[:5])}; revoke them, or say --keep-keys")
+        open_account = _is_open(connection, person.account)
+        if open_account and not keep_keys:
+            # Locked it is refused by a gate that runs, also when its record is gone.
+            raise ValueError(f"account {person.account} is not locked; lock it, or say --keep-keys")
         files = sorted(installation.events.glob("*.db"))
         events = 0
         for number, file in enumerate(files):
@@ -100,7 +114,7 @@ def erase(
         if files:
             time.sleep(WAIT_S)
             events += _from_events(files[-1], person)
-        found = _from_database(connection, person, set(live), record, actor, now)
+        found = _from_database(connection, person, set(live), open_account, by_hash, record, actor, now)
         copies = [
             *installation.directory.glob("sallygate.db.schema-*"),
             *installation.directory.glob("before-restore-*"),
@@ -141,22 +155,36 @@ def _from_events(file: Path, person: Person) -> int:
 
 
 def _from_database(
-    connection: sqlite3.Connection, person: Person, live: set[str], record: str, actor: str, now: float
-) -> tuple[int, int, int, int]:
-    """(credentials, restrictions, counters, acts) taken out or made nameless, with the act on record, or none."""
+    connection: sqlite3.Connection,
+    person: Person,
+    live: set[str],
+    open_account: bool,
+    named: str,
+    record: str,
+    actor: str,
+    now: float,
+) -> tuple[int, int, int, int, int]:
+    """(accounts, credentials, restrictions, counters, acts) taken out or made nameless, with the act on record, or
+    none."""
     try:
         connection.execute("BEGIN IMMEDIATE")
         gone = [key for key in person.keys if key not in live]
         for key in gone:
             connection.execute("DELETE FROM credentials WHERE id = ?", (key,))
+        accounts = 0
+        if person.account and not open_account:
+            accounts = connection.execute("DELETE FROM accounts WHERE name = ?", (person.account,)).rowcount
         restrictions = _ended_restrictions(connection, person, now)
         # Of an account that goes on, what it has used goes on counting.
-        counted = person.subjects if not live else frozenset()
+        goes_on = bool(live) or open_account
+        counted = person.subjects if not goes_on else frozenset()
         counters = sum(
             connection.execute("DELETE FROM counters WHERE subject = ?", (subject,)).rowcount for subject in counted
         )
+        if person.account and not goes_on:
+            counters += _logins_of(connection, person.account, named)
         acts = _nameless_acts(connection, person.subjects, record)
-        note = f"keys: {len(gone)}, restrictions: {restrictions}"
+        note = f"accounts: {accounts}, keys: {len(gone)}, restrictions: {restrictions}"
         act = act_of("erase", record, actor, note, now)
         connection.execute("INSERT INTO acts (at, record) VALUES (?, ?)", (now, encode(act)))
         connection.execute("COMMIT")
@@ -165,7 +193,25 @@ def _from_database(
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise StoreError(f"the database could not be written: {error}; erase again when that is mended") from error
-    return len(gone), restrictions, counters, acts
+    return accounts, len(gone), restrictions, counters, acts
+
+
+def _is_open(connection: sqlite3.Connection, name: str) -> bool:
+    row = connection.execute("SELECT record FROM accounts WHERE name = ?", (name,)).fetchone() if name else None
+    return row is not None and decode(row[0], type=Account).locked_at is None
+
+
+def _logins_of(connection: sqlite3.Connection, account: str, named: str) -> int:
+    """Where it logged in from, and where that failed. `named` is what failures are counted by."""
+    found = connection.execute("SELECT name, subject FROM counters").fetchall()
+    gone = [
+        (name, subject)
+        for name, subject in found
+        if (subject.startswith(f"{account}:") and name in PLACE_TABLES)
+        or (name in NAMED_TABLES and subject.rpartition(" ")[2] == named)
+    ]
+    connection.executemany("DELETE FROM counters WHERE name = ? AND subject = ?", gone)
+    return len(gone)
 
 
 def _ended_restrictions(connection: sqlite3.Connection, person: Person, now: float) -> int:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from sallygate import passwords
 from sallygate.case import Step
 from sallygate.controls.identity import KeyRing
 from sallygate.controls.injection import patterns_signature
@@ -24,13 +25,27 @@ from sallygate.model.finding import Finding
 from sallygate.model.operation import Operation
 from sallygate.model.principal import Principal
 from sallygate.model.request import RequestHead
-from sallygate.model.work import ROUNDS_MAX, Charge, CredentialLoaded, WorkDone
+from sallygate.model.work import (
+    ROUNDS_MAX,
+    AccountLoaded,
+    Charge,
+    CredentialLoaded,
+    LoadAccount,
+    LoadCredential,
+    PasswordVerified,
+    VerifyPassword,
+    Work,
+    WorkDone,
+)
 from sallygate.policy.load import load_policy
 from sallygate.runtime.compose import compose
 from sallygate.runtime.recorded import Recorded
 from sallygate.runtime.tables import add_restrictions
 from sallygate.state import State
 from sallygate.stores.sqlite import SqliteStore
+
+VERIFIED_KEPT = 100_000
+"""Passwords of a recording that were verified: each costs a hash once."""
 
 
 class Verdict(Struct, frozen=True):
@@ -53,6 +68,7 @@ class Offline:
         pepper = installation.pepper() if installation else secrets.token_bytes(32)
         self.now = time.time()
         self.state = State()
+        self._verified: dict[bytes, PasswordVerified] = {}
         patterns = patterns_of(directory)
         self.gate: Gate = compose(self.loaded, self.state, KeyRing(pepper), pepper, self.now, patterns)
         if installation is not None:
@@ -60,6 +76,8 @@ class Offline:
 
     def _load(self, store: SqliteStore) -> None:
         try:
+            for account in store.accounts():
+                self.state.accounts.put(account)
             for credential in store.credentials():
                 self.state.credentials.put(credential)
             add_restrictions(self.state, list(store.restrictions()), self.now)
@@ -87,8 +105,7 @@ class Offline:
             outcome = engine.admit(head, now, done, trace)
             if not isinstance(outcome, Ask):
                 break
-            # Memory has all the store has, so what it does not have is not there.
-            done = (*done, CredentialLoaded(outcome.work.id, None))
+            done = (*done, self._work(outcome.work))
         assert not isinstance(outcome, Ask)
         self._charge(outcome.charges, now)
         if isinstance(outcome, Refuse):
@@ -96,6 +113,18 @@ class Offline:
         if isinstance(outcome, Answer):
             return Verdict(outcome.decision, outcome.reply.status, None, None, answered=True)
         return self._examine(outcome, head, recorded.body, trace)
+
+    def _work(self, work: Work) -> WorkDone:
+        if isinstance(work, LoadCredential):
+            # Memory has all the store has, so what it does not have is not there.
+            return CredentialLoaded(work.id, None)
+        if isinstance(work, LoadAccount):
+            return AccountLoaded(work.name, None)
+        if work.tag not in self._verified:
+            if len(self._verified) >= VERIFIED_KEPT:
+                self._verified.clear()
+            self._verified[work.tag] = _verify(work)
+        return self._verified[work.tag]
 
     def _examine(self, admission: Admission, head: RequestHead, body: bytes, trace: list[Step] | None) -> Verdict:
         plan = admission.body
@@ -112,6 +141,14 @@ class Offline:
         for charge in charges:
             if (table := self.state.tables.get(charge.table)) is not None:
                 table.take(charge.subject, now, charge.amount)
+
+
+def _verify(work: VerifyPassword) -> PasswordVerified:
+    try:
+        passwords.verify(work.password, work.stored)
+    except (passwords.WrongPassword, passwords.UnusableHash):
+        return PasswordVerified(work.tag, "wrong")
+    return PasswordVerified(work.tag, "right")
 
 
 def patterns_of(state_dir: Path) -> bytes | None:

@@ -9,6 +9,7 @@ right, revoked or expired is not asked again.
 
 from __future__ import annotations
 
+import base64
 import secrets
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -20,13 +21,24 @@ from msgspec.structs import replace
 from sallygate.case import Guarded, decide
 from sallygate.controls.identity import KeyRing
 from sallygate.guard import Gate
+from sallygate.model.account import Account
 from sallygate.model.decision import Admission, Answer, Ask, Decision, Refuse
 from sallygate.model.event import Event
 from sallygate.model.finding import Finding
 from sallygate.model.operation import Operation
 from sallygate.model.principal import Credential
 from sallygate.model.request import NO_BODY, RequestHead
-from sallygate.model.work import Charge, CredentialLoaded
+from sallygate.model.work import (
+    ROUNDS_MAX,
+    AccountLoaded,
+    Charge,
+    CredentialLoaded,
+    LoadAccount,
+    LoadCredential,
+    PasswordVerified,
+    Work,
+    WorkDone,
+)
 from sallygate.policy.load import Loaded
 from sallygate.runtime.compose import DEFAULT_KEY_HEADER, compose
 from sallygate.runtime.offline import Offline
@@ -46,6 +58,8 @@ _NO_POLICY = frozenset(("upstream", "request", "control", "transport"))
 REPEATS_MAX = 1_000
 """One event stands for at most so many; a flood of more has long met its limit."""
 EXAMPLES_MAX = 3
+RIGHT = "right"
+"""Stands for any password that was right."""
 _SAMPLES = {"e": "", "w": "a*"}
 
 
@@ -112,6 +126,7 @@ class FromEvents:
         credentials: Iterable[Credential],
         patterns: bytes | None,
         now: float,
+        accounts: Iterable[Account] = (),
     ) -> None:
         self._ring = KeyRing(secrets.token_bytes(32))
         self._state = State()
@@ -121,6 +136,8 @@ class FromEvents:
         self._gate: Gate = compose(loaded, self._state, self._ring, secrets.token_bytes(32), now, patterns)
         self._contract = loaded.policy.contract
         self._how: dict[str, Guarded] = self._gate.engine.controls.how
+        for account in accounts:
+            self._state.accounts.put(replace(account, locked_at=None, password=RIGHT))
         for credential in credentials:
             self._know(credential)
 
@@ -135,9 +152,12 @@ class FromEvents:
     def decide(self, event: Event) -> str:
         """What the event's request would be answered: `allow`, or the reason against it. Charges what it costs."""
         head = self._head(event)
-        outcome = self._gate.engine.admit(head, event.at)
-        if isinstance(outcome, Ask):
-            outcome = self._gate.engine.admit(head, event.at, (CredentialLoaded(outcome.work.id, None),))
+        done: tuple[WorkDone, ...] = ()
+        for _ in range(ROUNDS_MAX + 1):
+            outcome = self._gate.engine.admit(head, event.at, done)
+            if not isinstance(outcome, Ask):
+                break
+            done = (*done, _done(outcome.work, event))
         assert not isinstance(outcome, Ask)
         times = min(event.count * event.sampled, REPEATS_MAX)
         for _ in range(times):
@@ -166,6 +186,9 @@ class FromEvents:
             if text is None:  # erased or older than the database: the event says whose it was
                 text = self._know(Credential(key_id, b"", event.account, event.plan, None, 0.0))
             headers.append((self._header, text.encode()))
+        elif event.principal.startswith("account:"):
+            pair = base64.b64encode(f"{event.account}:{RIGHT}".encode())
+            headers.append((b"authorization", b"Basic " + pair))
         query = urlencode([(name, _sample(bucket)) for name, bucket in event.filters])
         return self._gate.reader.read(
             method=event.method, scheme=event.scheme, raw_path=quote(event.path, safe="/%:@!$&'()*+,;=~").encode(),
@@ -197,6 +220,15 @@ class FromEvents:
         for charge in charges:
             if (table := self._state.tables.get(charge.table)) is not None:
                 table.take(charge.subject, now, charge.amount)
+
+
+def _done(work: Work, event: Event) -> WorkDone:
+    """Whether a credential is right is not asked again: an event with an account's name had the right password."""
+    if isinstance(work, LoadCredential):
+        return CredentialLoaded(work.id, None)
+    if isinstance(work, LoadAccount):  # erased, or older than the database: the event says whose it was
+        return AccountLoaded(work.name, Account(work.name, event.plan, password=RIGHT))
+    return PasswordVerified(work.tag, "right")
 
 
 def _is_judged(finding: Finding) -> bool:

@@ -191,14 +191,30 @@ class SqliteStore:
             ).fetchall()
         return [self.decoded(record, Account) for (record,) in rows]
 
-    def put_account(self, account: Account, act: Event) -> Account:
+    def account_like(self, name: str) -> Account | None:
+        """One whose name differs from `name` in case at most."""
+        with self._saying("read"):
+            row = self._connection.execute(
+                "SELECT record FROM accounts WHERE name = ? COLLATE NOCASE LIMIT 1", (name,)
+            ).fetchone()
+        return self.decoded(row[0], Account) if row else None
+
+    def put_account(self, account: Account, act: Event, over: int | None = None) -> Account:
+        """With the event of the act, or not at all. `over` is the revision it follows, 0 for a new one; a record that
+        somebody else changed meanwhile is left as it is."""
         with self._saying("written"), self._transaction() as connection:
-            stamped = stamped(connection, account)
+            if over is not None:
+                row = connection.execute("SELECT revision FROM accounts WHERE name = ?", (account.name,)).fetchone()
+                if (row[0] if row else 0) != over:
+                    raise StoreError(
+                        f"account {account.name} was changed by somebody else meanwhile; look, and try again"
+                    )
+            made = stamped(connection, account)
             connection.execute(
-                "INSERT OR REPLACE INTO accounts VALUES (?, ?, ?)", (stamped.name, stamped.revision, encode(stamped))
+                "INSERT OR REPLACE INTO accounts VALUES (?, ?, ?)", (made.name, made.revision, encode(made))
             )
             write_act(connection, act)
-        return stamped
+        return made
 
     def credential(self, key_id: str) -> Credential | None:
         with self._saying("read"):
@@ -216,10 +232,10 @@ class SqliteStore:
         """All of them, with the event of the act, or none."""
         with self._saying("written"), self._transaction() as connection:
             for credential in credentials:
-                stamped = stamped(connection, credential)
+                made = stamped(connection, credential)
                 connection.execute(
                     "INSERT OR REPLACE INTO credentials VALUES (?, ?, ?, ?)",
-                    (stamped.id, stamped.revision, stamped.account, encode(stamped)),
+                    (made.id, made.revision, made.account, encode(made)),
                 )
             write_act(connection, act)
 
@@ -232,13 +248,13 @@ class SqliteStore:
 
     def put_restriction(self, restriction: Restriction, act: Event) -> Restriction:
         with self._saying("written"), self._transaction() as connection:
-            stamped = stamped(connection, restriction)
+            made = stamped(connection, restriction)
             connection.execute(
                 "INSERT OR REPLACE INTO restrictions VALUES (?, ?, ?, ?)",
-                (stamped.id, stamped.revision, stamped.expires_at, encode(stamped)),
+                (made.id, made.revision, made.expires_at, encode(made)),
             )
             write_act(connection, act)
-        return stamped
+        return made
 
     def acts(self, since: float = 0.0) -> Sequence[Event]:
         """The administrative acts, oldest first."""

@@ -2,7 +2,7 @@
 
 Threat: invented, guessed, stolen, expired and over-powerful credentials (OWASP API2, API5).
 Evidence: `identity.missing`, `identity.invalid` (the client is told no more; `rule` says which check failed to the
-operator), `identity.ambiguous`, `identity.scope`, `identity.plan`.
+operator), `identity.ambiguous`, `identity.scope`, `identity.plan`, `identity.guesses`, `identity.busy`.
 Known bypasses: a stolen credential is a good one until it is revoked, or its new location is noticed.
 Cost: that of the credential's kind, a module each.
 """
@@ -10,29 +10,48 @@ Cost: that of the credential's kind, a module each.
 from __future__ import annotations
 
 from sallygate.controls.identity.failure import invalid
+from sallygate.controls.identity.guesses import Guesses
 from sallygate.controls.identity.keys import ALPHABET, ApiKeys, KeptHmac, KeyRing, base62
+from sallygate.controls.identity.outcomes import Asking, Proven, Refused
+from sallygate.controls.identity.passwords import Passwords
 from sallygate.controls.identity.scopes import ALL_SCOPES
 from sallygate.model.finding import Finding
 from sallygate.model.operation import Operation
 from sallygate.model.principal import Principal
 from sallygate.model.request import RequestHead
 from sallygate.model.work import Work, WorkDone
-from sallygate.parsing.tokens import parse_authorization
+from sallygate.parsing.tokens import parse_authorization, parse_basic, seems_api_key
+from sallygate.policy.accounts import AccountsSection
 from sallygate.policy.schema import Identity, Plan
 from sallygate.state import State
 
-__all__ = ["ALPHABET", "IdentityControl", "KeptHmac", "KeyRing", "base62"]
+__all__ = ["ALPHABET", "Asking", "Guesses", "IdentityControl", "KeptHmac", "KeyRing", "Proven", "Refused", "base62"]
 
 
 class IdentityControl:
-    def __init__(self, section: Identity, plans: dict[str, Plan], ring: KeyRing, state: State) -> None:
+    def __init__(
+        self,
+        section: Identity,
+        plans: dict[str, Plan],
+        ring: KeyRing,
+        state: State,
+        accounts: AccountsSection,
+        now: float,
+    ) -> None:
         self._header = section.api_keys.header.lower()
         self._schemes = {name for name in ("bearer", "basic") if getattr(section.api_keys, name)}
         self._public = frozenset(section.public)
-        self._keys = ApiKeys({name: frozenset(plan.scopes) for name, plan in plans.items()}, ring, state)
-        schemes = [scheme.capitalize() for scheme in sorted(self._schemes)] or ["ApiKey"]
-        self.challenge = ", ".join(f'{scheme} realm="api"' for scheme in schemes).encode()
-        self.credential_headers = {self._header.encode()} | ({b"authorization"} if self._schemes else set())
+        scopes = {name: frozenset(plan.scopes) for name, plan in plans.items()}
+        self._keys = ApiKeys(scopes, ring, state)
+        self.guesses = Guesses(accounts.logins, state, ring.name_digest, now)
+        basic = section.basic
+        self._passwords = Passwords(scopes, self.guesses, state, basic.remember) if basic is not None else None
+        asked = {f'{scheme.capitalize()} realm="api"' for scheme in self._schemes} or {'ApiKey realm="api"'}
+        if basic is not None:
+            asked = (asked - {'Basic realm="api"'}) | {'Basic realm="api", charset="UTF-8"'}
+        self.challenge = ", ".join(sorted(asked)).encode()
+        authorizes = bool(self._schemes) or basic is not None
+        self.credential_headers = {self._header.encode()} | ({b"authorization"} if authorizes else set())
         """What must not travel on to the API."""
 
     def needs_identity(self, operation: Operation | None) -> bool:
@@ -43,10 +62,14 @@ class IdentityControl:
 
     def admit(
         self, head: RequestHead, operation: Operation | None, now: float, done: tuple[WorkDone, ...]
-    ) -> Principal | Finding | Work | None:
+    ) -> Principal | Proven | Finding | Refused | Work | Asking | None:
         """The principal; a finding; what to find out first; or None for a caller who need not say who it is."""
         sent = head.fields.get(self._header)
-        if self._schemes and "authorization" in head.fields:
+        if self._passwords is not None and (pair := self._name_and_password(head)) is not None:
+            if sent is not None:
+                return Finding("identity.ambiguous", "Two different credentials were sent.", 400, owasp="API2")
+            return self._passwords.admit(*pair, head, now, done)
+        if (self._schemes or self._passwords is not None) and "authorization" in head.fields:
             authorization = parse_authorization(head.fields["authorization"])
             if authorization is None or authorization[0] not in self._schemes:
                 return invalid("authorization is malformed or of a scheme that is not accepted")
@@ -58,6 +81,13 @@ class IdentityControl:
         if not self.needs_identity(operation):
             return None
         return Finding("identity.missing", "This operation needs an API key.", 401, owasp="API2")
+
+    def _name_and_password(self, head: RequestHead) -> tuple[str, str] | None:
+        """Of an account; None for another scheme, and for a key in the place of either where keys may stand there."""
+        pair = parse_basic(head.fields.get("authorization", ""))
+        if pair is None or ("basic" in self._schemes and (seems_api_key(pair[0]) or seems_api_key(pair[1]))):
+            return None
+        return pair
 
     def authorise(self, principal: Principal, operation: Operation | None) -> Finding | None:
         """Whether the principal's scopes allow the operation. Asked after limits, so that probing is paid for."""

@@ -46,12 +46,17 @@ class KeyRing:
     def __init__(self, pepper: bytes) -> None:
         self._digest = KeptHmac(hmac.digest(pepper, b"sallygate api key digest", "sha256"))
         self._check = KeptHmac(hmac.digest(pepper, b"sallygate api key check", "sha256"))
+        self._name = KeptHmac(hmac.digest(pepper, b"sallygate login name", "sha256"))
 
     def check_of(self, checked: str) -> str:
         return base62(self._check(checked.encode("ascii"))[:6], KEY_CHECK_CHARS)
 
     def digest_of(self, whole: str) -> bytes:
         return self._digest(whole.encode("ascii"))
+
+    def name_digest(self, name: str) -> str:
+        """What failed logins are counted by: people type passwords where the name belongs, and counters are kept."""
+        return self._name(name.encode("utf-8", "surrogatepass")).hex()[:24]
 
     def compose(self, key_id: str, secret: bytes) -> str:
         """The key's text from an id and 32 bytes of chance."""
@@ -111,6 +116,8 @@ class ApiKeys:
         if not credential.alive(now):
             why = "revoked" if credential.revoked_at is not None else "expired"
             return invalid(why, f"key {credential.id}")
+        if self._state.accounts.is_locked(credential.account):
+            return invalid("locked", f"key {credential.id}")
         made = self._principals.get(credential.id)
         if made is not None and made[0] is credential:
             return made[1]

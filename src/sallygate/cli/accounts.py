@@ -1,0 +1,226 @@
+"""`sallygate accounts`: who has an account, and with which password. A password is asked for, never an argument: other
+users of the machine see those."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Column, Table
+
+from sallygate.cli.terminal import (
+    DEFAULT_POLICY,
+    JsonOption,
+    PolicyOption,
+    StateOption,
+    actor,
+    find_installation,
+    moment,
+    out,
+    plainly,
+    print_json,
+    print_record,
+)
+
+if TYPE_CHECKING:
+    from sallygate.model.account import Account
+    from sallygate.policy.load import Loaded
+    from sallygate.runtime.accounts import Accounts
+
+app = typer.Typer(help="Accounts: create, list, show, lock, unlock, reset.", no_args_is_help=True)
+NameArgument = Annotated[str, typer.Argument(help="The account's name.")]
+StdinOption = Annotated[
+    bool, typer.Option("--password-stdin", help="Read the password, or its hash, from standard input.")
+]
+NoneOption = Annotated[bool, typer.Option("--no-password", help="No password: none opens the account.")]
+HashOption = Annotated[
+    bool,
+    typer.Option("--hash", help="What is read is a hash that another system made: Argon2, bcrypt, scrypt or PBKDF2."),
+]
+STDIN_CHARS_MAX = 4096
+
+
+@contextmanager
+def _accounts(policy: Path, state_dir: Path | None) -> Iterator[tuple[Accounts, Loaded | None]]:
+    from sallygate.passwords import LOW_MEMORY
+    from sallygate.runtime.accounts import Accounts
+    from sallygate.stores.sqlite import SqliteStore
+
+    installation, loaded = find_installation(policy, state_dir)
+    with installation.held(alone=False):
+        store = SqliteStore(installation.database)
+        try:
+            yield Accounts(store, actor(), loaded.policy.accounts.hashing if loaded is not None else LOW_MEMORY), loaded
+        finally:
+            store.close()
+
+
+def _read_password(stdin: bool, none: bool, hashed: bool) -> tuple[str | None, str | None]:
+    """(password, hash)."""
+    if none and (stdin or hashed):
+        raise ValueError("--no-password goes with neither --password-stdin nor --hash")
+    if none:
+        return None, None
+    if stdin or not sys.stdin.isatty():
+        if not stdin:
+            raise ValueError("there is no terminal to ask for the password; say --password-stdin or --no-password")
+        text = sys.stdin.readline(STDIN_CHARS_MAX).rstrip("\r\n")
+    else:
+        text = typer.prompt("hash" if hashed else "password", hide_input=True, confirmation_prompt=not hashed, err=True)
+    if not text:
+        raise ValueError("the password is empty; say --no-password for none")
+    return (None, text) if hashed else (text, None)
+
+
+@app.command()
+@plainly
+def create(
+    name: NameArgument,
+    plan: Annotated[str, typer.Option(help="A plan of the policy.")],
+    scope: Annotated[list[str] | None, typer.Option(help="Only these scopes of the plan; repeat for several.")] = None,
+    contact: Annotated[str, typer.Option(help="Where access codes go, an e-mail address.")] = "",
+    note: Annotated[str, typer.Option(help="A word for people.")] = "",
+    password_stdin: StdinOption = False,
+    no_password: NoneOption = False,
+    hash_: HashOption = False,
+    policy: PolicyOption = DEFAULT_POLICY,
+    state_dir: StateOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Make an account, and ask for its password.
+
+    Example: sallygate accounts create alice --plan free --contact alice@example.org
+    """
+    with _accounts(policy, state_dir) as (accounts, loaded):
+        if loaded is not None and plan not in loaded.plans:
+            raise ValueError(f"the policy has no plan {plan!r}; it has: {', '.join(loaded.plans)}")
+        password, imported = _read_password(password_stdin, no_password, hash_)
+        made = accounts.create(name, plan, tuple(scope) if scope else None, contact, password, imported, note)
+    _say(made, f"account {made.name} on plan {made.plan} is made", json)
+
+
+@app.command("list")
+@plainly
+def list_(
+    locked: Annotated[bool, typer.Option("--locked", help="Only locked ones.")] = False,
+    policy: PolicyOption = DEFAULT_POLICY,
+    state_dir: StateOption = None,
+    json: JsonOption = False,
+) -> None:
+    """List the accounts.
+
+    Example: sallygate accounts list --locked
+    """
+    with _accounts(policy, state_dir) as (accounts, _):
+        found = [one for one in accounts.all() if not locked or one.locked_at is not None]
+    if json:
+        print_json([_record(one) for one in found])
+        return
+    table = Table(Column("name", no_wrap=True), "plan", "scopes", "contact", "password", "created", "locked", "note")
+    for one in found:
+        scopes = "the plan's" if one.scopes is None else " ".join(one.scopes)
+        table.add_row(one.name, one.plan, scopes, one.contact, _kind(one), moment(one.created_at),
+                      moment(one.locked_at), one.note)  # fmt: skip
+    out.print(table if found else "no accounts; make one with `sallygate accounts create`")
+
+
+@app.command()
+@plainly
+def show(
+    name: NameArgument,
+    policy: PolicyOption = DEFAULT_POLICY,
+    state_dir: StateOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show one account's record; never its password, nor the hash.
+
+    Example: sallygate accounts show alice
+    """
+    with _accounts(policy, state_dir) as (accounts, _):
+        record = _record(accounts.account(name))
+    print_record(record, json)
+
+
+@app.command()
+@plainly
+def lock(
+    name: NameArgument,
+    why: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+    policy: PolicyOption = DEFAULT_POLICY,
+    state_dir: StateOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Let no credential of an account count, its keys included; a running gate refuses them within 300 ms.
+
+    Example: sallygate accounts lock alice --why "laptop stolen"
+    """
+    with _accounts(policy, state_dir) as (accounts, _):
+        done = accounts.lock(name, why)
+    _say(done, f"account {done.name} is locked", json)
+
+
+@app.command()
+@plainly
+def unlock(
+    name: NameArgument,
+    policy: PolicyOption = DEFAULT_POLICY,
+    state_dir: StateOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Let an account's credentials count again.
+
+    Example: sallygate accounts unlock alice
+    """
+    with _accounts(policy, state_dir) as (accounts, _):
+        done = accounts.unlock(name)
+    _say(done, f"account {done.name} is open", json)
+
+
+@app.command()
+@plainly
+def reset(
+    name: NameArgument,
+    password_stdin: StdinOption = False,
+    no_password: NoneOption = False,
+    hash_: HashOption = False,
+    policy: PolicyOption = DEFAULT_POLICY,
+    state_dir: StateOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Set another password, or none; the old one ends within 300 ms.
+
+    Example: sallygate accounts reset alice
+    """
+    with _accounts(policy, state_dir) as (accounts, _):
+        accounts.account(name)  # before a password is asked for
+        password, imported = _read_password(password_stdin, no_password, hash_)
+        done = accounts.reset(name, password, imported)
+    _say(done, f"account {done.name} has {'a new' if done.password else 'no'} password", json)
+
+
+def _say(account: Account, said: str, json: bool) -> None:
+    if json:
+        print_json(_record(account))
+    else:
+        out.print(said, highlight=False)
+
+
+def _record(account: Account) -> dict[str, object]:
+    """What may be shown: everything but the hash."""
+    return {
+        "name": account.name, "plan": account.plan,
+        "scopes": None if account.scopes is None else list(account.scopes),
+        "contact": account.contact, "password": _kind(account),
+        "created_at": account.created_at, "locked_at": account.locked_at, "note": account.note,
+    }  # fmt: skip
+
+
+def _kind(account: Account) -> str:
+    """How the password is kept: `argon2id`, `bcrypt`, or none."""
+    from sallygate.passwords import kind_of
+
+    return kind_of(account.password) if account.password else "none"

@@ -1,0 +1,32 @@
+"""What a kind of credential may answer beside a principal, a finding or a question: those with something attached."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from sallygate.model.decision import HeaderList
+from sallygate.model.finding import Finding
+from sallygate.model.principal import Principal
+from sallygate.model.work import Charge, Work
+
+
+class Refused(Struct, frozen=True, gc=False):
+    """A finding that costs, or says when to come again."""
+
+    finding: Finding
+    charges: tuple[Charge, ...] = ()
+    headers: HeaderList = ()
+
+
+class Asking(Struct, frozen=True, gc=False):
+    """A question whose answer may cost: `reserved` is held meanwhile."""
+
+    work: Work
+    reserved: tuple[Charge, ...]
+
+
+class Proven(Struct, frozen=True, gc=False):
+    """A principal, and what is to be kept of how it proved itself."""
+
+    principal: Principal
+    charges: tuple[Charge, ...]

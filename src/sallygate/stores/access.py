@@ -25,12 +25,13 @@ class AccessStore:
 
     # codes -----------------------------------------------------------------------------------------------------------
 
-    def put_code(self, code: Code, act: Event) -> None:
+    def put_code(self, code: Code, act: Event | None) -> None:
         """In place of the one there was for the same account, purpose, subject and network. Forgets what has expired."""
         with self._store.writing() as connection:
             connection.execute("DELETE FROM codes WHERE expires_at < ?", (code.made_at,))
             _write_code(connection, code)
-            write_act(connection, act)
+            if act is not None:
+                write_act(connection, act)
 
     def code_delivered(self, code: Code) -> None:
         """From now on it counts, unless another has taken its place."""

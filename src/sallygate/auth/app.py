@@ -1,0 +1,123 @@
+"""The ASGI application: reads a request's few parameters, in one way only, and answers what the endpoint says."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+
+from msgspec import Struct
+from msgspec.json import encode
+
+from sallygate.model.finding import Finding
+from sallygate.model.principal import Principal
+from sallygate.model.request import RequestHead
+from sallygate.parsing.forms import FormError, decode_pairs
+from sallygate.parsing.jsontext import JsonError, parse_json
+from sallygate.parsing.media import kind_of, parse_content_type
+
+BODY_BYTES_MAX = 16 * 1024
+"""A refresh token, an access token and a scope list are below 6 KiB together."""
+PARAMETERS_MAX = 32
+
+Message = MutableMapping[str, Any]  # Any: ASGI's own types are open
+
+
+class Answer(Struct, frozen=True):
+    """What an endpoint says; with what it found, where it refuses."""
+
+    status: int
+    body: Mapping[str, object] | None
+    finding: Finding | None = None
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class AuthCall(Struct):
+    """One request, as Guard hands it over in `scope["sallygate.auth"]`."""
+
+    operation: str
+    head: RequestHead
+    principal: Principal | None
+    findings: list[Finding]
+    """What the application adds, for the event."""
+
+
+Endpoint = Callable[[AuthCall, Mapping[str, str]], Awaitable[Answer]]
+
+
+class AuthApp:
+    def __init__(self, endpoints: Mapping[str, Endpoint], forms_only: frozenset[str]) -> None:
+        """`forms_only` are those that OAuth gives one form of request."""
+        self._endpoints = endpoints
+        self._forms_only = forms_only
+
+    async def __call__(
+        self,
+        scope: MutableMapping[str, Any],
+        receive: Callable[[], Awaitable[Message]],
+        send: Callable[[Message], Awaitable[None]],
+    ) -> None:
+        call: AuthCall = scope["sallygate.auth"]
+        parameters = self._parameters(call, (await receive()).get("body", b""))
+        answer = parameters if isinstance(parameters, Answer) else await self._endpoints[call.operation](
+            call, parameters
+        )
+        if answer.finding is not None:
+            call.findings.append(answer.finding)
+        body = encode(answer.body) if answer.body is not None else b""
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"cache-control", b"no-store"),
+            (b"x-content-type-options", b"nosniff"),
+        ]
+        named = {name for name, _ in answer.headers}
+        headers = [pair for pair in headers if pair[0] not in named] + list(answer.headers)
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if call.head.method == "HEAD" else body})
+
+    def _parameters(self, call: AuthCall, body: bytes) -> Mapping[str, str] | Answer:
+        """By name, each once (RFC 6749, section 3.2)."""
+        if call.head.raw_query:
+            return malformed("Parameters belong into the body, where no log keeps them.")
+        if call.head.method != "POST":
+            return {}
+        media = parse_content_type(call.head.fields.get("content-type", ""))
+        kind = kind_of(media.name) if media is not None else "none"
+        if kind == "form":
+            return _once(body)
+        if kind == "json" and call.operation not in self._forms_only:
+            return _members(body)
+        accepted = "application/x-www-form-urlencoded"
+        also = "" if call.operation in self._forms_only else " or application/json"
+        return malformed(f"The body must be {accepted}{also}.", 415)
+
+
+def malformed(detail: str, status: int = 400) -> Answer:
+    return refused("invalid_request", detail, Finding("auth.malformed", detail, status, owasp="API2"), status)
+
+
+def refused(error: str, detail: str, finding: Finding, status: int = 400) -> Answer:
+    """RFC 6749, section 5.2. `finding` says to the operator what `detail` does not say to the client."""
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    if status == 401:
+        headers = ((b"www-authenticate", b'Basic realm="api", charset="UTF-8"'),)
+    return Answer(status, {"error": error, "error_description": detail}, finding, headers)
+
+
+def _once(body: bytes) -> Mapping[str, str] | Answer:
+    try:
+        pairs = decode_pairs(body, PARAMETERS_MAX)
+    except FormError as error:
+        return malformed(f"The form holds {error.detail}.")
+    found = dict(pairs)
+    return malformed("A parameter is given twice.") if len(found) != len(pairs) else found
+
+
+def _members(body: bytes) -> Mapping[str, str] | Answer:
+    try:
+        tree = parse_json(body or b"{}", 2)
+    except JsonError as error:
+        return malformed(f"The body is not JSON that reads one way: {error.detail}.")
+    if not isinstance(tree, dict) or not all(isinstance(value, str) for value in tree.values()):
+        return malformed("The body must be an object of strings.")
+    return tree

@@ -1,0 +1,203 @@
+"""One-time codes: asked for, delivered, and redeemed once.
+
+Threat: finding out who has an account, guessing a code, using one that was seen on its way, flooding an account's owner
+(OWASP API2, API6). Whoever asks is told that a code is on its way, before anybody looks whether there is such an account:
+that happens in the background, so neither the answer nor its time tells. A code nobody gets is kept for an account that
+does not exist, too, so that redeeming takes the same work.
+
+Evidence: `auth.code` (`rule` says which check failed), `auth.codes_limit`, `identity.guesses`.
+Known bypasses: whoever reads the owner's mail and sits in the network the code was asked for has the code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import secrets
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from sallygate.auth.app import Answer, AuthCall, refused
+from sallygate.auth.delivery import Channel, DeliveryError, Letter, letter_id
+from sallygate.auth.host import Host
+from sallygate.model.access import Code, CodePurpose
+from sallygate.model.finding import Finding
+from sallygate.model.stores import StoreError
+from sallygate.parsing.addresses import place_network
+from sallygate.policy.authorising import Auth
+from sallygate.state import RateTable
+
+ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+"""Crockford's base 32: no letter that looks like a digit."""
+CODE_CHARS = 8
+"""40 bits."""
+NAME_CHARS_MAX = 128
+WAITING_MAX = 1000
+"""Codes on their way. A mail server that takes one a second is behind by a code's life then."""
+SENDERS = 4
+AGAIN_AFTER_S = 3.0
+"""A channel that fails is tried once more."""
+READ_AS = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None, " ": None})
+
+
+class Wanted(Struct, frozen=True):
+    account: str
+    purpose: CodePurpose
+    subject: str
+    network: str
+
+
+class Codes:
+    """`start` before the first request, `stop` after the last."""
+
+    def __init__(self, section: Auth, channel: Channel, host: Host) -> None:
+        self._section, self._channel, self._host = section, channel, host
+        self._waiting: asyncio.Queue[Wanted] = asyncio.Queue(WAITING_MAX)
+        self._senders: list[asyncio.Task[None]] = []
+        self._tag_key = secrets.token_bytes(32)
+        codes, now = section.codes, host.now()
+        self._limits = [
+            host.state.table(RateTable(f"auth:codes:{name}", rate.per_s, rate.burst), now)
+            for name, rate in (("account", codes.account), ("address", codes.address), ("overall", codes.overall))
+        ]
+
+    def start(self) -> None:
+        self._senders = [asyncio.create_task(self._send_on()) for _ in range(SENDERS)]
+
+    async def stop(self) -> None:
+        """Codes still waiting were never made; those on their way never count."""
+        for task in self._senders:
+            task.cancel()
+        await asyncio.gather(*self._senders, return_exceptions=True)
+
+    # asking ----------------------------------------------------------------------------------------------------------
+
+    async def ask(self, call: AuthCall, parameters: Mapping[str, str]) -> Answer:
+        """`POST /auth/codes` with `account`."""
+        name = parameters.get("account", "")
+        if not 0 < len(name) <= NAME_CHARS_MAX or not name.isprintable():
+            return refused("invalid_request", "Say whose code: `account`.",
+                           Finding("auth.malformed", "No account is named.", 400, owasp="API2"))  # fmt: skip
+        return self.want(call, Wanted(name, "access", "", place_network(call.head.client_address)))
+
+    def want(self, call: AuthCall, wanted: Wanted) -> Answer:
+        """The same answer whatever is known of the account."""
+        now = self._host.now()
+        subjects = (f"{wanted.account}:{wanted.purpose}", call.head.client_network, "all")
+        waits = [
+            room.reset_s
+            for table, subject in zip(self._limits, subjects, strict=True)
+            if not (room := table.look(subject, now)).allowed
+        ]
+        if waits:
+            return _later("Too many codes were asked for; try again later.", "auth.codes_limit", 429, max(waits))
+        for table, subject in zip(self._limits, subjects, strict=True):
+            table.take(subject, now, 1)
+        try:
+            self._waiting.put_nowait(wanted)
+        except asyncio.QueueFull:
+            return _later("Codes cannot be sent at present; try again later.", "auth.codes_queue", 503, 30)
+        said = {"detail": "If there is such an account, a code is on its way to its owner.",
+                "expires_in": int(self._section.codes.life)}  # fmt: skip
+        return Answer(202, said)
+
+    async def _send_on(self) -> None:
+        while True:
+            wanted = await self._waiting.get()
+            try:
+                await self._make(wanted)
+            except Exception as error:  # a code that was not made opens nothing; the next may be
+                self._host.failed("access code", error)
+
+    async def _make(self, wanted: Wanted) -> None:
+        host, now = self._host, self._host.now()
+        account = await host.account(wanted.account)
+        open_to = account if account is not None and account.contact and account.locked_at is None else None
+        text = "".join(secrets.choice(ALPHABET) for _ in range(CODE_CHARS))
+        code = Code(
+            letter_id(), wanted.account, wanted.purpose, wanted.network, await host.hash(text), now,
+            now + self._section.codes.life, wanted.subject, delivered=open_to is None,
+        )  # fmt: skip
+        note = f"{wanted.purpose} code {code.id}, asked for from {wanted.network}"
+        act = host.act("code.create", wanted.account, "auth", note) if open_to is not None else None
+        await host.kept(lambda store: store.put_code(code, act))
+        if open_to is not None:
+            await self._deliver(code, open_to.contact, f"{text[:4]}-{text[4:]}")
+
+    async def _deliver(self, code: Code, contact: str, text: str) -> None:
+        host = self._host
+        letter = Letter(code.id, contact, code.account, code.purpose, code.network, text, code.expires_at)
+        try:
+            try:
+                await self._channel.send(letter)
+            except DeliveryError:
+                await asyncio.sleep(AGAIN_AFTER_S)
+                await self._channel.send(letter)
+        except Exception as error:
+            host.failed("delivery of codes", error)
+            said = str(error) if isinstance(error, DeliveryError) else type(error).__name__
+            act = host.act("code.undelivered", code.account, "auth", f"code {code.id}: {said}")
+            await host.kept(lambda store: store.end_code(code, act))
+            return
+        await host.kept(lambda store: store.code_delivered(code))
+
+    # redeeming -------------------------------------------------------------------------------------------------------
+
+    async def redeem(self, call: AuthCall, purpose: CodePurpose, account: str, subject: str, text: str) -> Answer | None:
+        """None: it was the code, and is used up."""
+        host, now = self._host, self._host.now()
+        network = place_network(call.head.client_address)
+        guess = host.guesses.look(
+            account, call.head.client_network, network, host.guesses.is_known_place(account, network, now), now
+        )
+        if guess.wait_s:
+            return _later("Too many wrong codes; try again later.", "identity.guesses", 429, guess.wait_s, guess.rule)
+        held, right = host.state.held, False
+        for charge in guess.charges:
+            held.take(charge.table, charge.subject)
+        try:
+            failure = await self._compare(purpose, account, subject, network, text)
+            right = failure is None
+            return failure
+        finally:
+            for charge in guess.charges:
+                held.give_back(charge.table, charge.subject)
+                if not right:
+                    host.state.tables[charge.table].take(charge.subject, host.now(), charge.amount)
+
+    async def _compare(
+        self, purpose: CodePurpose, account: str, subject: str, network: str, text: str
+    ) -> Answer | None:
+        host, now = self._host, self._host.now()
+        typed = text.upper().translate(READ_AS)
+        try:
+            code = await host.kept(lambda store: store.try_code(account, purpose, subject, network, now))
+            tag = hmac.digest(self._tag_key, f"{account}\0{purpose}\0{subject}\0{network}\0{typed}".encode(), "sha256")
+            outcome = await host.compare(typed[:NAME_CHARS_MAX], code.hash if code is not None else "", tag)
+            if outcome == "later":
+                return _later("Codes cannot be checked at present; try again later.", "auth.busy", 503, 5)
+            if code is None or outcome == "wrong":
+                return wrong_code("none that counts" if code is None else "wrong", account)
+            used = host.act("code.use", account, "auth", f"{purpose} code {code.id}, from {network}")
+            if not await host.kept(lambda store: store.end_code(code, used)):
+                return wrong_code("used meanwhile", account)
+        except StoreError as error:
+            host.failed("access codes", error)
+            return _later("Codes cannot be checked at present; try again later.", "auth.unavailable", 503, 5)
+        return None
+
+
+def wrong_code(why: str, account: str) -> Answer:
+    """One answer, whatever was wrong."""
+    finding = Finding("auth.code", "The account or the code is not valid.", 400, rule=why,
+                      evidence=f"account {account[:NAME_CHARS_MAX]}" if account.isprintable() else "",
+                      owasp="API2", attack="T1110")  # fmt: skip
+    return refused("invalid_grant", finding.detail, finding)
+
+
+def _later(detail: str, code: str, status: int, wait_s: float, rule: str = "") -> Answer:
+    finding = Finding(code, detail, status, "throttle" if status == 429 else "deny", rule=rule, owasp="API2")
+    answer = refused("temporarily_unavailable", detail, finding, status)
+    return Answer(status, answer.body, finding, ((b"retry-after", str(max(1, int(wait_s + 0.999))).encode()),))
+

@@ -1,0 +1,47 @@
+"""The paths of `/auth`, as operations like the API's own."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from sallygate.model.operation import Operation
+from sallygate.policy.authorising import Auth
+
+PUBLIC: tuple[object, ...] = ()
+OWN_PREFIX = "auth."
+METADATA = "auth.metadata"
+KEYS = "auth.keys"
+CODES = "auth.codes"
+TOKEN = "auth.token"  # noqa: S105  # a name
+REVOKE = "auth.revoke"
+INTROSPECT = "auth.introspect"
+LOCATIONS = "auth.locations"
+
+INTROSPECT_SCOPE = "auth:introspect"
+"""What a key must have to ask about others' tokens (RFC 7662, section 4)."""
+
+
+def auth_operations(section: Auth) -> tuple[Operation, ...]:
+    """Those the policy has: none of codes where nothing delivers them."""
+    prefix, issuer_path = section.prefix, urlsplit(section.issuer).path
+    known: tuple[dict[str, tuple[str, ...]], ...] = ({"credential": ()},)
+    named: tuple[dict[str, tuple[str, ...]], ...] = ({"credential": (INTROSPECT_SCOPE,)},)
+    found = [
+        # RFC 8414, section 3: between the host and the issuer's own path.
+        _operation(METADATA, "GET", f"/.well-known/oauth-authorization-server{issuer_path}", ()),
+        _operation(KEYS, "GET", f"{prefix}/jwks.json", ()),
+        _operation(TOKEN, "POST", f"{prefix}/token", ()),
+        _operation(REVOKE, "POST", f"{prefix}/revoke", ()),
+        _operation(INTROSPECT, "POST", f"{prefix}/introspect", named),
+    ]
+    if section.delivery is not None:
+        found.append(_operation(CODES, "POST", f"{prefix}/codes", ()))
+        found.append(_operation(LOCATIONS, "POST", f"{prefix}/locations", known))
+    return tuple(found)
+
+
+def _operation(name: str, method: str, path: str, security: tuple[dict[str, tuple[str, ...]], ...]) -> Operation:
+    return Operation(
+        id=name, method=method, path=path, security=security, parameters=(), body=(), body_required=False,
+        internal=False, resource="auth", object_names={},
+    )  # fmt: skip

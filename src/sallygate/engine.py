@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from sallygate.case import Case, Guarded, Step, decide
 from sallygate.controls.clients import ClientsControl
 from sallygate.controls.contract import Contract
-from sallygate.controls.identity import IdentityControl
+from sallygate.controls.identity import IdentityControl, Refusal
 from sallygate.controls.injection import InjectionControl
 from sallygate.controls.limits import Allowed, LimitsControl, retry_after
 from sallygate.controls.restrictions import Outcome, RestrictionsControl
@@ -78,10 +78,13 @@ class Engine:
         self.routes = routes
         self.hash_id = hash_id
         self._refusal_headers: HeaderList = ()
+        self._invalid_headers: HeaderList = ()
         if controls.identity is not None:
             self._refusal_headers = ((b"www-authenticate", controls.identity.challenge),)
+            self._invalid_headers = ((b"www-authenticate", controls.identity.challenge_again),)
         if controls.clients is not None:
             self._refusal_headers += controls.clients.link
+            self._invalid_headers += controls.clients.link
 
     # admit ---------------------------------------------------------------------------------------------------------
 
@@ -180,6 +183,11 @@ class Engine:
             case.principal = answer
         elif isinstance(answer, Finding):
             return answer
+        elif isinstance(answer, Refusal):
+            case.charges.extend(answer.charges)
+            if answer.wait_s:
+                case.headers.extend(retry_after(answer.wait_s))
+            return answer.finding
         elif answer is not None:
             case.asked = answer
         return None
@@ -346,7 +354,8 @@ class Engine:
         decision = case.decision
         headers = tuple(case.headers)
         if decision.status == 401:
-            headers += self._refusal_headers
+            sent = "identity.invalid" in decision.reasons
+            headers += self._invalid_headers if sent else self._refusal_headers
         operation = case.match.operation if case.match is not None else None
         return Refuse(decision, tuple(case.charges), headers, operation, case.principal)
 

@@ -21,8 +21,15 @@ class LoadCredential(Struct, frozen=True, gc=False):
     id: str
 
 
-Work = LoadCredential
-"""`FetchKeys`, `VerifyPassword` and `ScanFile` join it with the parts that need them."""
+class FetchKeys(Struct, frozen=True, gc=False):
+    """Ask an issuer for its keys: a token names one that is not known here."""
+
+    issuer: str
+    kid: str | None
+
+
+Work = LoadCredential | FetchKeys
+"""`VerifyPassword` and `ScanFile` join it with the parts that need them."""
 
 
 class CredentialLoaded(Struct, frozen=True, gc=False):
@@ -33,7 +40,23 @@ class CredentialLoaded(Struct, frozen=True, gc=False):
     failed: bool = False
 
 
-WorkDone = CredentialLoaded
+class KeysFetched(Struct, frozen=True, gc=False):
+    """The answer to `FetchKeys`: what there is stands in the state. `failed`: the issuer could not be asked."""
+
+    issuer: str
+    kid: str | None
+    failed: bool = False
+
+
+WorkDone = CredentialLoaded | KeysFetched
+
+
+def without_store(work: Work) -> WorkDone:
+    """What is answered where memory has all there is, and nobody is asked."""
+    if isinstance(work, FetchKeys):
+        return KeysFetched(work.issuer, work.kid, failed=True)
+    return CredentialLoaded(work.id, None)
+
 
 ChargeKind = Literal["rate", "quota", "bytes", "records"]
 

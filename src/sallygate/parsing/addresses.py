@@ -89,3 +89,11 @@ def strip_port(text: str) -> str:
     if text.startswith("["):
         return text[1:].partition("]")[0]
     return text.partition(":")[0] if text.count(":") == 1 else text
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a URL's host is this machine, without asking anybody."""
+    address = parse_address(host)
+    if address is None:
+        return host == "localhost"
+    return address.number >> 24 == 127 if address.bits == 32 else address.number == 1

@@ -14,10 +14,11 @@ from msgspec import Struct
 from pydantic import ValidationError
 
 from sallygate.model.operation import Operation
-from sallygate.parsing.addresses import parse_address
+from sallygate.parsing.addresses import is_loopback
 from sallygate.parsing.openapi import OpenAPIError, read_document, read_operations
 from sallygate.parsing.yamltext import YamlError, read_strings
 from sallygate.policy.errors import PolicyError, Problem
+from sallygate.policy.issuers import check_issuers
 from sallygate.policy.schema import Plan, Policy
 
 Door = Literal["gateway", "guard", "replay"]
@@ -63,14 +64,19 @@ class Loaded(Struct, frozen=True):
         return (self.file.parent / self.policy.state).resolve()
 
     def beside(self, name: str) -> Path:
-        """A file the policy names, relative to it; or, as `credential:NAME`, one that systemd hands to the service."""
-        if name.startswith(CREDENTIAL):
-            return Path(os.environ.get("CREDENTIALS_DIRECTORY", "/run/credentials")) / name.removeprefix(CREDENTIAL)
-        return self.file.parent / name
+        """A file the policy names."""
+        return beside(self.file, name)
 
     @property
     def contract_file(self) -> Path | None:
         return None if self.policy.openapi is None else self.beside(self.policy.openapi)
+
+
+def beside(policy: Path, name: str) -> Path:
+    """A file the policy names, relative to it; or, as `credential:NAME`, one that systemd hands to the service."""
+    if name.startswith(CREDENTIAL):
+        return Path(os.environ.get("CREDENTIALS_DIRECTORY", "/run/credentials")) / name.removeprefix(CREDENTIAL)
+    return policy.parent / name
 
 
 class _Reader:
@@ -105,6 +111,8 @@ def load_policy(file: Path, door: Door = "gateway") -> Loaded:
     _check_upstream(reader, policy)
     _check_telemetry(reader, policy)
     _check_references(reader, policy, operations)
+    if policy.identity is not None:
+        check_issuers(reader.say, policy.identity, plans, lambda name: beside(file, name))
     if policy.workers != 1:
         reader.say(("workers",), "unsafe", "more than one worker would count limits apart",
                    "write `workers: 1`; several need shared counters, which this version does not have")  # fmt: skip
@@ -255,7 +263,7 @@ def _check_upstream(reader: _Reader, policy: Policy) -> None:
             )
         elif parts.username or parts.query or parts.fragment:
             reader.say(path, "value", f"`{shown}` has more than scheme, host, port and path", "leave the rest away")
-        elif parts.scheme == "http" and policy.upstream.plain_http == "refuse" and not _is_loopback(parts.hostname):
+        elif parts.scheme == "http" and policy.upstream.plain_http == "refuse" and not is_loopback(parts.hostname):
             reader.say(path, "unsafe", f"`{shown}` would send requests unencrypted over a network",
                        "use https, or write `upstream: {urls: […], plain_http: allow}`")  # fmt: skip
 
@@ -267,7 +275,7 @@ def _check_telemetry(reader: _Reader, policy: Policy) -> None:
     path, shown = ("telemetry", "otlp"), _without_secret(section.otlp)
     try:
         parts = urlsplit(section.otlp)
-        plain = parts.scheme == "http" and not _is_loopback(parts.hostname or "")
+        plain = parts.scheme == "http" and not is_loopback(parts.hostname or "")
         named = bool(parts.hostname and (parts.port is None or parts.port > 0))
     except ValueError:
         parts, plain, named = urlsplit(""), False, False
@@ -283,13 +291,6 @@ def _check_telemetry(reader: _Reader, policy: Policy) -> None:
 def _without_secret(url: str) -> str:
     """As it may be shown: a URL with a name and password in it is refused, and says so in logs."""
     return re.sub(r"(//)[^/@\s]*@", r"\1…@", url)
-
-
-def _is_loopback(host: str) -> bool:
-    address = parse_address(host)
-    if address is None:
-        return host == "localhost"
-    return address.number >> 24 == 127 if address.bits == 32 else address.number == 1
 
 
 def _check_references(reader: _Reader, policy: Policy, operations: tuple[Operation, ...]) -> None:

@@ -31,13 +31,14 @@ from sallygate.model.principal import Credential, Principal
 from sallygate.model.request import RequestHead
 from sallygate.model.restriction import Restriction
 from sallygate.model.stores import StoreError
-from sallygate.model.work import CredentialLoaded, Work, WorkDone
+from sallygate.model.work import CredentialLoaded, FetchKeys, Work, WorkDone
 from sallygate.policy.load import Door, Loaded, load_policy
 from sallygate.record import Pending
 from sallygate.runtime.clock import Clock
 from sallygate.runtime.compose import compose
 from sallygate.runtime.condition import Life
 from sallygate.runtime.exporting import check_telemetry
+from sallygate.runtime.issuers import Issuers
 from sallygate.runtime.log import Log, RequestLog, open_log
 from sallygate.runtime.reporting import Reporting
 from sallygate.runtime.sockets import inherited, notify, notify_reloading, watchdog_s
@@ -52,6 +53,7 @@ FLUSH_S = 0.5
 """Counters lose at most a second after a kill."""
 CLOCK_S = 1.0
 WATCH_S = 1.0
+ISSUERS_S = 1.0
 FORGET_S = 3600.0
 """Rates free for so long are removed from the store."""
 FORGET_EVERY_S = 60.0
@@ -99,6 +101,7 @@ class Runtime:
         self.failures: Counter[str] = Counter()
         """Failures by what failed, since the start."""
         self.reporting = Reporting(self)
+        self.issuers = Issuers(self.installation, self.state, self.clock.now, self.failed, self.log.warning)
         self.on_exchange: list[Callable[[Exchange], None]] = []
         """Watchers of every exchange, for a live view."""
         self.on_reload: list[Callable[[Loaded], Coroutine[Any, Any, None]]] = []
@@ -152,6 +155,7 @@ class Runtime:
             if (table := self.state.tables.get(name)) is not None:
                 table.load(subject, a, b, now)
         self._seen_change = self.store.changed()
+        self.issuers.load(self.loaded)
 
     async def start(self) -> None:
         if self._started:
@@ -159,6 +163,9 @@ class Runtime:
         self._started = True
         try:
             await self._in_store(self.load_state)
+            await (
+                self.issuers.beat()
+            )  # begins to fetch, and waits for none: an issuer that is down opens and shuts nothing
             self.events.start()
             await self.reporting.start()
         except BaseException:
@@ -169,6 +176,7 @@ class Runtime:
             asyncio.create_task(self._every(FLUSH_S, "counters", self.flush)),
             asyncio.create_task(self._every(CLOCK_S, "clock", self._check_clock)),
             asyncio.create_task(self._every(WATCH_S, "watch", self._watch)),
+            asyncio.create_task(self._every(ISSUERS_S, "issuers", self.issuers.beat)),
         ]
         if (beat := watchdog_s()) is not None:
             self._tasks.append(asyncio.create_task(self._every(beat, "watchdog", _still_alive)))
@@ -189,6 +197,7 @@ class Runtime:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.issuers.stop()
         await self.reporting.stop()
         try:
             await self.flush()
@@ -332,6 +341,8 @@ class Runtime:
             )
             return False
         old, self.loaded, self.gate = self.loaded, loaded, gate
+        self.issuers.configure(loaded)
+        await self.issuers.beat()
         self.life.reloaded(self.clock.now())
         self._tell_of_restarts(old, loaded)
         # As they were before reading: what was written meanwhile is read next. A contract named anew is read once more.
@@ -366,6 +377,8 @@ class Runtime:
         return f"{self.instance}{next(self._counter) & 0xFFFFFFFFFFFFFFFF:016x}"
 
     async def work(self, work: Work) -> WorkDone:
+        if isinstance(work, FetchKeys):
+            return await self.issuers.work(work)
         try:
             credential = await self._in_store(lambda: self.store.credential(work.id))
         except StoreError as error:

@@ -24,9 +24,10 @@ from sallygate.model.finding import Finding
 from sallygate.model.operation import Operation
 from sallygate.model.principal import Principal
 from sallygate.model.request import RequestHead
-from sallygate.model.work import ROUNDS_MAX, Charge, CredentialLoaded, WorkDone
+from sallygate.model.work import ROUNDS_MAX, Charge, WorkDone, without_store
 from sallygate.policy.load import load_policy
 from sallygate.runtime.compose import compose
+from sallygate.runtime.issuers import load_known
 from sallygate.runtime.recorded import Recorded
 from sallygate.runtime.tables import add_restrictions
 from sallygate.state import State
@@ -55,6 +56,7 @@ class Offline:
         self.state = State()
         patterns = patterns_of(directory)
         self.gate: Gate = compose(self.loaded, self.state, KeyRing(pepper), pepper, self.now, patterns)
+        load_known(self.state, self.loaded, installation)
         if installation is not None:
             self._load(SqliteStore(installation.database, read_only=True))
 
@@ -88,7 +90,7 @@ class Offline:
             if not isinstance(outcome, Ask):
                 break
             # Memory has all the store has, so what it does not have is not there.
-            done = (*done, CredentialLoaded(outcome.work.id, None))
+            done = (*done, without_store(outcome.work))
         assert not isinstance(outcome, Ask)
         self._charge(outcome.charges, now)
         if isinstance(outcome, Refuse):

@@ -9,6 +9,7 @@ right, revoked or expired is not asked again.
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -18,7 +19,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sallygate.case import Guarded, decide
-from sallygate.controls.identity import KeyRing
+from sallygate.controls.identity import KeyRing, base62
 from sallygate.guard import Gate
 from sallygate.model.decision import Admission, Answer, Ask, Decision, Refuse
 from sallygate.model.event import Event
@@ -26,7 +27,8 @@ from sallygate.model.finding import Finding
 from sallygate.model.operation import Operation
 from sallygate.model.principal import Credential
 from sallygate.model.request import NO_BODY, RequestHead
-from sallygate.model.work import Charge, CredentialLoaded
+from sallygate.model.work import Charge, without_store
+from sallygate.parsing.tokens import KEY_ID_CHARS
 from sallygate.policy.load import Loaded
 from sallygate.runtime.compose import DEFAULT_KEY_HEADER, compose
 from sallygate.runtime.offline import Offline
@@ -137,7 +139,7 @@ class FromEvents:
         head = self._head(event)
         outcome = self._gate.engine.admit(head, event.at)
         if isinstance(outcome, Ask):
-            outcome = self._gate.engine.admit(head, event.at, (CredentialLoaded(outcome.work.id, None),))
+            outcome = self._gate.engine.admit(head, event.at, (without_store(outcome.work),))
         assert not isinstance(outcome, Ask)
         times = min(event.count * event.sampled, REPEATS_MAX)
         for _ in range(times):
@@ -161,6 +163,10 @@ class FromEvents:
     def _head(self, event: Event) -> RequestHead:
         headers = [(b"host", b"replay.invalid")]
         key_id = event.principal.removeprefix("key:")
+        if event.principal.startswith(
+            "jwt:"
+        ):  # nobody can sign its token again: a key of the same account stands for it
+            key_id = base62(hashlib.sha256(event.principal.encode()).digest()[:9], KEY_ID_CHARS)
         if key_id != event.principal:
             text = self._keys.get(key_id)
             if text is None:  # erased or older than the database: the event says whose it was

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from sallygate.model.finding import Finding
+from sallygate.model.work import Charge
+
+
+class Refusal(Struct, frozen=True, gc=False):
+    """A finding that costs its caller something, or says when to come back."""
+
+    finding: Finding
+    charges: tuple[Charge, ...] = ()
+    wait_s: float = 0.0
+    """Until it is worth trying again; 0 says nothing."""
 
 
 def invalid(why: str, evidence: str = "") -> Finding:

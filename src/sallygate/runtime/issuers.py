@@ -2,7 +2,7 @@
 changes.
 
 None of it is on the request path but one wait: a token with a key that is not known here makes its issuer be asked, once
-for all who wait, at a bounded rate, for at most `FETCH_S`. What fails is said and leaves the last good keys in force.
+for all who wait, at a bounded rate, for `FETCH_S` at most. What fails is said, and leaves the last good keys in force.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from sallygate.parsing.jwk import JwkError, PublishedKeys, read_key_set
 from sallygate.policy.identifying import Issuer
 from sallygate.policy.issuers import is_url, read_key_file
 from sallygate.policy.load import Loaded
-from sallygate.runtime.fetching import FetchError, discover, fetch
+from sallygate.runtime.fetching import discover, fetch
 from sallygate.state import State
 from sallygate.telemetry.status import IssuerState
 from sallygate.trust import KeySet
 
 RENEW_S = 600.0
-"""Where the issuer does not say how long its answer is good. Providers announce keys hours before they sign with them."""
+"""Where the issuer does not say. Providers announce keys hours before they sign with them."""
 RENEW_S_MIN, RENEW_S_MAX = 60.0, 3600.0
 """The bounds of what it may say: a key taken back is gone here within the hour."""
 RETRY_S, RETRY_S_MAX = 10.0, 300.0
@@ -178,7 +178,7 @@ class Issuers:
         issuer = source.section.issuer
         try:
             published, data, good_s = await self._published(source)
-        except (FetchError, JwkError, OSError) as error:
+        except Exception as error:  # whatever it is, the issuer is asked again
             self._state.issuers.asked(issuer, self._now(), failed=True)
             self._ended(issuer, str(error), min(RETRY_S * 2.0**source.tries, RETRY_S_MAX), failed=True)
             self._failed(f"keys of {source.section.called}", error)

@@ -78,10 +78,13 @@ class Engine:
         self.routes = routes
         self.hash_id = hash_id
         self._refusal_headers: HeaderList = ()
+        self._invalid_headers: HeaderList = ()
         if controls.identity is not None:
             self._refusal_headers = ((b"www-authenticate", controls.identity.challenge),)
+            self._invalid_headers = ((b"www-authenticate", controls.identity.challenge_again),)
         if controls.clients is not None:
             self._refusal_headers += controls.clients.link
+            self._invalid_headers += controls.clients.link
 
     # admit ---------------------------------------------------------------------------------------------------------
 
@@ -355,7 +358,8 @@ class Engine:
         decision = case.decision
         headers = tuple(case.headers)
         if decision.status == 401:
-            headers += self._refusal_headers
+            sent = "identity.invalid" in decision.reasons
+            headers += self._invalid_headers if sent else self._refusal_headers
         operation = case.match.operation if case.match is not None else None
         return Refuse(decision, tuple(case.charges), headers, operation, case.principal)
 

@@ -154,6 +154,48 @@ class Installation:
     def _patterns_tag(self, patterns: bytes) -> bytes:
         return hmac.digest(hmac.digest(self.pepper(), b"sallygate patterns", "sha256"), patterns, "sha256")
 
+    def issuer_keys(self, issuer: str, source: str) -> tuple[float, bytes] | None:
+        """When an issuer's keys were fetched from `source` the last time, and its answer; None when nothing is kept, or
+        not as it was written: whoever puts a key in here could make tokens."""
+        try:
+            data = self._issuer_file(issuer).read_bytes()
+        except OSError:
+            return None
+        tag, kept = data[:TAG_BYTES], data[TAG_BYTES:]
+        if not hmac.compare_digest(tag, self._issuer_tag(kept)):
+            return None
+        at, said_source, said_issuer, answer = kept.split(b"\n", 3)
+        if (said_source.decode(), said_issuer.decode()) != (source, issuer):
+            return None
+        return float(at), answer
+
+    def keep_issuer_keys(self, issuer: str, source: str, at: float, answer: bytes) -> None:
+        """Keeps an issuer's answer in place of the one before. Raises `StoreError`."""
+        kept = b"\n".join((repr(at).encode(), source.encode(), issuer.encode(), answer))
+        file = self._issuer_file(issuer)
+        part = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+        try:
+            file.parent.mkdir(exist_ok=True, mode=0o700)
+            write_private(part, self._issuer_tag(kept) + kept)
+            part.replace(file)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise StoreError(f"{file}: cannot be written: {error.strerror}; check its owner and space") from error
+
+    def forget_issuers(self, but: set[str]) -> None:
+        """Removes what is kept of issuers that are trusted no more."""
+        wanted = {self._issuer_file(issuer).name for issuer in but}
+        for file in (self.directory / "issuers").glob("*"):
+            if file.name not in wanted:
+                with contextlib.suppress(OSError):
+                    file.unlink()
+
+    def _issuer_file(self, issuer: str) -> Path:
+        return self.directory / "issuers" / hashlib.sha256(issuer.encode()).hexdigest()[:32]
+
+    def _issuer_tag(self, kept: bytes) -> bytes:
+        return hmac.digest(hmac.digest(self.pepper(), b"sallygate issuer keys", "sha256"), kept, "sha256")
+
     def assertion_key(self, *, make: bool = True) -> ec.EllipticCurvePrivateKey:
         pem = self._secret("assertion.pem", _new_p256 if make else None)
         with contextlib.suppress(ValueError, TypeError, UnsupportedAlgorithm):

@@ -23,6 +23,7 @@ from sallygate.model.principal import Credential
 from sallygate.model.restriction import Restriction
 from sallygate.parsing.addresses import Address, parse_prefix
 from sallygate.remembered import Accounts, VerifiedPasswords
+from sallygate.trust import KeySets, Revocations
 
 ENTRIES_MAX = 100_000
 """Subjects a table holds: about 25 MB when full. Addresses beyond it share the overflow buckets."""
@@ -359,6 +360,8 @@ class State:
         self.accounts = Accounts()
         self.verified = VerifiedPasswords()
         self.restrictions = Restrictions()
+        self.issuers = KeySets()
+        self.revocations = Revocations()
 
     def table(self, fresh: Table, now: float) -> Table:
         """The table of that name that is there; or `fresh`, with what the old one counted, when the limit changed."""

@@ -1,5 +1,5 @@
-"""`/auth`: access codes, tokens, and places, as a small ASGI application that Guard runs itself, behind the same controls
-as the API.
+"""`/auth`: access codes, tokens, and places, as a small ASGI application that Guard runs itself, behind the same
+controls as the API.
 
 Knows neither the API nor how a request got here. What it refuses it says in the field's own form (RFC 6749, section
 5.2); why, it tells the event.

@@ -58,8 +58,8 @@ class AuthApp:
     ) -> None:
         call: AuthCall = scope["sallygate.auth"]
         parameters = self._parameters(call, (await receive()).get("body", b""))
-        answer = parameters if isinstance(parameters, Answer) else await self._endpoints[call.operation](
-            call, parameters
+        answer = (
+            parameters if isinstance(parameters, Answer) else await self._endpoints[call.operation](call, parameters)
         )
         if answer.finding is not None:
             call.findings.append(answer.finding)

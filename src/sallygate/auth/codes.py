@@ -144,7 +144,9 @@ class Codes:
 
     # redeeming -------------------------------------------------------------------------------------------------------
 
-    async def redeem(self, call: AuthCall, purpose: CodePurpose, account: str, subject: str, text: str) -> Answer | None:
+    async def redeem(
+        self, call: AuthCall, purpose: CodePurpose, account: str, subject: str, text: str
+    ) -> Answer | None:
         """None: it was the code, and is used up."""
         host, now = self._host, self._host.now()
         network = place_network(call.head.client_address)
@@ -200,4 +202,3 @@ def _later(detail: str, code: str, status: int, wait_s: float, rule: str = "") -
     finding = Finding(code, detail, status, "throttle" if status == 429 else "deny", rule=rule, owasp="API2")
     answer = refused("temporarily_unavailable", detail, finding, status)
     return Answer(status, answer.body, finding, ((b"retry-after", str(max(1, int(wait_s + 0.999))).encode()),))
-

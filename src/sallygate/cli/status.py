@@ -84,6 +84,14 @@ def print_status(found: Status) -> None:
             escape(upstream.url),
             f"{healthy}, {upstream.requests:,} requests, {upstream.failures:,} failures to connect",
         )
+    for issuer in found.issuers:
+        colour = "yellow" if issuer.keys and issuer.failing else "green" if issuer.keys else "red"
+        age = f", {_span(time.time() - issuer.fetched_at)} old" if issuer.fetched_at else ""
+        table.add_row(
+            "issuer",
+            escape(issuer.name),
+            f"[{colour}]{issuer.keys} keys[/{colour}]{age}, {issuer.failures:,} failures; {escape(issuer.source)}",
+        )
     for store in found.stores:
         table.add_row(
             "store",

@@ -52,8 +52,15 @@ class VerifyPassword(Struct, frozen=True, gc=False):
         return [("account", self.account), ("place", self.place)]
 
 
-Work = LoadCredential | LoadAccount | VerifyPassword
-"""`FetchKeys` and `ScanFile` join it with the parts that need them."""
+class FetchKeys(Struct, frozen=True, gc=False):
+    """Ask an issuer for its keys: a token names one that is not known here."""
+
+    issuer: str
+    kid: str | None
+
+
+Work = LoadCredential | LoadAccount | VerifyPassword | FetchKeys
+"""`ScanFile` joins it with the part that needs it."""
 
 
 class CredentialLoaded(Struct, frozen=True, gc=False):
@@ -80,7 +87,16 @@ class PasswordVerified(Struct, frozen=True, gc=False):
     outcome: Literal["right", "wrong", "busy", "failed", "unusable"]
 
 
-WorkDone = CredentialLoaded | AccountLoaded | PasswordVerified
+class KeysFetched(Struct, frozen=True, gc=False):
+    """The answer to `FetchKeys`: what there is stands in the state. `failed`: the issuer could not be asked."""
+
+    issuer: str
+    kid: str | None
+    failed: bool = False
+
+
+WorkDone = CredentialLoaded | AccountLoaded | PasswordVerified | KeysFetched
+
 
 ChargeKind = Literal["rate", "quota", "bytes", "records"]
 

@@ -18,6 +18,7 @@ from sallygate.parsing.addresses import is_loopback
 from sallygate.parsing.openapi import OpenAPIError, read_document, read_operations
 from sallygate.parsing.yamltext import YamlError, read_strings
 from sallygate.policy.errors import PolicyError, Problem
+from sallygate.policy.issuers import check_issuers
 from sallygate.policy.schema import Plan, Policy
 
 Door = Literal["gateway", "guard", "replay"]
@@ -63,14 +64,19 @@ class Loaded(Struct, frozen=True):
         return (self.file.parent / self.policy.state).resolve()
 
     def beside(self, name: str) -> Path:
-        """A file the policy names, relative to it; or, as `credential:NAME`, one that systemd hands to the service."""
-        if name.startswith(CREDENTIAL):
-            return Path(os.environ.get("CREDENTIALS_DIRECTORY", "/run/credentials")) / name.removeprefix(CREDENTIAL)
-        return self.file.parent / name
+        """A file the policy names."""
+        return beside(self.file, name)
 
     @property
     def contract_file(self) -> Path | None:
         return None if self.policy.openapi is None else self.beside(self.policy.openapi)
+
+
+def beside(policy: Path, name: str) -> Path:
+    """A file the policy names, relative to it; or, as `credential:NAME`, one that systemd hands to the service."""
+    if name.startswith(CREDENTIAL):
+        return Path(os.environ.get("CREDENTIALS_DIRECTORY", "/run/credentials")) / name.removeprefix(CREDENTIAL)
+    return policy.parent / name
 
 
 class _Reader:
@@ -105,6 +111,8 @@ def load_policy(file: Path, door: Door = "gateway") -> Loaded:
     _check_upstream(reader, policy)
     _check_telemetry(reader, policy)
     _check_references(reader, policy, operations)
+    if policy.identity is not None:
+        check_issuers(reader.say, policy.identity, plans, lambda name: beside(file, name))
     if policy.workers != 1:
         reader.say(("workers",), "unsafe", "more than one worker would count limits apart",
                    "write `workers: 1`; several need shared counters, which this version does not have")  # fmt: skip

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, WithJsonSchema, field_validator, model_validator
 
+from sallygate.policy.accounts import AccountsSection
 from sallygate.policy.authorising import Auth
-from sallygate.policy.accounts import AccountsSection, BasicSection
 from sallygate.policy.fields import (
     ByteBudget,
     Bytes,
@@ -22,6 +22,7 @@ from sallygate.policy.fields import (
     Seconds,
     Section,
 )
+from sallygate.policy.identifying import Identity
 from sallygate.policy.serving import EventsSection, Listen, LogSection, Telemetry, UpstreamSection
 from sallygate.policy.units import Budget, read_rate
 
@@ -43,27 +44,6 @@ class Transport(ControlSection):
     ambiguous_paths: Literal["refuse", "allow"] | None = Field(
         None,
         description="Encoded slashes and doubly encoded separators in paths. Refused under a contract unless this says `allow`.",
-    )
-
-
-class ApiKeys(Section):
-    header: str = Field("X-API-Key", description="The header that carries the key.", pattern=r"^[A-Za-z0-9-]+$")
-    bearer: bool = Field(False, description="Also accept `Authorization: Bearer <key>`.")
-    basic: bool = Field(False, description="Also accept `Authorization: Basic`, the key as user name or password.")
-
-
-class Identity(ControlSection):
-    """Who is calling."""
-
-    api_keys: ApiKeys = Field(
-        default_factory=lambda: ApiKeys(),
-        description="How keys are sent. Never in the query, where logs keep them.",
-    )
-    basic: BasicSection | None = Field(
-        None, description="Accept `Authorization: Basic` with an account's name and password; `{}` is enough."
-    )
-    public: list[str] = Field(
-        [], description="Operations that need no identity, besides those whose OpenAPI `security` is empty."
     )
 
 

@@ -6,7 +6,7 @@ from sallygate.case import Guarded
 from sallygate.controls.clients import ClientsControl
 from sallygate.controls.contract import Contract
 from sallygate.controls.contract.settings import ContractSettings
-from sallygate.controls.identity import IdentityControl, KeyRing
+from sallygate.controls.identity import IdentityControl, KeyRing, OwnIssuer
 from sallygate.controls.injection import InjectionControl
 from sallygate.controls.limits import LimitsControl
 from sallygate.controls.restrictions import RestrictionsControl
@@ -20,8 +20,9 @@ from sallygate.parsing.identifiers import IdHasher
 from sallygate.parsing.openapi import base_path, public_view
 from sallygate.parsing.routes import RouteTable
 from sallygate.policy.fields import ControlSection
+from sallygate.policy.identifying import Identity
 from sallygate.policy.load import Loaded
-from sallygate.policy.schema import Clients, Identity, Injection, Limits, Policy, Transport
+from sallygate.policy.schema import Clients, Injection, Limits, Policy, Transport
 from sallygate.state import State
 
 OVERRIDES = (b"x-http-method-override", b"x-http-method", b"x-method-override", b"x-original-url", b"x-rewrite-url")
@@ -31,19 +32,33 @@ DEFAULT_KEY_HEADER = "X-API-Key"
 
 
 def compose(
-    loaded: Loaded, state: State, ring: KeyRing, id_key: bytes, now: float, patterns: bytes | None = None
+    loaded: Loaded,
+    state: State,
+    ring: KeyRing,
+    id_key: bytes,
+    now: float,
+    patterns: bytes | None = None,
+    own: OwnIssuer | None = None,
 ) -> Gate:
     """The gate of one policy over `state`, whose counters go on where a former policy left them; or, when it raises,
     where they are: a gate in force looks at its own tables, and charges must go to those."""
     tables = dict(state.tables)
     try:
-        return _compose(loaded, state, ring, id_key, now, patterns)
+        return _compose(loaded, state, ring, id_key, now, patterns, own)
     except BaseException:
         state.tables = tables
         raise
 
 
-def _compose(loaded: Loaded, state: State, ring: KeyRing, id_key: bytes, now: float, patterns: bytes | None) -> Gate:
+def _compose(
+    loaded: Loaded,
+    state: State,
+    ring: KeyRing,
+    id_key: bytes,
+    now: float,
+    patterns: bytes | None,
+    own: OwnIssuer | None,
+) -> Gate:
     policy, replaying = loaded.policy, loaded.door == "replay"
     identity = policy.identity
     key_header = identity.api_keys.header if identity else DEFAULT_KEY_HEADER
@@ -54,7 +69,7 @@ def _compose(loaded: Loaded, state: State, ring: KeyRing, id_key: bytes, now: fl
     # Under a policy that names neither the API nor its contract, a replay judges what it names.
     injection = policy.injection or (None if replaying and not (policy.openapi or policy.upstream) else Injection())
     controls = _controls(
-        loaded, state, ring, now, transport, clients, identity, limits, key_header, injection, patterns
+        loaded, state, ring, now, transport, clients, identity, limits, key_header, injection, patterns, own
     )
     routes = RouteTable(loaded.operations, _base_path(loaded)) if loaded.document is not None else None
     hsts = ((b"strict-transport-security", f"max-age={int(transport.hsts)}".encode()),) if transport.hsts else ()
@@ -89,6 +104,7 @@ def _controls(
     key_header: str,
     injection: Injection | None,
     patterns: bytes | None,
+    own: OwnIssuer | None,
 ) -> Controls:
     policy = loaded.policy
     sections: dict[str, ControlSection | None] = {
@@ -108,29 +124,32 @@ def _controls(
     # What a contract that is enforced confines needs no second look.
     enforced = "contract" in how and how["contract"].mode == "enforce" and not how["contract"].fail_open
     confined = confined_places(loaded.operations, loaded.document) if enforced else {}
+    who = (
+        IdentityControl(identity, loaded.plans, ring, state, policy.accounts, now, own)
+        if identity and "identity" in how
+        else None
+    )
     return Controls(
         TransportControl(transport, key_header) if "transport" in how else None,
         RestrictionsControl(policy.restrictions, state) if "restrictions" in how else None,
         ClientsControl(clients, _public(loaded), key_header, loaded.hash) if clients and "clients" in how else None,
-        IdentityControl(identity, loaded.plans, ring, state, policy.accounts, now)
-        if identity and "identity" in how
-        else None,
+        who,
         LimitsControl(limits, loaded.plans, policy.operations, state, now) if limits and "limits" in how else None,
         Contract(loaded.document, loaded.operations, contract_settings(policy))
         if loaded.document is not None and "contract" in how
         else None,
-        InjectionControl(injection, patterns, confined, _credentials(key_header, how))
+        InjectionControl(injection, patterns, confined, _credentials(who, how))
         if injection and "injection" in how
         else None,
         how,
     )
 
 
-def _credentials(key_header: str, how: dict[str, Guarded]) -> frozenset[str]:
-    """Where the caller's key stands, once identity has refused all that is none."""
-    identity = how.get("identity")
-    enforced = identity is not None and identity.mode == "enforce" and not identity.fail_open
-    return frozenset((f"header:{key_header.lower()}",)) if enforced else frozenset()
+def _credentials(identity: IdentityControl | None, how: dict[str, Guarded]) -> frozenset[str]:
+    """Where the caller's credential stands, once identity has refused all that is none."""
+    if identity is None or how["identity"].mode != "enforce" or how["identity"].fail_open:
+        return frozenset()
+    return frozenset(f"header:{name.decode()}" for name in identity.credential_headers)
 
 
 def _declared_headers(loaded: Loaded) -> frozenset[bytes]:

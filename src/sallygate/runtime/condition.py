@@ -54,6 +54,11 @@ async def status_of(runtime: Runtime) -> Status:
     if upstreams:
         some = any(upstream.healthy for upstream in upstreams)
         checks.append(Check("upstream", some, "" if some else "no upstream takes connections"))
+    issuers = tuple(runtime.issuers.states())
+    for issuer in issuers:
+        if not issuer.keys or issuer.failing:
+            why = f"{issuer.name}: {'its keys cannot be renewed' if issuer.keys else 'there are no keys of it'}"
+            checks.append(Check("issuer", True, f"{why}: {issuer.said or 'it was not asked yet'}"))
     if runtime.draining:
         checks.append(Check("draining", False, "is stopping"))
     database, log = runtime.installation.database, runtime.installation.events
@@ -72,7 +77,7 @@ async def status_of(runtime: Runtime) -> Status:
         under_way=runtime.under_way, credentials=len(state.credentials), restrictions=len(state.restrictions.all),
         counters={name: len(table.subjects()) for name, table in state.tables.items()},
         failures=dict(runtime.failures), clock_jumps=runtime.clock.jumps, log_lines_lost=Unfailing.lost_in_all,
-        memory_bytes=_resident_bytes(),
+        memory_bytes=_resident_bytes(), issuers=issuers,
     )  # fmt: skip
 
 

@@ -32,7 +32,7 @@ from sallygate.model.principal import Credential, Principal
 from sallygate.model.request import RequestHead
 from sallygate.model.restriction import Restriction
 from sallygate.model.stores import StoreError
-from sallygate.model.work import CredentialLoaded, LoadAccount, LoadCredential, Work, WorkDone
+from sallygate.model.work import CredentialLoaded, FetchKeys, LoadAccount, LoadCredential, Work, WorkDone
 from sallygate.policy.load import Door, Loaded, load_policy
 from sallygate.record import Pending
 from sallygate.remembered import TAG_KEY_BYTES, VerifiedPasswords
@@ -40,6 +40,7 @@ from sallygate.runtime.clock import Clock
 from sallygate.runtime.compose import compose
 from sallygate.runtime.condition import Life
 from sallygate.runtime.exporting import check_telemetry
+from sallygate.runtime.issuers import Issuers
 from sallygate.runtime.log import Log, RequestLog, open_log
 from sallygate.runtime.logins import Logins
 from sallygate.runtime.reporting import Reporting
@@ -55,6 +56,7 @@ FLUSH_S = 0.5
 """Counters lose at most a second after a kill."""
 CLOCK_S = 1.0
 WATCH_S = 1.0
+ISSUERS_S = 1.0
 FORGET_S = 3600.0
 """Rates free for so long are removed from the store."""
 FORGET_EVERY_S = 60.0
@@ -104,6 +106,7 @@ class Runtime:
         """Failures by what failed, since the start."""
         self.reporting = Reporting(self)
         self.logins = Logins(self)
+        self.issuers = Issuers(self.installation, self.state, self.clock.now, self.failed, self.log.warning)
         self.on_exchange: list[Callable[[Exchange], None]] = []
         """Watchers of every exchange, for a live view."""
         self.on_reload: list[Callable[[Loaded], Coroutine[Any, Any, None]]] = []
@@ -159,6 +162,7 @@ class Runtime:
             if (table := self.state.tables.get(name)) is not None:
                 table.load(subject, a, b, now)
         self._seen_change = self.store.changed()
+        self.issuers.load(self.loaded)
 
     async def start(self) -> None:
         if self._started:
@@ -167,6 +171,8 @@ class Runtime:
         try:
             await self.in_store(self.load_state)
             await self.logins.start()
+            # Begins to fetch, and waits for none: an issuer that is down opens and shuts nothing.
+            await self.issuers.beat()
             self.events.start()
             await self.reporting.start()
         except BaseException:
@@ -177,6 +183,7 @@ class Runtime:
             asyncio.create_task(self._every(FLUSH_S, "counters", self.flush)),
             asyncio.create_task(self._every(CLOCK_S, "clock", self._check_clock)),
             asyncio.create_task(self._every(WATCH_S, "watch", self._watch)),
+            asyncio.create_task(self._every(ISSUERS_S, "issuers", self.issuers.beat)),
         ]
         if (beat := watchdog_s()) is not None:
             self._tasks.append(asyncio.create_task(self._every(beat, "watchdog", _still_alive)))
@@ -197,6 +204,7 @@ class Runtime:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.issuers.stop()
         await self.reporting.stop()
         await self.logins.stop()
         try:
@@ -350,6 +358,8 @@ class Runtime:
             return False
         old, self.loaded, self.gate = self.loaded, loaded, gate
         self.logins.hashing.follow(loaded.policy.accounts)
+        self.issuers.configure(loaded)
+        await self.issuers.beat()
         self.life.reloaded(self.clock.now())
         self._tell_of_restarts(old, loaded)
         # As they were before reading: what was written meanwhile is read next. A contract named anew is read once more.
@@ -386,6 +396,8 @@ class Runtime:
     async def work(self, work: Work) -> WorkDone:
         if isinstance(work, LoadCredential):
             return await self._load_credential(work)
+        if isinstance(work, FetchKeys):
+            return await self.issuers.work(work)
         return await (self.logins.load(work) if isinstance(work, LoadAccount) else self.logins.verify(work))
 
     async def _load_credential(self, work: LoadCredential) -> CredentialLoaded:

@@ -30,9 +30,11 @@ from sallygate.installation import RESTORING, Installation
 from sallygate.model.stores import StoreError
 from sallygate.policy.accounts import HASH_MIB
 from sallygate.policy.errors import PolicyError
+from sallygate.policy.issuers import is_url, read_key_file
 from sallygate.policy.load import Loaded, load_policy, state_directory_of
 from sallygate.policy.units import read_endpoint
 from sallygate.runtime.exporting import can_export
+from sallygate.runtime.issuers import source_of
 from sallygate.runtime.management import ask_status
 from sallygate.stores.events import read_events
 from sallygate.stores.sqlite import SCHEMA_VERSION
@@ -87,7 +89,7 @@ def examine(policy: Path, state_dir: Path | None) -> Iterator[Found]:
         for look in (_directory, _secrets, _database, _events, _clock, _patterns, _running):
             yield from _guarded(look.__name__, look(installation))
     if loaded is not None:
-        for part in (_certificate, _listeners, _upstreams, _telemetry, _hashing):
+        for part in (_certificate, _listeners, _upstreams, _issuers, _telemetry, _hashing):
             yield from _guarded(part.__name__, part(loaded, directory))
 
 
@@ -327,6 +329,27 @@ def _upstreams(loaded: Loaded, _: Path) -> Iterator[Found]:
             yield Found("upstream", "wrong", f"{url}: {why}", "start the API, or mend `upstream`")
         else:
             yield ok("upstream", f"{url} takes connections")
+
+
+def _issuers(loaded: Loaded, directory: Path) -> Iterator[Found]:
+    installation = Installation(directory, create=False) if directory.is_dir() else None
+    for section in loaded.policy.identity.jwt if loaded.policy.identity is not None else ():
+        name, source = section.called, source_of(section)
+        if section.jwks is not None and not is_url(section.jwks):
+            published = read_key_file(loaded.beside(section.jwks))
+            yield ok("issuer", f"{name}: {len(published.keys)} keys in {section.jwks}")
+            continue
+        kept = installation.issuer_keys(section.issuer, source) if installation is not None else None
+        age_s = time.time() - kept[0] if kept is not None else 0.0
+        said = f"keys of {age_s / 3600:.1f} h ago" if kept is not None else "no keys yet"
+        if why := _unreachable(section.jwks or section.issuer):
+            cure = "until it answers, tokens count by the keys that are kept, for as long as `keep` says"
+            yield Found("issuer", "note" if kept is not None else "wrong", f"{name}: {why}; {said}", cure)
+        elif kept is not None and age_s > section.keep:
+            cure = "a running gate renews them; if one runs, its log says why it could not"
+            yield Found("issuer", "note", f"{name}: {said}, which count no more", cure)
+        else:
+            yield ok("issuer", f"{name} takes connections; {said}")
 
 
 def _telemetry(loaded: Loaded, _: Path) -> Iterator[Found]:

@@ -30,6 +30,8 @@ from sallygate.model.work import (
     AccountLoaded,
     Charge,
     CredentialLoaded,
+    FetchKeys,
+    KeysFetched,
     LoadAccount,
     LoadCredential,
     PasswordVerified,
@@ -39,6 +41,7 @@ from sallygate.model.work import (
 )
 from sallygate.policy.load import load_policy
 from sallygate.runtime.compose import compose
+from sallygate.runtime.issuers import load_known
 from sallygate.runtime.recorded import Recorded
 from sallygate.runtime.tables import add_restrictions
 from sallygate.state import State
@@ -71,6 +74,7 @@ class Offline:
         self._verified: dict[bytes, PasswordVerified] = {}
         patterns = patterns_of(directory)
         self.gate: Gate = compose(self.loaded, self.state, KeyRing(pepper), pepper, self.now, patterns)
+        load_known(self.state, self.loaded, installation)
         if installation is not None:
             self._load(SqliteStore(installation.database, read_only=True))
 
@@ -120,6 +124,8 @@ class Offline:
             return CredentialLoaded(work.id, None)
         if isinstance(work, LoadAccount):
             return AccountLoaded(work.name, None)
+        if isinstance(work, FetchKeys):
+            return KeysFetched(work.issuer, work.kid, failed=True)
         if work.tag not in self._verified:
             if len(self._verified) >= VERIFIED_KEPT:
                 self._verified.clear()

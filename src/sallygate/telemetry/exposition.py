@@ -120,6 +120,7 @@ class _Gate(Collector):
             lost.add_metric((upstream.url,), upstream.failures)
         yield healthy
         yield lost
+        yield from self._issuers()
         stores = GaugeMetricFamily("sallygate_store_bytes", "Size of a store on disk.", labels=("store",))
         for store in now.stores:
             stores.add_metric((store.name,), store.bytes)
@@ -130,3 +131,19 @@ class _Gate(Collector):
             if listener.certificate_until is not None:
                 until.add_metric((listener.name,), listener.certificate_until)
         yield until
+
+    def _issuers(self) -> Iterator[Metric]:
+        keys = GaugeMetricFamily("sallygate_issuer_keys", "Keys of an issuer that count.", labels=("issuer",))
+        fetched = GaugeMetricFamily("sallygate_issuer_keys_fetched_timestamp_seconds",
+                                    "When an issuer's keys were fetched.", labels=("issuer",))  # fmt: skip
+        failures = CounterMetricFamily(
+            "sallygate_issuer_fetch_failures", "Failures to fetch an issuer's keys.", labels=("issuer",)
+        )
+        for issuer in self._status.issuers:
+            keys.add_metric((issuer.name,), issuer.keys)
+            if issuer.fetched_at:
+                fetched.add_metric((issuer.name,), issuer.fetched_at)
+            failures.add_metric((issuer.name,), issuer.failures)
+        yield keys
+        yield fetched
+        yield failures

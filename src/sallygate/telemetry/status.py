@@ -29,6 +29,24 @@ class UpstreamState(Struct, frozen=True):
     """Failures to connect."""
 
 
+class IssuerState(Struct, frozen=True):
+    """An issuer whose tokens are believed."""
+
+    name: str
+    issuer: str
+    source: str
+    """Where its keys come from: a URL, a file, or by discovery."""
+    keys: int
+    """That count now; with none, its tokens cannot be checked."""
+    fetched_at: float
+    """0 for a file."""
+    failing: bool
+    """It could not be asked the last time."""
+    failures: int
+    said: str = ""
+    """What went wrong, or which of its keys are not used."""
+
+
 class EventsState(Struct, frozen=True):
     waiting: int
     queue: int
@@ -77,3 +95,4 @@ class Status(Struct, frozen=True):
     clock_jumps: int
     log_lines_lost: int
     memory_bytes: int
+    issuers: tuple[IssuerState, ...] = ()

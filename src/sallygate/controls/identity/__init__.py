@@ -2,30 +2,46 @@
 
 Threat: invented, guessed, stolen, expired and over-powerful credentials (OWASP API2, API5).
 Evidence: `identity.missing`, `identity.invalid` (the client is told no more; `rule` says which check failed to the
-operator), `identity.ambiguous`, `identity.scope`, `identity.plan`, `identity.guesses`, `identity.busy`.
+operator), `identity.forged`, `identity.ambiguous`, `identity.scope`, `identity.plan`, `identity.guesses`, `identity.busy`,
+`identity.unavailable`.
 Known bypasses: a stolen credential is a good one until it is revoked, or its new location is noticed.
 Cost: that of the credential's kind, a module each.
 """
 
 from __future__ import annotations
 
+from sallygate.controls.identity.claims import Claims
 from sallygate.controls.identity.failure import invalid
 from sallygate.controls.identity.guesses import Guesses
 from sallygate.controls.identity.keys import ALPHABET, ApiKeys, KeptHmac, KeyRing, base62
 from sallygate.controls.identity.outcomes import Asking, Proven, Refused
 from sallygate.controls.identity.passwords import Passwords
 from sallygate.controls.identity.scopes import ALL_SCOPES
+from sallygate.controls.identity.tokens import FORGED_TABLE, OwnIssuer, Tokens
 from sallygate.model.finding import Finding
 from sallygate.model.operation import Operation
-from sallygate.model.principal import Principal
+from sallygate.model.principal import Credential, Principal
 from sallygate.model.request import RequestHead
 from sallygate.model.work import Work, WorkDone
-from sallygate.parsing.tokens import parse_authorization, parse_basic, seems_api_key
+from sallygate.parsing.tokens import parse_api_key, parse_authorization, parse_basic, seems_api_key
 from sallygate.policy.accounts import AccountsSection
-from sallygate.policy.schema import Identity, Plan
-from sallygate.state import State
+from sallygate.policy.identifying import Identity
+from sallygate.policy.schema import Plan
+from sallygate.state import RateTable, State
 
-__all__ = ["ALPHABET", "Asking", "Guesses", "IdentityControl", "KeptHmac", "KeyRing", "Proven", "Refused", "base62"]
+__all__ = [
+    "ALPHABET",
+    "FORGED_TABLE",
+    "Asking",
+    "Guesses",
+    "IdentityControl",
+    "KeptHmac",
+    "KeyRing",
+    "OwnIssuer",
+    "Proven",
+    "Refused",
+    "base62",
+]
 
 
 class IdentityControl:
@@ -37,12 +53,19 @@ class IdentityControl:
         state: State,
         accounts: AccountsSection,
         now: float,
+        own: OwnIssuer | None = None,
     ) -> None:
         self._header = section.api_keys.header.lower()
+        self._bearer_keys = section.api_keys.bearer
         self._schemes = {name for name in ("bearer", "basic") if getattr(section.api_keys, name)}
         self._public = frozenset(section.public)
         scopes = {name: frozenset(plan.scopes) for name, plan in plans.items()}
         self._keys = ApiKeys(scopes, ring, state)
+        self._tokens: Tokens | None = None
+        if section.jwt or own is not None:
+            self._schemes.add("bearer")
+            forged = state.table(RateTable(FORGED_TABLE, section.forged.per_s, section.forged.burst), now)
+            self._tokens = Tokens(section.jwt, scopes, forged, state, own, self._holder)
         self.guesses = Guesses(accounts.logins, state, ring.name_digest, now)
         basic = section.basic
         self._passwords = Passwords(scopes, self.guesses, state, basic.remember) if basic is not None else None
@@ -50,6 +73,10 @@ class IdentityControl:
         if basic is not None:
             asked = (asked - {'Basic realm="api"'}) | {'Basic realm="api", charset="UTF-8"'}
         self.challenge = ", ".join(sorted(asked)).encode()
+        self.challenge_again = self.challenge.replace(
+            b'Bearer realm="api"', b'Bearer realm="api", error="invalid_token"'
+        )
+        """After a credential that was refused (RFC 6750, section 3.1): the same for every reason."""
         authorizes = bool(self._schemes) or basic is not None
         self.credential_headers = {self._header.encode()} | ({b"authorization"} if authorizes else set())
         """What must not travel on to the API."""
@@ -76,11 +103,25 @@ class IdentityControl:
             if sent is not None and sent != authorization[1]:
                 return Finding("identity.ambiguous", "Two different credentials were sent.", 400, owasp="API2")
             sent = authorization[1]
+            if authorization[0] == "bearer" and self._tokens is not None and not self._is_key(sent):
+                return self._tokens.admit(sent, head.client_network, now, done)
         if sent is not None:
             return self._keys.admit(sent, now, done)
         if not self.needs_identity(operation):
             return None
-        return Finding("identity.missing", "This operation needs an API key.", 401, owasp="API2")
+        detail = "This operation needs an API key." if self._tokens is None else "This operation needs a credential."
+        return Finding("identity.missing", detail, 401, owasp="API2")
+
+    def _is_key(self, sent: str) -> bool:
+        return self._bearer_keys and parse_api_key(sent) is not None
+
+    def _holder(self, claims: Claims, now: float, done: tuple[WorkDone, ...]) -> Principal | Finding | Work:
+        """Whom a token of our own endpoint stands for: the key it was given for, while that is alive."""
+        client = claims.get("client_id")
+        if type(client) is not str:
+            return invalid("holder")
+        record = self._keys.record(client, now, done)
+        return self._keys.principal_of(record, now) if isinstance(record, Credential) else record
 
     def _name_and_password(self, head: RequestHead) -> tuple[str, str] | None:
         """Of an account; None for another scheme, and for a key in the place of either where keys may stand there."""

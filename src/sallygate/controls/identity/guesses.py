@@ -17,12 +17,11 @@ hash, since what people type for a name is now and then their password.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import ceil
 
 from msgspec import Struct
 
 from sallygate.backoff import Backoff, SeenPlaces
-from sallygate.controls.identity.outcomes import Refused
+from sallygate.controls.identity.outcomes import Refused, come_back
 from sallygate.model.finding import Finding
 from sallygate.model.work import Charge
 from sallygate.policy.accounts import Backoff as BackoffSection
@@ -52,7 +51,7 @@ class Guess(Struct, frozen=True, gc=False):
     def refused(self) -> Refused:
         finding = Finding("identity.guesses", "Too many failed logins; try again later.", 429, "throttle",
                           rule=self.rule, owasp="API2", attack="T1110")  # fmt: skip
-        return Refused(finding, headers=((b"retry-after", str(max(1, ceil(self.wait_s))).encode()),))
+        return come_back(finding, self.wait_s)
 
 
 class Guesses:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 from msgspec import Struct
 
 from sallygate.model.decision import HeaderList
@@ -30,3 +32,8 @@ class Proven(Struct, frozen=True, gc=False):
 
     principal: Principal
     charges: tuple[Charge, ...]
+
+
+def come_back(finding: Finding, wait_s: float) -> Refused:
+    """Refused for now."""
+    return Refused(finding, headers=((b"retry-after", str(max(1, ceil(wait_s))).encode()),))

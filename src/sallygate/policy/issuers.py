@@ -1,0 +1,96 @@
+"""What must be right about the issuers of tokens that a policy names, beyond the types: where keys come from, that they
+are strong, that plans exist, and that no issuer can speak in another's name. Reads the key files; asks nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from sallygate.parsing.addresses import is_loopback
+from sallygate.parsing.jwk import KEY_SET_BYTES_MAX, JwkError, PublishedKeys, SecretInside, read_key_set
+from sallygate.policy.identifying import Identity, Issuer
+
+Say = Callable[[tuple[str | int, ...], str, str, str], None]
+"""Path, code, what is wrong, what to do."""
+
+
+def is_url(source: str) -> bool:
+    return "://" in source
+
+
+def unsafe_url(url: str) -> str:
+    """Why keys must not be fetched from a URL; empty when they may."""
+    try:
+        parts = urlsplit(url)
+        named = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return "is not a URL"
+    if parts.scheme not in ("https", "http") or not named or not url.isascii() or not url.isprintable():
+        return "is not an https URL"
+    if parts.username is not None or parts.fragment:
+        return "has more than scheme, host, port, path and query"
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        return "would fetch keys unencrypted: whoever is on the way could put in their own"
+    return ""
+
+
+def read_key_file(file: Path) -> PublishedKeys:
+    """The keys of a file. Raises `JwkError`."""
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(KEY_SET_BYTES_MAX + 1)
+    except OSError as error:
+        raise JwkError(f"cannot be read: {error.strerror}") from None
+    return read_key_set(data)
+
+
+def check_issuers(say: Say, identity: Identity, plans: Mapping[str, object], beside: Callable[[str], Path]) -> None:
+    seen: dict[str, int] = {}
+    names: dict[str, int] = {}
+    for number, issuer in enumerate(identity.jwt):
+        path = ("identity", "jwt", number)
+        if issuer.issuer in seen:
+            say((*path, "issuer"), "value", f"the issuer `{issuer.issuer}` is named twice", "name each once")
+        elif issuer.called in names:
+            say(path, "value", f"two issuers are called `{issuer.called}`", "give each a `name`")
+        seen[issuer.issuer] = names[issuer.called] = number
+        if len(identity.jwt) > 1 and issuer.prefix is None:
+            hint = f'write for example `prefix: "{issuer.called}:"`, or `prefix: ""` where they are the same people'
+            say(path, "unsafe", "of several issuers, one could name the accounts of another", hint)
+        _check_source(say, path, issuer, beside)
+        _check_plans(say, path, issuer, plans)
+
+
+def _check_source(say: Say, path: tuple[str | int, ...], issuer: Issuer, beside: Callable[[str], Path]) -> None:
+    name, source = ("issuer", issuer.issuer) if issuer.discovery else ("jwks", issuer.jwks or "")
+    if issuer.discovery or is_url(source):
+        if why := unsafe_url(source):
+            code = "unsafe" if "unencrypted" in why else "value"
+            say((*path, name), code, f"`{source}` {why}", "write an https URL")
+        elif issuer.discovery and urlsplit(source).query:
+            say((*path, name), "value", f"`{source}` has a query, where discovery knows none", "name `jwks` instead")
+    else:
+        _check_file(say, (*path, name), beside(source))
+    if issuer.ca is not None and not beside(issuer.ca).is_file():
+        say((*path, "ca"), "file", f"there is no file `{issuer.ca}`", "give a path relative to the policy file")
+
+
+def _check_file(say: Say, path: tuple[str | int, ...], file: Path) -> None:
+    try:
+        published = read_key_file(file)
+    except SecretInside as error:
+        say(path, "unsafe", f"{file}: a key of it {error}", "give the set with the public keys alone")
+    except JwkError as error:
+        say(path, "file", f"{file}: {error}", "give a JSON Web Key Set, relative to the policy file, or an https URL")
+    else:
+        for weak in published.weak:
+            say(path, "unsafe", f"{file}: {weak}", "take it out, or have the issuer make a stronger one")
+
+
+def _check_plans(say: Say, path: tuple[str | int, ...], issuer: Issuer, plans: Mapping[str, object]) -> None:
+    named = [((*path, "plan"), issuer.plan)] if issuer.plan is not None else []
+    named += [((*path, "plans", value), plan) for value, plan in issuer.plans.items()]
+    for where, plan in named:
+        if plan not in plans:
+            say(where, "reference", f"there is no plan `{plan}`", f"known here: {', '.join(plans)}")

@@ -1,9 +1,9 @@
 """One-time codes: asked for, delivered, and redeemed once.
 
 Threat: finding out who has an account, guessing a code, using one that was seen on its way, flooding an account's owner
-(OWASP API2, API6). Whoever asks is told that a code is on its way, before anybody looks whether there is such an account:
-that happens in the background, so neither the answer nor its time tells. A code nobody gets is kept for an account that
-does not exist, too, so that redeeming takes the same work.
+(OWASP API2, API6). Whoever asks is told that a code is on its way, before anybody looks whether there is such an
+account: that happens in the background, so neither the answer nor its time tells. A code nobody gets is kept for an
+account that does not exist, too, so that redeeming takes the same work.
 
 Evidence: `auth.code` (`rule` says which check failed), `auth.codes_limit`, `identity.guesses`.
 Known bypasses: whoever reads the owner's mail and sits in the network the code was asked for has the code.
@@ -24,7 +24,7 @@ from sallygate.auth.host import Host
 from sallygate.model.access import Code, CodePurpose
 from sallygate.model.finding import Finding
 from sallygate.model.stores import StoreError
-from sallygate.parsing.addresses import place_network
+from sallygate.parsing.addresses import place_of
 from sallygate.policy.authorising import Auth
 from sallygate.state import RateTable
 
@@ -79,7 +79,7 @@ class Codes:
         if not 0 < len(name) <= NAME_CHARS_MAX or not name.isprintable():
             return refused("invalid_request", "Say whose code: `account`.",
                            Finding("auth.malformed", "No account is named.", 400, owasp="API2"))  # fmt: skip
-        return self.want(call, Wanted(name, "access", "", place_network(call.head.client_address)))
+        return self.want(call, Wanted(name, "access", "", place_of(call.head.client_address)))
 
     def want(self, call: AuthCall, wanted: Wanted) -> Answer:
         """The same answer whatever is known of the account."""
@@ -149,7 +149,7 @@ class Codes:
     ) -> Answer | None:
         """None: it was the code, and is used up."""
         host, now = self._host, self._host.now()
-        network = place_network(call.head.client_address)
+        network = place_of(call.head.client_address)
         guess = host.guesses.look(
             account, call.head.client_network, network, host.guesses.is_known_place(account, network, now), now
         )

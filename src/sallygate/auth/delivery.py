@@ -1,6 +1,7 @@
 """How a code reaches its owner: by e-mail, by a service of the operator's, or into a file.
 
-Knows nothing of what a code opens. A channel either takes a code, or raises `DeliveryError`: then the code never counts.
+Knows nothing of what a code opens. A channel either takes a code, or raises `DeliveryError`: then the code never
+counts.
 """
 
 from __future__ import annotations
@@ -107,8 +108,8 @@ class SmtpChannel:
 
 
 class WebhookChannel:
-    """Signed as Standard Webhooks has it: `webhook-id`, `webhook-timestamp`, and `webhook-signature`, the HMAC-SHA-256 of
-    `id.timestamp.body`. Who receives it refuses what is older than five minutes or has an id it has seen."""
+    """Signed as Standard Webhooks has it: `webhook-id`, `webhook-timestamp`, and `webhook-signature`, the HMAC-SHA-256
+    of `id.timestamp.body`. Who receives it refuses what is older than five minutes or has an id it has seen."""
 
     def __init__(self, url: str, secret: bytes) -> None:
         self._url, self._secret = url, secret

@@ -6,7 +6,7 @@ Knows nothing of who is trusted or blocked.
 from __future__ import annotations
 
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 from msgspec import Struct
 
@@ -102,17 +102,6 @@ def is_loopback(host: str) -> bool:
     if address is None:
         return host == "localhost"
     return address.number >> 24 == 127 if address.bits == 32 else address.number == 1
-
-
-def place_network(address: str) -> str:
-    """The network a place is known by: /24 or /48, which is what one site of one provider's customer moves within."""
-    parsed = parse_address(address)
-    if parsed is None:
-        return UNKNOWN.network
-    kept = 24 if parsed.bits == 32 else 48
-    number = parsed.number >> (parsed.bits - kept) << (parsed.bits - kept)
-    made = IPv4Network((number, kept)) if parsed.bits == 32 else IPv6Network((number, kept))
-    return made.compressed
 
 
 def strip_port(text: str) -> str:

@@ -26,7 +26,7 @@ class AccessStore:
     # codes -----------------------------------------------------------------------------------------------------------
 
     def put_code(self, code: Code, act: Event | None) -> None:
-        """In place of the one there was for the same account, purpose, subject and network. Forgets what has expired."""
+        """In place of the one for the same account, purpose, subject and network. Forgets what has expired."""
         with self._store.writing() as connection:
             connection.execute("DELETE FROM codes WHERE expires_at < ?", (code.made_at,))
             _write_code(connection, code)

@@ -2,8 +2,8 @@
 
 Threat: invented, guessed, stolen, expired and over-powerful credentials (OWASP API2, API5).
 Evidence: `identity.missing`, `identity.invalid` (the client is told no more; `rule` says which check failed to the
-operator), `identity.forged`, `identity.ambiguous`, `identity.scope`, `identity.plan`, `identity.guesses`, `identity.busy`,
-`identity.unavailable`.
+operator), `identity.forged`, `identity.ambiguous`, `identity.scope`, `identity.plan`, `identity.guesses`,
+`identity.busy`, `identity.unavailable`.
 Known bypasses: a stolen credential is a good one until it is revoked, or its new location is noticed.
 Cost: that of the credential's kind, a module each.
 """

@@ -16,9 +16,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sallygate.case import Case, Guarded, Step, decide
-from sallygate.controls.clients import ClientsControl
+from sallygate.controls.clients import ClientsControl, wrong_method
 from sallygate.controls.contract import Contract
-from sallygate.controls.identity import Asking, IdentityControl, Proven, Refused
+from sallygate.controls.identity import Asking, IdentityControl, Proven, Refused, missing
 from sallygate.controls.injection import InjectionControl
 from sallygate.controls.limits import Allowed, LimitsControl, retry_after
 from sallygate.controls.restrictions import Outcome, RestrictionsControl
@@ -37,7 +37,7 @@ from sallygate.model.decision import (
 from sallygate.model.finding import Finding
 from sallygate.model.operation import Match, Operation
 from sallygate.model.principal import Principal
-from sallygate.model.request import EMPTY_BODY, Body, BodyPlan, RequestHead
+from sallygate.model.request import EMPTY_BODY, NO_BODY, Body, BodyPlan, RequestHead
 from sallygate.model.work import Charge, WorkDone
 from sallygate.parsing.body import LIMITS, parse_body
 from sallygate.parsing.codings import READABLE, CodingError, undo_coding
@@ -52,6 +52,9 @@ UNCOUNTED = 1 << 30
 """What an answer too large or too garbled to count is charged: more than any budget has left."""
 BODY_BYTES_MAX = 16 << 20
 """Largest request body where no contract says less."""
+
+OWN_BODY_BYTES_MAX = 16 * 1024
+"""At `/auth`: a refresh token, an access token and a list of scopes are below 6 KiB together."""
 
 _BODYLESS = frozenset(("GET", "HEAD", "DELETE", "OPTIONS", "TRACE"))
 """A body that HTTP/2 sends with these, unannounced, is neither read nor passed on (RFC 9110, section 9.3.1)."""
@@ -73,9 +76,13 @@ class Controls(Struct, frozen=True):
 
 
 class Engine:
-    def __init__(self, controls: Controls, routes: RouteTable | None, hash_id: IdHasher) -> None:
+    def __init__(
+        self, controls: Controls, routes: RouteTable | None, hash_id: IdHasher, own_routes: RouteTable | None = None
+    ) -> None:
+        """`routes` are the API's, `own_routes` those of `/auth`."""
         self.controls = controls
         self.routes = routes
+        self.own_routes = own_routes
         self.hash_id = hash_id
         self._refusal_headers: HeaderList = ()
         self._invalid_headers: HeaderList = ()
@@ -95,6 +102,8 @@ class Engine:
         case = Case(self.controls.how, trace)
         if self._address(case, head, now) or self._head(case, head):
             return self._refuse(case)
+        if (own := self._own(head)) is not None:
+            return self._admit_own(case, head, own, now, done)
         match = self.routes.match(head.method, head.raw_path, head.segments) if self.routes is not None else None
         case.match = match
         if (clients := self.controls.clients) is not None and self.routes is not None:
@@ -128,6 +137,33 @@ class Engine:
             tuple(case.headers),
             tuple(case.held),
         )
+
+    def _own(self, head: RequestHead) -> Match | None:
+        routes = self.own_routes
+        return routes.match(head.method, head.raw_path, head.segments) if routes is not None else None
+
+    def _admit_own(
+        self, case: Case, head: RequestHead, match: Match, now: float, done: tuple[WorkDone, ...]
+    ) -> Ask | Refuse | Admission:
+        """A request to `/auth`: what the API demands of callers holds where one must be known; whoever need not be is
+        judged there."""
+        case.match = match
+        operation = match.operation
+        if operation is None or head.websocket:
+            finding, headers = wrong_method(match)
+            case.findings.append(finding)
+            case.headers.extend(headers)
+            return self._refuse(case)
+        if operation.security:
+            if (asked := self._identity(case, head, operation, now, done)) is not None:
+                return asked
+            if not case.refused and case.principal is None:
+                case.findings.append(missing())
+            if case.refused or self._principal(case, head, operation, now):
+                return self._refuse(case)
+        body = BodyPlan("whole", bytes_max=OWN_BODY_BYTES_MAX, over="auth.body_size")
+        return Admission(case.decision, operation, (), case.principal, body if operation.method == "POST" else NO_BODY,
+                         tuple(case.charges), tuple(case.headers), tuple(case.held), own=True)  # fmt: skip
 
     def _address(self, case: Case, head: RequestHead, now: float) -> bool:
         """What the place alone decides. True: refused."""
@@ -281,6 +317,8 @@ class Engine:
     ) -> Refuse | tuple[Pass, Body]:
         """What was sent, judged against the contract and for attacks. `raw` is the whole body, or None when it streams
         unread. May be run off the event loop: it reads nothing that changes."""
+        if admission.own:
+            return Pass(admission.decision), EMPTY_BODY
         controls, operation = self.controls, admission.operation
         case = Case(controls.how, trace)
         examining = _Examining(case, admission, head, raw)
@@ -301,6 +339,8 @@ class Engine:
     def release(self, admission: Admission, status: int, headers: HeaderList) -> Release | Finding:
         """How the answer leaves, judged from its head."""
         limits, operation = self.controls.limits, admission.operation
+        if admission.own:
+            return Release()
         counted = limits is not None and limits.counts_records(admission.principal, operation)
         media = coding = b""
         for name, value in headers:

@@ -197,12 +197,21 @@ class Installation:
         return hmac.digest(hmac.digest(self.pepper(), b"sallygate issuer keys", "sha256"), kept, "sha256")
 
     def assertion_key(self, *, make: bool = True) -> ec.EllipticCurvePrivateKey:
-        pem = self._secret("assertion.pem", _new_p256 if make else None)
-        with contextlib.suppress(ValueError, TypeError, UnsupportedAlgorithm):
-            key = serialization.load_pem_private_key(pem, None)
-            if isinstance(key, ec.EllipticCurvePrivateKey):
-                return key
-        raise StoreError(f"{self.directory / 'secrets/assertion.pem'}: not an EC key; remove it to have one made")
+        self._secret("assertion.pem", _new_p256 if make else None)
+        return _ec_key(self.directory / "secrets" / "assertion.pem")
+
+    def signing_keys(self, now: float, *, make: bool = True) -> list[tuple[float, ec.EllipticCurvePrivateKey]]:
+        """Those of the tokens of `/auth`, with when each was made; the first is made here."""
+        files = sorted((self.directory / "secrets").glob("signing-*.pem"))
+        if not files and make:
+            self.add_signing_key(now)
+            files = sorted((self.directory / "secrets").glob("signing-*.pem"))
+        return [(_made_at(file), _ec_key(file)) for file in files]
+
+    def add_signing_key(self, now: float) -> Path:
+        file = self.directory / "secrets" / f"signing-{int(now):012d}.pem"
+        write_private(file, _new_p256())
+        return file
 
     def publish(self, name: str, data: bytes) -> None:
         """A file that everybody may read, put in the place of the one before, whatever that was."""
@@ -276,6 +285,21 @@ def _long_enough(file: object, pepper: bytes) -> bytes:
             "or make one with 64 hexadecimal digits and new keys"
         )
     return pepper
+
+
+def _ec_key(file: Path) -> ec.EllipticCurvePrivateKey:
+    with contextlib.suppress(ValueError, TypeError, UnsupportedAlgorithm):
+        key = serialization.load_pem_private_key(_read(file), None)
+        if isinstance(key, ec.EllipticCurvePrivateKey):
+            return key
+    raise StoreError(f"{file}: not an EC key; remove it to have one made")
+
+
+def _made_at(file: Path) -> float:
+    number = file.stem.partition("-")[2]
+    if not number.isdecimal():
+        raise StoreError(f"{file}: not named as a signing key is; remove it from there")
+    return float(number)
 
 
 def _new_p256() -> bytes:

@@ -7,7 +7,7 @@ Knows neither the API nor how a request got here. What it refuses it says in the
 
 from __future__ import annotations
 
-from sallygate.auth.app import AuthApp, AuthCall
+from sallygate.auth.app import AuthApp
 from sallygate.auth.routes import auth_operations
 
-__all__ = ["AuthApp", "AuthCall", "auth_operations"]
+__all__ = ["AuthApp", "auth_operations"]

@@ -8,15 +8,12 @@ from typing import Any
 from msgspec import Struct
 from msgspec.json import encode
 
+from sallygate.model.access import AuthCall
 from sallygate.model.finding import Finding
-from sallygate.model.principal import Principal
-from sallygate.model.request import RequestHead
 from sallygate.parsing.forms import FormError, decode_pairs
 from sallygate.parsing.jsontext import JsonError, parse_json
 from sallygate.parsing.media import kind_of, parse_content_type
 
-BODY_BYTES_MAX = 16 * 1024
-"""A refresh token, an access token and a scope list are below 6 KiB together."""
 PARAMETERS_MAX = 32
 
 Message = MutableMapping[str, Any]  # Any: ASGI's own types are open
@@ -29,16 +26,6 @@ class Answer(Struct, frozen=True):
     body: Mapping[str, object] | None
     finding: Finding | None = None
     headers: tuple[tuple[bytes, bytes], ...] = ()
-
-
-class AuthCall(Struct):
-    """One request, as Guard hands it over in `scope["sallygate.auth"]`."""
-
-    operation: str
-    head: RequestHead
-    principal: Principal | None
-    findings: list[Finding]
-    """What the application adds, for the event."""
 
 
 Endpoint = Callable[[AuthCall, Mapping[str, str]], Awaitable[Answer]]
@@ -57,23 +44,24 @@ class AuthApp:
         send: Callable[[Message], Awaitable[None]],
     ) -> None:
         call: AuthCall = scope["sallygate.auth"]
-        parameters = self._parameters(call, (await receive()).get("body", b""))
+        body = (await receive()).get("body", b"") if call.head.method == "POST" else b""
+        parameters = self._parameters(call, body)
         answer = (
             parameters if isinstance(parameters, Answer) else await self._endpoints[call.operation](call, parameters)
         )
         if answer.finding is not None:
             call.findings.append(answer.finding)
-        body = encode(answer.body) if answer.body is not None else b""
+        said = encode(answer.body) if answer.body is not None else b""
         headers = [
             (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(body)),
+            (b"content-length", b"%d" % len(said)),
             (b"cache-control", b"no-store"),
             (b"x-content-type-options", b"nosniff"),
         ]
         named = {name for name, _ in answer.headers}
         headers = [pair for pair in headers if pair[0] not in named] + list(answer.headers)
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if call.head.method == "HEAD" else body})
+        await send({"type": "http.response.body", "body": said})
 
     def _parameters(self, call: AuthCall, body: bytes) -> Mapping[str, str] | Answer:
         """By name, each once (RFC 6749, section 3.2)."""

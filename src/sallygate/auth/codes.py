@@ -18,10 +18,10 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from sallygate.auth.app import Answer, AuthCall, refused
+from sallygate.auth.app import Answer, refused
 from sallygate.auth.delivery import Channel, DeliveryError, Letter, letter_id
 from sallygate.auth.host import Host
-from sallygate.model.access import Code, CodePurpose
+from sallygate.model.access import AuthCall, Code, CodePurpose
 from sallygate.model.finding import Finding
 from sallygate.model.stores import StoreError
 from sallygate.parsing.addresses import place_of
@@ -91,13 +91,13 @@ class Codes:
             if not (room := table.look(subject, now)).allowed
         ]
         if waits:
-            return _later("Too many codes were asked for; try again later.", "auth.codes_limit", 429, max(waits))
+            return later("Too many codes were asked for; try again later.", "auth.codes_limit", 429, max(waits))
         for table, subject in zip(self._limits, subjects, strict=True):
             table.take(subject, now, 1)
         try:
             self._waiting.put_nowait(wanted)
         except asyncio.QueueFull:
-            return _later("Codes cannot be sent at present; try again later.", "auth.codes_queue", 503, 30)
+            return later("Codes cannot be sent at present; try again later.", "auth.codes_queue", 503, 30)
         said = {"detail": "If there is such an account, a code is on its way to its owner.",
                 "expires_in": int(self._section.codes.life)}  # fmt: skip
         return Answer(202, said)
@@ -154,7 +154,7 @@ class Codes:
             account, call.head.client_network, network, host.guesses.is_known_place(account, network, now), now
         )
         if guess.wait_s:
-            return _later("Too many wrong codes; try again later.", "identity.guesses", 429, guess.wait_s, guess.rule)
+            return later("Too many wrong codes; try again later.", "identity.guesses", 429, guess.wait_s, guess.rule)
         held, right = host.state.held, False
         for charge in guess.charges:
             held.take(charge.table, charge.subject)
@@ -176,9 +176,9 @@ class Codes:
         try:
             code = await host.kept(lambda store: store.try_code(account, purpose, subject, network, now))
             tag = hmac.digest(self._tag_key, f"{account}\0{purpose}\0{subject}\0{network}\0{typed}".encode(), "sha256")
-            outcome = await host.compare(typed[:NAME_CHARS_MAX], code.hash if code is not None else "", tag)
+            outcome = await host.compare(typed[:NAME_CHARS_MAX] or "-", code.hash if code is not None else "", tag)
             if outcome == "later":
-                return _later("Codes cannot be checked at present; try again later.", "auth.busy", 503, 5)
+                return later("Codes cannot be checked at present; try again later.", "auth.busy", 503, 5)
             if code is None or outcome == "wrong":
                 return wrong_code("none that counts" if code is None else "wrong", account)
             used = host.act("code.use", account, "auth", f"{purpose} code {code.id}, from {network}")
@@ -186,7 +186,7 @@ class Codes:
                 return wrong_code("used meanwhile", account)
         except StoreError as error:
             host.failed("access codes", error)
-            return _later("Codes cannot be checked at present; try again later.", "auth.unavailable", 503, 5)
+            return later("Codes cannot be checked at present; try again later.", "auth.unavailable", 503, 5)
         return None
 
 
@@ -198,7 +198,7 @@ def wrong_code(why: str, account: str) -> Answer:
     return refused("invalid_grant", finding.detail, finding)
 
 
-def _later(detail: str, code: str, status: int, wait_s: float, rule: str = "") -> Answer:
+def later(detail: str, code: str, status: int, wait_s: float, rule: str = "") -> Answer:
     finding = Finding(code, detail, status, "throttle" if status == 429 else "deny", rule=rule, owasp="API2")
     answer = refused("temporarily_unavailable", detail, finding, status)
     return Answer(status, answer.body, finding, ((b"retry-after", str(max(1, int(wait_s + 0.999))).encode()),))

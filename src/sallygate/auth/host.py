@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, Protocol, TypeVar
 
+from sallygate.auth.signing import SigningKeys
 from sallygate.controls.identity import Guesses
 from sallygate.model.access import Code, CodePurpose, Grant, KnownPlace, Revocation
 from sallygate.model.account import Account
@@ -47,7 +48,17 @@ class Host(Protocol):
         """Raises `StoreError`."""
         ...
 
+    @property
+    def signing(self) -> SigningKeys: ...
+    def principal_of(self, account: Account) -> Principal | Finding:
+        """Whom the account stands for under the policy in force."""
+        ...
+
     async def prove_key(self, text: str) -> Principal | Finding: ...
+    async def prove_token(self, text: str) -> Principal | Finding:
+        """As the gate would judge it in a request."""
+        ...
+
     async def hash(self, text: str) -> str:
         """One-way. Raises what says that it cannot be computed now."""
         ...

@@ -57,7 +57,7 @@ class ClientsControl:
                 return _method(), ((b"allow", b"GET, HEAD"),)
             return Finding("clients.path", "There is nothing at this path.", 404, owasp="API9", attack="T1595"), ()
         if match.operation is None:
-            return _method(), ((b"allow", ", ".join(match.allow).encode()),)
+            return wrong_method(match)
         return None, ()
 
     def cors_headers(self, head: RequestHead) -> HeaderList:
@@ -91,6 +91,11 @@ class ClientsControl:
 
 def _allowed(cors: Cors, origin: str) -> bool:
     return "*" in cors.origins or origin in cors.origins
+
+
+def wrong_method(match: Match) -> tuple[Finding, HeaderList]:
+    """For a path that has other methods."""
+    return _method(), ((b"allow", ", ".join(match.allow).encode()),)
 
 
 def _method() -> Finding:

@@ -167,9 +167,10 @@ class ApiAnswer:
         call.charge(learned.charges)
         call.charges += call.gate.engine.bytes_charges(self.admission, self.sent)  # for the event: paid already
         ids, more = call.gate.engine.named_ids(self.admission, body)
+        admission = self.admission
         call.record(
-            self.decision, status, upstream_status=self.status, operation=self.admission.operation,
-            principal=self.admission.principal, path_values=self.admission.path_values, body_ids=ids,
+            self.decision, status, upstream_status=0 if admission.own else self.status, operation=admission.operation,
+            principal=admission.principal, path_values=admission.path_values, body_ids=ids,
             body_ids_truncated=more, request_bytes=self.received, response_bytes=self.sent, learned=learned,
         )  # fmt: skip
 

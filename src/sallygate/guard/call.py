@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from sallygate.case import decide
 from sallygate.guard.answer import ApiAnswer, BodyTooLarge, refusal
 from sallygate.guard.services import App, Receive, Scope, Send, Services
+from sallygate.model.access import AuthCall
 from sallygate.model.decision import Admission, Answer, Ask, Decision, Refuse, Reply
 from sallygate.model.exchange import Exchange
 from sallygate.model.finding import Finding
@@ -226,6 +228,10 @@ class Call:
         if edit is not None and edit.raw_query is not None:
             scope["query_string"] = edit.raw_query
         scope["sallygate"] = admission.principal
+        app, own = self.app, None
+        if admission.own and admission.operation is not None:
+            own = AuthCall(admission.operation.id, self.head, admission.principal, [])
+            app, scope["sallygate.auth"] = self.services.own, own
         if extensions := self.scope.get("extensions"):
             # Not offered, so not used: a `FileResponse` under Granian would hand its path past the gate.
             scope["extensions"] = {name: extensions[name] for name in extensions if name not in UNMETERED}
@@ -233,7 +239,9 @@ class Call:
         receive = upstream.receive_from(raw if raw is not None else None, body, admission.body)
         self.gate_us = self.services.tick_us() - self.started_us
         try:
-            await self.app(scope, receive, upstream.send)
+            await app(scope, receive, upstream.send)
+            if own is not None and own.findings:
+                upstream.decision = decide([*passed.decision.findings, *own.findings])
         except BodyTooLarge:
             if not upstream.status:
                 detail = f"The body is larger than {admission.body.bytes_max} bytes."

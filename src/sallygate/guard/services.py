@@ -49,6 +49,11 @@ class Services(Protocol):
 
     @property
     def gate(self) -> Gate: ...
+    @property
+    def own(self) -> App:
+        """What answers at `/auth`."""
+        ...
+
     def now(self) -> float: ...
     def tick_us(self) -> int:
         """Microseconds of a clock that never goes back."""

@@ -6,6 +6,10 @@ from typing import Literal
 
 from msgspec import Struct
 
+from sallygate.model.finding import Finding
+from sallygate.model.principal import Principal
+from sallygate.model.request import RequestHead
+
 CodePurpose = Literal["access", "location"]
 """What a code is good for: tokens, or admitting a place."""
 
@@ -63,3 +67,13 @@ class Revocation(Struct, frozen=True, gc=False, omit_defaults=True):
     id: str
     until: float
     revision: int = 0
+
+
+class AuthCall(Struct):
+    """A request to `/auth`, as Guard hands it over in `scope["sallygate.auth"]`."""
+
+    operation: str
+    head: RequestHead
+    principal: Principal | None
+    findings: list[Finding]
+    """What was found there, for the event."""

@@ -80,6 +80,8 @@ class Admission(Struct, frozen=True, gc=False):
     """For the API's answer: `RateLimit` and its policy."""
     held: tuple[tuple[str, str, int], ...] = ()
     """(table, subject, most): places among concurrent requests, taken by Guard and given back at the end."""
+    own: bool = False
+    """For `/auth`, which the gate answers itself."""
 
 
 class Edit(Struct, frozen=True, gc=False):

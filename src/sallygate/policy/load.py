@@ -111,6 +111,7 @@ def load_policy(file: Path, door: Door = "gateway") -> Loaded:
     _check_upstream(reader, policy)
     _check_telemetry(reader, policy)
     _check_references(reader, policy, operations)
+    _check_auth(reader, policy, operations)
     if policy.identity is not None:
         check_issuers(reader.say, policy.identity, plans, lambda name: beside(file, name))
     if policy.workers != 1:
@@ -291,6 +292,27 @@ def _check_telemetry(reader: _Reader, policy: Policy) -> None:
 def _without_secret(url: str) -> str:
     """As it may be shown: a URL with a name and password in it is refused, and says so in logs."""
     return re.sub(r"(//)[^/@\s]*@", r"\1…@", url)
+
+
+def _check_auth(reader: _Reader, policy: Policy, operations: tuple[Operation, ...]) -> None:
+    section = policy.auth
+    if section is None:
+        return
+    if policy.identity is None or policy.identity.mode != "enforce":
+        reader.say(
+            ("auth",), "unsafe", "tokens are made that nothing asks for", "enforce `identity`, or leave `auth` away"
+        )
+    elif any(issuer.issuer == section.issuer for issuer in policy.identity.jwt):
+        reader.say(
+            ("auth", "issuer"), "value", "is also in `identity.jwt`", "leave it away there: `auth` is its own issuer"
+        )
+    base = policy.contract.base_path
+    for operation in operations:
+        path = f"{(base or '').rstrip('/')}{operation.path}"
+        if path == section.prefix or path.startswith(section.prefix + "/"):
+            reader.say(("auth", "prefix"), "value", f"the contract has `{operation.path}` under `{section.prefix}`",
+                       "write another prefix, for example /sallygate")  # fmt: skip
+            return
 
 
 def _check_references(reader: _Reader, policy: Policy, operations: tuple[Operation, ...]) -> None:

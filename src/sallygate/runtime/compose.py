@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sallygate.auth.routes import auth_operations
 from sallygate.case import Guarded
 from sallygate.controls.clients import ClientsControl
 from sallygate.controls.contract import Contract
@@ -38,13 +39,12 @@ def compose(
     id_key: bytes,
     now: float,
     patterns: bytes | None = None,
-    own: OwnIssuer | None = None,
 ) -> Gate:
     """The gate of one policy over `state`, whose counters go on where a former policy left them; or, when it raises,
     where they are: a gate in force looks at its own tables, and charges must go to those."""
     tables = dict(state.tables)
     try:
-        return _compose(loaded, state, ring, id_key, now, patterns, own)
+        return _compose(loaded, state, ring, id_key, now, patterns)
     except BaseException:
         state.tables = tables
         raise
@@ -57,7 +57,6 @@ def _compose(
     id_key: bytes,
     now: float,
     patterns: bytes | None,
-    own: OwnIssuer | None,
 ) -> Gate:
     policy, replaying = loaded.policy, loaded.door == "replay"
     identity = policy.identity
@@ -69,14 +68,15 @@ def _compose(
     # Under a policy that names neither the API nor its contract, a replay judges what it names.
     injection = policy.injection or (None if replaying and not (policy.openapi or policy.upstream) else Injection())
     controls = _controls(
-        loaded, state, ring, now, transport, clients, identity, limits, key_header, injection, patterns, own
+        loaded, state, ring, now, transport, clients, identity, limits, key_header, injection, patterns
     )
     routes = RouteTable(loaded.operations, _base_path(loaded)) if loaded.document is not None else None
+    own_routes = RouteTable(auth_operations(policy.auth), "") if policy.auth is not None else None
     hsts = ((b"strict-transport-security", f"max-age={int(transport.hsts)}".encode()),) if transport.hsts else ()
     dropped = set(controls.identity.credential_headers) if controls.identity else set()
     dropped |= set(OVERRIDES) if routes is not None else set()
     return Gate(
-        Engine(controls, routes, IdHasher(id_key)),
+        Engine(controls, routes, IdHasher(id_key), own_routes),
         HeadReader(
             prefix_set(tuple(transport.trusted_hops)),
             transport.forwarded,
@@ -104,7 +104,6 @@ def _controls(
     key_header: str,
     injection: Injection | None,
     patterns: bytes | None,
-    own: OwnIssuer | None,
 ) -> Controls:
     policy = loaded.policy
     sections: dict[str, ControlSection | None] = {
@@ -125,7 +124,7 @@ def _controls(
     enforced = "contract" in how and how["contract"].mode == "enforce" and not how["contract"].fail_open
     confined = confined_places(loaded.operations, loaded.document) if enforced else {}
     who = (
-        IdentityControl(identity, loaded.plans, ring, state, policy.accounts, now, own)
+        IdentityControl(identity, loaded.plans, ring, state, policy.accounts, now, own_issuer(policy))
         if identity and "identity" in how
         else None
     )
@@ -150,6 +149,13 @@ def _credentials(identity: IdentityControl | None, how: dict[str, Guarded]) -> f
     if identity is None or how["identity"].mode != "enforce" or how["identity"].fail_open:
         return frozenset()
     return frozenset(f"header:{name.decode()}" for name in identity.credential_headers)
+
+
+def own_issuer(policy: Policy) -> OwnIssuer | None:
+    section = policy.auth
+    if section is None:
+        return None
+    return OwnIssuer(section.issuer, (section.audience or section.issuer,), section.tokens.access)
 
 
 def _declared_headers(loaded: Loaded) -> frozenset[bytes]:

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from sallygate.assertion import Assertions
 from sallygate.controls.identity import KeyRing
 from sallygate.controls.injection import compile_patterns, patterns_signature
-from sallygate.guard import Gate
+from sallygate.guard import App, Gate
 from sallygate.installation import Installation
 from sallygate.model.account import Account
 from sallygate.model.decision import HeaderList
@@ -36,6 +36,7 @@ from sallygate.model.work import CredentialLoaded, FetchKeys, LoadAccount, LoadC
 from sallygate.policy.load import Door, Loaded, load_policy
 from sallygate.record import Pending
 from sallygate.remembered import TAG_KEY_BYTES, VerifiedPasswords
+from sallygate.runtime.access import Access
 from sallygate.runtime.clock import Clock
 from sallygate.runtime.compose import compose
 from sallygate.runtime.condition import Life
@@ -85,7 +86,7 @@ class Runtime:
         self.state = State()
         self.state.verified = VerifiedPasswords(secrets.token_bytes(TAG_KEY_BYTES))
         pepper = self.installation.pepper()
-        self._ring = KeyRing(pepper)
+        self.ring = KeyRing(pepper)
         self._id_key = self.installation.id_key()
         self._assertions = Assertions(self.installation.assertion_key())
         self._publish_assertion_keys()
@@ -106,6 +107,7 @@ class Runtime:
         """Failures by what failed, since the start."""
         self.reporting = Reporting(self)
         self.logins = Logins(self)
+        self.access = Access(self)
         self.issuers = Issuers(self.installation, self.state, self.clock.now, self.failed, self.log.warning)
         self.on_exchange: list[Callable[[Exchange], None]] = []
         """Watchers of every exchange, for a live view."""
@@ -134,7 +136,7 @@ class Runtime:
         self.installation.publish("assertion.jwks.json", self._assertions.jwks())
 
     def _compose(self, loaded: Loaded) -> Gate:
-        return compose(loaded, self.state, self._ring, self._id_key, self.clock.now(), self._patterns)
+        return compose(loaded, self.state, self.ring, self._id_key, self.clock.now(), self._patterns)
 
     def _compiled_patterns(self) -> bytes:
         """Compiled at the first start of a version on a machine, kept for the next ones."""
@@ -171,6 +173,7 @@ class Runtime:
         try:
             await self.in_store(self.load_state)
             await self.logins.start()
+            await self.access.start()
             # Begins to fetch, and waits for none: an issuer that is down opens and shuts nothing.
             await self.issuers.beat()
             self.events.start()
@@ -206,6 +209,7 @@ class Runtime:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.issuers.stop()
         await self.reporting.stop()
+        await self.access.stop()
         await self.logins.stop()
         try:
             await self.flush()
@@ -244,6 +248,7 @@ class Runtime:
         accounts = await self.in_store(lambda: self.store.accounts(known_accounts))
         credentials = await self.in_store(lambda: self.store.credentials(known_keys))
         restrictions = await self.in_store(lambda: self.store.restrictions(known_restrictions))
+        await self.access.take_over()
         self._take_accounts(accounts)
         self._take_credentials(credentials)
         self._take_restrictions(list(restrictions))
@@ -358,6 +363,7 @@ class Runtime:
             return False
         old, self.loaded, self.gate = self.loaded, loaded, gate
         self.logins.hashing.follow(loaded.policy.accounts)
+        await self.access.follow()
         self.issuers.configure(loaded)
         await self.issuers.beat()
         self.life.reloaded(self.clock.now())
@@ -392,6 +398,10 @@ class Runtime:
 
     def new_request_id(self) -> str:
         return f"{self.instance}{next(self._counter) & 0xFFFFFFFFFFFFFFFF:016x}"
+
+    @property
+    def own(self) -> App:
+        return self.access.app
 
     async def work(self, work: Work) -> WorkDone:
         if isinstance(work, LoadCredential):

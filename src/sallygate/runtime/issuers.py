@@ -2,7 +2,8 @@
 changes.
 
 None of it is on the request path but one wait: a token with a key that is not known here makes its issuer be asked,
-once for all who wait, at a bounded rate, for `FETCH_S` at most. What fails is said, and leaves the last good keys in force.
+once for all who wait, at a bounded rate, for `FETCH_S` at most. What fails is said, and leaves the last good keys in
+force.
 """
 
 from __future__ import annotations

@@ -10,14 +10,16 @@ Cost: that of the credential's kind, a module each.
 
 from __future__ import annotations
 
+from sallygate.controls.identity.accounts import AccountHolders
 from sallygate.controls.identity.claims import Claims
-from sallygate.controls.identity.failure import invalid
+from sallygate.controls.identity.failure import invalid, missing
 from sallygate.controls.identity.guesses import Guesses
 from sallygate.controls.identity.keys import ALPHABET, ApiKeys, KeptHmac, KeyRing, base62
 from sallygate.controls.identity.outcomes import Asking, Proven, Refused
 from sallygate.controls.identity.passwords import Passwords
 from sallygate.controls.identity.scopes import ALL_SCOPES
 from sallygate.controls.identity.tokens import FORGED_TABLE, OwnIssuer, Tokens
+from sallygate.model.account import Account
 from sallygate.model.finding import Finding
 from sallygate.model.operation import Operation
 from sallygate.model.principal import Credential, Principal
@@ -30,6 +32,7 @@ from sallygate.policy.schema import Plan
 from sallygate.state import RateTable, State
 
 __all__ = [
+    "ACCOUNT",
     "ALPHABET",
     "FORGED_TABLE",
     "Asking",
@@ -41,7 +44,12 @@ __all__ = [
     "Proven",
     "Refused",
     "base62",
+    "missing",
 ]
+
+
+ACCOUNT = "account:"
+"""Before an account's name, where a key's id may stand too."""
 
 
 class IdentityControl:
@@ -61,6 +69,7 @@ class IdentityControl:
         self._public = frozenset(section.public)
         scopes = {name: frozenset(plan.scopes) for name, plan in plans.items()}
         self._keys = ApiKeys(scopes, ring, state)
+        self._accounts = AccountHolders(scopes, state)
         self._tokens: Tokens | None = None
         if section.jwt or own is not None:
             self._schemes.add("bearer")
@@ -68,7 +77,7 @@ class IdentityControl:
             self._tokens = Tokens(section.jwt, scopes, forged, state, own, self._holder)
         self.guesses = Guesses(accounts.logins, state, ring.name_digest, now)
         basic = section.basic
-        self._passwords = Passwords(scopes, self.guesses, state, basic.remember) if basic is not None else None
+        self._passwords = Passwords(self._accounts, self.guesses, state, basic.remember) if basic is not None else None
         asked = {f'{scheme.capitalize()} realm="api"' for scheme in self._schemes} or {'ApiKey realm="api"'}
         if basic is not None:
             asked = (asked - {'Basic realm="api"'}) | {'Basic realm="api", charset="UTF-8"'}
@@ -109,17 +118,29 @@ class IdentityControl:
             return self._keys.admit(sent, now, done)
         if not self.needs_identity(operation):
             return None
-        detail = "This operation needs an API key." if self._tokens is None else "This operation needs a credential."
-        return Finding("identity.missing", detail, 401, owasp="API2")
+        return missing("an API key" if self._tokens is None else "a credential")
+
+    def prove_key(self, text: str, now: float, done: tuple[WorkDone, ...]) -> Principal | Finding | Work:
+        """Whom a key stands for, wherever it was sent."""
+        return self._keys.admit(text, now, done)
+
+    def prove_token(self, text: str, now: float, done: tuple[WorkDone, ...]) -> Principal | Finding | Refused | Work:
+        """Whom a token stands for, wherever it was sent."""
+        return self._tokens.admit(text, "auth", now, done) if self._tokens is not None else invalid("no tokens here")
+
+    def prove_account(self, account: Account) -> Principal | Finding:
+        return self._accounts.principal_of(account)
 
     def _is_key(self, sent: str) -> bool:
         return self._bearer_keys and parse_api_key(sent) is not None
 
     def _holder(self, claims: Claims, now: float, done: tuple[WorkDone, ...]) -> Principal | Finding | Work:
-        """Whom a token of our own endpoint stands for: the key it was given for, while that is alive."""
+        """Whom a token of our own endpoint stands for: the key or account it was given for, while that is alive."""
         client = claims.get("client_id")
         if type(client) is not str:
             return invalid("holder")
+        if client.startswith(ACCOUNT):
+            return self._accounts.holder(client.removeprefix(ACCOUNT), now, done)
         record = self._keys.record(client, now, done)
         return self._keys.principal_of(record, now) if isinstance(record, Credential) else record
 

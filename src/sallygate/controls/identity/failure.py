@@ -19,3 +19,7 @@ def unavailable(what: str) -> Finding:
 def plan_gone(evidence: str) -> Finding:
     return Finding("identity.plan", "The plan of this credential is no longer offered.", 403,
                    evidence=evidence, owasp="API5")  # fmt: skip
+
+
+def missing(what: str = "a credential") -> Finding:
+    return Finding("identity.missing", f"This operation needs {what}.", 401, owasp="API2")

@@ -9,13 +9,13 @@ that is none is not kept: people type passwords into the wrong field.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-from sallygate.controls.identity.failure import invalid, plan_gone, unavailable
+from sallygate.controls.identity.accounts import AccountHolders
+from sallygate.controls.identity.failure import invalid, unavailable
 from sallygate.controls.identity.guesses import Guesses
-from sallygate.controls.identity.keys import PRINCIPALS_MAX, KeptHmac
+from sallygate.controls.identity.keys import KeptHmac
 from sallygate.controls.identity.outcomes import Asking, Proven, Refused
-from sallygate.controls.identity.scopes import granted
 from sallygate.model.account import Account, is_account_name
 from sallygate.model.finding import Finding
 from sallygate.model.principal import Principal
@@ -37,17 +37,16 @@ KnownPlace = Callable[[str, RequestHead, float], bool]
 class Passwords:
     def __init__(
         self,
-        plan_scopes: Mapping[str, frozenset[str]],
+        holders: AccountHolders,
         guesses: Guesses,
         state: State,
         remember_s: float,
         is_known_place: KnownPlace | None = None,
     ) -> None:
-        self._plan_scopes, self._guesses, self._state = plan_scopes, guesses, state
+        self._holders, self._guesses, self._state = holders, guesses, state
         self._remember_s = remember_s
         self._tag = KeptHmac(state.verified.key)
         self._is_known_place = is_known_place
-        self._principals: dict[str, tuple[Account, Principal]] = {}
 
     def admit(
         self, name: str, password: str, head: RequestHead, now: float, done: tuple[WorkDone, ...]
@@ -57,14 +56,14 @@ class Passwords:
         if not 0 < len(password) <= PASSWORD_CHARS_MAX:
             return invalid("no password")
         place = place_of(head.client_address)
-        account = self._known(name, done)
+        account = self._holders.known(name, done)
         if account is not None:
             tag = self._tag_of(account, password)
             if (answer := _answer(done, tag)) is not None:  # before what is remembered of it: its place is news
                 return self._answered(answer, account, head, place, now)
             remembered = self._remember_s and self._state.verified.holds(tag, now, self._remember_s)
             if remembered and account.locked_at is None:
-                return self._principal_of(account)
+                return self._holders.principal_of(account)
         known_place = self._knows(name, place, head, now)
         guess = self._guesses.look(name, head.client_network, place, known_place, now)
         if account is None:
@@ -80,13 +79,6 @@ class Passwords:
         if guess.wait_s and not self._state.held.count(VERIFYING, tag.hex()):
             return guess.refused()
         return self._ask(account, password, tag, head, place, known_place, guess.charges)
-
-    def _known(self, name: str, done: tuple[WorkDone, ...]) -> Account | None:
-        account = self._state.accounts.get(name)
-        if account is not None:
-            return account
-        # Let go for want of room since it was loaded for this request.
-        return next((one.account for one in done if isinstance(one, AccountLoaded) and one.name == name), None)
 
     def _tag_of(self, account: Account, password: str) -> bytes:
         """Names have no colon and revisions are digits, so that no two triples are one text."""
@@ -117,7 +109,7 @@ class Passwords:
         self, answer: PasswordVerified, account: Account, head: RequestHead, place: str, now: float
     ) -> Principal | Proven | Finding | Refused:
         if answer.outcome == "right" and account.password and account.locked_at is None:
-            principal = self._principal_of(account)
+            principal = self._holders.principal_of(account)
             if isinstance(principal, Finding):
                 return principal
             return Proven(principal, self._guesses.succeeded(account.name, place))
@@ -137,20 +129,6 @@ class Passwords:
             finding = Finding("identity.busy", "Too many logins at present; try again.", 503, owasp="API4")
             return Refused(finding, headers=((b"retry-after", str(BUSY_RETRY_S).encode()),))
         return Refused(invalid(why, evidence), charges)
-
-    def _principal_of(self, account: Account) -> Principal | Finding:
-        made = self._principals.get(account.name)
-        if made is not None and made[0] is account:
-            return made[1]
-        offered = self._plan_scopes.get(account.plan)
-        if offered is None:
-            return plan_gone(f"plan {account.plan} of account {account.name}")
-        scopes = granted(offered, account.scopes)
-        principal = Principal(f"account:{account.name}", account.name, account.plan, scopes, "password")
-        if len(self._principals) >= PRINCIPALS_MAX:
-            self._principals.clear()
-        self._principals[account.name] = (account, principal)
-        return principal
 
 
 def _answer(done: tuple[WorkDone, ...], tag: bytes) -> PasswordVerified | None:

@@ -1,0 +1,282 @@
+"""The OAuth 2.0 endpoints: token (RFC 6749), revocation (RFC 7009), introspection (RFC 7662), metadata (RFC 8414).
+
+Threat: a refresh token that was stolen is used by two; the second use ends them both (RFC 9700, section 4.14.2).
+Evidence: `auth.code`, `auth.client`, `auth.refresh` (`rule: reused` when a used one came back), `auth.scope`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+
+from sallygate.auth.app import Answer, Endpoint, refused
+from sallygate.auth.codes import Codes, later, wrong_code
+from sallygate.auth.host import Host
+from sallygate.auth.routes import INTROSPECT, KEYS, METADATA, REVOKE, TOKEN
+from sallygate.auth.signing import LASTS_S, SigningKeys
+from sallygate.auth.tokens import TokenText, new_grant_id
+from sallygate.controls.identity import ACCOUNT
+from sallygate.model.access import AuthCall, Grant, Revocation
+from sallygate.model.account import Account
+from sallygate.model.finding import Finding
+from sallygate.model.principal import Principal
+from sallygate.model.stores import StoreError
+from sallygate.policy.authorising import Auth
+
+CODE_GRANT = "urn:sallygate:grant-type:access-code"
+"""A grant type of our own (RFC 6749, section 4.5): `account` and `code`."""
+KEPT_S = 300
+"""For the key set and the metadata, in caches."""
+ACTOR = "auth"
+
+
+class OAuth:
+    def __init__(self, section: Auth, text: TokenText, codes: Codes | None, host: Host) -> None:
+        self._section, self._text, self._codes, self._host = section, text, codes, host
+
+    def endpoints(self) -> dict[str, Endpoint]:
+        return {TOKEN: self.token, REVOKE: self.revoke, INTROSPECT: self.introspect, METADATA: self.metadata,
+                KEYS: self.keys}  # fmt: skip
+
+    @property
+    def _keys(self) -> SigningKeys:
+        return self._host.signing
+
+    # token -----------------------------------------------------------------------------------------------------------
+
+    async def token(self, call: AuthCall, parameters: Mapping[str, str]) -> Answer:
+        try:
+            match parameters.get("grant_type"):
+                case "client_credentials":
+                    return await self._for_key(call, parameters)
+                case "refresh_token":
+                    return await self._again(parameters)
+                case kind if kind == CODE_GRANT and self._codes is not None:
+                    return await self._for_code(call, self._codes, parameters)
+                case _:
+                    detail = "There is no such grant type here; the metadata names those there are."
+                    return refused("unsupported_grant_type", detail, Finding("auth.grant_type", detail, 400))
+        except StoreError as error:
+            self._host.failed("tokens", error)
+            return later("Tokens cannot be made at present; try again later.", "auth.unavailable", 503, 5)
+
+    async def _for_key(self, call: AuthCall, parameters: Mapping[str, str]) -> Answer:
+        """Section 4.4, with an API key as the client's secret."""
+        sent = key_sent(call, parameters)
+        if isinstance(sent, Answer):
+            return sent
+        client, key = sent
+        proven = await self._host.prove_key(key)
+        if isinstance(proven, Finding) and proven.status != 401:
+            return later("Keys cannot be checked at present; try again later.", proven.code, 503, 5)
+        if isinstance(proven, Finding) or client not in (proven.id.removeprefix("key:"), proven.id, ""):
+            why = proven.rule if isinstance(proven, Finding) else "another client's"
+            return wrong_client(why, proven.evidence if isinstance(proven, Finding) else proven.id)
+        return self._given(proven.id, proven.id.removeprefix("key:"), proven.scopes, parameters)
+
+    async def _for_code(self, call: AuthCall, codes: Codes, parameters: Mapping[str, str]) -> Answer:
+        name, code = parameters.get("account", ""), parameters.get("code", "")
+        if not name or not code:
+            detail = "Say whose code: `account`, and the `code`."
+            return refused("invalid_request", detail, Finding("auth.malformed", detail, 400))
+        if (failure := await codes.redeem(call, "access", name, "", code)) is not None:
+            return failure
+        account = await self._host.account(name)
+        if account is None or account.locked_at is not None:
+            return wrong_code("locked" if account is not None else "unknown account", name)
+        principal = self._host.principal_of(account)
+        if isinstance(principal, Finding):
+            return wrong_code("plan no longer offered", name)
+        scopes = self._chosen(principal.scopes, parameters)
+        if isinstance(scopes, Answer):
+            return scopes
+        now, grant_id = self._host.now(), new_grant_id()
+        token = self._text.refresh(grant_id)
+        asked = tuple(sorted(scopes)) if parameters.get("scope") else None
+        grant = Grant(grant_id, name, asked, now, now + self._section.tokens.refresh, self._text.digest(token))
+        act = self._host.act("grant.create", name, ACTOR, f"grant {grant_id}, by access code")
+        await self._host.kept(lambda store: store.put_grant(grant, act))
+        return self._given_account(account, grant_id, scopes, token)
+
+    async def _again(self, parameters: Mapping[str, str]) -> Answer:
+        """Section 6, each refresh token once."""
+        text = parameters.get("refresh_token", "")
+        grant_id = self._text.grant_of(text)
+        if grant_id is None:
+            return wrong_refresh("malformed")
+        grant = await self._host.kept(lambda store: store.grant(grant_id))
+        now = self._host.now()
+        if grant is None or grant.revoked_at is not None or now >= grant.expires_at:
+            return wrong_refresh("unknown" if grant is None else "revoked" if grant.revoked_at else "expired")
+        account = await self._host.account(grant.account)
+        if account is None or account.locked_at is not None:
+            return wrong_refresh("locked" if account is not None else "unknown account", grant.account)
+        principal = self._host.principal_of(account)
+        if isinstance(principal, Finding):
+            return wrong_refresh("plan no longer offered", grant.account)
+        allowed = principal.scopes if grant.scopes is None else limited(principal.scopes, grant.scopes)
+        scopes = self._chosen(allowed, parameters)
+        if isinstance(scopes, Answer):
+            return scopes
+        following = self._text.refresh(grant_id)
+        digest, next_digest = self._text.digest(text), self._text.digest(following)
+        rotated = await self._host.kept(lambda store: store.rotate_grant(grant_id, digest, next_digest))
+        if rotated is None:
+            # Made here, and not the one that counts: it has been used. Who of the two users is the thief is not known.
+            await self._end(grant, "a used refresh token came back")
+            return wrong_refresh("reused", grant.account)
+        return self._given_account(account, grant_id, scopes, following)
+
+    def _chosen(self, allowed: frozenset[str], parameters: Mapping[str, str]) -> frozenset[str] | Answer:
+        """The scopes asked for, of those there are; all when none are named."""
+        named = frozenset(parameters.get("scope", "").split())
+        if not named:
+            return allowed
+        chosen = limited(allowed, named)
+        if chosen != named:
+            detail = "More scopes were asked for than there are."
+            return refused("invalid_scope", detail, Finding("auth.scope", detail, 400, owasp="API5"))
+        return chosen
+
+    def _given(self, subject: str, client: str, allowed: frozenset[str], parameters: Mapping[str, str]) -> Answer:
+        scopes = self._chosen(allowed, parameters)
+        if isinstance(scopes, Answer):
+            return scopes
+        return self._answer(subject, client, scopes)
+
+    def _given_account(self, account: Account, grant: str, scopes: frozenset[str], refresh: str) -> Answer:
+        return self._answer(ACCOUNT + account.name, ACCOUNT + account.name, scopes, grant, refresh)
+
+    def _answer(self, subject: str, client: str, scopes: frozenset[str], grant: str = "", refresh: str = "") -> Answer:
+        life, now = self._section.tokens.access, self._host.now()
+        issued = self._text.access(self._keys, subject, client, scopes, life, now, grant)
+        body: dict[str, object] = {"access_token": issued.text, "token_type": "Bearer", "expires_in": int(life),
+                                   "scope": " ".join(sorted(scopes))}  # fmt: skip
+        if refresh:
+            body["refresh_token"] = refresh
+        return Answer(200, body, headers=((b"pragma", b"no-cache"),))
+
+    # revocation and introspection ------------------------------------------------------------------------------------
+
+    async def revoke(self, call: AuthCall, parameters: Mapping[str, str]) -> Answer:
+        """Who has a token may end it. 200 for any text that is no token, too (RFC 7009, section 2.2)."""
+        text = parameters.get("token", "")
+        if not text:
+            detail = "Say which: `token`."
+            return refused("invalid_request", detail, Finding("auth.malformed", detail, 400))
+        try:
+            if (grant_id := self._text.grant_of(text)) is not None:
+                grant = await self._host.kept(lambda store: store.grant(grant_id))
+                if grant is not None and grant.revoked_at is None:
+                    await self._end(grant, "revoked by its holder")
+            elif (claims := self._text.read_access(text, self._keys, self._host.now())) is not None:
+                await self._end_token(claims)
+        except StoreError as error:
+            self._host.failed("revocations", error)
+            return later("Tokens cannot be revoked at present; try again later.", "auth.unavailable", 503, 5)
+        return Answer(200, {})
+
+    async def _end(self, grant: Grant, why: str) -> None:
+        until = self._host.now() + LASTS_S
+        revocation = Revocation(grant.id, until)
+        act = self._host.act("grant.revoke", grant.account, ACTOR, f"grant {grant.id}: {why}")
+        await self._host.kept(lambda store: store.revoke_grants([grant], [revocation], act))
+        self._host.revoked([revocation])
+
+    async def _end_token(self, claims: Mapping[str, object]) -> None:
+        revocation = Revocation(str(claims["jti"]), self._host.now() + LASTS_S)
+        act = self._host.act("token.revoke", str(claims["sub"]), ACTOR, "an access token, by its holder")
+        await self._host.kept(lambda store: store.revoke_grants([], [revocation], act))
+        self._host.revoked([revocation])
+
+    async def introspect(self, call: AuthCall, parameters: Mapping[str, str]) -> Answer:
+        """For callers with the scope `auth:introspect`. What is no token that counts is only that: not active."""
+        text, now = parameters.get("token", ""), self._host.now()
+        inactive = Answer(200, {"active": False})
+        try:
+            if (grant_id := self._text.grant_of(text)) is not None:
+                grant = await self._host.kept(lambda store: store.grant(grant_id))
+                counts = (
+                    grant is not None
+                    and grant.revoked_at is None
+                    and now < grant.expires_at
+                    and grant.digest == self._text.digest(text)
+                )
+                if grant is None or not counts:
+                    return inactive
+                return Answer(200, {"active": True, "sub": ACCOUNT + grant.account, "iss": self._section.issuer,
+                                    "token_type": "refresh_token", "exp": int(grant.expires_at)})  # fmt: skip
+            claims = self._text.read_access(text, self._keys, now)
+            if claims is None or not isinstance(await self._host.prove_token(text), Principal):
+                return inactive
+        except StoreError as error:
+            self._host.failed("introspection", error)
+            return later("Tokens cannot be looked at at present; try again later.", "auth.unavailable", 503, 5)
+        return Answer(200, {"active": True, "token_type": "Bearer", **claims})
+
+    # what anybody may read -------------------------------------------------------------------------------------------
+
+    async def metadata(self, call: AuthCall, parameters: Mapping[str, str]) -> Answer:
+        section = self._section
+        base = section.issuer.removesuffix(_path_of(section.issuer)) + section.prefix
+        grants = ["client_credentials", "refresh_token", *([CODE_GRANT] if self._codes is not None else [])]
+        document: dict[str, object] = {
+            "issuer": section.issuer,
+            "token_endpoint": f"{base}/token",
+            "jwks_uri": f"{base}/jwks.json",
+            "revocation_endpoint": f"{base}/revoke",
+            "introspection_endpoint": f"{base}/introspect",
+            "grant_types_supported": grants,
+            "response_types_supported": [],
+            "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
+        }
+        if self._codes is not None:
+            document["access_code_endpoint"] = f"{base}/codes"
+        return Answer(200, document, headers=_kept())
+
+    async def keys(self, call: AuthCall, parameters: Mapping[str, str]) -> Answer:
+        return Answer(200, self._keys.jwks(self._host.now()), headers=_kept())
+
+
+def limited(allowed: frozenset[str], named: frozenset[str] | tuple[str, ...]) -> frozenset[str]:
+    return frozenset(named) if "*" in allowed else allowed & frozenset(named)
+
+
+def key_sent(call: AuthCall, parameters: Mapping[str, str]) -> tuple[str, str] | Answer:
+    """(client id or empty, API key): in `Authorization: Basic` or in the form (RFC 6749, section 2.3.1)."""
+    authorization = call.head.fields.get("authorization")
+    posted = parameters.get("client_secret")
+    if authorization is not None and posted is not None:
+        detail = "The client's secret is sent twice."
+        return refused("invalid_request", detail, Finding("auth.malformed", detail, 400))
+    if authorization is None:
+        return (parameters.get("client_id", ""), posted) if posted else wrong_client("none sent")
+    scheme, _, rest = authorization.partition(" ")
+    if scheme.lower() != "basic":
+        return wrong_client("another scheme")
+    try:
+        client, colon, key = base64.b64decode(rest.strip(" "), validate=True).decode("ascii").partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return wrong_client("malformed")
+    return (client, key) if colon else wrong_client("malformed")
+
+
+def wrong_client(why: str, evidence: str = "") -> Answer:
+    finding = Finding("auth.client", "The client is not valid.", 401, rule=why, evidence=evidence, owasp="API2",
+                      attack="T1110")  # fmt: skip
+    return refused("invalid_client", finding.detail, finding, 401)
+
+
+def wrong_refresh(why: str, account: str = "") -> Answer:
+    finding = Finding("auth.refresh", "The refresh token is not valid.", 400, rule=why, owasp="API2",
+                      evidence=f"account {account}" if account else "", attack="T1550")  # fmt: skip
+    return refused("invalid_grant", finding.detail, finding)
+
+
+def _path_of(issuer: str) -> str:
+    return issuer.partition("//")[2].partition("/")[1] + issuer.partition("//")[2].partition("/")[2]
+
+
+def _kept() -> tuple[tuple[bytes, bytes], ...]:
+    return ((b"cache-control", b"public, max-age=%d" % KEPT_S),)

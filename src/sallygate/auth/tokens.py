@@ -1,0 +1,100 @@
+"""Tokens as they are written: access tokens (RFC 9068), and refresh tokens, opaque and used once.
+
+A refresh token is `sgr_<grant>_<secret><check>`: like an API key, its check digits tell an invented one from one that
+was made here, so that only one that was made here and has been used can mean that it was stolen.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Collection
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+from msgspec import Struct
+
+from sallygate.auth.signing import SigningKeys
+from sallygate.controls.identity import KeptHmac, base62
+
+GRANT_CHARS = 16
+SECRET_CHARS = 43
+CHECK_CHARS = 8
+REFRESH = "sgr_"
+_CHECK_AT = len(REFRESH) + GRANT_CHARS + 1 + SECRET_CHARS
+
+
+class Issued(Struct, frozen=True):
+    text: str
+    jti: str
+    expires_at: int
+
+
+class TokenText:
+    """`pepper` keys the check digits and digests of refresh tokens."""
+
+    def __init__(self, pepper: bytes, issuer: str, audience: str) -> None:
+        self._check = KeptHmac(hmac.digest(pepper, b"sallygate refresh token check", "sha256"))
+        self._digest = KeptHmac(hmac.digest(pepper, b"sallygate refresh token digest", "sha256"))
+        self.issuer, self.audience = issuer, audience
+
+    # access ----------------------------------------------------------------------------------------------------------
+
+    def access(
+        self, keys: SigningKeys, subject: str, client: str, scopes: Collection[str], life_s: float, now: float,
+        grant: str = "",
+    ) -> Issued:  # fmt: skip
+        key, jti, until = keys.signing(now), secrets.token_urlsafe(16), int(now + life_s)
+        claims = {
+            "iss": self.issuer, "aud": self.audience, "sub": subject, "client_id": client, "iat": int(now),
+            "exp": until, "jti": jti, "scope": " ".join(sorted(scopes)),
+        }  # fmt: skip
+        if grant:
+            claims["grant"] = grant
+        header = {"alg": "ES256", "typ": "at+jwt", "kid": key.kid}
+        return Issued(jwt.encode(header, claims, key.key, algorithms=["ES256"]), jti, until)
+
+    def read_access(self, text: str, keys: SigningKeys, now: float) -> dict[str, object] | None:
+        """The claims of a token of ours that has not expired; None for any other text."""
+        if text.count(".") != 2 or len(text) > 8192:
+            return None
+        known = KeySet([key.key for key in keys.published(now)])
+        try:
+            token = jwt.decode(text, known, algorithms=["ES256"])
+        except (JoseError, ValueError, TypeError, KeyError, UnicodeError, RecursionError):
+            return None
+        claims = token.claims
+        until = claims.get("exp")
+        ours = (
+            token.header.get("typ") == "at+jwt"
+            and claims.get("iss") == self.issuer
+            and type(until) is int
+            and now < until
+            and all(type(claims.get(name)) is str for name in ("sub", "client_id", "jti", "scope"))
+        )
+        return dict(claims) if ours else None
+
+    # refresh ---------------------------------------------------------------------------------------------------------
+
+    def refresh(self, grant: str) -> str:
+        checked = f"{REFRESH}{grant}_{base62(secrets.token_bytes(32), SECRET_CHARS)}"
+        return checked + self._check_of(checked)
+
+    def grant_of(self, text: str) -> str | None:
+        """The grant of a refresh token that was made here, used or not."""
+        if len(text) != _CHECK_AT + CHECK_CHARS or not text.isascii() or not text.startswith(REFRESH):
+            return None
+        if not hmac.compare_digest(self._check_of(text[:_CHECK_AT]), text[_CHECK_AT:]):
+            return None
+        return text[len(REFRESH) : len(REFRESH) + GRANT_CHARS]
+
+    def digest(self, text: str) -> bytes:
+        return self._digest(text.encode("ascii"))
+
+    def _check_of(self, checked: str) -> str:
+        return base62(self._check(checked.encode("ascii"))[:6], CHECK_CHARS)
+
+
+def new_grant_id() -> str:
+    return base62(secrets.token_bytes(12), GRANT_CHARS + 1)[-GRANT_CHARS:]

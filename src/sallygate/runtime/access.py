@@ -1,0 +1,249 @@
+"""`/auth` at work: its application, its keys, its channel, and what it keeps, for the policy in force.
+
+A reload that changes nothing about it leaves it running; codes on their way are not lost to one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Literal, Protocol, TypeVar
+
+from msgspec.json import encode
+
+from sallygate.auth import AuthApp
+from sallygate.auth.codes import Codes
+from sallygate.auth.delivery import SECRET_BYTES_MIN, Channel, OutboxChannel, SmtpChannel, WebhookChannel
+from sallygate.auth.host import Keeping
+from sallygate.auth.oauth import OAuth
+from sallygate.auth.routes import CODES, INTROSPECT, REVOKE, TOKEN
+from sallygate.auth.signing import SigningKeys
+from sallygate.auth.tokens import TokenText
+from sallygate.controls.identity import Guesses, IdentityControl, KeyRing, Refused
+from sallygate.controls.identity.failure import unavailable
+from sallygate.guard import App, Gate
+from sallygate.installation import Installation
+from sallygate.model.access import KnownPlace, Revocation
+from sallygate.model.account import Account
+from sallygate.model.event import Event
+from sallygate.model.finding import Finding
+from sallygate.model.principal import Principal
+from sallygate.model.stores import StoreError
+from sallygate.model.work import ROUNDS_MAX, LoadAccount, Work, WorkDone
+from sallygate.parsing.jwk import read_key_set
+from sallygate.policy.authorising import Auth
+from sallygate.policy.load import Loaded
+from sallygate.runtime.administration import act_of
+from sallygate.runtime.logins import Logins
+from sallygate.state import State
+from sallygate.stores.access import AccessStore
+from sallygate.stores.sqlite import SqliteStore
+from sallygate.trust import KeySet
+
+T = TypeVar("T")
+
+
+class Runs(Protocol):
+    """What `/auth` needs of the runtime."""
+
+    state: State
+    loaded: Loaded
+    gate: Gate
+    installation: Installation
+    logins: Logins
+    ring: KeyRing
+    store: SqliteStore
+
+    def now(self) -> float: ...
+    def in_store(self, call: Callable[[], T]) -> Awaitable[T]: ...
+    async def work(self, work: Work) -> WorkDone: ...
+    def failed(self, what: str, error: BaseException) -> None: ...
+
+
+class Access:
+    """`start` before the first request, `follow` after each reload, `stop` after the last."""
+
+    def __init__(self, runtime: Runs) -> None:
+        self._runtime = runtime
+        self.state = runtime.state
+        self._store = AccessStore(runtime.store)
+        self._section: Auth | None = None
+        self._codes: Codes | None = None
+        self._guesses: Guesses | None = None
+        self._signing: SigningKeys | None = None
+        self._signing_files: tuple[float, ...] = ()
+        self._revocations_revision = 0
+        self.app: App = _nothing
+
+    async def start(self) -> None:
+        await self.follow()
+        await self.take_over()
+
+    async def stop(self) -> None:
+        if self._codes is not None:
+            await self._codes.stop()
+            self._codes = None
+
+    async def follow(self) -> None:
+        """The policy in force. Raises `StoreError` for a channel whose secret cannot be read."""
+        runtime, section = self._runtime, self._runtime.loaded.policy.auth
+        if section is None:
+            if self._section is not None:
+                self.state.issuers.drop(self._section.issuer)
+            await self.stop()
+            self._section, self.app = None, _nothing
+            return
+        policy = runtime.loaded.policy
+        # The same counters as the gate's own, under names of their own.
+        digest = runtime.ring.name_digest
+        self._guesses = Guesses(policy.accounts.logins, self.state, digest, self.now(), "codes")
+        if section == self._section:
+            return
+        channel = self._channel(section)
+        await self.stop()
+        self._section = section
+        self._read_signing_keys()
+        pepper = runtime.installation.pepper()
+        text = TokenText(pepper, section.issuer, section.audience or section.issuer)
+        if channel is not None:
+            self._codes = Codes(section, channel, self)
+            self._codes.start()
+        endpoints = OAuth(section, text, self._codes, self).endpoints()
+        if self._codes is not None:
+            endpoints[CODES] = self._codes.ask
+        self.app = AuthApp(endpoints, frozenset((TOKEN, REVOKE, INTROSPECT)))
+
+    def _channel(self, section: Auth) -> Channel | None:
+        delivery, loaded = section.delivery, self._runtime.loaded
+        if delivery is None:
+            return None
+        if (smtp := delivery.smtp) is not None:
+            password = _secret(loaded.beside(smtp.password)).decode() if smtp.password else ""
+            return SmtpChannel(smtp, password, str(loaded.beside(smtp.ca)) if smtp.ca else None)
+        if (webhook := delivery.webhook) is not None:
+            file = loaded.beside(webhook.secret)
+            if len(secret := _secret(file)) < SECRET_BYTES_MIN:
+                raise StoreError(
+                    f"{file}: the webhook's secret is shorter than {SECRET_BYTES_MIN} bytes; make it longer"
+                )
+            return WebhookChannel(webhook.url, secret)
+        return OutboxChannel(self._runtime.installation.directory / (delivery.outbox or "outbox.jsonl"))
+
+    # kept up to date -------------------------------------------------------------------------------------------------
+
+    async def take_over(self) -> None:
+        """What other processes changed, or this one before it stopped."""
+        if self._section is None:
+            return
+        known = self._revocations_revision
+        self.revoked(await self.kept_here(lambda store: store.revocations(known)))
+        self._read_signing_keys()
+
+    def _read_signing_keys(self) -> None:
+        """Ours, and for the identity control their public halves. Another set only where the files or the time make
+        one: whoever remembers a token by it looks again then."""
+        section, now = self._section, self.now()
+        if section is None:
+            return
+        keys = self._runtime.installation.signing_keys(now)
+        signing = SigningKeys(keys)
+        published = tuple(key.made_at for key in signing.published(now))
+        if self._signing is None or published != self._signing_files or self.state.issuers.get(section.issuer) is None:
+            self._signing_files = published
+            jwks = read_key_set(encode(signing.jwks(now)))
+            self.state.issuers.put(section.issuer, KeySet(jwks.keys))
+        self._signing = signing
+
+    # Host, for the application ---------------------------------------------------------------------------------------
+
+    @property
+    def guesses(self) -> Guesses:
+        assert self._guesses is not None
+        return self._guesses
+
+    @property
+    def signing(self) -> SigningKeys:
+        assert self._signing is not None
+        return self._signing
+
+    def now(self) -> float:
+        return self._runtime.now()
+
+    async def kept(self, call: Callable[[Keeping], T]) -> T:
+        return await self._runtime.in_store(lambda: call(self._store))
+
+    async def kept_here(self, call: Callable[[AccessStore], T]) -> T:
+        return await self._runtime.in_store(lambda: call(self._store))
+
+    async def account(self, name: str) -> Account | None:
+        known = self.state.accounts.get(name)
+        if known is not None:
+            return known
+        loaded = await self._runtime.logins.load(LoadAccount(name))
+        if loaded.failed:
+            raise StoreError("accounts cannot be read at present")
+        return loaded.account
+
+    def _identity(self) -> IdentityControl | None:
+        return self._runtime.gate.engine.controls.identity
+
+    def principal_of(self, account: Account) -> Principal | Finding:
+        identity = self._identity()
+        return identity.prove_account(account) if identity is not None else unavailable("Accounts")
+
+    async def prove_key(self, text: str) -> Principal | Finding:
+        return await self._proven(lambda identity, now, done: identity.prove_key(text, now, done))
+
+    async def prove_token(self, text: str) -> Principal | Finding:
+        return await self._proven(lambda identity, now, done: identity.prove_token(text, now, done))
+
+    async def _proven(
+        self,
+        judge: Callable[[IdentityControl, float, tuple[WorkDone, ...]], Principal | Finding | Refused | Work],
+    ) -> Principal | Finding:
+        done: tuple[WorkDone, ...] = ()
+        for _ in range(ROUNDS_MAX + 1):
+            identity = self._identity()
+            if identity is None:
+                break
+            answer = judge(identity, self.now(), done)
+            if isinstance(answer, Refused):
+                return answer.finding
+            if isinstance(answer, Principal | Finding):
+                return answer
+            done = (*done, await self._runtime.work(answer))
+        return unavailable("Credentials")
+
+    async def hash(self, text: str) -> str:
+        return await self._runtime.logins.hashing.hash(text, first=True)
+
+    async def compare(self, text: str, stored: str, tag: bytes) -> Literal["right", "wrong", "later"]:
+        outcome = await self._runtime.logins.hashing.verify(text, stored, tag, first=True)
+        return outcome if outcome in ("right", "wrong") else "later"
+
+    def act(self, act: str, subject: str, actor: str, note: str) -> Event:
+        return act_of(act, subject, actor, note, self.now())
+
+    def failed(self, what: str, error: BaseException) -> None:
+        self._runtime.failed(what, error)
+
+    def revoked(self, revocations: list[Revocation]) -> None:
+        section, now = self._section, self.now()
+        for one in revocations:
+            self._revocations_revision = max(self._revocations_revision, one.revision)
+            if section is not None:
+                self.state.revocations.put(section.issuer, one.id, one.until, now)
+
+    def placed(self, places: list[KnownPlace]) -> None:
+        """Places come with the location control."""
+
+
+async def _nothing(scope: object, receive: object, send: object) -> None:
+    raise RuntimeError("there is no `auth` in the policy")
+
+
+def _secret(file: Path) -> bytes:
+    try:
+        return file.read_bytes().strip()
+    except OSError as error:
+        raise StoreError(f"{file}: cannot be read: {error.strerror}; `auth.delivery` names it") from None

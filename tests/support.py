@@ -11,13 +11,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sallygate.controls.identity import KeyRing
 from sallygate.installation import Installation
+from sallygate.model.account import Account
+from sallygate.runtime.accounts import Accounts
 from sallygate.runtime.administration import Administration
 from sallygate.stores.sqlite import SqliteStore
 
@@ -122,6 +124,12 @@ def administration(policy: Path) -> Iterator[Administration]:
 def make_key(policy: Path, plan: str = "large", account: str = "acme", **more: Any) -> str:
     with administration(policy) as admin:
         return admin.create_key(account, plan, **more)[1]
+
+
+def make_account(policy: Path, name: str, plan: str = "large", **more: Any) -> Account:
+    installation = Installation(policy.parent / "state")
+    with closing(SqliteStore(installation.database)) as store:
+        return Accounts(store, "test").create(name, plan, **more)
 
 
 def free_port() -> int:

@@ -21,6 +21,7 @@ from sallygate.controls.contract import Contract
 from sallygate.controls.identity import Asking, IdentityControl, Proven, Refused, missing
 from sallygate.controls.injection import InjectionControl
 from sallygate.controls.limits import Allowed, LimitsControl, retry_after
+from sallygate.controls.location import LocationControl
 from sallygate.controls.restrictions import Outcome, RestrictionsControl
 from sallygate.controls.transport import TransportControl
 from sallygate.model.decision import (
@@ -69,6 +70,7 @@ class Controls(Struct, frozen=True):
     restrictions: RestrictionsControl | None
     clients: ClientsControl | None
     identity: IdentityControl | None
+    location: LocationControl | None
     limits: LimitsControl | None
     contract: Contract | None
     injection: InjectionControl | None
@@ -118,6 +120,8 @@ class Engine:
         operation = match.operation if match is not None else None
         asked = self._identity(case, head, operation, now, done)
         if asked is not None:
+            return asked
+        if not case.refused and (asked := self._location(case, head, done)) is not None:
             return asked
         if case.refused or self._principal(case, head, operation, now):
             return self._refuse(case)
@@ -230,6 +234,23 @@ class Engine:
             case.asked, case.reserved = answer.work, answer.reserved
         elif answer is not None:
             case.asked = answer
+        return None
+
+    def _location(self, case: Case, head: RequestHead, done: tuple[WorkDone, ...]) -> Ask | None:
+        """Whether the principal may call from where it does; returns only a question."""
+        location, principal = self.controls.location, case.principal
+        if location is None or principal is None:
+            return None
+        case.run("location", "admit", self._locate, case, location, head, principal, done)
+        return Ask(case.asked) if case.asked is not None else None
+
+    def _locate(
+        self, case: Case, location: LocationControl, head: RequestHead, principal: Principal, done: tuple[WorkDone, ...]
+    ) -> Finding | None:
+        answer = location.admit(head, principal, done)
+        if answer is None or isinstance(answer, Finding):
+            return answer
+        case.asked = answer
         return None
 
     def _principal(self, case: Case, head: RequestHead, operation: Operation | None, now: float) -> bool:

@@ -22,6 +22,7 @@ from msgspec import Struct
 from sallygate.model.principal import Credential
 from sallygate.model.restriction import Restriction
 from sallygate.parsing.addresses import Address, parse_prefix
+from sallygate.places import Places
 from sallygate.remembered import Accounts, VerifiedPasswords
 from sallygate.trust import KeySets, Revocations
 
@@ -357,6 +358,7 @@ class State:
         self.tables: dict[str, Table] = {}
         self.held = Held()
         self.credentials = Credentials()
+        self.places = Places()
         self.accounts = Accounts()
         self.verified = VerifiedPasswords()
         self.restrictions = Restrictions()

@@ -74,7 +74,7 @@ def called(gateway: Running, token: str) -> int:
 
 def test_a_code_is_traded_once_for_tokens_that_open_the_api(gateway: Running) -> None:
     code = code_for(gateway)
-    status, tokens = until(lambda: (got := trade(gateway, code))[0] == 200 and got)
+    _, tokens = until(lambda: (got := trade(gateway, code))[0] == 200 and got)
     assert tokens["token_type"] == "Bearer" and called(gateway, tokens["access_token"]) == 200
     assert trade(gateway, code) == (400, {"error": "invalid_grant",
                                           "error_description": "The account or the code is not valid."})  # fmt: skip
@@ -102,7 +102,7 @@ def test_a_refresh_token_counts_once_and_its_second_use_ends_the_sign_in(gateway
 
 def test_a_key_is_traded_for_a_token_which_ends_with_it(gateway: Running) -> None:
     key = make_key(gateway.policy)
-    status, body = until(lambda: (got := post(gateway, "/auth/token", grant_type="client_credentials",
+    _, body = until(lambda: (got := post(gateway, "/auth/token", grant_type="client_credentials",
                                               client_secret=key))[0] == 200 and got)  # fmt: skip
     assert called(gateway, body["access_token"]) == 200 and "refresh_token" not in body
     basic = base64.b64encode(f"{key.split('_')[1]}:{key}".encode()).decode()

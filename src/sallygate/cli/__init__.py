@@ -9,7 +9,7 @@ from __future__ import annotations
 import typer
 
 from sallygate import __version__
-from sallygate.cli import accounts, keys, look, policy, restrict, run, state, status, tune
+from sallygate.cli import accounts, keys, locations, look, policy, restrict, run, state, status, tune
 
 app = typer.Typer(
     name="sallygate",
@@ -37,6 +37,7 @@ app.command()(state.erase)
 app.command()(state.doctor)
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(keys.app, name="keys")
+app.add_typer(locations.app, name="locations")
 app.add_typer(restrict.app, name="restrict")
 
 

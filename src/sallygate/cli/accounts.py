@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sallygate.policy.load import Loaded
     from sallygate.runtime.accounts import Accounts
 
-app = typer.Typer(help="Accounts: create, list, show, lock, unlock, reset.", no_args_is_help=True)
+app = typer.Typer(help="Accounts: create, list, show, lock, unlock, reset, sign out.", no_args_is_help=True)
 NameArgument = Annotated[str, typer.Argument(help="The account's name.")]
 StdinOption = Annotated[
     bool, typer.Option("--password-stdin", help="Read the password, or its hash, from standard input.")
@@ -224,3 +224,25 @@ def _kind(account: Account) -> str:
     from sallygate.passwords import kind_of
 
     return kind_of(account.password) if account.password else "none"
+
+
+@app.command("sign-out")
+@plainly
+def sign_out(
+    name: NameArgument,
+    policy: PolicyOption = DEFAULT_POLICY,
+    state_dir: StateOption = None,
+    json: JsonOption = False,
+) -> None:
+    """End every sign-in of an account: its refresh and access tokens count no more within 300 ms.
+
+    Example: sallygate accounts sign-out alice
+    """
+    from sallygate.cli.locations import locations
+
+    with locations(policy, state_dir) as admin:
+        ended = admin.sign_out(name)
+    if json:
+        print_json({"account": name, "ended": [grant.id for grant in ended]})
+    else:
+        out.print(f"{len(ended)} sign-ins of {name} are ended", highlight=False)

@@ -140,7 +140,8 @@ def erase(
         print_json(done)
         return
     parts = {"events": done.events, "accounts": done.accounts, "keys": done.credentials,
-             "restrictions": done.restrictions, "counters": done.counters, "acts made nameless": done.acts}  # fmt: skip
+             "restrictions": done.restrictions, "counters": done.counters,
+             "codes, sign-ins and places": done.access, "acts made nameless": done.acts}  # fmt: skip
     what = ", ".join(f"{name}: {count}" for name, count in parts.items())
     word = "erased" if done.events or any(parts.values()) else f"nothing is kept of {principal!r}"
     out.print(f"{word}; {what}; on record as {done.record}", highlight=False)

@@ -10,6 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from sallygate.model.access import KnownPlace
 from sallygate.model.account import Account
 from sallygate.model.principal import Credential
 
@@ -59,7 +60,13 @@ class FetchKeys(Struct, frozen=True, gc=False):
     kid: str | None
 
 
-Work = LoadCredential | LoadAccount | VerifyPassword | FetchKeys
+class LoadPlaces(Struct, frozen=True, gc=False):
+    """Fetch the places a principal is known from, which memory does not have."""
+
+    principal: str
+
+
+Work = LoadCredential | LoadAccount | VerifyPassword | FetchKeys | LoadPlaces
 """`ScanFile` joins it with the part that needs it."""
 
 
@@ -95,7 +102,15 @@ class KeysFetched(Struct, frozen=True, gc=False):
     failed: bool = False
 
 
-WorkDone = CredentialLoaded | AccountLoaded | PasswordVerified | KeysFetched
+class PlacesLoaded(Struct, frozen=True, gc=False):
+    """The answer to `LoadPlaces`, with `failed` as above."""
+
+    principal: str
+    places: tuple[KnownPlace, ...]
+    failed: bool = False
+
+
+WorkDone = CredentialLoaded | AccountLoaded | PasswordVerified | KeysFetched | PlacesLoaded
 
 
 ChargeKind = Literal["rate", "quota", "bytes", "records"]

@@ -61,6 +61,9 @@ class Quota(Section):
     month: Count | None = Field(None, description="Requests per calendar month.")
 
 
+NewLocation = Literal["off", "observe", "verify"]
+
+
 class Plan(Section):
     """What a caller of this plan may have. Counted by account."""
 
@@ -69,6 +72,10 @@ class Plan(Section):
     data: Data = Field(Data(bytes=Budget(10**9, "day", "1GB/day")), description="The most data per window.")
     concurrent: Count = Field(50, description="Requests under way at once.")
     scopes: list[str] = Field([], description="Scopes its keys may use; `*` is all.")
+    new_location: NewLocation = Field(
+        "off",
+        description="What a call from a network (/24, /48) its credential has not been used from meets: nothing, a finding (`observe`), or 403 until its owner or an operator admits the place (`verify`).",
+    )
 
 
 class Limits(ControlSection):
@@ -223,6 +230,10 @@ class RestrictionsSection(ControlSection):
     """Active blocks, made by `sallygate restrict`."""
 
 
+class Location(ControlSection):
+    """New places of callers, as their plans' `new_location` says."""
+
+
 class OperationSection(Section):
     """What one operation adds."""
 
@@ -265,6 +276,7 @@ class Policy(Section):
     )
     accounts: AccountsSection = Field(AccountsSection(), description="Passwords, and how much guessing is borne.")
     plans: dict[str, Plan] = Field({}, description="What callers may have.")
+    location: Location = Field(Location(), description="New places of callers.")
     limits: Limits | None = Field(None, description="Rates by address, and how quotas are counted.")
     contract: ContractSection = Field(ContractSection(), description="How strictly the OpenAPI document is read.")
     injection: Injection | None = Field(None, description="Code and commands in values; enforced when left out.")

@@ -15,8 +15,9 @@ from sallygate.auth import AuthApp
 from sallygate.auth.codes import Codes
 from sallygate.auth.delivery import SECRET_BYTES_MIN, Channel, OutboxChannel, SmtpChannel, WebhookChannel
 from sallygate.auth.host import Keeping
+from sallygate.auth.locations import Locations
 from sallygate.auth.oauth import OAuth
-from sallygate.auth.routes import CODES, INTROSPECT, REVOKE, TOKEN
+from sallygate.auth.routes import CODES, INTROSPECT, LOCATIONS, REVOKE, TOKEN
 from sallygate.auth.signing import SigningKeys
 from sallygate.auth.tokens import TokenText
 from sallygate.controls.identity import Guesses, IdentityControl, KeyRing, Refused
@@ -26,10 +27,11 @@ from sallygate.installation import Installation
 from sallygate.model.access import KnownPlace, Revocation
 from sallygate.model.account import Account
 from sallygate.model.event import Event
+from sallygate.model.exchange import Exchange
 from sallygate.model.finding import Finding
 from sallygate.model.principal import Principal
 from sallygate.model.stores import StoreError
-from sallygate.model.work import ROUNDS_MAX, LoadAccount, Work, WorkDone
+from sallygate.model.work import ROUNDS_MAX, LoadAccount, LoadPlaces, PlacesLoaded, Work, WorkDone
 from sallygate.parsing.jwk import read_key_set
 from sallygate.policy.authorising import Auth
 from sallygate.policy.load import Loaded
@@ -39,6 +41,9 @@ from sallygate.state import State
 from sallygate.stores.access import AccessStore
 from sallygate.stores.sqlite import SqliteStore
 from sallygate.trust import KeySet
+
+SEEN_MAX = 10_000
+"""New places waiting half a second to be written; one beyond it is new once more at its next call."""
 
 T = TypeVar("T")
 
@@ -72,10 +77,12 @@ class Access:
         self._guesses: Guesses | None = None
         self._signing: SigningKeys | None = None
         self._signing_files: tuple[float, ...] = ()
-        self._revocations_revision = 0
+        self._revocations_revision = self._places_revision = 0
+        self._seen: dict[tuple[str, str], KnownPlace] = {}
         self.app: App = _nothing
 
     async def start(self) -> None:
+        self._places_revision = await self.kept_here(lambda store: store.revision())
         await self.follow()
         await self.take_over()
 
@@ -111,6 +118,7 @@ class Access:
         endpoints = OAuth(section, text, self._codes, self).endpoints()
         if self._codes is not None:
             endpoints[CODES] = self._codes.ask
+            endpoints[LOCATIONS] = Locations(self._codes, self).admit
         self.app = AuthApp(endpoints, frozenset((TOKEN, REVOKE, INTROSPECT)))
 
     def _channel(self, section: Auth) -> Channel | None:
@@ -133,10 +141,14 @@ class Access:
 
     async def take_over(self) -> None:
         """What other processes changed, or this one before it stopped."""
+        known = self._places_revision
+        for place in await self.kept_here(lambda store: store.places(known)):
+            self._places_revision = max(self._places_revision, place.revision)
+            self.state.places.put(place)
         if self._section is None:
             return
-        known = self._revocations_revision
-        self.revoked(await self.kept_here(lambda store: store.revocations(known)))
+        known_revocations = self._revocations_revision
+        self.revoked(await self.kept_here(lambda store: store.revocations(known_revocations)))
         self._read_signing_keys()
 
     def _read_signing_keys(self) -> None:
@@ -235,7 +247,34 @@ class Access:
                 self.state.revocations.put(section.issuer, one.id, one.until, now)
 
     def placed(self, places: list[KnownPlace]) -> None:
-        """Places come with the location control."""
+        for place in places:
+            self.state.places.put(place)
+
+    # places ----------------------------------------------------------------------------------------------------------
+
+    async def load_places(self, work: LoadPlaces) -> PlacesLoaded:
+        try:
+            found = tuple(await self.kept_here(lambda store: store.places_of(work.principal)))
+        except StoreError as error:
+            self.failed("places", error)
+            return PlacesLoaded(work.principal, (), failed=True)
+        self.state.places.load(work.principal, found)
+        return PlacesLoaded(work.principal, found)
+
+    def observe(self, exchange: Exchange) -> None:
+        """A place that was seen for the first time is known from then on, and written a little later."""
+        if exchange.principal is None or not exchange.decision.findings:
+            return
+        for finding in exchange.decision.findings:
+            if finding.code == "location.new" and len(self._seen) < SEEN_MAX:
+                place = KnownPlace(exchange.principal.id, finding.evidence, "seen", exchange.head.received_at)
+                self._seen[place.principal, place.network] = place
+                self.state.places.put(place)
+
+    async def write_seen(self) -> None:
+        if self._seen:
+            written, self._seen = list(self._seen.values()), {}
+            self.placed(await self.kept_here(lambda store: store.put_places(written, None)))
 
 
 async def _nothing(scope: object, receive: object, send: object) -> None:

@@ -10,6 +10,7 @@ from sallygate.controls.contract.settings import ContractSettings
 from sallygate.controls.identity import IdentityControl, KeyRing, OwnIssuer
 from sallygate.controls.injection import InjectionControl
 from sallygate.controls.limits import LimitsControl
+from sallygate.controls.location import LocationControl
 from sallygate.controls.restrictions import RestrictionsControl
 from sallygate.controls.transport import TransportControl
 from sallygate.engine import Controls, Engine
@@ -111,6 +112,7 @@ def _controls(
         "restrictions": policy.restrictions,
         "clients": clients,
         "identity": identity,
+        "location": policy.location,
         "limits": limits,
         "contract": policy.contract if loaded.document is not None else None,
         "injection": injection,
@@ -133,6 +135,7 @@ def _controls(
         RestrictionsControl(policy.restrictions, state) if "restrictions" in how else None,
         ClientsControl(clients, _public(loaded), key_header, loaded.hash) if clients and "clients" in how else None,
         who,
+        _location(loaded, state) if "location" in how else None,
         LimitsControl(limits, loaded.plans, policy.operations, state, now) if limits and "limits" in how else None,
         Contract(loaded.document, loaded.operations, contract_settings(policy))
         if loaded.document is not None and "contract" in how
@@ -149,6 +152,15 @@ def _credentials(identity: IdentityControl | None, how: dict[str, Guarded]) -> f
     if identity is None or how["identity"].mode != "enforce" or how["identity"].fail_open:
         return frozenset()
     return frozenset(f"header:{name.decode()}" for name in identity.credential_headers)
+
+
+def _location(loaded: Loaded, state: State) -> LocationControl | None:
+    """None where no plan asks about places."""
+    plans = {name: plan.new_location for name, plan in loaded.plans.items()}
+    if all(does == "off" for does in plans.values()):
+        return None
+    auth = loaded.policy.auth
+    return LocationControl(plans, state, f"{auth.prefix}/locations" if auth is not None and auth.delivery else "")
 
 
 def own_issuer(policy: Policy) -> OwnIssuer | None:

@@ -32,7 +32,7 @@ from sallygate.model.principal import Credential, Principal
 from sallygate.model.request import RequestHead
 from sallygate.model.restriction import Restriction
 from sallygate.model.stores import StoreError
-from sallygate.model.work import CredentialLoaded, FetchKeys, LoadAccount, LoadCredential, Work, WorkDone
+from sallygate.model.work import CredentialLoaded, FetchKeys, LoadAccount, LoadCredential, LoadPlaces, Work, WorkDone
 from sallygate.policy.load import Door, Loaded, load_policy
 from sallygate.record import Pending
 from sallygate.remembered import TAG_KEY_BYTES, VerifiedPasswords
@@ -186,6 +186,7 @@ class Runtime:
             asyncio.create_task(self._every(FLUSH_S, "counters", self.flush)),
             asyncio.create_task(self._every(CLOCK_S, "clock", self._check_clock)),
             asyncio.create_task(self._every(WATCH_S, "watch", self._watch)),
+            asyncio.create_task(self._every(FLUSH_S, "places", self.access.write_seen)),
             asyncio.create_task(self._every(ISSUERS_S, "issuers", self.issuers.beat)),
         ]
         if (beat := watchdog_s()) is not None:
@@ -408,6 +409,8 @@ class Runtime:
             return await self._load_credential(work)
         if isinstance(work, FetchKeys):
             return await self.issuers.work(work)
+        if isinstance(work, LoadPlaces):
+            return await self.access.load_places(work)
         return await (self.logins.load(work) if isinstance(work, LoadAccount) else self.logins.verify(work))
 
     async def _load_credential(self, work: LoadCredential) -> CredentialLoaded:
@@ -438,6 +441,7 @@ class Runtime:
         self.events.put(Pending(exchange, gate.policy_hash, gate.engine.hash_id))
         try:
             self.reporting.metrics.observe(exchange)
+            self.access.observe(exchange)
             for watch in self.on_exchange:
                 watch(exchange)
         except Exception as error:  # who counts or watches must not end a request

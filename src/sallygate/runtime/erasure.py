@@ -47,6 +47,8 @@ class Erased(Struct, frozen=True):
     credentials: int
     restrictions: int
     counters: int
+    access: int
+    """Codes, sign-ins and places."""
     acts: int
     copies: tuple[str, ...]
     """Copies of former states beside this one, which still hold what was erased here."""
@@ -163,9 +165,9 @@ def _from_database(
     record: str,
     actor: str,
     now: float,
-) -> tuple[int, int, int, int, int]:
-    """(accounts, credentials, restrictions, counters, acts) taken out or made nameless, with the act on record, or
-    none."""
+) -> tuple[int, int, int, int, int, int]:
+    """(accounts, credentials, restrictions, counters, access, acts) taken out or made nameless, with the act on record,
+    or none."""
     try:
         connection.execute("BEGIN IMMEDIATE")
         gone = [key for key in person.keys if key not in live]
@@ -183,6 +185,7 @@ def _from_database(
         )
         if person.account and not goes_on:
             counters += _logins_of(connection, person.account, named)
+        access = _access_of(connection, person) if not goes_on else 0
         acts = _nameless_acts(connection, person.subjects, record)
         note = f"accounts: {accounts}, keys: {len(gone)}, restrictions: {restrictions}"
         act = act_of("erase", record, actor, note, now)
@@ -193,7 +196,7 @@ def _from_database(
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise StoreError(f"the database could not be written: {error}; erase again when that is mended") from error
-    return accounts, len(gone), restrictions, counters, acts
+    return accounts, len(gone), restrictions, counters, access, acts
 
 
 def _is_open(connection: sqlite3.Connection, name: str) -> bool:
@@ -212,6 +215,18 @@ def _logins_of(connection: sqlite3.Connection, account: str, named: str) -> int:
     ]
     connection.executemany("DELETE FROM counters WHERE name = ? AND subject = ?", gone)
     return len(gone)
+
+
+def _access_of(connection: sqlite3.Connection, person: Person) -> int:
+    """Codes, sign-ins, places."""
+    gone = 0
+    if person.account:
+        for table in ("codes", "grants"):
+            gone += connection.execute(f"DELETE FROM {table} WHERE account = ?", (person.account,)).rowcount  # noqa: S608 (one of two names)
+    for principal in person.principals:
+        gone += connection.execute("DELETE FROM codes WHERE subject = ?", (principal,)).rowcount
+        gone += connection.execute("DELETE FROM places WHERE principal = ?", (principal,)).rowcount
+    return gone
 
 
 def _ended_restrictions(connection: sqlite3.Connection, person: Person, now: float) -> int:

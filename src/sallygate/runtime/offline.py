@@ -34,7 +34,9 @@ from sallygate.model.work import (
     KeysFetched,
     LoadAccount,
     LoadCredential,
+    LoadPlaces,
     PasswordVerified,
+    PlacesLoaded,
     VerifyPassword,
     Work,
     WorkDone,
@@ -45,6 +47,7 @@ from sallygate.runtime.issuers import load_known
 from sallygate.runtime.recorded import Recorded
 from sallygate.runtime.tables import add_restrictions
 from sallygate.state import State
+from sallygate.stores.access import AccessStore
 from sallygate.stores.sqlite import SqliteStore
 
 VERIFIED_KEPT = 100_000
@@ -84,6 +87,10 @@ class Offline:
                 self.state.accounts.put(account)
             for credential in store.credentials():
                 self.state.credentials.put(credential)
+            for place in AccessStore(store).places():
+                if self.state.places.of(place.principal) is None:
+                    self.state.places.load(place.principal, ())
+                self.state.places.put(place)
             add_restrictions(self.state, list(store.restrictions()), self.now)
         finally:
             store.close()
@@ -126,6 +133,8 @@ class Offline:
             return AccountLoaded(work.name, None)
         if isinstance(work, FetchKeys):
             return KeysFetched(work.issuer, work.kid, failed=True)
+        if isinstance(work, LoadPlaces):
+            return PlacesLoaded(work.principal, ())
         if work.tag not in self._verified:
             if len(self._verified) >= VERIFIED_KEPT:
                 self._verified.clear()

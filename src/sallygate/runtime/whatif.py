@@ -22,6 +22,7 @@ from msgspec.structs import replace
 from sallygate.case import Guarded, decide
 from sallygate.controls.identity import KeyRing, base62
 from sallygate.guard import Gate
+from sallygate.model.access import KnownPlace
 from sallygate.model.account import Account
 from sallygate.model.decision import Admission, Answer, Ask, Decision, Refuse
 from sallygate.model.event import Event
@@ -38,10 +39,13 @@ from sallygate.model.work import (
     KeysFetched,
     LoadAccount,
     LoadCredential,
+    LoadPlaces,
     PasswordVerified,
+    PlacesLoaded,
     Work,
     WorkDone,
 )
+from sallygate.parsing.addresses import place_of
 from sallygate.parsing.tokens import KEY_ID_CHARS
 from sallygate.policy.load import Loaded
 from sallygate.runtime.compose import DEFAULT_KEY_HEADER, compose
@@ -238,6 +242,11 @@ def _done(work: Work, event: Event) -> WorkDone:
         return AccountLoaded(work.name, Account(work.name, event.plan, password=RIGHT))
     if isinstance(work, FetchKeys):
         return KeysFetched(work.issuer, work.kid, failed=True)
+    if isinstance(work, LoadPlaces):
+        # Where it came from was new, or not, as the event says.
+        new = any(finding.control == "location" for finding in event.findings)
+        place = KnownPlace(work.principal, place_of(event.client_address), "verified", event.at)
+        return PlacesLoaded(work.principal, () if new else (place,))
     return PasswordVerified(work.tag, "right")
 
 

@@ -109,6 +109,12 @@ class AccessStore:
             ).fetchall()
         return [self._store.decoded(record, Revocation) for (record,) in rows]
 
+    def revision(self) -> int:
+        """The newest there is: what is read later has a greater one."""
+        with self._store.reading() as connection:
+            (number,) = connection.execute("SELECT number FROM revision").fetchone()
+        return int(number)
+
     # places ----------------------------------------------------------------------------------------------------------
 
     def places(self, after_revision: int = 0) -> list[KnownPlace]:

@@ -87,6 +87,7 @@ class SqliteStore:
             )  # fmt: skip
             if read_only:
                 self._refuse_newer(self._version())
+                self._stand_in(self._version())
                 return
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=FULL")
@@ -105,6 +106,13 @@ class SqliteStore:
                 for statement in MIGRATIONS[number].split(";"):
                     connection.execute(statement)
             connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+    def _stand_in(self, version: int) -> None:
+        """Empty tables of this connection's own for those that an older file does not have."""
+        for migration in MIGRATIONS[version:]:
+            for statement in migration.split(";"):
+                if statement.strip().startswith("CREATE TABLE"):
+                    self._connection.execute(statement.replace("CREATE TABLE", "CREATE TEMP TABLE", 1))
 
     def _refuse_newer(self, version: int) -> None:
         if version > SCHEMA_VERSION:

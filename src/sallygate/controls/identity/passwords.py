@@ -87,6 +87,8 @@ class Passwords:
     def _knows(self, name: str, place: str, head: RequestHead, now: float) -> bool:
         if self._is_known_place is not None:
             return self._is_known_place(name, head, now)
+        if self._state.places.is_verified(f"account:{name}", place):
+            return True
         return self._guesses.is_known_place(name, place, now)
 
     def _ask(

@@ -1,0 +1,38 @@
+"""`POST /auth/locations`: a caller who is known, from a place that is not, has a code sent to its account's owner; with
+the code the place is admitted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sallygate.auth.app import Answer
+from sallygate.auth.codes import Codes, Wanted, later
+from sallygate.auth.host import Host
+from sallygate.model.access import AuthCall, KnownPlace
+from sallygate.model.stores import StoreError
+from sallygate.parsing.addresses import place_of
+
+
+class Locations:
+    def __init__(self, codes: Codes, host: Host) -> None:
+        self._codes, self._host = codes, host
+
+    async def admit(self, call: AuthCall, parameters: Mapping[str, str]) -> Answer:
+        principal = call.principal
+        assert principal is not None  # the engine demands one
+        network, host = place_of(call.head.client_address), self._host
+        code = parameters.get("code")
+        if code is None:
+            return self._codes.want(call, Wanted(principal.account, "location", principal.id, network))
+        failure = await self._codes.redeem(call, "location", principal.account, principal.id, code)
+        if failure is not None:
+            return failure
+        place = KnownPlace(principal.id, network, "verified", host.now(), "code")
+        act = host.act("place.admit", principal.id, "auth", f"{network}, by a code to account {principal.account}")
+        try:
+            host.placed(await host.kept(lambda store: store.put_places([place], act)))
+        except StoreError as error:
+            host.failed("places", error)
+            return later("The place cannot be admitted at present; ask for another code later.", "auth.unavailable",
+                         503, 5)  # fmt: skip
+        return Answer(200, {"network": network, "detail": "This credential is admitted from here."})

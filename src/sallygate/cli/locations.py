@@ -1,0 +1,112 @@
+"""`sallygate locations`: from where callers call, and from where they may (`new_location` of their plan)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Column, Table
+
+from sallygate.cli.terminal import (
+    DEFAULT_POLICY,
+    JsonOption,
+    PolicyOption,
+    StateOption,
+    actor,
+    find_installation,
+    moment,
+    out,
+    plainly,
+    print_json,
+)
+
+if TYPE_CHECKING:
+    from sallygate.runtime.locations import Locations
+
+app = typer.Typer(help="Places callers are known from: list, admit, forget.", no_args_is_help=True)
+PrincipalArgument = Annotated[str, typer.Argument(help="A key's id, an account, or as events write it: jwt:….")]
+WhereArgument = Annotated[str, typer.Argument(help="A network, 203.0.113.0/24, or an address in it.")]
+
+
+@contextmanager
+def locations(policy: Path, state_dir: Path | None) -> Iterator[Locations]:
+    from sallygate.runtime.locations import Locations
+    from sallygate.stores.sqlite import SqliteStore
+
+    installation, _ = find_installation(policy, state_dir)
+    with installation.held(alone=False):
+        store = SqliteStore(installation.database)
+        try:
+            yield Locations(store, actor())
+        finally:
+            store.close()
+
+
+@app.command("list")
+@plainly
+def list_(
+    principal: Annotated[str | None, typer.Option(help="Only this caller's.")] = None,
+    policy: PolicyOption = DEFAULT_POLICY,
+    state_dir: StateOption = None,
+    json: JsonOption = False,
+) -> None:
+    """List the places callers are known from, and whether they are admitted.
+
+    Example: sallygate locations list --principal alice
+    """
+    with locations(policy, state_dir) as admin:
+        places = admin.all(admin.principal(principal) if principal else None)
+    if json:
+        print_json(places)
+        return
+    table = Table(Column("caller", no_wrap=True), Column("network", no_wrap=True), "state", "first seen", "admitted by")
+    colours = {"verified": "green", "seen": "yellow", "forgotten": "red"}
+    for place in places:
+        table.add_row(place.principal, place.network, f"[{colours[place.state]}]{place.state}[/]",
+                      moment(place.first_at), place.by)  # fmt: skip
+    out.print(table if places else "no places are known; plans with `new_location` learn them")
+
+
+@app.command()
+@plainly
+def admit(
+    principal: PrincipalArgument,
+    where: WhereArgument,
+    policy: PolicyOption = DEFAULT_POLICY,
+    state_dir: StateOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Let a caller in from a place; a running gate does within 300 ms.
+
+    Example: sallygate locations admit 4KcVbW0R2ZqT 203.0.113.0/24
+    """
+    with locations(policy, state_dir) as admin:
+        place = admin.admit(admin.principal(principal), where)
+    if json:
+        print_json(place)
+    else:
+        out.print(f"{place.principal} is admitted from {place.network}", highlight=False)
+
+
+@app.command()
+@plainly
+def forget(
+    principal: PrincipalArgument,
+    where: WhereArgument,
+    policy: PolicyOption = DEFAULT_POLICY,
+    state_dir: StateOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Take a place back: to be admitted it must be verified once more.
+
+    Example: sallygate locations forget 4KcVbW0R2ZqT 203.0.113.7
+    """
+    with locations(policy, state_dir) as admin:
+        place = admin.forget(admin.principal(principal), where)
+    if json:
+        print_json(place)
+    else:
+        out.print(f"{place.principal} is no longer admitted from {place.network}", highlight=False)

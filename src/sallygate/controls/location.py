@@ -1,0 +1,64 @@
+"""Verified locations: a credential that calls from somewhere new is looked at, or not let in until its owner says so.
+
+Threat: a stolen key, password or token, used from elsewhere (OWASP API2; MITRE T1078). Evidence: `location.new` where a
+plan observes, `location.unverified` (403, a challenge) where it verifies; both name the network.
+Known bypasses: who calls from the owner's own network, /24 or /48, is at the owner's place. Who reads the owner's mail,
+too, may admit another.
+Cost: 0.5 µs: two look-ups. The first call of a principal that memory does not know costs a look into the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sallygate.model.access import KnownPlace
+from sallygate.model.finding import Finding
+from sallygate.model.principal import Principal
+from sallygate.model.request import RequestHead
+from sallygate.model.work import LoadPlaces, PlacesLoaded, WorkDone
+from sallygate.parsing.addresses import place_of
+from sallygate.policy.schema import NewLocation
+from sallygate.state import State
+
+
+class LocationControl:
+    def __init__(self, plans: Mapping[str, NewLocation], state: State, ask_at: str) -> None:
+        """`plans`: what each does about a new place; `ask_at`: the path where a code is asked for, if there is one."""
+        self._plans = {name: does for name, does in plans.items() if does != "off"}
+        self._state = state
+        self._how = (
+            f"POST to {ask_at} with it sends its owner a code; the same with the code admits the place."
+            if ask_at
+            else "The operator can admit it."
+        )
+
+    def admit(self, head: RequestHead, principal: Principal, done: tuple[WorkDone, ...]) -> Finding | LoadPlaces | None:
+        does = self._plans.get(principal.plan)
+        if does is None:
+            return None
+        known = self._known(principal.id, done)
+        if known is None:
+            return LoadPlaces(principal.id)
+        if isinstance(known, Finding):
+            return known
+        network = place_of(head.client_address)
+        place = known.get(network)
+        state = place.state if place is not None else "new"
+        if state == "verified" or (does == "observe" and state == "seen"):
+            return None
+        if does == "observe":
+            return Finding("location.new", "This credential comes from a new place.", 403, "challenge", rule=state,
+                           evidence=network, mode="shadow", owasp="API2", attack="T1078")  # fmt: skip
+        return Finding("location.unverified", f"This credential is not admitted from this network yet. {self._how}",
+                       403, "challenge", rule=state, evidence=network, owasp="API2", attack="T1078")  # fmt: skip
+
+    def _known(self, principal: str, done: tuple[WorkDone, ...]) -> Mapping[str, KnownPlace] | Finding | None:
+        known = self._state.places.of(principal)
+        if known is not None:
+            return known
+        loaded = next((one for one in done if isinstance(one, PlacesLoaded) and one.principal == principal), None)
+        if loaded is None:
+            return None
+        if loaded.failed:
+            return Finding("location.unavailable", "Places cannot be looked up at present.", 503, owasp="API2")
+        return {place.network: place for place in loaded.places}

@@ -23,6 +23,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from sallygate.model.stores import StoreError
 
 PEPPER_BYTES = 32
+PEPPERS_MAX = 4
+"""The present one and those before it: each further one costs a look at an old key 2 µs."""
 PATTERNS_VARIABLE = "SALLYGATE_PATTERNS_FILE"
 RESTORING = ".restoring"
 """There while a restore is under way, or when one was cut short."""
@@ -100,6 +102,10 @@ class Installation:
         From the file that `SALLYGATE_PEPPER_FILE` names, the systemd credential `sallygate.pepper`, the variable
         `SALLYGATE_PEPPER` itself, or made here, unless `make` is false: then nothing is written.
         """
+        return self.peppers(make=make)[0]
+
+    def peppers(self, *, make: bool = True) -> tuple[bytes, ...]:
+        """The pepper, and those before it that still count (`sallygate secrets rotate pepper`): a line each."""
         given = _given_pepper()
         if given is None:
             file = self.directory / "secrets" / "pepper"
@@ -110,24 +116,58 @@ class Installation:
                 )
             made = self._secret("pepper", (lambda: secrets.token_hex(PEPPER_BYTES).encode()) if make else None)
             given = str(self.directory / "secrets" / "pepper"), made
-        pepper = _long_enough(*given)
-        self._know_pepper(given[0], pepper, make)
-        return pepper
+        peppers = pepper_lines(given[1])
+        for pepper in peppers or (b"",):
+            _long_enough(given[0], pepper)
+        if len(peppers) > PEPPERS_MAX:
+            raise StoreError(
+                f"{given[0]}: has more than {PEPPERS_MAX} peppers; retire some (`sallygate secrets retire`)"
+            )
+        self._know_pepper(given[0], peppers, make)
+        return peppers
 
-    def _know_pepper(self, where: str, pepper: bytes, make: bool) -> None:
+    def rotate_pepper(self) -> None:
+        """Puts a new one before the others. Raises `StoreError`."""
+        where = self._own_pepper()
+        lines = [secrets.token_hex(PEPPER_BYTES).encode(), *self.peppers()]
+        if len(lines) > PEPPERS_MAX:
+            raise StoreError(f"{where}: has {PEPPERS_MAX} peppers already; retire the former ones first")
+        replace_private(where, b"\n".join(lines) + b"\n")
+        replace_private(self.directory / "pepper.id", pepper_mark(lines[0]))
+
+    def retire_peppers(self) -> int:
+        """Only the present one counts from now on; how many there were before it. Raises `StoreError`."""
+        where, peppers = self._own_pepper(), self.peppers()
+        replace_private(where, peppers[0] + b"\n")
+        return len(peppers) - 1
+
+    def _own_pepper(self) -> Path:
+        if (given := _given_pepper()) is not None:
+            raise StoreError(
+                f"{given[0]}: the pepper is given from outside; change it there: a new one on a line of its own before "
+                "the present one, whose line goes when it is retired"
+            )
+        return self.directory / "secrets" / "pepper"
+
+    def _know_pepper(self, where: str, peppers: tuple[bytes, ...], make: bool) -> None:
         """One that is not the state's own (a command run without the service's environment) would make keys that no
         gate knows."""
-        file, mark = self.directory / "pepper.id", pepper_mark(pepper)
+        file, marks = self.directory / "pepper.id", [pepper_mark(pepper) for pepper in peppers]
         with contextlib.suppress(StoreError):  # a state that cannot be written is still read
             if make and not file.exists():
-                write_private(file, mark)
-        if file.exists() and not hmac.compare_digest(_read(file).strip(), mark):
+                write_private(file, marks[0])
+        known = _read(file).strip() if file.exists() else marks[0]
+        if known in marks[1:] and make:
+            with contextlib.suppress(StoreError):
+                replace_private(file, marks[0])  # one that is given from outside was followed by another
+        elif known not in marks:
             raise StoreError(f"{where}: is not the pepper that {self.directory} was made under; give that one, by "
                              "SALLYGATE_PEPPER_FILE or as the service has it")  # fmt: skip
 
     def id_key(self) -> bytes:
         """For the hashes of object ids in events."""
-        return hmac.digest(self.pepper(), b"sallygate object ids", "sha256")
+        # The oldest that counts, so that ids in events are the same while a rotation is under way.
+        return hmac.digest(self.peppers()[-1], b"sallygate object ids", "sha256")
 
     def patterns(self, signature: str) -> bytes | None:
         """The compiled patterns kept under `signature`, or those made ahead in the file that `SALLYGATE_PATTERNS_FILE`
@@ -260,6 +300,13 @@ def keep_patterns_ahead(file: Path, signature: str, patterns: bytes) -> None:
     write_private(file, hashlib.sha256(patterns).digest() + signature.encode() + patterns)
 
 
+def pepper_lines(data: bytes) -> tuple[bytes, ...]:
+    """The peppers of a file: a line each, or all of it where it is no text."""
+    if not data.isascii() or not data.decode("ascii").replace("\n", "").replace("\r", "").isprintable():
+        return (data,)
+    return tuple(line.strip() for line in data.splitlines() if line.strip())
+
+
 def pepper_mark(pepper: bytes) -> bytes:
     """By which a state knows its pepper, and from which nobody gets it."""
     return hmac.digest(pepper, b"sallygate pepper id", "sha256").hex()[:16].encode()
@@ -313,6 +360,17 @@ def _read(file: Path) -> bytes:
         return file.read_bytes()
     except OSError as error:
         raise StoreError(f"{file}: cannot be read: {error.strerror}; check its owner and mode") from error
+
+
+def replace_private(file: Path, data: bytes) -> None:
+    """Whole, in the place of what was there. Raises `StoreError`."""
+    part = file.with_name(f".{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    write_private(part, data)
+    try:
+        part.replace(file)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise StoreError(f"{file}: cannot be written: {error.strerror}; check the state directory's owner") from error
 
 
 def write_private(file: Path, data: bytes) -> None:

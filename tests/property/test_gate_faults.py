@@ -14,7 +14,7 @@ FAULTS = (
     "transport.admit", "restrictions.admit_address", "restrictions.admit_principal", "clients.reply", "clients.admit",
     "identity.admit", "identity.authorise", "limits.admit_address", "limits.admit_principal", "limits.bytes_left",
     "contract.plan_body", "contract.judge", "injection.plan_body", "injection.judge", "injection.read", "routes.match", "credentials.get", "credentials.is_missing",
-    "tables.look", "tables.take", "held.count", "restrictions.find", "ring.digest_of", "ring.check_of", "store.work",
+    "tables.look", "tables.take", "held.count", "restrictions.find", "ring.proves", "ring.made", "store.work",
     "guard.assertion", "guard.work",
 )  # fmt: skip
 """Where something breaks: each control's methods, each table, the store, the services."""

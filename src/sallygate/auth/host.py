@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, Protocol, TypeVar
 
-from sallygate.auth.signing import SigningKeys
 from sallygate.controls.identity import Guesses
 from sallygate.model.access import Code, CodePurpose, Grant, KnownPlace, Revocation
 from sallygate.model.account import Account
 from sallygate.model.event import Event
 from sallygate.model.finding import Finding
 from sallygate.model.principal import Principal
+from sallygate.signing import SigningKeys
 from sallygate.state import State
 
 T = TypeVar("T")

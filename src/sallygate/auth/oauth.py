@@ -14,7 +14,6 @@ from sallygate.auth.app import Answer, Endpoint, refused
 from sallygate.auth.codes import Codes, later, wrong_code
 from sallygate.auth.host import Host
 from sallygate.auth.routes import INTROSPECT, KEYS, METADATA, REVOKE, TOKEN
-from sallygate.auth.signing import LASTS_S, SigningKeys
 from sallygate.auth.tokens import TokenText, new_grant_id
 from sallygate.controls.identity import ACCOUNT
 from sallygate.model.access import AuthCall, Grant, Revocation
@@ -23,6 +22,7 @@ from sallygate.model.finding import Finding
 from sallygate.model.principal import Principal
 from sallygate.model.stores import StoreError
 from sallygate.policy.authorising import Auth
+from sallygate.signing import LASTS_S, SigningKeys
 
 CODE_GRANT = "urn:sallygate:grant-type:access-code"
 """A grant type of our own (RFC 6749, section 4.5): `account` and `code`."""
@@ -102,9 +102,10 @@ class OAuth:
     async def _again(self, parameters: Mapping[str, str]) -> Answer:
         """Section 6, each refresh token once."""
         text = parameters.get("refresh_token", "")
-        grant_id = self._text.grant_of(text)
-        if grant_id is None:
+        read = self._text.read_refresh(text)
+        if read is None:
             return wrong_refresh("malformed")
+        grant_id, digest = read
         grant = await self._host.kept(lambda store: store.grant(grant_id))
         now = self._host.now()
         if grant is None or grant.revoked_at is not None or now >= grant.expires_at:
@@ -120,7 +121,7 @@ class OAuth:
         if isinstance(scopes, Answer):
             return scopes
         following = self._text.refresh(grant_id)
-        digest, next_digest = self._text.digest(text), self._text.digest(following)
+        next_digest = self._text.digest(following)
         rotated = await self._host.kept(lambda store: store.rotate_grant(grant_id, digest, next_digest))
         if rotated is None:
             # Made here, and not the one that counts: it has been used. Who of the two users is the thief is not known.
@@ -166,7 +167,8 @@ class OAuth:
             detail = "Say which: `token`."
             return refused("invalid_request", detail, Finding("auth.malformed", detail, 400))
         try:
-            if (grant_id := self._text.grant_of(text)) is not None:
+            if (read := self._text.read_refresh(text)) is not None:
+                grant_id = read[0]
                 grant = await self._host.kept(lambda store: store.grant(grant_id))
                 if grant is not None and grant.revoked_at is None:
                     await self._end(grant, "revoked by its holder")
@@ -195,13 +197,14 @@ class OAuth:
         text, now = parameters.get("token", ""), self._host.now()
         inactive = Answer(200, {"active": False})
         try:
-            if (grant_id := self._text.grant_of(text)) is not None:
+            if (read := self._text.read_refresh(text)) is not None:
+                grant_id = read[0]
                 grant = await self._host.kept(lambda store: store.grant(grant_id))
                 counts = (
                     grant is not None
                     and grant.revoked_at is None
                     and now < grant.expires_at
-                    and grant.digest == self._text.digest(text)
+                    and grant.digest == read[1]
                 )
                 if grant is None or not counts:
                     return inactive

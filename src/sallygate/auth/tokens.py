@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 from msgspec import Struct
 
-from sallygate.auth.signing import SigningKeys
 from sallygate.controls.identity import KeptHmac, base62
+from sallygate.signing import SigningKeys
 
 GRANT_CHARS = 16
 SECRET_CHARS = 43
@@ -32,11 +32,16 @@ class Issued(Struct, frozen=True):
 
 
 class TokenText:
-    """`pepper` keys the check digits and digests of refresh tokens."""
+    """The first of `peppers` keys the check digits and digests of new refresh tokens; old ones may be of the others."""
 
-    def __init__(self, pepper: bytes, issuer: str, audience: str) -> None:
-        self._check = KeptHmac(hmac.digest(pepper, b"sallygate refresh token check", "sha256"))
-        self._digest = KeptHmac(hmac.digest(pepper, b"sallygate refresh token digest", "sha256"))
+    def __init__(self, peppers: Sequence[bytes], issuer: str, audience: str) -> None:
+        self._keyed = [
+            (
+                KeptHmac(hmac.digest(pepper, b"sallygate refresh token check", "sha256")),
+                KeptHmac(hmac.digest(pepper, b"sallygate refresh token digest", "sha256")),
+            )
+            for pepper in peppers
+        ]
         self.issuer, self.audience = issuer, audience
 
     # access ----------------------------------------------------------------------------------------------------------
@@ -79,21 +84,24 @@ class TokenText:
 
     def refresh(self, grant: str) -> str:
         checked = f"{REFRESH}{grant}_{base62(secrets.token_bytes(32), SECRET_CHARS)}"
-        return checked + self._check_of(checked)
+        return checked + _check_digits(self._keyed[0][0], checked)
 
-    def grant_of(self, text: str) -> str | None:
-        """The grant of a refresh token that was made here, used or not."""
+    def read_refresh(self, text: str) -> tuple[str, bytes] | None:
+        """(grant, digest) of a refresh token that was made here, used or not."""
         if len(text) != _CHECK_AT + CHECK_CHARS or not text.isascii() or not text.startswith(REFRESH):
             return None
-        if not hmac.compare_digest(self._check_of(text[:_CHECK_AT]), text[_CHECK_AT:]):
-            return None
-        return text[len(REFRESH) : len(REFRESH) + GRANT_CHARS]
+        for check, digest in self._keyed:
+            if hmac.compare_digest(_check_digits(check, text[:_CHECK_AT]), text[_CHECK_AT:]):
+                return text[len(REFRESH) : len(REFRESH) + GRANT_CHARS], digest(text.encode("ascii"))
+        return None
 
     def digest(self, text: str) -> bytes:
-        return self._digest(text.encode("ascii"))
+        """Of one just made."""
+        return self._keyed[0][1](text.encode("ascii"))
 
-    def _check_of(self, checked: str) -> str:
-        return base62(self._check(checked.encode("ascii"))[:6], CHECK_CHARS)
+
+def _check_digits(check: KeptHmac, checked: str) -> str:
+    return base62(check(checked.encode("ascii"))[:6], CHECK_CHARS)
 
 
 def new_grant_id() -> str:

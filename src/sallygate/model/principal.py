@@ -36,6 +36,8 @@ class Credential(Struct, frozen=True, gc=False):
     note: str = ""
     revision: int = 0
     """Grows with every change in the store, so that a gate can ask for what is new."""
+    pepper: str = ""
+    """The mark of the pepper it was made under; empty for those made before peppers were rotated."""
 
     def alive(self, now: float) -> bool:
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)

@@ -18,7 +18,6 @@ from sallygate.auth.host import Keeping
 from sallygate.auth.locations import Locations
 from sallygate.auth.oauth import OAuth
 from sallygate.auth.routes import CODES, INTROSPECT, LOCATIONS, REVOKE, TOKEN
-from sallygate.auth.signing import SigningKeys
 from sallygate.auth.tokens import TokenText
 from sallygate.controls.identity import Guesses, IdentityControl, KeyRing, Refused
 from sallygate.controls.identity.failure import unavailable
@@ -37,6 +36,7 @@ from sallygate.policy.authorising import Auth
 from sallygate.policy.load import Loaded
 from sallygate.runtime.administration import act_of
 from sallygate.runtime.logins import Logins
+from sallygate.signing import SigningKeys
 from sallygate.state import State
 from sallygate.stores.access import AccessStore
 from sallygate.stores.sqlite import SqliteStore
@@ -73,6 +73,7 @@ class Access:
         self.state = runtime.state
         self._store = AccessStore(runtime.store)
         self._section: Auth | None = None
+        self._peppers: tuple[bytes, ...] = ()
         self._codes: Codes | None = None
         self._guesses: Guesses | None = None
         self._signing: SigningKeys | None = None
@@ -104,14 +105,14 @@ class Access:
         # The same counters as the gate's own, under names of their own.
         digest = runtime.ring.name_digest
         self._guesses = Guesses(policy.accounts.logins, self.state, digest, self.now(), "codes")
-        if section == self._section:
+        peppers = runtime.installation.peppers()
+        if (section, peppers) == (self._section, self._peppers):
             return
         channel = self._channel(section)
         await self.stop()
-        self._section = section
+        self._section, self._peppers = section, peppers
         self._read_signing_keys()
-        pepper = runtime.installation.pepper()
-        text = TokenText(pepper, section.issuer, section.audience or section.issuer)
+        text = TokenText(peppers, section.issuer, section.audience or section.issuer)
         if channel is not None:
             self._codes = Codes(section, channel, self)
             self._codes.start()
@@ -157,14 +158,18 @@ class Access:
         section, now = self._section, self.now()
         if section is None:
             return
-        keys = self._runtime.installation.signing_keys(now)
-        signing = SigningKeys(keys)
+        self._signing = SigningKeys(self._runtime.installation.signing_keys(now))
+        self._publish(self._signing)
+
+    def _publish(self, signing: SigningKeys) -> None:
+        section, now = self._section, self.now()
+        if section is None:
+            return
         published = tuple(key.made_at for key in signing.published(now))
-        if self._signing is None or published != self._signing_files or self.state.issuers.get(section.issuer) is None:
+        if published != self._signing_files or self.state.issuers.get(section.issuer) is None:
             self._signing_files = published
             jwks = read_key_set(encode(signing.jwks(now)))
             self.state.issuers.put(section.issuer, KeySet(jwks.keys))
-        self._signing = signing
 
     # Host, for the application ---------------------------------------------------------------------------------------
 
@@ -271,7 +276,10 @@ class Access:
                 self._seen[place.principal, place.network] = place
                 self.state.places.put(place)
 
-    async def write_seen(self) -> None:
+    async def beat(self) -> None:
+        """New places written; keys that have had their time no longer published."""
+        if self._signing is not None:
+            self._publish(self._signing)
         if self._seen:
             written, self._seen = list(self._seen.values()), {}
             self.placed(await self.kept_here(lambda store: store.put_places(written, None)))

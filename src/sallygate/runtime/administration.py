@@ -74,7 +74,8 @@ class Administration:
     ) -> tuple[Credential, str]:
         key_id = "".join(secrets.choice(ALPHABET) for _ in range(KEY_ID_CHARS))
         text = self._ring.compose(key_id, secrets.token_bytes(32))
-        return Credential(key_id, self._ring.digest_of(text), account, plan, scopes, now, until, note=note), text
+        return Credential(key_id, self._ring.digest_of(text), account, plan, scopes, now, until, note=note,
+                          pepper=self._ring.mark), text  # fmt: skip
 
     def key(self, name: str) -> Credential:
         """By id, or by `key:<id>` as events write it."""

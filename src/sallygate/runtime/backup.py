@@ -23,7 +23,7 @@ from msgspec.json import decode, format
 from msgspec.json import encode as to_json
 
 from sallygate import __version__
-from sallygate.installation import RESTORING, Installation, pepper_mark
+from sallygate.installation import RESTORING, Installation, pepper_lines, pepper_mark
 from sallygate.model.event import Event
 from sallygate.model.stores import StoreError
 from sallygate.stores.sqlite import SCHEMA_VERSION, SqliteStore, copy_database
@@ -120,9 +120,9 @@ def _schema(database: Path) -> int:
 def _has_pepper(directory: Path) -> bool:
     """Whether it is the one the keys were made under."""
     try:
-        mark = pepper_mark((directory / "secrets" / "pepper").read_bytes().strip())
+        mark = pepper_mark(pepper_lines((directory / "secrets" / "pepper").read_bytes().strip())[0])
         return (directory / "pepper.id").read_bytes().strip() == mark
-    except OSError:
+    except (OSError, IndexError):
         return False
 
 

@@ -85,8 +85,8 @@ class Runtime:
         self._held.enter_context(self.installation.held(alone=False))  # from here on nobody may exchange it
         self.state = State()
         self.state.verified = VerifiedPasswords(secrets.token_bytes(TAG_KEY_BYTES))
-        pepper = self.installation.pepper()
-        self.ring = KeyRing(pepper)
+        self._peppers = self.installation.peppers()
+        self.ring = KeyRing(self._peppers[0], self._peppers[1:])
         self._id_key = self.installation.id_key()
         self._assertions = Assertions(self.installation.assertion_key())
         self._publish_assertion_keys()
@@ -186,7 +186,7 @@ class Runtime:
             asyncio.create_task(self._every(FLUSH_S, "counters", self.flush)),
             asyncio.create_task(self._every(CLOCK_S, "clock", self._check_clock)),
             asyncio.create_task(self._every(WATCH_S, "watch", self._watch)),
-            asyncio.create_task(self._every(FLUSH_S, "places", self.access.write_seen)),
+            asyncio.create_task(self._every(FLUSH_S, "places", self.access.beat)),
             asyncio.create_task(self._every(ISSUERS_S, "issuers", self.issuers.beat)),
         ]
         if (beat := watchdog_s()) is not None:
@@ -249,11 +249,22 @@ class Runtime:
         accounts = await self.in_store(lambda: self.store.accounts(known_accounts))
         credentials = await self.in_store(lambda: self.store.credentials(known_keys))
         restrictions = await self.in_store(lambda: self.store.restrictions(known_restrictions))
+        await self._take_peppers()
         await self.access.take_over()
         self._take_accounts(accounts)
         self._take_credentials(credentials)
         self._take_restrictions(list(restrictions))
         self._seen_change = change
+
+    async def _take_peppers(self) -> None:
+        """Another pepper, or one less: keys made from now on are under it, and the others known as long as it says."""
+        peppers = self.installation.peppers()
+        if peppers == self._peppers:
+            return
+        self._peppers, self.ring = peppers, KeyRing(peppers[0], peppers[1:])
+        self._id_key = self.installation.id_key()
+        self.gate = self._compose(self.loaded)
+        await self.access.follow()
 
     def _take_accounts(self, changed: Sequence[Account]) -> None:
         for account in changed:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from sallygate.auth.signing import LASTS_S
 from sallygate.model.access import Grant, KnownPlace, Revocation
 from sallygate.model.stores import StoreError
 from sallygate.parsing.addresses import parse_address, parse_prefix, place_of
 from sallygate.runtime.administration import act_of
+from sallygate.signing import LASTS_S
 from sallygate.stores.access import AccessStore
 from sallygate.stores.sqlite import SqliteStore
 

@@ -71,12 +71,13 @@ class Offline:
         directory = state_dir or self.loaded.state_dir
         installed = (directory / "sallygate.db").is_file()
         installation = Installation(directory, create=False) if installed else None
-        pepper = installation.pepper() if installation else secrets.token_bytes(32)
+        peppers = installation.peppers() if installation else (secrets.token_bytes(32),)
+        pepper, ring = peppers[-1], KeyRing(peppers[0], peppers[1:])
         self.now = time.time()
         self.state = State()
         self._verified: dict[bytes, PasswordVerified] = {}
         patterns = patterns_of(directory)
-        self.gate: Gate = compose(self.loaded, self.state, KeyRing(pepper), pepper, self.now, patterns)
+        self.gate: Gate = compose(self.loaded, self.state, ring, pepper, self.now, patterns)
         load_known(self.state, self.loaded, installation)
         if installation is not None:
             self._load(SqliteStore(installation.database, read_only=True))

@@ -6,7 +6,7 @@ Cost: 4 µs: one regular expression, one HMAC. An invented key costs one HMAC an
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
 from sallygate.controls.identity.failure import invalid, plan_gone, unavailable
@@ -14,7 +14,7 @@ from sallygate.controls.identity.scopes import granted
 from sallygate.model.finding import Finding
 from sallygate.model.principal import Credential, Principal
 from sallygate.model.work import CredentialLoaded, LoadCredential, WorkDone
-from sallygate.parsing.tokens import KEY_CHECK_CHARS, KEY_SECRET_CHARS, parse_api_key
+from sallygate.parsing.tokens import KEY_CHECK_CHARS, KEY_SECRET_CHARS, ApiKeyText, parse_api_key
 from sallygate.state import State
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -43,9 +43,12 @@ class KeptHmac:
 class KeyRing:
     """What keys are made and known by: two secrets derived from the installation's pepper (RFC 2104, HMAC-SHA-256)."""
 
-    def __init__(self, pepper: bytes) -> None:
+    def __init__(self, pepper: bytes, former: Sequence[bytes] = ()) -> None:
+        """Keys are made under `pepper`, and known under those before it, too."""
         self._digest = KeptHmac(hmac.digest(pepper, b"sallygate api key digest", "sha256"))
         self._check = KeptHmac(hmac.digest(pepper, b"sallygate api key check", "sha256"))
+        self._former = tuple(KeyRing(one) for one in former)
+        self.mark = hmac.digest(pepper, b"sallygate pepper id", "sha256").hex()[:16]
         self._name = KeptHmac(hmac.digest(pepper, b"sallygate login name", "sha256"))
 
     def check_of(self, checked: str) -> str:
@@ -53,6 +56,16 @@ class KeyRing:
 
     def digest_of(self, whole: str) -> bytes:
         return self._digest(whole.encode("ascii"))
+
+    def made(self, key: ApiKeyText) -> bool:
+        """Whether the key's check digits are ours. Only a key this installation made is worth a look into the store."""
+        right = hmac.compare_digest(self.check_of(key.checked), key.check)
+        return right or any(ring.made(key) for ring in self._former)
+
+    def proves(self, whole: str, digest: bytes) -> bool:
+        """Whether `digest` was made of this key."""
+        right = hmac.compare_digest(self.digest_of(whole), digest)
+        return right or any(ring.proves(whole, digest) for ring in self._former)
 
     def name_digest(self, name: str) -> str:
         """What failed logins are counted by: people type passwords where the name belongs, and counters are kept."""
@@ -87,14 +100,13 @@ class ApiKeys:
             return invalid("malformed")
         credential = self._state.credentials.get(key.id)
         if credential is None:
-            # Only a key this installation made is worth a look into the store.
-            if not hmac.compare_digest(self._ring.check_of(key.checked), key.check):
+            if not self._ring.made(key):
                 return invalid("check digits")
             found = self.record(key.id, now, done)
             if not isinstance(found, Credential):
                 return found
             credential = found
-        if not hmac.compare_digest(self._ring.digest_of(key.whole), credential.digest):
+        if not self._ring.proves(key.whole, credential.digest):
             return invalid("digest", f"key {key.id}")
         return self.principal_of(credential, now)
 

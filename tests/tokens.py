@@ -25,7 +25,11 @@ from support import write_policy
 NOW = 1_790_000_000.0
 ISSUER = "https://id.example"
 AUDIENCE = "shop"
-CURVES = {"ES256": ("P-256", ec.SECP256R1(), 32), "ES384": ("P-384", ec.SECP384R1(), 48), "ES512": ("P-521", ec.SECP521R1(), 66)}
+CURVES = {
+    "ES256": ("P-256", ec.SECP256R1(), 32),
+    "ES384": ("P-384", ec.SECP384R1(), 48),
+    "ES512": ("P-521", ec.SECP521R1(), 66),
+}
 HASHES = {"256": hashes.SHA256(), "384": hashes.SHA384(), "512": hashes.SHA512()}
 
 
@@ -94,7 +98,9 @@ def claims(**more: Any) -> dict[str, Any]:
     return {name: value for name, value in made.items() if value is not None}
 
 
-def token(said: Any = None, key: Key = KEY, header: dict[str, Any] | None = None, *, signature: bytes | None = None) -> str:
+def token(
+    said: Any = None, key: Key = KEY, header: dict[str, Any] | None = None, *, signature: bytes | None = None
+) -> str:
     """`said` is claims, or the payload's bytes; `header` is put over the honest one."""
     head = {"alg": key.algorithm, "typ": "at+jwt", "kid": key.kid, **(header or {})}
     head = {name: value for name, value in head.items() if value is not None}
@@ -174,7 +180,9 @@ class Bench:
         source = "" if "jwks:" in issuer else ", jwks: keys.json"
         plan = "" if "plan" in issuer else ", plan: large"
         section = f"{{issuer: {ISSUER!r}, audience: {AUDIENCE}{source}{plan}{issuer and ', ' + issuer}}}"
-        self.policy = write_policy(directory, f"identity: {{jwt: [{section}{also and ', ' + also}]{identity and ', ' + identity}}}\n{more}")
+        self.policy = write_policy(
+            directory, f"identity: {{jwt: [{section}{also and ', ' + also}]{identity and ', ' + identity}}}\n{more}"
+        )
         self.offline = Offline(self.policy)
         self.state, self.engine = self.offline.state, self.offline.gate.engine
 

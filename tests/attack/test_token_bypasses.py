@@ -49,13 +49,17 @@ def test_the_public_key_as_a_shared_secret(bench: Bench, algorithm: str) -> None
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
     public = RSA.private.public_key()
-    forms = [public.public_bytes(encoding, PublicFormat.SubjectPublicKeyInfo) for encoding in (Encoding.PEM, Encoding.DER)]
+    forms = [
+        public.public_bytes(encoding, PublicFormat.SubjectPublicKeyInfo) for encoding in (Encoding.PEM, Encoding.DER)
+    ]
     for secret in (*forms, forms[0].strip(), json.dumps(RSA.jwk()).encode(), b""):
         outcome = bench.bearer(signed_with_secret(secret, algorithm), done=(KeysFetched(ISSUER, "rsa"),))
         assert said(outcome).startswith("identity.invalid")
 
 
-@pytest.mark.parametrize("kid", ["k1", "mallory", None, "../../dev/null", "/etc/passwd", "k1\0", "' OR 1=1 --", "k1\n", "K1", "k" * 300])
+@pytest.mark.parametrize(
+    "kid", ["k1", "mallory", None, "../../dev/null", "/etc/passwd", "k1\0", "' OR 1=1 --", "k1\n", "K1", "k" * 300]
+)
 @pytest.mark.parametrize(
     "brought",
     [
@@ -99,7 +103,11 @@ def test_a_nested_and_an_encrypted_token(bench: Bench) -> None:
 def test_tokens_of_every_size_cost_little_and_none_too_large_is_read(bench: Bench) -> None:
     assert bench.said(token(claims(more="x" * 3000))) == "ok"
     for text in (token(claims(more="x" * 9000)), "a" * 8193, "." * 8193, token(header={"x5c": ["A" * 3000]})):
-        assert said(bench.bearer(text)).split(":")[0] in ("identity.invalid", "request.headers_size", "request.header_size")
+        assert said(bench.bearer(text)).split(":")[0] in (
+            "identity.invalid",
+            "request.headers_size",
+            "request.header_size",
+        )
     deep = b'{"iss":' + b"[" * 2000 + b"]" * 2000 + b"}"
     assert bench.said(token(deep)).startswith("identity.invalid: malformed: claims: nested")
 
@@ -127,7 +135,10 @@ def test_a_signature_of_zeros(bench: Bench) -> None:
         assert said(bench.bearer(token(signature=bytes(size)))).startswith("identity.invalid")
     order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
     for r, s in ((0, 1), (1, 0), (order, order), (order, 1)):
-        assert said(bench.bearer(token(signature=r.to_bytes(32, "big") + s.to_bytes(32, "big")))) == "identity.invalid: signature"
+        assert (
+            said(bench.bearer(token(signature=r.to_bytes(32, "big") + s.to_bytes(32, "big"))))
+            == "identity.invalid: signature"
+        )
 
 
 def test_a_signature_in_another_form(bench: Bench) -> None:
@@ -167,7 +178,9 @@ def test_a_key_of_another_curve_under_the_same_name(tmp_path: Path) -> None:
     ],
     ids=str,
 )  # fmt: skip
-def test_a_token_for_somebody_else_from_somebody_else_or_of_another_time(bench: Bench, change: dict[str, Any], why: str) -> None:
+def test_a_token_for_somebody_else_from_somebody_else_or_of_another_time(
+    bench: Bench, change: dict[str, Any], why: str
+) -> None:
     assert bench.said(token(claims(**change))) == (f"identity.invalid: {why}" if why else "ok")
 
 
@@ -319,7 +332,18 @@ def test_a_revoked_token_is_revoked_when_remembered_too(bench: Bench) -> None:
         ([7], "not an object"),
         ([KEY.jwk(use="enc")], "no key"),
     ],
-    ids=["symmetric", "private", "one name twice", "short", "no point", "exponent one", "too many", "none", "no keys", "for encrypting"],
+    ids=[
+        "symmetric",
+        "private",
+        "one name twice",
+        "short",
+        "no point",
+        "exponent one",
+        "too many",
+        "none",
+        "no keys",
+        "for encrypting",
+    ],
 )
 def test_key_sets_that_must_not_be_believed(published: list[Any], why: str) -> None:
     with pytest.raises(JwkError, match=why):

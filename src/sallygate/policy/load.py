@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
-import re
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -18,7 +17,7 @@ from sallygate.parsing.addresses import is_loopback
 from sallygate.parsing.openapi import OpenAPIError, read_document, read_operations
 from sallygate.parsing.yamltext import YamlError, read_strings
 from sallygate.policy.errors import PolicyError, Problem
-from sallygate.policy.issuers import check_issuers
+from sallygate.policy.issuers import check_issuers, without_secret
 from sallygate.policy.schema import Plan, Policy
 
 Door = Literal["gateway", "guard", "replay"]
@@ -248,7 +247,7 @@ def _check_upstream(reader: _Reader, policy: Policy) -> None:
         return
     for index, url in enumerate(policy.upstream.urls):
         path: Path_ = ("upstream", "urls", index)
-        shown = _without_secret(url)
+        shown = without_secret(url)
         try:
             parts = urlsplit(url)
             port_ok = parts.port is None or parts.port > 0
@@ -272,7 +271,7 @@ def _check_telemetry(reader: _Reader, policy: Policy) -> None:
     section = policy.telemetry
     if section is None:
         return
-    path, shown = ("telemetry", "otlp"), _without_secret(section.otlp)
+    path, shown = ("telemetry", "otlp"), without_secret(section.otlp)
     try:
         parts = urlsplit(section.otlp)
         plain = parts.scheme == "http" and not is_loopback(parts.hostname or "")
@@ -286,11 +285,6 @@ def _check_telemetry(reader: _Reader, policy: Policy) -> None:
     elif plain and section.plain_http == "refuse":
         reader.say(path, "unsafe", f"`{shown}` would send metrics unencrypted over a network",
                    "use https, or write `plain_http: allow` beside it")  # fmt: skip
-
-
-def _without_secret(url: str) -> str:
-    """As it may be shown: a URL with a name and password in it is refused, and says so in logs."""
-    return re.sub(r"(//)[^/@\s]*@", r"\1…@", url)
 
 
 def _check_references(reader: _Reader, policy: Policy, operations: tuple[Operation, ...]) -> None:

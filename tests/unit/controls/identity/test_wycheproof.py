@@ -105,7 +105,14 @@ def test_own_vectors(algorithm: str) -> None:
         token(b"foo", Key(algorithm, key.kid, "another")), {"payload": payload, "protected": head, "signature": signature},
     ]  # fmt: skip
     assert [text for text in changed if accepts(key.jwk(), text)] == []
-    keys = [key.jwk(use="enc"), key.jwk(key_ops=["encrypt"]), key.jwk(alg="ES224"), key.jwk(kty="oct"), key.jwk(k="AAAA"), key.jwk(d="AAAA")]
+    keys = [
+        key.jwk(use="enc"),
+        key.jwk(key_ops=["encrypt"]),
+        key.jwk(alg="ES224"),
+        key.jwk(kty="oct"),
+        key.jwk(k="AAAA"),
+        key.jwk(d="AAAA"),
+    ]
     assert [jwk for jwk in keys if accepts(jwk, text)] == []
     assert not accepts({"keys": [key.jwk(), key.jwk()]}, text), "two keys of one name"
 

@@ -1,8 +1,9 @@
 """The keys of the issuers a policy names: fetched, renewed, kept for when an issuer is down, read anew when their file
 changes.
 
-None of it is on the request path but one wait: a token with a key that is not known here makes its issuer be asked, once
-for all who wait, at a bounded rate, for `FETCH_S` at most. What fails is said, and leaves the last good keys in force.
+None of it is on the request path but one wait: a token with a key that is not known here makes its issuer be asked,
+once for all who wait, at a bounded rate, for `FETCH_S` at most. What fails is said, and leaves the last good keys in
+force.
 """
 
 from __future__ import annotations

@@ -22,7 +22,8 @@ from sallygate.parsing.jwk import JwkError, key_set, read_key
 from sallygate.parsing.jws import JwsError, read_jws
 from sallygate.trust import KeySet
 from support import DATA
-from tokens import CURVES, Key, key_set as published, token
+from tokens import CURVES, Key, token
+from tokens import key_set as published
 
 VECTORS = DATA / "jwt"
 ALGORITHMS = (*CURVES, "EdDSA", "Ed25519", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sallygate.certificates import development_certificate
 from sallygate.installation import Installation
 from sallygate.model.work import FetchKeys, KeysFetched
 from sallygate.policy.load import load_policy
@@ -291,3 +293,13 @@ def test_a_reload_drops_keys_whose_source_changed_and_keeps_the_others(tmp_path:
             assert house.kids() == [] and len(house.issuers.states()) == 1
 
         run(house, story)
+
+
+def test_the_issuers_certificate_is_verified(tmp_path: Path) -> None:
+    cert, key, authority = development_certificate(tmp_path / "c", "127.0.0.1", time.time())
+    with issuing(certificate=(cert, key)) as issuer:
+        for more, kids in (("", []), (f", ca: '{authority}'", ["k1"])):
+            house = House(tmp_path, by_url(issuer.url) + more)
+            run(house, house.settle)
+            assert house.kids() == kids
+            assert any("CERTIFICATE_VERIFY_FAILED" in line for line in house.told) == (not kids), house.told

@@ -62,7 +62,8 @@ class Key:
 
     @property
     def private(self) -> Any:
-        return _private(self.algorithm, self.label or self.kid, self.bits)
+        family = "RSA" if self.algorithm[:2] in ("RS", "PS") else self.algorithm  # one RSA key signs by any of them
+        return _private(family, self.label or self.kid, self.bits)
 
     def jwk(self, **more: Any) -> dict[str, Any]:
         public = self.private.public_key()

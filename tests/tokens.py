@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -61,7 +62,8 @@ class Key:
 
     @property
     def private(self) -> Any:
-        return _private(self.algorithm, self.label or self.kid, self.bits)
+        family = "RSA" if self.algorithm[:2] in ("RS", "PS") else self.algorithm  # one RSA key signs by any of them
+        return _private(family, self.label or self.kid, self.bits)
 
     def jwk(self, **more: Any) -> dict[str, Any]:
         public = self.private.public_key()
@@ -123,10 +125,12 @@ class IssuerServer:
     delay_s: float = 0.0
     down: bool = False
     port: int = 0
+    certificate: tuple[Path, Path] | None = None
+    """(certificate, key), for https."""
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' if self.certificate else ''}://127.0.0.1:{self.port}"
 
     def answer(self, path: str) -> tuple[int, dict[str, str], bytes]:
         self.asked.append(path)
@@ -159,6 +163,10 @@ def issuing(**more: Any) -> Iterator[IssuerServer]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Asked)
     found.port = server.server_address[1]
+    if found.certificate is not None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(*found.certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         yield found

@@ -14,10 +14,12 @@ from typer.testing import CliRunner
 
 from sallygate.certificates import development_certificate
 from sallygate.cli import app
+from sallygate.installation import Installation
 from sallygate.model.event import Event, Place
 from sallygate.runtime.doctor import Found, examine
 from sallygate.stores.events import EventLog
 from support import free_port, make_key, write_policy
+from tokens import KEY, issuing, key_set
 
 
 @pytest.fixture
@@ -162,3 +164,23 @@ def test_the_command_says_no_when_something_is_wrong(policy: Path) -> None:
     assert result.exit_code == 1 and "surprise" in result.output
     result = CliRunner().invoke(app, ["doctor", "--policy", str(policy), "--json"])
     assert result.exit_code == 1 and json.loads(result.stdout)["ok"] is False
+
+
+def test_issuers_are_looked_at(policy: Path) -> None:
+    with issuing() as issuer:
+        (policy.parent / "keys.json").write_bytes(key_set(KEY))
+        sections = [
+            f"{{issuer: '{name}', audience: a, plan: large, prefix: '', name: {called}, jwks: '{jwks}'}}"
+            for name, called, jwks in (
+                ("https://a.example", "file", "keys.json"), ("https://b.example", "up", f"{issuer.url}/jwks.json"),
+                ("https://c.example", "down", f"http://127.0.0.1:{free_port()}/jwks.json"),
+            )
+        ]  # fmt: skip
+        write_policy(policy.parent, f"identity: {{jwt: [{', '.join(sections)}]}}")
+        Installation(policy.parent / "state").keep_issuer_keys(
+            "https://b.example", f"{issuer.url}/jwks.json", time.time() - 7200, key_set(KEY)
+        )
+        found = [one for one in examine(policy, None) if one.what == "issuer"]
+        assert [one.verdict for one in found] == ["ok", "ok", "wrong"]
+        assert "1 keys in keys.json" in found[0].said and "keys of 2.0 h ago" in found[1].said
+        assert "down: Connection refused; no keys yet" in found[2].said and found[2].cure

@@ -138,6 +138,17 @@ def run(*words: object, code: int = 0) -> str:
     return result.output
 
 
+def test_callers_with_tokens_are_judged_again_though_nobody_can_sign_theirs(world: World) -> None:
+    who = {"principal": "jwt:id.example:alice", "account": "staff:alice", "plan": "large"}
+    issuer = (
+        "identity: {jwt: [{issuer: 'https://id.example', jwks: 'https://id.example/k', audience: shop, plan: small}]}"
+    )
+    assert world.compare(issuer, *[event(**who)] * 5).changes() == []
+    slow = "\nplans:\n  large: {rate: 1/day burst 1, scopes: ['*']}\n  small: {}"
+    [change] = world.compare(issuer + slow, *[event(**who)] * 5).changes()
+    assert (change.would_be, change.requests, change.principal) == ("limits.rate", 4, "staff:alice")
+
+
 def test_against_events_and_against_a_file(world: World, tmp_path: Path) -> None:
     log = EventLog(tmp_path / "state" / "events", 1000, 1e9, lambda line: None)
     log.start()

@@ -104,7 +104,7 @@ class Issuer(Section):
                 raise ValueError("`none` is no signature: anybody could make such a token; write for example [ES256]")
             if isinstance(name, str) and name.upper().startswith("HS"):
                 raise ValueError(
-                    f"{name} is made with a shared secret: whoever can check such a token can make one; write for example [ES256]"
+                    f"`{name}` is made with a shared secret: whoever can check such a token can make one; write for example [ES256]"
                 )
         return names
 

@@ -3,6 +3,7 @@ are strong, that plans exist, and that no issuer can speak in another's name. Re
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,6 +18,11 @@ Say = Callable[[tuple[str | int, ...], str, str, str], None]
 
 def is_url(source: str) -> bool:
     return "://" in source
+
+
+def without_secret(url: str) -> str:
+    """As it may be shown: a URL with a name and password in it is refused, and says so in logs."""
+    return re.sub(r"(//)[^/@\s]*@", r"\1…@", url)
 
 
 def unsafe_url(url: str) -> str:
@@ -67,7 +73,7 @@ def _check_source(say: Say, path: tuple[str | int, ...], issuer: Issuer, beside:
     if issuer.discovery or is_url(source):
         if why := unsafe_url(source):
             code = "unsafe" if "unencrypted" in why else "value"
-            say((*path, name), code, f"`{source}` {why}", "write an https URL")
+            say((*path, name), code, f"`{without_secret(source)}` {why}", "write an https URL")
         elif issuer.discovery and urlsplit(source).query:
             say((*path, name), "value", f"`{source}` has a query, where discovery knows none", "name `jwks` instead")
     else:

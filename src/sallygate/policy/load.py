@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
-import re
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -15,10 +14,10 @@ from pydantic import ValidationError
 
 from sallygate.model.operation import Operation
 from sallygate.parsing.addresses import is_loopback
-from sallygate.parsing.openapi import OpenAPIError, read_document, read_operations
+from sallygate.parsing.openapi import OpenAPIError, base_path, read_document, read_operations
 from sallygate.parsing.yamltext import YamlError, read_strings
 from sallygate.policy.errors import PolicyError, Problem
-from sallygate.policy.issuers import check_issuers
+from sallygate.policy.issuers import check_issuers, without_secret
 from sallygate.policy.schema import Plan, Policy
 
 Door = Literal["gateway", "guard", "replay"]
@@ -111,7 +110,7 @@ def load_policy(file: Path, door: Door = "gateway") -> Loaded:
     _check_upstream(reader, policy)
     _check_telemetry(reader, policy)
     _check_references(reader, policy, operations)
-    _check_auth(reader, policy, operations)
+    _check_auth(reader, policy, operations, document)
     if policy.identity is not None:
         check_issuers(reader.say, policy.identity, plans, lambda name: beside(file, name))
     if policy.workers != 1:
@@ -249,7 +248,7 @@ def _check_upstream(reader: _Reader, policy: Policy) -> None:
         return
     for index, url in enumerate(policy.upstream.urls):
         path: Path_ = ("upstream", "urls", index)
-        shown = _without_secret(url)
+        shown = without_secret(url)
         try:
             parts = urlsplit(url)
             port_ok = parts.port is None or parts.port > 0
@@ -273,7 +272,7 @@ def _check_telemetry(reader: _Reader, policy: Policy) -> None:
     section = policy.telemetry
     if section is None:
         return
-    path, shown = ("telemetry", "otlp"), _without_secret(section.otlp)
+    path, shown = ("telemetry", "otlp"), without_secret(section.otlp)
     try:
         parts = urlsplit(section.otlp)
         plain = parts.scheme == "http" and not is_loopback(parts.hostname or "")
@@ -289,12 +288,9 @@ def _check_telemetry(reader: _Reader, policy: Policy) -> None:
                    "use https, or write `plain_http: allow` beside it")  # fmt: skip
 
 
-def _without_secret(url: str) -> str:
-    """As it may be shown: a URL with a name and password in it is refused, and says so in logs."""
-    return re.sub(r"(//)[^/@\s]*@", r"\1…@", url)
-
-
-def _check_auth(reader: _Reader, policy: Policy, operations: tuple[Operation, ...]) -> None:
+def _check_auth(
+    reader: _Reader, policy: Policy, operations: tuple[Operation, ...], document: dict[str, object] | None
+) -> None:
     section = policy.auth
     if section is None:
         return
@@ -306,9 +302,9 @@ def _check_auth(reader: _Reader, policy: Policy, operations: tuple[Operation, ..
         reader.say(
             ("auth", "issuer"), "value", "is also in `identity.jwt`", "leave it away there: `auth` is its own issuer"
         )
-    base = policy.contract.base_path
+    base = policy.contract.base_path or base_path(document or {})
     for operation in operations:
-        path = f"{(base or '').rstrip('/')}{operation.path}"
+        path = f"{base.rstrip('/')}{operation.path}"
         if path == section.prefix or path.startswith(section.prefix + "/"):
             reader.say(("auth", "prefix"), "value", f"the contract has `{operation.path}` under `{section.prefix}`",
                        "write another prefix, for example /sallygate")  # fmt: skip

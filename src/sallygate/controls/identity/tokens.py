@@ -164,6 +164,8 @@ class Tokens:
             made = terms.principal(claims, self._plan_scopes)
             if isinstance(made, Finding):
                 return made
+            if self._state.accounts.is_locked(made.account):
+                return invalid("locked", made.id)
             principal = made
         issued_at = time_of(claims, "iat")
         kept = _Kept(
@@ -187,6 +189,8 @@ class Tokens:
         if self._is_revoked(kept, now):
             return invalid("revoked", kept.principal.id)
         if kept.holder is None:
+            if self._state.accounts.is_locked(kept.principal.account):
+                return invalid("locked", kept.principal.id)
             return kept.principal
         found = self._held(kept.claims, now, done)
         if not isinstance(found, Principal):

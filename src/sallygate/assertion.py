@@ -8,15 +8,13 @@ verifies; one signature serves a caller for `REUSE_S`, since signing costs 60 µ
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from joserfc import jwt
-from joserfc.jwk import ECKey
 from msgspec.json import encode
 
 from sallygate.model.decision import HeaderList
 from sallygate.model.principal import Principal
+from sallygate.signing import SigningKeys
 
 ISSUER = "sallygate"
 LIFE_S = 120
@@ -27,15 +25,17 @@ KEPT_MAX = 10_000
 
 
 class Assertions:
-    def __init__(self, key: EllipticCurvePrivateKey) -> None:
-        self._key = ECKey.import_key(key)
-        self._key_id = str(self._key.thumbprint())
+    def __init__(self, keys: SigningKeys) -> None:
+        self._keys = keys
         self._kept: OrderedDict[str, tuple[Principal, float, HeaderList]] = OrderedDict()
 
-    def jwks(self) -> bytes:
+    def follow(self, keys: SigningKeys) -> None:
+        """Other keys."""
+        self._keys = keys
+
+    def jwks(self, now: float) -> bytes:
         """The public key set, as `assertion.jwks.json`."""
-        public: dict[str, Any] = dict(self._key.as_dict(private=False))
-        return encode({"keys": [{**public, "kid": self._key_id, "use": "sig", "alg": "ES256"}]})
+        return encode(self._keys.jwks(now))
 
     def headers(self, principal: Principal, now: float, *, signed: bool) -> HeaderList:
         """`X-Sallygate-*` for the API, with the signed assertion where it is wanted; kept for the next request."""
@@ -66,5 +66,6 @@ class Assertions:
             "plan": principal.plan,
             "scope": " ".join(sorted(principal.scopes)),
         }
-        header = {"alg": "ES256", "typ": "JWT", "kid": self._key_id}
-        return jwt.encode(header, claims, self._key, algorithms=["ES256"]).encode("ascii")
+        key = self._keys.signing(now)
+        header = {"alg": "ES256", "typ": "JWT", "kid": key.kid}
+        return jwt.encode(header, claims, key.key, algorithms=["ES256"]).encode("ascii")

@@ -24,11 +24,11 @@ from sallygate.controls.limits import Allowed, LimitsControl, retry_after
 from sallygate.controls.location import LocationControl
 from sallygate.controls.restrictions import Outcome, RestrictionsControl
 from sallygate.controls.transport import TransportControl
+from sallygate.examining import Examining, coded
 from sallygate.model.decision import (
     Admission,
     Answer,
     Ask,
-    Edit,
     HeaderList,
     Learned,
     Pass,
@@ -40,8 +40,7 @@ from sallygate.model.operation import Match, Operation
 from sallygate.model.principal import Principal
 from sallygate.model.request import EMPTY_BODY, NO_BODY, Body, BodyPlan, RequestHead
 from sallygate.model.work import Charge, WorkDone
-from sallygate.parsing.body import LIMITS, parse_body
-from sallygate.parsing.codings import READABLE, CodingError, undo_coding
+from sallygate.parsing.codings import READABLE
 from sallygate.parsing.identifiers import IdHasher, answered_ids, count_records, most_records
 from sallygate.parsing.routes import RouteTable
 
@@ -327,7 +326,7 @@ class Engine:
     def _judge_coding(self, case: Case, head: RequestHead) -> Finding | None:
         if (coding := head.fields.get("content-encoding", "").strip().lower()) not in ("", "identity"):
             if case.body.mode == "stream" or coding not in READABLE:
-                return _coded(Finding("body.coding", "Bodies of this content coding are not accepted.", 415))
+                return coded(Finding("body.coding", "Bodies of this content coding are not accepted.", 415))
             case.body = replace(case.body, coding=coding)
         return None
 
@@ -342,7 +341,7 @@ class Engine:
             return Pass(admission.decision), EMPTY_BODY
         controls, operation = self.controls, admission.operation
         case = Case(controls.how, trace)
-        examining = _Examining(case, admission, head, raw)
+        examining = Examining(case, admission, head, raw)
         if (contract := controls.contract) is not None and operation is not None:
             examining.run("contract", examining.contract, contract, operation)
         if (injection := controls.injection) is not None and not case.refused:
@@ -423,71 +422,6 @@ class Engine:
             headers += self._invalid_headers if sent else self._refusal_headers
         operation = case.match.operation if case.match is not None else None
         return Refuse(decision, tuple(case.charges), headers, operation, case.principal)
-
-
-class _Examining:
-    """One request's examination: its body is read once, by whichever control comes first, and judged by each."""
-
-    __slots__ = ("_admission", "_case", "_head", "_raw", "body", "edit")
-
-    def __init__(self, case: Case, admission: Admission, head: RequestHead, raw: bytes | None) -> None:
-        self._case = case
-        self._admission = admission
-        self._head = head
-        self._raw = raw
-        self.body = EMPTY_BODY
-        self.edit: Edit | None = None
-
-    def contract(self, contract: Contract, operation: Operation) -> tuple[Finding, ...]:
-        admission = self._admission
-        if self._raw is not None:
-            plain = _plain(admission.body, self._raw)
-            parsed = plain if isinstance(plain, Finding) else parse_body(admission.body, plain, contract.limits)
-            if isinstance(parsed, Finding):
-                return (parsed,)
-            self.body = parsed
-        return contract.judge(operation, self._head, admission.path_values, self.body)
-
-    def injection(self, injection: InjectionControl) -> tuple[Finding, ...]:
-        admission = self._admission
-        if self._raw is not None and self.body is EMPTY_BODY:
-            plain = _plain(admission.body, self._raw)
-            read = plain if isinstance(plain, Finding) else injection.read(self._head, admission.body, plain, LIMITS)
-            if isinstance(read, Finding):
-                return (read,)
-            self.body = read
-        operation = admission.operation.id if admission.operation is not None else ""
-        findings, edit = injection.judge(operation, self._head, self.body)
-        if self._case.how["injection"].mode == "enforce":
-            self.edit = edit
-        return findings
-
-    def run(self, control: str, judge: Callable[[*Ts], tuple[Finding, ...]], *args: *Ts) -> None:
-        """The first finding decides; the others follow it as evidence."""
-        others: tuple[Finding, ...] = ()
-
-        def first() -> Finding | None:
-            nonlocal others
-            found = judge(*args)
-            others = found[1:]
-            return found[0] if found else None
-
-        self._case.run(control, "examine", first)
-        self._case.findings.extend([self._case.as_run(control, finding) for finding in others])
-
-
-def _plain(plan: BodyPlan, raw: bytes) -> bytes | Finding:
-    """The body with its content coding undone."""
-    if not plan.coding:
-        return raw
-    try:
-        return undo_coding(raw, plan.coding, plan.bytes_max)
-    except CodingError as error:
-        return _coded(Finding("body.coding", f"The body is {error.detail}.", 413 if error.too_large else 400))
-
-
-def _coded(finding: Finding) -> Finding:
-    return replace(finding, where="header:content-encoding", owasp="API4")
 
 
 def _has_body(head: RequestHead) -> bool:

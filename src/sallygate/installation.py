@@ -15,6 +15,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
@@ -22,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from sallygate.model.stores import StoreError
 
+KeyName = Literal["signing", "assertion"]
 PEPPER_BYTES = 32
 PEPPERS_MAX = 4
 """The present one and those before it: each further one costs a look at an old key 2 µs."""
@@ -236,22 +238,27 @@ class Installation:
     def _issuer_tag(self, kept: bytes) -> bytes:
         return hmac.digest(hmac.digest(self.pepper(), b"sallygate issuer keys", "sha256"), kept, "sha256")
 
-    def assertion_key(self, *, make: bool = True) -> ec.EllipticCurvePrivateKey:
-        self._secret("assertion.pem", _new_p256 if make else None)
-        return _ec_key(self.directory / "secrets" / "assertion.pem")
-
-    def signing_keys(self, now: float, *, make: bool = True) -> list[tuple[float, ec.EllipticCurvePrivateKey]]:
-        """Those of the tokens of `/auth`, with when each was made; the first is made here."""
-        files = sorted((self.directory / "secrets").glob("signing-*.pem"))
+    def signing_keys(self, name: KeyName, *, make: bool = True) -> list[tuple[float, ec.EllipticCurvePrivateKey]]:
+        """Those of `/auth`'s tokens (`signing`) or of assertions, with when each was made; the first is made here."""
+        files = self._key_files(name)
         if not files and make:
-            self.add_signing_key(now)
-            files = sorted((self.directory / "secrets").glob("signing-*.pem"))
+            write_private(self.directory / "secrets" / f"{name}.pem", _new_p256())
+            files = self._key_files(name)
         return [(_made_at(file), _ec_key(file)) for file in files]
 
-    def add_signing_key(self, now: float) -> Path:
-        file = self.directory / "secrets" / f"signing-{int(now):012d}.pem"
-        write_private(file, _new_p256())
-        return file
+    def add_signing_key(self, name: KeyName, now: float) -> None:
+        """One to follow those there are. Raises `StoreError`."""
+        write_private(self.directory / "secrets" / f"{name}-{int(now):012d}.pem", _new_p256())
+
+    def drop_signing_keys(self, name: KeyName, before: float) -> int:
+        """Removes those made before `before`; how many."""
+        gone = [file for file in self._key_files(name) if _made_at(file) < before]
+        for file in gone:
+            file.unlink(missing_ok=True)
+        return len(gone)
+
+    def _key_files(self, name: KeyName) -> list[Path]:
+        return sorted((self.directory / "secrets").glob(f"{name}*.pem"), key=_made_at)
 
     def publish(self, name: str, data: bytes) -> None:
         """A file that everybody may read, put in the place of the one before, whatever that was."""
@@ -343,10 +350,11 @@ def _ec_key(file: Path) -> ec.EllipticCurvePrivateKey:
 
 
 def _made_at(file: Path) -> float:
+    """From its name; the first has no time there."""
     number = file.stem.partition("-")[2]
-    if not number.isdecimal():
+    if number and not number.isdecimal():
         raise StoreError(f"{file}: not named as a signing key is; remove it from there")
-    return float(number)
+    return float(number or 0)
 
 
 def _new_p256() -> bytes:

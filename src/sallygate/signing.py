@@ -33,16 +33,16 @@ class SigningKey:
 class SigningKeys:
     def __init__(self, keys: Sequence[tuple[float, EllipticCurvePrivateKey]]) -> None:
         """`keys` with the time each was made at; at least one."""
-        self._keys = [SigningKey(key, made_at) for made_at, key in sorted(keys, key=lambda pair: pair[0])]
+        self.all = [SigningKey(key, made_at) for made_at, key in sorted(keys, key=lambda pair: pair[0])]
 
     def signing(self, now: float) -> SigningKey:
         """The newest that all know."""
-        known = [key for key in self._keys if key.made_at + AHEAD_S <= now]
-        return known[-1] if known else self._keys[0]
+        known = [key for key in self.all if key.made_at + AHEAD_S <= now]
+        return known[-1] if known else self.all[0]
 
     def published(self, now: float) -> list[SigningKey]:
         """Those whose signatures count."""
-        followed = zip(self._keys, [*self._keys[1:], None], strict=True)
+        followed = zip(self.all, [*self.all[1:], None], strict=True)
         return [key for key, after in followed if after is None or now < after.made_at + AHEAD_S + LASTS_S]
 
     def jwks(self, now: float) -> dict[str, object]:

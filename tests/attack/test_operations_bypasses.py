@@ -178,7 +178,7 @@ class State:
         self.policy = write_policy(tmp_path)
         make_key(self.policy)
         self.installation = Installation(tmp_path / "state")
-        self.installation.assertion_key()
+        self.installation.signing_keys("assertion")
         self.copy = tmp_path / "backup"
         back_up(self.installation, self.copy, quiet)
 

@@ -26,6 +26,7 @@ from sallygate.assertion import Assertions
 from sallygate.controls.injection import compile_patterns, patterns_signature
 from sallygate.installation import Installation, keep_patterns_ahead
 from sallygate.model.principal import Principal
+from sallygate.signing import SigningKeys
 from support import Upstream, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -226,8 +227,8 @@ def test_the_examples_of_a_document_run(reader: Reader, name: str) -> None:
 def test_the_assertion_is_verified_as_the_document_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     block = re.search(r"```python\n(# verify\.py.*?)```", (ROOT / "docs/architecture.md").read_text(), re.S)
     assert block is not None
-    made = Assertions(Installation(tmp_path / "state").assertion_key())
-    (tmp_path / "assertion.jwks.json").write_bytes(made.jwks())
+    made = Assertions(SigningKeys(Installation(tmp_path / "state").signing_keys("assertion")))
+    (tmp_path / "assertion.jwks.json").write_bytes(made.jwks(0.0))
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
     exec(block[1], names)

@@ -34,7 +34,7 @@ class Place_:
     def __init__(self, directory: Path) -> None:
         self.installation = Installation(directory)
         self.store = SqliteStore(self.installation.database)
-        self.installation.assertion_key()
+        self.installation.signing_keys("assertion")
         self.admin = Administration(self.store, KeyRing(self.installation.pepper()), "tester")
         self.alice, _ = self.admin.create_key("alice", "free")
         self.bob, _ = self.admin.create_key("bob", "free")

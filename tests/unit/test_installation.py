@@ -21,6 +21,7 @@ from sallygate.model.stores import StoreError
 from sallygate.parsing.tokens import parse_api_key, parse_authorization
 from sallygate.policy.load import load_policy
 from sallygate.runtime.clock import Clock
+from sallygate.signing import SigningKeys
 from support import write_policy
 
 NOW = 1_790_000_000.0
@@ -33,7 +34,7 @@ def test_secrets_are_made_once_and_for_their_owner_alone(tmp_path: Path) -> None
     assert len(pepper) >= 32 and Installation(tmp_path / "state").pepper() == pepper
     for path in (tmp_path / "state", tmp_path / "state/secrets", tmp_path / "state/secrets/pepper"):
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0
-    made.assertion_key()
+    made.signing_keys("assertion")
     assert stat.S_IMODE((tmp_path / "state/secrets/assertion.pem").stat().st_mode) == 0o600
 
 
@@ -82,20 +83,20 @@ def test_authorization(value: str, expected: tuple[str, str] | None) -> None:
 
 
 def test_the_assertion_is_verified_with_the_published_key_and_no_other(tmp_path: Path) -> None:
-    assertions = Assertions(Installation(tmp_path).assertion_key())
+    assertions = Assertions(SigningKeys(Installation(tmp_path).signing_keys("assertion")))
     token = dict(assertions.headers(ACME, NOW, signed=True))[b"x-sallygate-assertion"].decode()
-    keys = KeySet.import_key_set(json.loads(assertions.jwks()))
+    keys = KeySet.import_key_set(json.loads(assertions.jwks(0.0)))
     claims = jwt.decode(token, keys, algorithms=["ES256"]).claims
     assert (claims["account"], claims["plan"], claims["scope"], claims["sub"]) == ("acme", "pro", "a b", "key:k")
     assert claims["exp"] == NOW + LIFE_S
-    assert b'"d"' not in assertions.jwks(), "the private part is not published"
-    other = Assertions(Installation(tmp_path / "other").assertion_key())
+    assert b'"d"' not in assertions.jwks(0.0), "the private part is not published"
+    other = Assertions(SigningKeys(Installation(tmp_path / "other").signing_keys("assertion")))
     with pytest.raises((JoseError, ValueError)):
         jwt.decode(other.sign(ACME, NOW).decode(), keys, algorithms=["ES256"])
 
 
 def test_an_assertion_serves_a_while_and_never_another_caller(tmp_path: Path) -> None:
-    assertions = Assertions(Installation(tmp_path).assertion_key())
+    assertions = Assertions(SigningKeys(Installation(tmp_path).signing_keys("assertion")))
     first = assertions.headers(ACME, NOW, signed=True)
     assert assertions.headers(ACME, NOW + REUSE_S - 1, signed=True) == first
     assert assertions.headers(ACME, NOW + REUSE_S, signed=True) != first

@@ -9,7 +9,7 @@ from __future__ import annotations
 import typer
 
 from sallygate import __version__
-from sallygate.cli import accounts, keys, locations, look, policy, restrict, run, state, status, tune
+from sallygate.cli import accounts, keys, locations, look, policy, restrict, run, secrets, state, status, tune
 
 app = typer.Typer(
     name="sallygate",
@@ -39,6 +39,7 @@ app.add_typer(accounts.app, name="accounts")
 app.add_typer(keys.app, name="keys")
 app.add_typer(locations.app, name="locations")
 app.add_typer(restrict.app, name="restrict")
+app.add_typer(secrets.app, name="secrets")
 
 
 def _version(asked: bool) -> None:

@@ -155,10 +155,9 @@ class Access:
     def _read_signing_keys(self) -> None:
         """Ours, and for the identity control their public halves. Another set only where the files or the time make
         one: whoever remembers a token by it looks again then."""
-        section, now = self._section, self.now()
-        if section is None:
+        if self._section is None:
             return
-        self._signing = SigningKeys(self._runtime.installation.signing_keys(now))
+        self._signing = SigningKeys(self._runtime.installation.signing_keys("signing"))
         self._publish(self._signing)
 
     def _publish(self, signing: SigningKeys) -> None:

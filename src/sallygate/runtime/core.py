@@ -14,7 +14,7 @@ import secrets
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
@@ -25,12 +25,10 @@ from sallygate.controls.identity import KeyRing
 from sallygate.controls.injection import compile_patterns, patterns_signature
 from sallygate.guard import App, Gate
 from sallygate.installation import Installation
-from sallygate.model.account import Account
 from sallygate.model.decision import HeaderList
 from sallygate.model.exchange import Exchange
-from sallygate.model.principal import Credential, Principal
+from sallygate.model.principal import Principal
 from sallygate.model.request import RequestHead
-from sallygate.model.restriction import Restriction
 from sallygate.model.stores import StoreError
 from sallygate.model.work import CredentialLoaded, FetchKeys, LoadAccount, LoadCredential, LoadPlaces, Work, WorkDone
 from sallygate.policy.load import Door, Loaded, load_policy
@@ -41,12 +39,14 @@ from sallygate.runtime.clock import Clock
 from sallygate.runtime.compose import compose
 from sallygate.runtime.condition import Life
 from sallygate.runtime.exporting import check_telemetry
+from sallygate.runtime.follow import Following
 from sallygate.runtime.issuers import Issuers
 from sallygate.runtime.log import Log, RequestLog, open_log
 from sallygate.runtime.logins import Logins
 from sallygate.runtime.reporting import Reporting
 from sallygate.runtime.sockets import inherited, notify, notify_reloading, watchdog_s
 from sallygate.runtime.tables import add_restrictions
+from sallygate.signing import SigningKeys
 from sallygate.state import State
 from sallygate.stores.events import EventLog
 from sallygate.stores.sqlite import SqliteStore
@@ -88,7 +88,7 @@ class Runtime:
         self._peppers = self.installation.peppers()
         self.ring = KeyRing(self._peppers[0], self._peppers[1:])
         self._id_key = self.installation.id_key()
-        self._assertions = Assertions(self.installation.assertion_key())
+        self._assertions = Assertions(self._assertion_keys())
         self._publish_assertion_keys()
         self._patterns = self._compiled_patterns()
         self.gate = self._compose(self.loaded)
@@ -115,11 +115,7 @@ class Runtime:
         self._threads = ThreadPoolExecutor(1, "sallygate-store")  # SQLite connections like one thread
         self._aside = ThreadPoolExecutor(1, "sallygate-examine")  # more would only share the interpreter
         self._tasks: list[asyncio.Task[Any]] = []
-        self._seen_change = -1
-        self._credentials_revision = 0
-        """Up to here all were taken over. One key loaded by itself may be younger than changes not seen yet."""
-        self._restrictions_revision = 0
-        self._accounts_revision = 0
+        self._following = Following(self)
         self._forget_at = 0.0
         self.instance = secrets.token_hex(8)
         """Of this process, the first half of every request id."""
@@ -132,8 +128,11 @@ class Runtime:
         self._recheck = False
         self._database_inode = self.installation.database.stat().st_ino
 
+    def _assertion_keys(self) -> SigningKeys:
+        return SigningKeys(self.installation.signing_keys("assertion"))
+
     def _publish_assertion_keys(self) -> None:
-        self.installation.publish("assertion.jwks.json", self._assertions.jwks())
+        self.installation.publish("assertion.jwks.json", self._assertions.jwks(self.clock.now()))
 
     def _compose(self, loaded: Loaded) -> Gate:
         return compose(loaded, self.state, self.ring, self._id_key, self.clock.now(), self._patterns)
@@ -157,13 +156,10 @@ class Runtime:
     def load_state(self) -> None:
         """What the stores keep, into memory. Raises `StoreError`: without its keys and blocks no gate opens."""
         now = self.clock.now()
-        self._take_accounts(self.store.accounts())
-        self._take_credentials(self.store.credentials())
-        self._take_restrictions(list(self.store.restrictions()))
+        self._following.load()
         for name, subject, a, b in self.store.counters():
             if (table := self.state.tables.get(name)) is not None:
                 table.load(subject, a, b, now)
-        self._seen_change = self.store.changed()
         self.issuers.load(self.loaded)
 
     async def start(self) -> None:
@@ -240,24 +236,16 @@ class Runtime:
 
     async def _sync(self) -> None:
         """Take over what other processes wrote: accounts, keys, restrictions."""
-        change = await self.in_store(self.store.changed)
+        changed = await self._following.take_over()
         self.life.store_read_at = self.clock.now()
-        if change == self._seen_change:
-            return
-        known_keys, known_restrictions = self._credentials_revision, self._restrictions_revision
-        known_accounts = self._accounts_revision
-        accounts = await self.in_store(lambda: self.store.accounts(known_accounts))
-        credentials = await self.in_store(lambda: self.store.credentials(known_keys))
-        restrictions = await self.in_store(lambda: self.store.restrictions(known_restrictions))
-        await self._take_peppers()
-        await self.access.take_over()
-        self._take_accounts(accounts)
-        self._take_credentials(credentials)
-        self._take_restrictions(list(restrictions))
-        self._seen_change = change
+        if changed:
+            await self._take_secrets()
+            await self.access.take_over()
 
-    async def _take_peppers(self) -> None:
-        """Another pepper, or one less: keys made from now on are under it, and the others known as long as it says."""
+    async def _take_secrets(self) -> None:
+        """Other keys of assertions; another pepper, or one less."""
+        self._assertions.follow(self._assertion_keys())
+        self._publish_assertion_keys()
         peppers = self.installation.peppers()
         if peppers == self._peppers:
             return
@@ -265,21 +253,6 @@ class Runtime:
         self._id_key = self.installation.id_key()
         self.gate = self._compose(self.loaded)
         await self.access.follow()
-
-    def _take_accounts(self, changed: Sequence[Account]) -> None:
-        for account in changed:
-            self.state.accounts.put(account)
-            self._accounts_revision = max(self._accounts_revision, account.revision)
-
-    def _take_credentials(self, changed: Sequence[Credential]) -> None:
-        for credential in changed:
-            self.state.credentials.put(credential)
-            self._credentials_revision = max(self._credentials_revision, credential.revision)
-
-    def _take_restrictions(self, changed: list[Restriction]) -> None:
-        if changed:
-            self._restrictions_revision = max(self._restrictions_revision, *(one.revision for one in changed))
-            add_restrictions(self.state, changed, self.clock.now())
 
     async def flush(self) -> None:
         """Write the counters that changed, but for rates that are free again: of a flood from a million addresses

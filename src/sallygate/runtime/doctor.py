@@ -165,8 +165,8 @@ def _secrets(installation: Installation) -> Iterator[Found]:
             yield Found("secrets", "note", "none yet", "`sallygate up` makes them")
             return
         installation.pepper(make=False)
-        if any(file.name == "assertion.pem" for file in files):
-            installation.assertion_key(make=False)
+        installation.signing_keys("assertion", make=False)
+        installation.signing_keys("signing", make=False)
         yield ok("secrets", f"{len(files)} files, the pepper is whole")
     except StoreError as error:
         yield Found("secrets", "wrong", str(error), "bring back secrets/ from a backup")

@@ -294,11 +294,12 @@ def _check_auth(
     section = policy.auth
     if section is None:
         return
-    if policy.identity is None or policy.identity.mode != "enforce":
+    identity = policy.identity
+    if "identity" in policy.model_fields_set and (identity is None or identity.mode != "enforce"):
         reader.say(
             ("auth",), "unsafe", "tokens are made that nothing asks for", "enforce `identity`, or leave `auth` away"
         )
-    elif any(issuer.issuer == section.issuer for issuer in policy.identity.jwt):
+    elif identity is not None and any(issuer.issuer == section.issuer for issuer in identity.jwt):
         reader.say(
             ("auth", "issuer"), "value", "is also in `identity.jwt`", "leave it away there: `auth` is its own issuer"
         )

@@ -20,9 +20,11 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from math import sqrt
 from pathlib import Path
+from urllib.parse import urlencode
 
 import aiohttp
 
@@ -31,6 +33,7 @@ from lab.speed.figures import Advance, Section, quantile
 from lab.speed.gateway import _upstream
 from lab.speed.settings import GET_TARGET, Installed, install
 from sallygate import passwords
+from sallygate.auth.oauth import CODE_GRANT
 from sallygate.runtime.accounts import Accounts
 from sallygate.stores.sqlite import SqliteStore
 
@@ -63,7 +66,7 @@ def run(directory: Path, advance: Advance) -> Section:
             )
             installed, port = _installed(directory / every, upstream, "remember: 0s", f"{wide}, answer_every: {every}")
             with _gate(installed, port, directory / f"{every}.log"):
-                there, nobody = _times(installed, port, pairs)
+                there, nobody = _times(installed, port, pairs, _login)
             tells, held_out = _best_threshold(there, nobody)
             target = TELLS if every == "500ms" else None
             note = "; ".join((
@@ -75,6 +78,8 @@ def run(directory: Path, advance: Advance) -> Section:
                         target, note=note)  # fmt: skip
             section.notes.append(f"Answers every {every}: {note}.")
             advance(f"logins, times of answers every {every}")
+        _tell_codes(section, directory / "codes", upstream)
+        advance("logins, times of codes")
         section.add("a hash of the profile", "ms", [_hash_ms() for _ in range(5)])
         advance("logins, a hash")
     return section
@@ -96,9 +101,9 @@ def _installed(directory: Path, upstream: int, basic: str, logins: str) -> tuple
     accounts.create("owner", "wide", password=RIGHT)
     for number in range(ACCOUNTS):
         if number % 2:
-            accounts.create(f"user{number}", "wide", password=RIGHT)
+            accounts.create(f"user{number}", "wide", contact="user@example.org", password=RIGHT)
         else:
-            accounts.create(f"user{number}", "wide", imported=imported)
+            accounts.create(f"user{number}", "wide", contact="user@example.org", imported=imported)
     store.close()
     return installed, port
 
@@ -195,8 +200,41 @@ def _tell_flood(section: Section, flood: _Flood) -> None:
 # times ----------------------------------------------------------------------------------------------------------------
 
 
-def _times(installed: Installed, port: int, pairs: int) -> tuple[list[float], list[float]]:
-    """Seconds until a wrong login was refused: of accounts that exist, and of names that are nobody's."""
+Send = Callable[[http.client.HTTPSConnection, str, str, random.Random], None]
+"""(connection, name, address, chance): one attempt in `name`, its answer read."""
+
+
+def _answered(connection: http.client.HTTPSConnection, status: int) -> None:
+    answer = connection.getresponse()
+    answer.read()
+    assert answer.status == status, answer.status
+
+
+def _login(connection: http.client.HTTPSConnection, name: str, address: str, chance: random.Random) -> None:
+    headers = {**_authorization(name, f"guess {chance.random()}"), "X-Forwarded-For": address}
+    connection.request("GET", GET_TARGET, headers=headers)
+    _answered(connection, 401)
+
+
+def _posted(connection: http.client.HTTPSConnection, path: str, address: str, status: int, **fields: str) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "X-Forwarded-For": address}
+    connection.request("POST", path, urlencode(fields), headers)
+    _answered(connection, status)
+
+
+def _ask(connection: http.client.HTTPSConnection, name: str, address: str, chance: random.Random) -> None:
+    _posted(connection, "/auth/codes", address, 202, account=name)
+
+
+def _redeem(connection: http.client.HTTPSConnection, name: str, address: str, chance: random.Random) -> None:
+    code = f"{chance.getrandbits(32):08X}"
+    _posted(connection, "/auth/token", address, 400, grant_type=CODE_GRANT, account=name, code=code)
+
+
+def _times(
+    installed: Installed, port: int, pairs: int, send: Send, *, again: bool = False
+) -> tuple[list[float], list[float]]:
+    """Seconds of each attempt: in the name of accounts that exist, and of nobody; `again`: of the same few nobodies."""
     there: list[float] = []
     nobody: list[float] = []
 
@@ -206,17 +244,13 @@ def _times(installed: Installed, port: int, pairs: int) -> tuple[list[float], li
         for number in range(pairs // WORKERS):
             kinds = [
                 (f"user{(number * WORKERS + worker) % ACCOUNTS}", there),
-                (f"none{chance.getrandbits(40)}", nobody),
+                (f"none{(number * WORKERS + worker) % ACCOUNTS if again else chance.getrandbits(40)}", nobody),
             ]
             chance.shuffle(kinds)
             for name, took in kinds:
-                headers = {**_authorization(name, f"guess {chance.random()}"), "X-Forwarded-For": f"192.0.2.{worker}"}
                 began = time.perf_counter()
-                connection.request("GET", GET_TARGET, headers=headers)
-                answer = connection.getresponse()
-                answer.read()
+                send(connection, name, f"192.0.2.{worker}", chance)
                 took.append(time.perf_counter() - began)
-                assert answer.status == 401, answer.status
         connection.close()
 
     threads = [threading.Thread(target=work, args=(worker,)) for worker in range(WORKERS)]
@@ -259,6 +293,28 @@ def _best_threshold(there: list[float], nobody: list[float]) -> tuple[float, tup
     middle = (share + z * z / (2 * count)) / (1 + z * z / count)
     reach = z * sqrt(share * (1 - share) / count + z * z / (4 * count * count)) / (1 + z * z / count)
     return told, (share * 100, (middle - reach) * 100, (middle + reach) * 100)
+
+
+def _tell_codes(section: Section, directory: Path, upstream: int) -> None:
+    """Whether asking for an access code, and redeeming a wrong one, tells by its time that there is the account."""
+    many = "100000/s burst 100000"
+    wide = f"overall: {many}, accounts_per_address: {many}, " + ", ".join(
+        f"{name}: {{free: 1000, delay: 1ms, delay_max: 1ms, forgive: 1ms}}" for name in ("account", "place", "address")
+    )
+    installed, port = _installed(directory, upstream, "remember: 0s", wide)
+    with installed.policy.open("a") as policy:
+        policy.write(
+            "auth: {issuer: https://api.example, delivery: {outbox: outbox.jsonl}, "
+            f"codes: {{account: {many}, address: {many}, overall: {many}}}}}\n"
+        )
+    with _gate(installed, port, directory.with_suffix(".log")):
+        for what, send in (("asking for a code", _ask), ("redeeming a wrong one", _redeem)):
+            there, nobody = _times(installed, port, PAIRS, send, again=True)
+            tells, held_out = _best_threshold(there, nobody)
+            note = (f"a threshold found in one half tells {held_out[0]:.1f} % of the other, "
+                    f"95 % within {held_out[1]:.1f} to {held_out[2]:.1f} %")  # fmt: skip
+            section.add(f"existence told by {what}, {PAIRS} pairs", "%", [tells], TELLS, note=note)
+            section.notes.append(f"{what[:1].upper()}{what[1:]}: {note}.")
 
 
 def _hash_ms() -> float:

@@ -31,7 +31,7 @@ from support import Upstream, free_port
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("README.md", "docs/operations.md", "docs/injection.md", "docs/guides/protect-any-api.md", "docs/guides/protect-fastapi.md",
          "docs/guides/plans-and-quotas.md", "docs/guides/shadow-to-enforce.md", "docs/guides/monitoring.md",
-         "docs/guides/upgrading.md", "docs/guides/backing-up.md")  # fmt: skip
+         "docs/guides/upgrading.md", "docs/guides/accounts-and-passwords.md", "docs/guides/backing-up.md")  # fmt: skip
 ELSEWHERE = re.compile(r"(make|git|kill|sudo|docker|systemctl)\b|sallygate (demo|up .*&$)|cd ")
 """Lines about a clone, a machine or a demonstration, which other tests and `.ci/run` cover."""
 SERVERS = re.compile(r"(sallygate up|uvicorn)\b")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from sallygate import passwords
 from sallygate.cli import app
 from sallygate.installation import Installation
 from sallygate.model.account import Account, is_account_name
-from sallygate.model.event import Event
+from sallygate.model.event import Event, Place
 from sallygate.model.stores import StoreError
 from sallygate.parsing.addresses import place_of
 from sallygate.parsing.tokens import parse_basic, seems_api_key
@@ -22,6 +23,9 @@ from sallygate.runtime.accounts import Accounts
 from sallygate.runtime.administration import act_of
 from sallygate.runtime.doctor import examine
 from sallygate.runtime.erasure import erase
+from sallygate.runtime.offline import Offline
+from sallygate.runtime.recorded import Recorded
+from sallygate.runtime.whatif import FromEvents, verdict_of
 from sallygate.stores.sqlite import SqliteStore
 from support import make_key, write_policy
 
@@ -186,3 +190,31 @@ def test_names_places_and_the_header() -> None:
         parse_basic("Bearer YTpi") is None and parse_basic("Basic YQ==") is None and parse_basic("Basic /w==") is None
     )
     assert seems_api_key("sg_" + "a" * 40) and not seems_api_key("sg_alice")
+
+
+def test_a_recorded_login_is_decided_again_without_a_gate(policy: Path) -> None:
+    sallygate(policy, "create", "alice", "--plan", "large", "--password-stdin", typed=PASSWORD + "\n")
+    offline = Offline(policy)
+
+    def decided(password: str, name: str = "alice") -> str:
+        pair = b64encode(f"{name}:{password}".encode())
+        headers = ((b"host", b"a"), (b"authorization", b"Basic " + pair))
+        recorded = Recorded("GET", "https", b"/things", b"", headers, b"", "192.0.2.1", None)
+        return verdict_of(offline.decide(recorded).decision)
+
+    assert [decided(PASSWORD), decided("wrong one"), decided(PASSWORD, "nobody")] == [
+        "allow", "identity.invalid", "identity.invalid"]  # fmt: skip
+    assert [decided(f"guess {number}") for number in range(12)][-1] == "identity.guesses"
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_an_event_of_an_account_is_decided_again_as_hers(policy: Path, known: bool) -> None:
+    loaded = load_policy(policy, "replay")
+    event = Event(
+        version=1, at=1.79e9, request_id="r", trace_id="t", decision="allow", status=200, method="GET", path="/things",
+        client_address="192.0.2.1", place=Place("192.0.2.1"), principal="account:alice", account="alice", plan="large",
+    )  # fmt: skip
+    accounts = [Account("alice", "large", password="x", revision=3)] if known else []
+    assert FromEvents(loaded, [], None, 1.79e9, accounts).decide(event) == "allow"
+    stricter = load_policy(write_policy(policy.parent, "identity: {api_keys: {}}"), "replay")
+    assert FromEvents(stricter, [], None, 1.79e9, accounts).decide(event) == "identity.missing"

@@ -33,9 +33,9 @@ WAIT_S = 0.8
 """A gate that runs writes events within 50 ms and counters within 500; then nothing of before comes after."""
 BUSY_S = 10.0
 ERASED = "erased"
-PLACE_TABLES = frozenset((PLACES_TABLE, "guesses:place"))
+PLACE_TABLES = frozenset((PLACES_TABLE, "guesses:place", "codes:place"))
 """Counters whose subjects begin with an account's name."""
-NAMED_TABLES = frozenset(("guesses:account", "guesses:pair"))
+NAMED_TABLES = frozenset(("guesses:account", "guesses:pair", "codes:account", "codes:pair"))
 """Those whose subjects end with its keyed hash."""
 
 

@@ -84,7 +84,7 @@ class Codes:
     def want(self, call: AuthCall, wanted: Wanted) -> Answer:
         """The same answer whatever is known of the account."""
         now = self._host.now()
-        subjects = (f"{wanted.account}:{wanted.purpose}", call.head.client_network, "all")
+        subjects = (f"{wanted.purpose} {self._host.name_digest(wanted.account)}", call.head.client_network, "all")
         waits = [
             room.reset_s
             for table, subject in zip(self._limits, subjects, strict=True)
@@ -116,8 +116,8 @@ class Codes:
         open_to = account if account is not None and account.contact and account.locked_at is None else None
         text = "".join(secrets.choice(ALPHABET) for _ in range(CODE_CHARS))
         code = Code(
-            letter_id(), wanted.account, wanted.purpose, wanted.network, await host.hash(text), now,
-            now + self._section.codes.life, wanted.subject,
+            letter_id(), host.name_digest(wanted.account), wanted.purpose, wanted.network, await host.hash(text), now,
+            now + self._section.codes.life, wanted.account if open_to is not None else "", wanted.subject,
         )  # fmt: skip
         note = f"{wanted.purpose} code {code.id}, asked for from {wanted.network}"
         act = host.act("code.create", wanted.account, "auth", note) if open_to is not None else None
@@ -174,15 +174,18 @@ class Codes:
         self, purpose: CodePurpose, account: str, subject: str, network: str, text: str
     ) -> Answer | None:
         host, now = self._host, self._host.now()
+        owner = host.name_digest(account)
         typed = text.upper().translate(READ_AS)
         try:
-            code = await host.kept(lambda store: store.try_code(account, purpose, subject, network, now))
+            code = await host.kept(lambda store: store.try_code(owner, purpose, subject, network, now))
             tag = hmac.digest(self._tag_key, f"{account}\0{purpose}\0{subject}\0{network}\0{typed}".encode(), "sha256")
             outcome = await host.compare(typed[:NAME_CHARS_MAX] or "-", code.hash if code is not None else "", tag)
             if outcome == "later":
                 return later("Codes cannot be checked at present; try again later.", "auth.busy", 503, 5)
             if code is None or outcome == "wrong":
-                return wrong_code("none that counts" if code is None else "wrong", account)
+                return wrong_code(
+                    "none that counts" if code is None else "wrong", code.account if code is not None else ""
+                )
             used = host.act("code.use", account, "auth", f"{purpose} code {code.id}, from {network}")
             if not await host.kept(lambda store: store.end_code(code, used)):
                 return wrong_code("used meanwhile", account)
@@ -193,9 +196,9 @@ class Codes:
 
 
 def wrong_code(why: str, account: str) -> Answer:
-    """One answer, whatever was wrong."""
+    """One answer, whatever was wrong. `account` is one there is, or empty."""
     finding = Finding("auth.code", "The account or the code is not valid.", 400, rule=why,
-                      evidence=f"account {account[:NAME_CHARS_MAX]}" if account.isprintable() else "",
+                      evidence=f"account {account}" if account else "",
                       owasp="API2", attack="T1110")  # fmt: skip
     return refused("invalid_grant", finding.detail, finding)
 

@@ -84,7 +84,9 @@ class OAuth:
             return failure
         account = await self._host.account(name)
         if account is None or account.locked_at is not None:
-            return wrong_code("locked" if account is not None else "unknown account", name)
+            return wrong_code(
+                "locked" if account is not None else "unknown account", name if account is not None else ""
+            )
         principal = self._host.principal_of(account)
         if isinstance(principal, Finding):
             return wrong_code("plan no longer offered", name)

@@ -18,7 +18,8 @@ class Code(Struct, frozen=True, gc=False, omit_defaults=True):
     """A one-time code as stored. There is one for each account, purpose, subject and network at most."""
 
     id: str
-    account: str
+    owner: str
+    """By a keyed hash: people type passwords where the name belongs."""
     purpose: CodePurpose
     network: str
     """Where it was asked for (/24, /48): only there it counts."""
@@ -26,6 +27,8 @@ class Code(Struct, frozen=True, gc=False, omit_defaults=True):
     """One-way, in PHC string format."""
     made_at: float
     expires_at: float
+    account: str = ""
+    """Whose it is; empty for a code nobody gets."""
     subject: str = ""
     """Of a location code, the principal whose place it admits."""
     delivered: bool = False

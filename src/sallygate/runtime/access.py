@@ -185,6 +185,9 @@ class Access:
     def now(self) -> float:
         return self._runtime.now()
 
+    def name_digest(self, name: str) -> str:
+        return self._runtime.ring.name_digest(name)
+
     async def kept(self, call: Callable[[Keeping], T]) -> T:
         return await self._runtime.in_store(lambda: call(self._store))
 

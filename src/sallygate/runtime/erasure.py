@@ -35,7 +35,7 @@ BUSY_S = 10.0
 ERASED = "erased"
 PLACE_TABLES = frozenset((PLACES_TABLE, "guesses:place", "codes:place"))
 """Counters whose subjects begin with an account's name."""
-NAMED_TABLES = frozenset(("guesses:account", "guesses:pair", "codes:account", "codes:pair"))
+NAMED_TABLES = frozenset(("guesses:account", "guesses:pair", "codes:account", "codes:pair", "auth:codes:account"))
 """Those whose subjects end with its keyed hash."""
 
 
@@ -185,7 +185,7 @@ def _from_database(
         )
         if person.account and not goes_on:
             counters += _logins_of(connection, person.account, named)
-        access = _access_of(connection, person) if not goes_on else 0
+        access = _access_of(connection, person, named) if not goes_on else 0
         acts = _nameless_acts(connection, person.subjects, record)
         note = f"accounts: {accounts}, keys: {len(gone)}, restrictions: {restrictions}"
         act = act_of("erase", record, actor, note, now)
@@ -217,12 +217,12 @@ def _logins_of(connection: sqlite3.Connection, account: str, named: str) -> int:
     return len(gone)
 
 
-def _access_of(connection: sqlite3.Connection, person: Person) -> int:
+def _access_of(connection: sqlite3.Connection, person: Person, named: str) -> int:
     """Codes, sign-ins, places."""
     gone = 0
     if person.account:
-        for table in ("codes", "grants"):
-            gone += connection.execute(f"DELETE FROM {table} WHERE account = ?", (person.account,)).rowcount  # noqa: S608 (one of two names)
+        gone += connection.execute("DELETE FROM codes WHERE owner = ?", (named,)).rowcount
+        gone += connection.execute("DELETE FROM grants WHERE account = ?", (person.account,)).rowcount
     for principal in person.principals:
         gone += connection.execute("DELETE FROM codes WHERE subject = ?", (principal,)).rowcount
         gone += connection.execute("DELETE FROM places WHERE principal = ?", (principal,)).rowcount

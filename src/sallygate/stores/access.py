@@ -48,13 +48,13 @@ class AccessStore:
                 write_act(connection, act)
         return ended
 
-    def try_code(self, account: str, purpose: CodePurpose, subject: str, network: str, now: float) -> Code | None:
+    def try_code(self, owner: str, purpose: CodePurpose, subject: str, network: str, now: float) -> Code | None:
         """The code to compare with; the try is counted first, so that tries at the same time are tries too. None when
         there is none that may be tried."""
         with self._store.writing() as connection:
             row = connection.execute(
-                "SELECT record FROM codes WHERE account = ? AND purpose = ? AND subject = ? AND network = ?",
-                (account, purpose, subject, network),
+                "SELECT record FROM codes WHERE owner = ? AND purpose = ? AND subject = ? AND network = ?",
+                (owner, purpose, subject, network),
             ).fetchone()
             if row is None:
                 return None
@@ -154,7 +154,7 @@ class AccessStore:
 def _write_code(connection: sqlite3.Connection, code: Code) -> None:
     connection.execute(
         "INSERT OR REPLACE INTO codes VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (code.account, code.purpose, code.subject, code.network, code.id, code.expires_at, encode(code)),
+        (code.owner, code.purpose, code.subject, code.network, code.id, code.expires_at, encode(code)),
     )
 
 

@@ -53,8 +53,8 @@ MIGRATIONS: tuple[str, ...] = (
     "CREATE INDEX acts_at ON acts (at)",  # acts are asked for by time, and stay for good
     """CREATE TABLE accounts (name TEXT PRIMARY KEY, revision INTEGER NOT NULL, record BLOB NOT NULL) WITHOUT ROWID;
 CREATE INDEX accounts_revision ON accounts (revision)""",
-    """CREATE TABLE codes (account TEXT, purpose TEXT, subject TEXT, network TEXT, id TEXT NOT NULL,
-    expires_at REAL NOT NULL, record BLOB NOT NULL, PRIMARY KEY (account, purpose, subject, network)) WITHOUT ROWID;
+    """CREATE TABLE codes (owner TEXT, purpose TEXT, subject TEXT, network TEXT, id TEXT NOT NULL,
+    expires_at REAL NOT NULL, record BLOB NOT NULL, PRIMARY KEY (owner, purpose, subject, network)) WITHOUT ROWID;
 CREATE UNIQUE INDEX codes_id ON codes (id);
 CREATE INDEX codes_expires ON codes (expires_at);
 CREATE TABLE grants (id TEXT PRIMARY KEY, account TEXT NOT NULL, expires_at REAL NOT NULL, record BLOB NOT NULL)

@@ -147,11 +147,13 @@ class Engine:
 
     def _admit_own(
         self, case: Case, head: RequestHead, match: Match, now: float, done: tuple[WorkDone, ...]
-    ) -> Ask | Refuse | Admission:
+    ) -> Ask | Refuse | Answer | Admission:
         """A request to `/auth`: what the API demands of callers holds where one must be known; whoever need not be is
         judged there."""
         case.match = match
         operation = match.operation
+        if (clients := self.controls.clients) is not None and (reply := clients.reply(head, match)) is not None:
+            return Answer(case.decision, reply, tuple(case.charges))  # a preflight
         if operation is None or head.websocket:
             finding, headers = wrong_method(match)
             case.findings.append(finding)

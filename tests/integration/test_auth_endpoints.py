@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,17 @@ from urllib.parse import urlencode
 import pytest
 
 from gateway_wire import echo
-from support import Running, Upstream, administration, make_account, make_key, running_gateway, until, write_policy
+from support import (
+    Running,
+    Upstream,
+    administration,
+    free_port,
+    make_account,
+    make_key,
+    running_gateway,
+    until,
+    write_policy,
+)
 
 CODE_GRANT = "urn:sallygate:grant-type:access-code"
 AUTH = """
@@ -160,3 +171,51 @@ def test_the_metadata_and_the_keys_are_for_everybody(gateway: Running) -> None:
 def test_what_is_no_token_request_is_told_so(gateway: Running, body: bytes, media: str) -> None:
     status, _, data = gateway.get("/auth/token", None, "POST", body, Content_Type=media)
     assert status in (400, 415) and json.loads(data)["error"] in ("invalid_request", "unsupported_grant_type")
+
+
+def acts(gateway: Running) -> list[str]:
+    with administration(gateway.policy) as admin:
+        return [act.act for act in admin._store.acts()]
+
+
+def test_a_lost_channel_leaves_the_code_unusable_and_the_operator_told(tmp_path: Path, upstream: Upstream) -> None:
+    (tmp_path / "codes.secret").write_text("s" * 32)
+    nobody = f"http://127.0.0.1:{free_port()}/send"
+    lost = AUTH.replace("{outbox: outbox.jsonl}", f"{{webhook: {{url: '{nobody}', secret: codes.secret}}}}")
+    policy = write_policy(tmp_path, lost, upstream=upstream.url)
+    make_account(policy, "alice", contact="alice@example.org")
+    with running_gateway(policy) as gateway:
+        assert post(gateway, "/auth/codes", account="alice")[0] == 202
+        until(lambda: "code.undelivered" in acts(gateway), within_s=15)
+        assert "delivery of codes" in gateway.log.read_text()
+        assert trade(gateway, "AAAAAAAA")[0] == 400
+        assert gateway.get("/things", make_key(policy))[0] in (200, 401)
+
+
+def test_a_reload_takes_over_what_changed_and_refuses_what_does_not_work(gateway: Running) -> None:
+    good = gateway.policy.read_text()
+    first = signed_in(gateway)
+    gateway.policy.write_text(
+        good.replace("{outbox: outbox.jsonl}", "{webhook: {url: 'https://x.example', secret: no}}")
+    )
+    gateway.process.send_signal(signal.SIGHUP)
+    until(lambda: "the new policy is refused" in gateway.log.read_text())
+    assert called(gateway, signed_in(gateway)["access_token"]) == 200
+    gateway.policy.write_text(
+        good.replace("prefix: /auth", "").replace(
+            "issuer: https://api.example", "issuer: https://api.example\n  prefix: /door"
+        )
+    )
+    gateway.process.send_signal(signal.SIGHUP)
+    until(lambda: gateway.get("/door/jwks.json")[0] == 200)
+    assert gateway.get("/auth/jwks.json")[0] == 404 and called(gateway, first["access_token"]) == 200
+
+
+def test_a_reload_without_it_closes_it(gateway: Running) -> None:
+    tokens = signed_in(gateway)
+    text = gateway.policy.read_text()
+    start = text.index("auth:")
+    gateway.policy.write_text(text[:start] + text[text.index("accounts:") :])
+    gateway.process.send_signal(signal.SIGHUP)
+    until(lambda: gateway.get("/auth/jwks.json")[0] == 404)
+    assert called(gateway, tokens["access_token"]) == 401

@@ -108,7 +108,7 @@ class Access:
         peppers = runtime.installation.peppers()
         if (section, peppers) == (self._section, self._peppers):
             return
-        channel = self._channel(section)
+        channel = channel_of(self._runtime.loaded, runtime.installation.directory)
         await self.stop()
         self._section, self._peppers = section, peppers
         self._read_signing_keys()
@@ -121,22 +121,6 @@ class Access:
             endpoints[CODES] = self._codes.ask
             endpoints[LOCATIONS] = Locations(self._codes, self).admit
         self.app = AuthApp(endpoints, frozenset((TOKEN, REVOKE, INTROSPECT)))
-
-    def _channel(self, section: Auth) -> Channel | None:
-        delivery, loaded = section.delivery, self._runtime.loaded
-        if delivery is None:
-            return None
-        if (smtp := delivery.smtp) is not None:
-            password = _secret(loaded.beside(smtp.password)).decode() if smtp.password else ""
-            return SmtpChannel(smtp, password, str(loaded.beside(smtp.ca)) if smtp.ca else None)
-        if (webhook := delivery.webhook) is not None:
-            file = loaded.beside(webhook.secret)
-            if len(secret := _secret(file)) < SECRET_BYTES_MIN:
-                raise StoreError(
-                    f"{file}: the webhook's secret is shorter than {SECRET_BYTES_MIN} bytes; make it longer"
-                )
-            return WebhookChannel(webhook.url, secret)
-        return OutboxChannel(self._runtime.installation.directory / (delivery.outbox or "outbox.jsonl"))
 
     # kept up to date -------------------------------------------------------------------------------------------------
 
@@ -285,6 +269,23 @@ class Access:
         if self._seen:
             written, self._seen = list(self._seen.values()), {}
             self.placed(await self.kept_here(lambda store: store.put_places(written, None)))
+
+
+def channel_of(loaded: Loaded, state_dir: Path) -> Channel | None:
+    """How the policy's codes are delivered, if they are. Raises `StoreError` for a secret that cannot be read."""
+    section = loaded.policy.auth
+    delivery = section.delivery if section is not None else None
+    if delivery is None:
+        return None
+    if (smtp := delivery.smtp) is not None:
+        password = _secret(loaded.beside(smtp.password)).decode() if smtp.password else ""
+        return SmtpChannel(smtp, password, str(loaded.beside(smtp.ca)) if smtp.ca else None)
+    if (webhook := delivery.webhook) is not None:
+        file = loaded.beside(webhook.secret)
+        if len(secret := _secret(file)) < SECRET_BYTES_MIN:
+            raise StoreError(f"{file}: the webhook's secret is shorter than {SECRET_BYTES_MIN} bytes; make it longer")
+        return WebhookChannel(webhook.url, secret)
+    return OutboxChannel(state_dir / (delivery.outbox or "outbox.jsonl"))
 
 
 async def _nothing(scope: object, receive: object, send: object) -> None:

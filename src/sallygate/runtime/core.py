@@ -34,7 +34,7 @@ from sallygate.model.work import CredentialLoaded, FetchKeys, LoadAccount, LoadC
 from sallygate.policy.load import Door, Loaded, load_policy
 from sallygate.record import Pending
 from sallygate.remembered import TAG_KEY_BYTES, VerifiedPasswords
-from sallygate.runtime.access import Access
+from sallygate.runtime.access import Access, channel_of
 from sallygate.runtime.clock import Clock
 from sallygate.runtime.compose import compose
 from sallygate.runtime.condition import Life
@@ -337,6 +337,7 @@ class Runtime:
             loaded = await asyncio.to_thread(load_policy, self.loaded.file, self.loaded.door)
             if loaded.state_dir != self.loaded.state_dir:
                 raise StoreError("`state` cannot change while running; restart instead")
+            channel_of(loaded, self.installation.directory)
             gate = self._compose(loaded)
         except Exception as error:  # whatever is wrong with it
             self.life.refused(str(error))

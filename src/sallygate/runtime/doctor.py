@@ -33,6 +33,7 @@ from sallygate.policy.errors import PolicyError
 from sallygate.policy.issuers import is_url, read_key_file
 from sallygate.policy.load import Loaded, load_policy, state_directory_of
 from sallygate.policy.units import read_endpoint
+from sallygate.runtime.access import channel_of
 from sallygate.runtime.exporting import can_export
 from sallygate.runtime.issuers import source_of
 from sallygate.runtime.management import ask_status
@@ -89,7 +90,7 @@ def examine(policy: Path, state_dir: Path | None) -> Iterator[Found]:
         for look in (_directory, _secrets, _database, _events, _clock, _patterns, _running):
             yield from _guarded(look.__name__, look(installation))
     if loaded is not None:
-        for part in (_certificate, _listeners, _upstreams, _issuers, _telemetry, _hashing):
+        for part in (_certificate, _listeners, _upstreams, _issuers, _telemetry, _hashing, _delivery):
             yield from _guarded(part.__name__, part(loaded, directory))
 
 
@@ -377,6 +378,23 @@ def _hashing(loaded: Loaded, _: Path) -> Iterator[Found]:
         yield Found("hashing", "wrong", f"{said}, of {has} MiB there are", "lower `accounts.at_once`, or the profile")
     else:
         yield ok("hashing", said)
+
+
+def _delivery(loaded: Loaded, directory: Path) -> Iterator[Found]:
+    section = loaded.policy.auth
+    if section is None or section.delivery is None:
+        return
+    channel_of(loaded, directory)  # what is wrong with its secrets is said by what it raises
+    smtp, webhook = section.delivery.smtp, section.delivery.webhook
+    if smtp is None and webhook is None:
+        cure = "whoever reads it has them; name `smtp` or `webhook` before anybody depends on it"
+        yield Found("delivery", "note", f"access codes go into a file, {section.delivery.outbox}", cure)
+        return
+    url = webhook.url if webhook is not None else f"smtp://{smtp.server}" if smtp is not None else ""
+    if why := _unreachable(url):
+        yield Found("delivery", "wrong", f"access codes: {why}", "until it answers, no code reaches its owner")
+    else:
+        yield ok("delivery", f"{urlsplit(url).netloc} takes connections")
 
 
 def _unreachable(url: str) -> str:

@@ -164,6 +164,12 @@ class Engine:
                 return asked
             if not case.refused and case.principal is None:
                 case.findings.append(missing())
+            if (
+                not case.refused
+                and not operation.admits_places
+                and (asked := self._location(case, head, done)) is not None
+            ):
+                return asked
             if case.refused or self._principal(case, head, operation, now):
                 return self._refuse(case)
         body = BodyPlan("whole", bytes_max=OWN_BODY_BYTES_MAX, over="auth.body_size")

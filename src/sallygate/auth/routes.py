@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from msgspec.structs import replace
+
 from sallygate.model.operation import Operation
 from sallygate.policy.authorising import Auth
 
-PUBLIC: tuple[object, ...] = ()
-OWN_PREFIX = "auth."
 METADATA = "auth.metadata"
 KEYS = "auth.keys"
 CODES = "auth.codes"
@@ -36,7 +36,7 @@ def auth_operations(section: Auth) -> tuple[Operation, ...]:
     ]
     if section.delivery is not None:
         found.append(_operation(CODES, "POST", f"{prefix}/codes", ()))
-        found.append(_operation(LOCATIONS, "POST", f"{prefix}/locations", known))
+        found.append(replace(_operation(LOCATIONS, "POST", f"{prefix}/locations", known), admits_places=True))
     return tuple(found)
 
 

@@ -59,6 +59,8 @@ class Operation(Struct, frozen=True):
     object_names: Mapping[str, str]
     """Names that carry ids in this operation's path, query, body or answer → their collection
     (`orderId` → `orders`, `id` → `resource`)."""
+    admits_places: bool = False
+    """Of `/auth`: asked by callers from places that are not admitted yet."""
 
 
 class Match(Struct, frozen=True, gc=False):

@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from sallygate.controls.identity import OwnIssuer
 from sallygate.controls.identity.tokens import KEPT_MAX
 from sallygate.model.decision import Admission, Ask
 from sallygate.model.principal import Credential, Principal
 from sallygate.model.work import CredentialLoaded, FetchKeys, KeysFetched, LoadCredential
 from sallygate.parsing.jwk import read_key_set
+from sallygate.policy.authorising import Auth
+from sallygate.policy.authorising import Tokens as AuthTokens
 from sallygate.runtime.compose import compose
 from sallygate.trust import KeySet
 from support import make_key
@@ -198,9 +200,10 @@ class Own(Bench):
         super().__init__(directory)
         gate = self.offline.gate
         ring = gate.engine.controls.identity._keys._ring
-        self.offline.gate = compose(
-            self.offline.loaded, self.state, ring, b"i" * 32, NOW, None, OwnIssuer(OWN, ("https://api.example",))
-        )
+        auth = Auth(issuer=OWN, audience="https://api.example", tokens=AuthTokens(access=3600.0))
+        loaded = self.offline.loaded
+        loaded = replace(loaded, policy=loaded.policy.model_copy(update={"auth": auth}))
+        self.offline.gate = compose(loaded, self.state, ring, b"i" * 32, NOW)
         self.engine = self.offline.gate.engine
         self.state.issuers.put(OWN, KeySet(read_key_set(key_set(OWN_KEY)).keys))
         self.record = Credential("k" * 12, b"", "acme", "large", None, 0.0)

@@ -44,7 +44,7 @@ ACCOUNTS = 40
 """Half with a hash of the profile's, half with one brought along."""
 OWNER_EVERY_S = 2.0
 RATIO, OWNER_S, TELLS = 2.0, 2.0, 55.0
-STEPS = 4
+STEPS = 5
 RIGHT = "correct horse battery staple"
 
 

@@ -30,7 +30,9 @@ class Assertions:
         self._kept: OrderedDict[str, tuple[Principal, float, HeaderList]] = OrderedDict()
 
     def follow(self, keys: SigningKeys) -> None:
-        """Other keys."""
+        """Other keys. What is kept was signed with one that may count no more."""
+        if [key.kid for key in keys.all] != [key.kid for key in self._keys.all]:
+            self._kept.clear()
         self._keys = keys
 
     def jwks(self, now: float) -> bytes:

@@ -170,8 +170,8 @@ class Engine:
                 and (asked := self._location(case, head, done)) is not None
             ):
                 return asked
-            if case.refused or self._principal(case, head, operation, now):
-                return self._refuse(case)
+        if case.refused or self._principal(case, head, operation, now):
+            return self._refuse(case)
         body = BodyPlan("whole", bytes_max=OWN_BODY_BYTES_MAX, over="auth.body_size")
         return Admission(case.decision, operation, (), case.principal, body if operation.method == "POST" else NO_BODY,
                          tuple(case.charges), tuple(case.headers), tuple(case.held), own=True)  # fmt: skip

@@ -287,3 +287,128 @@ def test_a_restriction_holds_at_the_door_too(gateway: Running) -> None:
         admin.restrict({"address": ELSEWHERE}, "deny", "an attacker", 600)
     until(lambda: post(gateway, "/auth/codes", ELSEWHERE, account="alice")[0] == 403)
     assert post(gateway, "/auth/codes", HOME, account="alice")[0] == 202
+
+
+STRICT = (
+    POLICY.partition("auth:")[0]
+    + """
+auth:
+  issuer: https://api.example
+  delivery: {outbox: outbox.jsonl}
+  codes: {address: 1000/s burst 1000, account: 3/h burst 3, overall: 1000/s burst 1000}
+accounts:
+  logins: {overall: 1000/s burst 1000, accounts_per_address: 1000/s burst 1000,
+    account: {free: 2, delay: 60s}, place: {free: 2, delay: 60s}, address: {free: 1000, delay: 1s}}
+"""
+)
+
+
+@pytest.fixture
+def strict(tmp_path: Path) -> Iterator[Running]:
+    """Few codes and few guesses an account."""
+    with Upstream(echo) as upstream:
+        policy = write_policy(tmp_path, STRICT, upstream=upstream.url)
+        make_account(policy, "alice", "large", contact="alice@example.org")
+        with running_gateway(policy) as running:
+            yield running
+
+
+def test_asking_in_the_owners_name_does_not_keep_the_owner_from_asking(strict: Running) -> None:
+    """Who wants the owner out asks for its codes until there are no more; where it signs in from it has its own."""
+    signed_in(strict, "alice", HOME)
+    asked = [post(strict, "/auth/codes", f"192.0.{net}.1", account="alice")[0] for net in range(10)]
+    assert asked.count(202) == 2 and asked[-1] == 429
+    until(lambda: len(letters(strict)) == 3)
+    code = code_for(strict, "alice", HOME)
+    until(lambda: _codes(strict).count(b'"delivered":true') == 3)
+    assert trade(strict, "alice", code, HOME)[0] == 200
+    assert [post(strict, "/auth/codes", HOME, account="alice")[0] for _ in range(3)][-1] == 429, "bounded there too"
+
+
+def test_guessing_in_the_owners_name_does_not_keep_the_owner_out(strict: Running) -> None:
+    signed_in(strict, "alice", HOME)
+    code = counting(strict, "alice", HOME)
+    guessed = [trade(strict, "alice", "AAAAAAAA", f"192.0.{net}.1")[0] for net in range(6)]
+    assert guessed[-1] == 429
+    assert trade(strict, "alice", code, HOME)[0] == 200
+
+
+def test_a_store_that_is_gone_is_no_wrong_guess(strict: Running) -> None:
+    code = counting(strict, "alice")
+    database = sqlite3.connect(strict.policy.parent / "state" / "sallygate.db", isolation_level=None)
+    database.execute("BEGIN EXCLUSIVE")
+    try:
+        assert [trade(strict, "alice", code)[0] for _ in range(2)] == [503, 503]
+    finally:
+        database.execute("ROLLBACK")
+        database.close()
+    assert trade(strict, "alice", code)[0] == 200
+
+
+def test_what_ends_a_sign_in_is_taken_over_though_a_file_cannot_be_written(gateway: Running) -> None:
+    """A full disk keeps the assertions' key set from being written; a sign-out, already durable, must hold."""
+    from sallygate.installation import Installation
+    from sallygate.runtime.locations import Locations
+    from sallygate.stores.sqlite import SqliteStore
+
+    tokens, state = signed_in(gateway, "alice"), gateway.policy.parent / "state"
+    published = state / "assertion.jwks.json"
+    published.unlink()
+    (published / "in the way").mkdir(parents=True)
+    Locations(SqliteStore(Installation(state).database), "test").sign_out("alice")
+    until(lambda: called(gateway, tokens["access_token"]) == 401)
+
+
+def test_forgeries_sent_to_be_revoked_are_limited_like_any_other(gateway: Running) -> None:
+    """Anybody may revoke; nobody may have signatures verified without end."""
+    token = signed_in(gateway, "alice")["access_token"]
+    forged = token[:-20] + "A" * 20
+    asked = [post(gateway, "/auth/revoke", ELSEWHERE, token=forged)[0] for _ in range(60)]
+    assert asked[0] == 200 and 429 in asked
+    assert called(gateway, token) == 200
+    assert post(gateway, "/auth/revoke", HOME, token=token) == (200, {})
+    assert called(gateway, token) == 401
+
+
+def test_one_token_revoked_again_and_again_fills_nothing(gateway: Running) -> None:
+    token = signed_in(gateway, "alice")["access_token"]
+    assert [post(gateway, "/auth/revoke", token=token)[0] for _ in range(5)] == [200] * 5
+    with administration(gateway.policy) as admin:
+        assert [act.act for act in admin._store.acts()].count("token.revoke") == 1
+
+
+def test_a_restriction_of_an_operation_or_an_operation_and_a_place_holds_at_auth(gateway: Running) -> None:
+    with administration(gateway.policy) as admin:
+        admin.restrict({"operation": "auth.codes"}, "deny", "mail flood", 600)
+    until(lambda: post(gateway, "/auth/codes", HOME, account="alice")[0] == 403)
+    assert post(gateway, "/auth/revoke", token="x") == (200, {}), "and no other"
+
+
+def test_a_refresh_token_of_a_locked_account_is_not_active(gateway: Running) -> None:
+    from sallygate.installation import Installation
+    from sallygate.runtime.accounts import Accounts
+    from sallygate.stores.sqlite import SqliteStore
+
+    key, tokens = make_key(gateway.policy, "large", "asker"), signed_in(gateway, "alice")
+
+    def active() -> bool:
+        return bool(post(gateway, "/auth/introspect", HOME, key, token=tokens["refresh_token"])[1].get("active"))
+
+    until(active)
+    Accounts(SqliteStore(Installation(gateway.policy.parent / "state").database), "test").lock("alice")
+    until(lambda: called(gateway, tokens["access_token"]) == 401)
+    assert not active()
+
+
+def test_a_used_refresh_token_ends_its_sign_in_whatever_else_is_asked_with_it(gateway: Running) -> None:
+    tokens = signed_in(gateway, "bob")
+    used = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
+    assert post(gateway, "/auth/token", **used)[0] == 200
+    assert post(gateway, "/auth/token", **used, scope="things:write")[1]["error"] == "invalid_grant"
+    assert called(gateway, tokens["access_token"]) == 401
+
+
+def test_a_key_whose_plan_is_gone_is_told_what_any_other_is_told(gateway: Running) -> None:
+    key = make_key(gateway.policy, "gone", "someone")
+    status, body = post(gateway, "/auth/token", grant_type="client_credentials", client_secret=key)
+    assert (status, body["error"]) == (401, "invalid_client")

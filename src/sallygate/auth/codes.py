@@ -5,6 +5,9 @@ Threat: finding out who has an account, guessing a code, using one that was seen
 account: that happens in the background, so neither the answer nor its time tells. A code nobody gets is kept for an
 account that does not exist, too, so that redeeming takes the same work.
 
+Whoever asks or guesses in an owner's name must not keep the owner out: a place the account has signed in from, or is
+admitted from, has counts of its own. So from there, and only there, one can tell that it has.
+
 Evidence: `auth.code` (`rule` says which check failed), `auth.codes_limit`, `identity.guesses`.
 Known bypasses: whoever reads the owner's mail and sits in the network the code was asked for has the code.
 """
@@ -21,6 +24,7 @@ from msgspec import Struct
 from sallygate.auth.app import Answer, refused
 from sallygate.auth.delivery import Channel, DeliveryError, Letter, letter_id
 from sallygate.auth.host import Host
+from sallygate.controls.identity import ACCOUNT
 from sallygate.model.access import AuthCall, Code, CodePurpose
 from sallygate.model.finding import Finding
 from sallygate.model.stores import StoreError
@@ -84,7 +88,10 @@ class Codes:
     def want(self, call: AuthCall, wanted: Wanted) -> Answer:
         """The same answer whatever is known of the account."""
         now = self._host.now()
-        subjects = (f"{wanted.purpose} {self._host.name_digest(wanted.account)}", call.head.client_network, "all")
+        # The digest last: by it erasing finds them.
+        place = f"{wanted.network} " if self._is_known_place(wanted.account, wanted.network, now) else ""
+        owner = f"{wanted.purpose} {place}{self._host.name_digest(wanted.account)}"
+        subjects = (owner, call.head.client_network, "all")
         waits = [
             room.reset_s
             for table, subject in zip(self._limits, subjects, strict=True)
@@ -101,6 +108,12 @@ class Codes:
         said = {"detail": "If there is such an account, a code is on its way to its owner.",
                 "expires_in": int(self._section.codes.life)}  # fmt: skip
         return Answer(202, said)
+
+    def _is_known_place(self, account: str, network: str, now: float) -> bool:
+        host = self._host
+        if host.state.places.is_verified(f"{ACCOUNT}{account}", network):
+            return True
+        return host.guesses.is_known_place(account, network, now)
 
     async def _send_on(self) -> None:
         while True:
@@ -153,22 +166,25 @@ class Codes:
         host, now = self._host, self._host.now()
         network = place_of(call.head.client_address)
         guess = host.guesses.look(
-            account, call.head.client_network, network, host.guesses.is_known_place(account, network, now), now
+            account, call.head.client_network, network, self._is_known_place(account, network, now), now
         )
         if guess.wait_s:
             return later("Too many wrong codes; try again later.", "identity.guesses", 429, guess.wait_s, guess.rule)
-        held, right = host.state.held, False
+        held, costs = host.state.held, guess.charges  # who leaves before the answer has guessed all the same
         for charge in guess.charges:
             held.take(charge.table, charge.subject)
         try:
             failure = await self._compare(purpose, account, subject, network, text)
-            right = failure is None
+            if failure is None:
+                costs = host.guesses.succeeded(account, network) if purpose == "access" else ()
+            elif failure.status == 503:  # nobody looked: it was no guess
+                costs = ()
             return failure
         finally:
             for charge in guess.charges:
                 held.give_back(charge.table, charge.subject)
-                if not right:
-                    host.state.tables[charge.table].take(charge.subject, host.now(), charge.amount)
+            for charge in costs:
+                host.state.tables[charge.table].take(charge.subject, host.now(), charge.amount)
 
     async def _compare(
         self, purpose: CodePurpose, account: str, subject: str, network: str, text: str
@@ -178,7 +194,9 @@ class Codes:
         typed = text.upper().translate(READ_AS)
         try:
             code = await host.kept(lambda store: store.try_code(owner, purpose, subject, network, now))
-            tag = hmac.digest(self._tag_key, f"{account}\0{purpose}\0{subject}\0{network}\0{typed}".encode(), "sha256")
+            # By the code itself: what was right of the one before is not right of this one.
+            of = code.id if code is not None else f"{owner} {purpose} {subject} {network}"
+            tag = hmac.digest(self._tag_key, f"{of}\0{typed}".encode(), "sha256")
             outcome = await host.compare(typed[:NAME_CHARS_MAX] or "-", code.hash if code is not None else "", tag)
             if outcome == "later":
                 return later("Codes cannot be checked at present; try again later.", "auth.busy", 503, 5)

@@ -14,6 +14,7 @@ import secrets
 import smtplib
 import ssl
 import time
+from concurrent.futures import ThreadPoolExecutor
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 from pathlib import Path
@@ -27,6 +28,8 @@ from sallygate.policy.authorising import Smtp
 
 TIMEOUT_S = 15.0
 """For a channel to take a code. A code lives for minutes."""
+SMTP_AT_ONCE = 4
+"""As many as senders. One that is stuck makes the others wait, and their codes not count."""
 ANSWER_BYTES_MAX = 4096
 SECRET_BYTES_MIN = 32
 
@@ -66,17 +69,20 @@ class Channel(Protocol):
 
 
 class SmtpChannel:
-    """By the standard library's client, in a thread: one message at a time is what codes are."""
+    """By the standard library's client, in a thread: one message at a time is what codes are. The threads are its own:
+    a server that answers a byte at a time holds them for as long as it likes, and the loop's own look names up."""
 
     def __init__(self, section: Smtp, password: str, ca: str | None) -> None:
         self._section, self._password = section, password
+        self._threads = ThreadPoolExecutor(SMTP_AT_ONCE, "sallygate-smtp")
         self._context = ssl.create_default_context(cafile=ca) if section.tls != "none" else None
 
     async def send(self, letter: Letter) -> None:
         if "\r" in letter.contact or "\n" in letter.contact or "@" not in letter.contact:
             raise DeliveryError("the account's contact is no e-mail address")
         try:
-            await asyncio.wait_for(asyncio.to_thread(self._send, letter), 2 * TIMEOUT_S)
+            sending = asyncio.get_running_loop().run_in_executor(self._threads, self._send, letter)
+            await asyncio.wait_for(sending, 2 * TIMEOUT_S)
         except (OSError, smtplib.SMTPException, ValueError, TimeoutError) as error:
             raise DeliveryError(f"{self._section.server}: {_said(error)}") from None
 

@@ -15,7 +15,7 @@ from sallygate.auth.codes import Codes, later, wrong_code
 from sallygate.auth.host import Host
 from sallygate.auth.routes import INTROSPECT, KEYS, METADATA, REVOKE, TOKEN
 from sallygate.auth.tokens import TokenText, new_grant_id
-from sallygate.controls.identity import ACCOUNT
+from sallygate.controls.identity import ACCOUNT, FORGED_TABLE
 from sallygate.model.access import AuthCall, Grant, Revocation
 from sallygate.model.account import Account
 from sallygate.model.finding import Finding
@@ -68,10 +68,10 @@ class OAuth:
             return sent
         client, key = sent
         proven = await self._host.prove_key(key)
-        if isinstance(proven, Finding) and proven.status != 401:
+        if isinstance(proven, Finding) and proven.status == 503:
             return later("Keys cannot be checked at present; try again later.", proven.code, 503, 5)
         if isinstance(proven, Finding) or client not in (proven.id.removeprefix("key:"), proven.id, ""):
-            why = proven.rule if isinstance(proven, Finding) else "another client's"
+            why = proven.rule or proven.code if isinstance(proven, Finding) else "another client's"
             return wrong_client(why, proven.evidence if isinstance(proven, Finding) else proven.id)
         return self._given(proven.id, proven.id.removeprefix("key:"), proven.scopes, parameters)
 
@@ -112,6 +112,8 @@ class OAuth:
         now = self._host.now()
         if grant is None or grant.revoked_at is not None or now >= grant.expires_at:
             return wrong_refresh("unknown" if grant is None else "revoked" if grant.revoked_at else "expired")
+        if grant.digest != digest:
+            return await self._reused(grant)
         account = await self._host.account(grant.account)
         if account is None or account.locked_at is not None:
             return wrong_refresh("locked" if account is not None else "unknown account", grant.account)
@@ -125,11 +127,14 @@ class OAuth:
         following = self._text.refresh(grant_id)
         next_digest = self._text.digest(following)
         rotated = await self._host.kept(lambda store: store.rotate_grant(grant_id, digest, next_digest))
-        if rotated is None:
-            # Made here, and not the one that counts: it has been used. Who of the two users is the thief is not known.
-            await self._end(grant, "a used refresh token came back")
-            return wrong_refresh("reused", grant.account)
+        if rotated is None:  # used meanwhile
+            return await self._reused(grant)
         return self._given_account(account, grant_id, scopes, following)
+
+    async def _reused(self, grant: Grant) -> Answer:
+        """Made here, and not the one that counts: it has been used. Who of the two users is the thief is not known."""
+        await self._end(grant, "a used refresh token came back")
+        return wrong_refresh("reused", grant.account)
 
     def _chosen(self, allowed: frozenset[str], parameters: Mapping[str, str]) -> frozenset[str] | Answer:
         """The scopes asked for, of those there are; all when none are named."""
@@ -174,12 +179,33 @@ class OAuth:
                 grant = await self._host.kept(lambda store: store.grant(grant_id))
                 if grant is not None and grant.revoked_at is None:
                     await self._end(grant, "revoked by its holder")
-            elif (claims := self._text.read_access(text, self._keys, self._host.now())) is not None:
-                await self._end_token(claims)
+            elif (failure := await self._revoke_access(call, text)) is not None:
+                return failure
         except StoreError as error:
             self._host.failed("revocations", error)
             return later("Tokens cannot be revoked at present; try again later.", "auth.unavailable", 503, 5)
         return Answer(200, {})
+
+    async def _revoke_access(self, call: AuthCall, text: str) -> Answer | None:
+        """Anybody may ask, so forgeries are counted as the gate counts them, before they cost a verification."""
+        now, subject = self._host.now(), call.head.client_network
+        forged = self._host.state.tables.get(FORGED_TABLE)
+        if forged is not None and not (room := forged.look(subject, now)).allowed:
+            return later("This address has sent too many tokens that are not valid.", "identity.forged", 429,
+                         room.reset_s, FORGED_TABLE)  # fmt: skip
+        signed = self._text.signed(text, self._keys, now)
+        if signed is None:
+            if forged is not None:
+                forged.take(subject, now, 1)
+            return None
+        claims = self._text.claims_of(signed, now)
+        if claims is not None and not self._is_revoked(claims, now):
+            await self._end_token(claims)
+        return None
+
+    def _is_revoked(self, claims: Mapping[str, object], now: float) -> bool:
+        """Once is enough: each revocation is a row, and an act on record for good."""
+        return self._host.state.revocations.covers(self._section.issuer, [str(claims["jti"])], now, now)
 
     async def _end(self, grant: Grant, why: str) -> None:
         until = self._host.now() + LASTS_S
@@ -210,10 +236,20 @@ class OAuth:
                 )
                 if grant is None or not counts:
                     return inactive
+                account = await self._host.account(grant.account)
+                if account is None or account.locked_at is not None:
+                    return inactive
+                if isinstance(self._host.principal_of(account), Finding):  # its plan is gone
+                    return inactive
                 return Answer(200, {"active": True, "sub": ACCOUNT + grant.account, "iss": self._section.issuer,
                                     "token_type": "refresh_token", "exp": int(grant.expires_at)})  # fmt: skip
             claims = self._text.read_access(text, self._keys, now)
-            if claims is None or not isinstance(await self._host.prove_token(text), Principal):
+            if claims is None:
+                return inactive
+            proven = await self._host.prove_token(text)
+            if isinstance(proven, Finding) and proven.status == 503:  # not known is not "no": it would be kept
+                return later("Tokens cannot be looked at at present; try again later.", proven.code, 503, 5)
+            if not isinstance(proven, Principal):
                 return inactive
         except StoreError as error:
             self._host.failed("introspection", error)

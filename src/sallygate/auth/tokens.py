@@ -62,13 +62,21 @@ class TokenText:
 
     def read_access(self, text: str, keys: SigningKeys, now: float) -> dict[str, object] | None:
         """The claims of a token of ours that has not expired; None for any other text."""
+        token = self.signed(text, keys, now)
+        return self.claims_of(token, now) if token is not None else None
+
+    def signed(self, text: str, keys: SigningKeys, now: float) -> jwt.Token | None:
+        """What one of our keys has signed, whatever it says."""
         if text.count(".") != 2 or len(text) > 8192:
             return None
         known = KeySet([key.key for key in keys.published(now)])
         try:
-            token = jwt.decode(text, known, algorithms=["ES256"])
+            return jwt.decode(text, known, algorithms=["ES256"])
         except (JoseError, ValueError, TypeError, KeyError, UnicodeError, RecursionError):
             return None
+
+    def claims_of(self, token: jwt.Token, now: float) -> dict[str, object] | None:
+        """Those of an access token that has not expired."""
         claims = token.claims
         until = claims.get("exp")
         ours = (

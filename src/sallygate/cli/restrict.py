@@ -54,6 +54,10 @@ def add(
     with administration(policy, state_dir) as (admin, loaded):
         if operation is not None and loaded is not None and loaded.operations:
             known = {found.id for found in loaded.operations}
+            if loaded.policy.auth is not None:
+                from sallygate.auth.routes import auth_operations
+
+                known |= {found.id for found in auth_operations(loaded.policy.auth)}
             if operation not in known:
                 raise ValueError(f"the contract has no operation {operation!r}; it has: {', '.join(sorted(known))}")
         made = admin.restrict(scope, cast("Act", act), reason, duration(for_), rate, wide=wide)

@@ -111,7 +111,10 @@ class Access:
         channel = channel_of(self._runtime.loaded, runtime.installation.directory)
         await self.stop()
         self._section, self._peppers = section, peppers
-        self._read_signing_keys()
+        self._signing_files = ()  # another issuer's, perhaps
+        await self._read_signing_keys()
+        # All there are: while there was no `auth`, or another's, they were not taken over for this one.
+        self.revoked(await self.kept_here(lambda store: store.revocations()))
         text = TokenText(peppers, section.issuer, section.audience or section.issuer)
         if channel is not None:
             self._codes = Codes(section, channel, self)
@@ -134,14 +137,15 @@ class Access:
             return
         known_revocations = self._revocations_revision
         self.revoked(await self.kept_here(lambda store: store.revocations(known_revocations)))
-        self._read_signing_keys()
+        await self._read_signing_keys()
 
-    def _read_signing_keys(self) -> None:
+    async def _read_signing_keys(self) -> None:
         """Ours, and for the identity control their public halves. Another set only where the files or the time make
         one: whoever remembers a token by it looks again then."""
         if self._section is None:
             return
-        self._signing = SigningKeys(self._runtime.installation.signing_keys("signing"))
+        installation = self._runtime.installation
+        self._signing = SigningKeys(await self._runtime.in_store(lambda: installation.signing_keys("signing")))
         self._publish(self._signing)
 
     def _publish(self, signing: SigningKeys) -> None:

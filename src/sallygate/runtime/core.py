@@ -89,6 +89,7 @@ class Runtime:
         self.ring = KeyRing(self._peppers[0], self._peppers[1:])
         self._id_key = self.installation.id_key()
         self._assertions = Assertions(self._assertion_keys())
+        self._published = b""
         self._publish_assertion_keys()
         self._patterns = self._compiled_patterns()
         self.gate = self._compose(self.loaded)
@@ -116,6 +117,7 @@ class Runtime:
         self._aside = ThreadPoolExecutor(1, "sallygate-examine")  # more would only share the interpreter
         self._tasks: list[asyncio.Task[Any]] = []
         self._following = Following(self)
+        self._behind = False
         self._forget_at = 0.0
         self.instance = secrets.token_hex(8)
         """Of this process, the first half of every request id."""
@@ -132,7 +134,10 @@ class Runtime:
         return SigningKeys(self.installation.signing_keys("assertion"))
 
     def _publish_assertion_keys(self) -> None:
-        self.installation.publish("assertion.jwks.json", self._assertions.jwks(self.clock.now()))
+        published = self._assertions.jwks(self.clock.now())
+        if published != self._published:  # a full disk is asked for no more than is new
+            self.installation.publish("assertion.jwks.json", published)
+            self._published = published
 
     def _compose(self, loaded: Loaded) -> Gate:
         return compose(loaded, self.state, self.ring, self._id_key, self.clock.now(), self._patterns)
@@ -236,17 +241,19 @@ class Runtime:
 
     async def _sync(self) -> None:
         """Take over what other processes wrote: accounts, keys, restrictions."""
-        changed = await self._following.take_over()
+        if await self._following.take_over():
+            self._behind = True
         self.life.store_read_at = self.clock.now()
-        if changed:
-            await self._take_secrets()
+        if self._behind:  # until all of it is done: what ends a token first, what needs files after
             await self.access.take_over()
+            await self._take_secrets()
+            self._behind = False
 
     async def _take_secrets(self) -> None:
         """Other keys of assertions; another pepper, or one less."""
-        self._assertions.follow(self._assertion_keys())
+        keys, peppers = await self.in_store(lambda: (self._assertion_keys(), self.installation.peppers()))
+        self._assertions.follow(keys)
         self._publish_assertion_keys()
-        peppers = self.installation.peppers()
         if peppers == self._peppers:
             return
         self._peppers, self.ring = peppers, KeyRing(peppers[0], peppers[1:])

@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sallygate.installation import Installation, pepper_mark
+from sallygate.model.event import Event
 from sallygate.model.principal import Credential
 from sallygate.runtime.administration import act_of
 from sallygate.signing import AHEAD_S, SigningKeys
@@ -60,15 +61,20 @@ class Secrets:
                 raise ValueError(
                     "a pepper has no --now; `sallygate secrets retire pepper --revoke` ends the keys under it"
                 )
-            self._installation.rotate_pepper()
-            self._record("secret.rotate", name, "")
+            # In the act's transaction: of two at once the second would lose the first one's pepper, and its keys.
+            with self._store.writing() as connection:
+                write_act(connection, self._act("secret.rotate", name, ""))
+                self._installation.rotate_pepper()
             return "there is a new pepper; keys made before count until `sallygate secrets retire pepper`"
         # Made after the act is on record, a key would sign before anybody can read why.
         self._record("secret.rotate", name, "at once" if at_once else "")
-        self._installation.signing_keys(name)
-        self._installation.add_signing_key(name, now)
-        if at_once:
-            self._installation.drop_signing_keys(name, float(int(now)))
+        with self._store.writing():  # one after another
+            # After all there are, also after one that was made while the clock was ahead.
+            newest = max(made_at for made_at, _ in self._installation.signing_keys(name))
+            made_at = max(float(int(now)), newest + 1)
+            self._installation.add_signing_key(name, made_at)
+            if at_once:
+                self._installation.drop_signing_keys(name, made_at)
         self._record("secret.rotated", name, "")
         if at_once:
             return "there is a new key; what was signed with the former ones counts no more"
@@ -107,4 +113,7 @@ class Secrets:
 
     def _record(self, act: str, subject: str, note: str) -> None:
         with self._store.writing() as connection:
-            write_act(connection, act_of(act, subject, self._actor, note, self._now()))
+            write_act(connection, self._act(act, subject, note))
+
+    def _act(self, act: str, subject: str, note: str) -> Event:
+        return act_of(act, subject, self._actor, note, self._now())

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sallygate.controls.identity.failure import invalid, plan_gone
-from sallygate.controls.identity.scopes import granted
+from sallygate.controls.identity.scopes import ALL_SCOPES, granted
 from sallygate.model.finding import Finding
 from sallygate.model.principal import Principal
 from sallygate.parsing.jws import Jws
@@ -88,7 +88,8 @@ class Terms:
             f"jwt:{self.name}:{subject}",
             f"{self._prefix}{account}",
             plan,
-            granted(offered, named),
+            # All there is (`*`) is the policy's to give, never an issuer's.
+            granted(offered, named if named is None else [one for one in named if one != ALL_SCOPES]),
             "jwt",
             time_of(claims, "exp"),
         )

@@ -31,6 +31,10 @@ def test_who_a_token_stands_for(tmp_path: Path) -> None:
     assert found == Principal("jwt:id.example:alice", "alice", "large", frozenset({"things:read"}), "jwt", NOW + 300)
 
 
+def test_an_issuer_does_not_give_all_scopes(tmp_path: Path) -> None:
+    assert who(Bench(tmp_path).bearer(token(claims(scope="* things:read")))).scopes == {"things:read"}
+
+
 @pytest.mark.parametrize(
     "algorithm", ["ES256", "ES384", "ES512", "EdDSA", "Ed25519", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512"]
 )

@@ -46,5 +46,15 @@ class Places:
         before = known.get(place.network)
         if before is not None and before.revision > place.revision:
             return
-        if before is not None or len(known) < PLACES_MAX:
-            known[place.network] = place
+        if before is None and len(known) >= PLACES_MAX and not self._made_room(known, place):
+            return
+        known[place.network] = place
+
+    def _made_room(self, known: dict[str, KnownPlace], place: KnownPlace) -> bool:
+        """One that was admitted takes the place of one that was not."""
+        if place.state != "verified":
+            return False
+        other = next((network for network, one in known.items() if one.state != "verified"), None)
+        if other is not None:
+            del known[other]
+        return other is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -412,3 +413,47 @@ def test_a_key_whose_plan_is_gone_is_told_what_any_other_is_told(gateway: Runnin
     key = make_key(gateway.policy, "gone", "someone")
     status, body = post(gateway, "/auth/token", grant_type="client_credentials", client_secret=key)
     assert (status, body["error"]) == (401, "invalid_client")
+
+
+def test_a_holder_who_ends_token_after_token_fills_no_table(gateway: Running) -> None:
+    """Each is remembered for an hour, and a full table refuses everybody's."""
+    key = make_key(gateway.policy)
+    token = until(lambda: post(gateway, "/auth/token", grant_type="client_credentials", client_secret=key)[1].get(
+        "access_token"))  # fmt: skip
+    assert called(gateway, token) == 200
+    ended = []
+    for _ in range(80):
+        made = post(gateway, "/auth/token", grant_type="client_credentials", client_secret=key)[1]["access_token"]
+        ended.append(post(gateway, "/auth/revoke", token=made)[0])
+    assert ended[:60] == [200] * 60 and 429 in ended
+
+
+def test_tokens_are_decided_offline_as_they_are_at_the_door(gateway: Running) -> None:
+    """`explain` and `replay` know our own keys, and what was revoked."""
+    from sallygate.runtime.offline import Offline
+    from sallygate.runtime.recorded import Recorded
+
+    kept, ended = signed_in(gateway, "alice")["access_token"], signed_in(gateway, "alice")["access_token"]
+    assert post(gateway, "/auth/revoke", token=ended)[0] == 200
+    offline = Offline(gateway.policy)
+    for token, status in ((kept, 200), (ended, 401)):
+        headers = ((b"host", b"a"), (b"authorization", f"Bearer {token}".encode()))
+        recorded = Recorded("GET", "https", b"/things", b"", headers, b"", HOME, None)
+        assert offline.decide(recorded).status == status
+
+
+def test_a_reload_while_the_store_is_gone_leaves_the_door_as_it_was_and_catches_up(gateway: Running) -> None:
+    database = sqlite3.connect(gateway.policy.parent / "state" / "sallygate.db", isolation_level=None)
+    text = gateway.policy.read_text()
+    database.execute("BEGIN EXCLUSIVE")
+    try:
+        gateway.policy.write_text(
+            text.replace("issuer: https://api.example", "issuer: https://api.example\n  prefix: /door")
+        )
+        gateway.process.send_signal(signal.SIGHUP)
+        until(lambda: gateway.get("/door/jwks.json")[0] in (200, 503))
+    finally:
+        database.execute("ROLLBACK")
+        database.close()
+    until(lambda: gateway.get("/door/jwks.json")[0] == 200)
+    assert gateway.get("/auth/jwks.json")[0] == 404

@@ -244,7 +244,8 @@ def test_issuers_that_do_not_say_whose_accounts_theirs_are(tmp_path: Path) -> No
 
 
 def test_names_of_keys_that_nobody_has_make_the_issuer_be_asked_once(tmp_path: Path) -> None:
-    """A flood of them costs one question in ten seconds, and the address its allowance."""
+    """A flood of them costs one question in ten seconds, no signature, and the honest behind the same address nothing:
+    after a rotation they send such tokens, too."""
     bench = Bench(tmp_path)
     asked, refused = 0, 0
     for number in range(200):
@@ -255,9 +256,8 @@ def test_names_of_keys_that_nobody_has_make_the_issuer_be_asked_once(tmp_path: P
         else:
             assert isinstance(outcome, Refuse)
             refused += outcome.decision.status == 429
-    assert (asked, refused) == (1, 179)
-    assert bench.said(token()) == "identity.forged", "a token not seen before waits as well"
-    assert bench.said(token(), address="192.0.2.2") == "ok"
+    assert (asked, refused) == (1, 0)
+    assert bench.said(token()) == "ok"
 
 
 def test_forgeries_are_limited_before_they_cost_a_signature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

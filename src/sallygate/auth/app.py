@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from math import ceil
 from typing import Any
 
 from msgspec import Struct
@@ -31,11 +32,15 @@ class Answer(Struct, frozen=True):
 Endpoint = Callable[[AuthCall, Mapping[str, str]], Awaitable[Answer]]
 
 
+Failed = Callable[[str, BaseException], None]
+
+
 class AuthApp:
-    def __init__(self, endpoints: Mapping[str, Endpoint], forms_only: frozenset[str]) -> None:
-        """`forms_only` are those that OAuth gives one form of request."""
+    def __init__(self, endpoints: Mapping[str, Endpoint], forms_only: frozenset[str], failed: Failed) -> None:
+        """`forms_only` are those that OAuth gives one form of request. `failed` tells the operator."""
         self._endpoints = endpoints
         self._forms_only = forms_only
+        self._failed = failed
 
     async def __call__(
         self,
@@ -45,10 +50,11 @@ class AuthApp:
     ) -> None:
         call: AuthCall = scope["sallygate.auth"]
         body = (await receive()).get("body", b"") if call.head.method == "POST" else b""
-        parameters = self._parameters(call, body)
-        answer = (
-            parameters if isinstance(parameters, Answer) else await self._endpoints[call.operation](call, parameters)
-        )
+        try:
+            answer = await self._answer(call, body)
+        except Exception as error:  # never a yes, and nothing of it to the client
+            self._failed("auth", error)
+            answer = later("This cannot be done at present; try again later.", "auth.unavailable", 503, 5)
         if answer.finding is not None:
             call.findings.append(answer.finding)
         said = encode(answer.body) if answer.body is not None else b""
@@ -62,6 +68,13 @@ class AuthApp:
         headers = [pair for pair in headers if pair[0] not in named] + list(answer.headers)
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": said})
+
+    async def _answer(self, call: AuthCall, body: bytes) -> Answer:
+        endpoint = self._endpoints.get(call.operation)
+        if endpoint is None:  # a policy with it is just coming into force
+            return later("This is not ready yet; try again.", "auth.unavailable", 503, 1)
+        parameters = self._parameters(call, body)
+        return parameters if isinstance(parameters, Answer) else await endpoint(call, parameters)
 
     def _parameters(self, call: AuthCall, body: bytes) -> Mapping[str, str] | Answer:
         """By name, each once (RFC 6749, section 3.2)."""
@@ -90,6 +103,13 @@ def refused(error: str, detail: str, finding: Finding, status: int = 400) -> Ans
     if status == 401:
         headers = ((b"www-authenticate", b'Basic realm="api", charset="UTF-8"'),)
     return Answer(status, {"error": error, "error_description": detail}, finding, headers)
+
+
+def later(detail: str, code: str, status: int, wait_s: float, rule: str = "") -> Answer:
+    """Refused for now: 429 or 503, with `Retry-After`."""
+    finding = Finding(code, detail, status, "throttle" if status == 429 else "deny", rule=rule, owasp="API2")
+    answer = refused("temporarily_unavailable", detail, finding, status)
+    return Answer(status, answer.body, finding, ((b"retry-after", str(max(1, ceil(wait_s))).encode()),))
 
 
 def _once(body: bytes) -> Mapping[str, str] | Answer:

@@ -21,11 +21,12 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from sallygate.auth.app import Answer, refused
+from sallygate.auth.app import Answer, later, malformed, refused
 from sallygate.auth.delivery import Channel, DeliveryError, Letter, letter_id
 from sallygate.auth.host import Host
 from sallygate.controls.identity import ACCOUNT
 from sallygate.model.access import AuthCall, Code, CodePurpose
+from sallygate.model.account import is_account_name
 from sallygate.model.finding import Finding
 from sallygate.model.stores import StoreError
 from sallygate.parsing.addresses import place_of
@@ -36,7 +37,6 @@ ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford's base 32: no letter that looks like a digit."""
 CODE_CHARS = 8
 """40 bits."""
-NAME_CHARS_MAX = 128
 WAITING_MAX = 1000
 """Codes on their way. A mail server that takes one a second is behind by a code's life then."""
 SENDERS = 4
@@ -80,9 +80,8 @@ class Codes:
     async def ask(self, call: AuthCall, parameters: Mapping[str, str]) -> Answer:
         """`POST /auth/codes` with `account`."""
         name = parameters.get("account", "")
-        if not 0 < len(name) <= NAME_CHARS_MAX or not name.isprintable():
-            return refused("invalid_request", "Say whose code: `account`.",
-                           Finding("auth.malformed", "No account is named.", 400, owasp="API2"))  # fmt: skip
+        if not is_account_name(name):
+            return malformed("Say whose code: `account`.")
         return self.want(call, Wanted(name, "access", "", place_of(call.head.client_address)))
 
     def want(self, call: AuthCall, wanted: Wanted) -> Answer:
@@ -197,7 +196,7 @@ class Codes:
             # By the code itself: what was right of the one before is not right of this one.
             of = code.id if code is not None else f"{owner} {purpose} {subject} {network}"
             tag = hmac.digest(self._tag_key, f"{of}\0{typed}".encode(), "sha256")
-            outcome = await host.compare(typed[:NAME_CHARS_MAX] or "-", code.hash if code is not None else "", tag)
+            outcome = await host.compare(typed[: 2 * CODE_CHARS] or "-", code.hash if code is not None else "", tag)
             if outcome == "later":
                 return later("Codes cannot be checked at present; try again later.", "auth.busy", 503, 5)
             if code is None or outcome == "wrong":
@@ -219,9 +218,3 @@ def wrong_code(why: str, account: str) -> Answer:
                       evidence=f"account {account}" if account else "",
                       owasp="API2", attack="T1110")  # fmt: skip
     return refused("invalid_grant", finding.detail, finding)
-
-
-def later(detail: str, code: str, status: int, wait_s: float, rule: str = "") -> Answer:
-    finding = Finding(code, detail, status, "throttle" if status == 429 else "deny", rule=rule, owasp="API2")
-    answer = refused("temporarily_unavailable", detail, finding, status)
-    return Answer(status, answer.body, finding, ((b"retry-after", str(max(1, int(wait_s + 0.999))).encode()),))

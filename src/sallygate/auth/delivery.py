@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hmac
 import os
 import secrets
 import smtplib
 import ssl
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit
 
 import aiohttp
 from msgspec import Struct
@@ -29,7 +31,7 @@ from sallygate.policy.authorising import Smtp
 TIMEOUT_S = 15.0
 """For a channel to take a code. A code lives for minutes."""
 SMTP_AT_ONCE = 4
-"""As many as senders. One that is stuck makes the others wait, and their codes not count."""
+"""As many as senders. While so many are stuck, further codes do not count."""
 ANSWER_BYTES_MAX = 4096
 SECRET_BYTES_MIN = 32
 
@@ -69,22 +71,47 @@ class Channel(Protocol):
 
 
 class SmtpChannel:
-    """By the standard library's client, in a thread: one message at a time is what codes are. The threads are its own:
-    a server that answers a byte at a time holds them for as long as it likes, and the loop's own look names up."""
+    """By the standard library's client, a thread a message: one at a time is what codes are. A server that answers a
+    byte at a time holds a thread for as long as it likes; so they are few, its own, and do not hold up the end of the
+    process."""
 
     def __init__(self, section: Smtp, password: str, ca: str | None) -> None:
         self._section, self._password = section, password
-        self._threads = ThreadPoolExecutor(SMTP_AT_ONCE, "sallygate-smtp")
+        self._free = threading.BoundedSemaphore(SMTP_AT_ONCE)
         self._context = ssl.create_default_context(cafile=ca) if section.tls != "none" else None
 
     async def send(self, letter: Letter) -> None:
         if "\r" in letter.contact or "\n" in letter.contact or "@" not in letter.contact:
             raise DeliveryError("the account's contact is no e-mail address")
+        if not self._free.acquire(blocking=False):
+            raise DeliveryError(f"{self._section.server}: has not ended with the messages before")
         try:
-            sending = asyncio.get_running_loop().run_in_executor(self._threads, self._send, letter)
-            await asyncio.wait_for(sending, 2 * TIMEOUT_S)
+            await asyncio.wait_for(self._in_thread(letter), 2 * TIMEOUT_S)
         except (OSError, smtplib.SMTPException, ValueError, TimeoutError) as error:
             raise DeliveryError(f"{self._section.server}: {_said(error)}") from None
+
+    def _in_thread(self, letter: Letter) -> asyncio.Future[None]:
+        loop = asyncio.get_running_loop()
+        sent: asyncio.Future[None] = loop.create_future()
+
+        def tell(error: BaseException | None) -> None:
+            if sent.done():  # nobody waits any more
+                return
+            sent.set_result(None) if error is None else sent.set_exception(error)
+
+        def run() -> None:
+            error: BaseException | None = None
+            try:
+                self._send(letter)
+            except Exception as failed:
+                error = failed
+            finally:
+                self._free.release()
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(tell, error)
+
+        threading.Thread(target=run, name="sallygate-smtp", daemon=True).start()
+        return sent
 
     def _send(self, letter: Letter) -> None:
         section = self._section
@@ -119,6 +146,8 @@ class WebhookChannel:
 
     def __init__(self, url: str, secret: bytes) -> None:
         self._url, self._secret = url, secret
+        self._where = urlsplit(url).netloc
+        """What may be said of it: the rest of the URL may be a secret."""
 
     async def send(self, letter: Letter) -> None:
         body = encode(
@@ -141,9 +170,9 @@ class WebhookChannel:
             ):
                 await answer.content.read(ANSWER_BYTES_MAX)
                 if not 200 <= answer.status < 300:
-                    raise DeliveryError(f"{self._url}: answered {answer.status}")
+                    raise DeliveryError(f"{self._where}: answered {answer.status}")
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise DeliveryError(f"{self._url}: {_said(error)}") from None
+            raise DeliveryError(f"{self._where}: {_said(error)}") from None
 
 
 class OutboxChannel:

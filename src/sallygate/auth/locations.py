@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sallygate.auth.app import Answer
-from sallygate.auth.codes import Codes, Wanted, later
+from sallygate.auth.app import Answer, later
+from sallygate.auth.codes import Codes, Wanted
 from sallygate.auth.host import Host
 from sallygate.model.access import AuthCall, KnownPlace
 from sallygate.model.stores import StoreError

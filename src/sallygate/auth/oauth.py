@@ -6,34 +6,40 @@ Evidence: `auth.code`, `auth.client`, `auth.refresh` (`rule: reused` when a used
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
-from sallygate.auth.app import Answer, Endpoint, refused
-from sallygate.auth.codes import Codes, later, wrong_code
+from sallygate.auth.app import Answer, Endpoint, later, malformed, refused
+from sallygate.auth.codes import Codes, wrong_code
 from sallygate.auth.host import Host
 from sallygate.auth.routes import INTROSPECT, KEYS, METADATA, REVOKE, TOKEN
 from sallygate.auth.tokens import TokenText, new_grant_id
-from sallygate.controls.identity import ACCOUNT, FORGED_TABLE
+from sallygate.controls.identity import ACCOUNT, FORGED_TABLE, granted
 from sallygate.model.access import AuthCall, Grant, Revocation
 from sallygate.model.account import Account
 from sallygate.model.finding import Finding
 from sallygate.model.principal import Principal
 from sallygate.model.stores import StoreError
+from sallygate.parsing.tokens import parse_basic
 from sallygate.policy.authorising import Auth
 from sallygate.signing import LASTS_S, SigningKeys
+from sallygate.state import RateTable
 
 CODE_GRANT = "urn:sallygate:grant-type:access-code"
 """A grant type of our own (RFC 6749, section 4.5): `account` and `code`."""
 KEPT_S = 300
 """For the key set and the metadata, in caches."""
 ACTOR = "auth"
+REVOKED_PER_S, REVOKED_BURST = 1.0, 60
+"""Access tokens that one key or account may end one by one. Each is remembered for an hour; who wants to end all
+of them revokes the key, or signs out."""
 
 
 class OAuth:
     def __init__(self, section: Auth, text: TokenText, codes: Codes | None, host: Host) -> None:
         self._section, self._text, self._codes, self._host = section, text, codes, host
+        ended = RateTable("auth:revocations", REVOKED_PER_S, REVOKED_BURST)
+        self._ended = host.state.table(ended, host.now())
 
     def endpoints(self) -> dict[str, Endpoint]:
         return {TOKEN: self.token, REVOKE: self.revoke, INTROSPECT: self.introspect, METADATA: self.metadata,
@@ -78,8 +84,7 @@ class OAuth:
     async def _for_code(self, call: AuthCall, codes: Codes, parameters: Mapping[str, str]) -> Answer:
         name, code = parameters.get("account", ""), parameters.get("code", "")
         if not name or not code:
-            detail = "Say whose code: `account`, and the `code`."
-            return refused("invalid_request", detail, Finding("auth.malformed", detail, 400))
+            return malformed("Say whose code: `account`, and the `code`.")
         if (failure := await codes.redeem(call, "access", name, "", code)) is not None:
             return failure
         account = await self._host.account(name)
@@ -120,7 +125,7 @@ class OAuth:
         principal = self._host.principal_of(account)
         if isinstance(principal, Finding):
             return wrong_refresh("plan no longer offered", grant.account)
-        allowed = principal.scopes if grant.scopes is None else limited(principal.scopes, grant.scopes)
+        allowed = granted(principal.scopes, grant.scopes)
         scopes = self._chosen(allowed, parameters)
         if isinstance(scopes, Answer):
             return scopes
@@ -141,7 +146,7 @@ class OAuth:
         named = frozenset(parameters.get("scope", "").split())
         if not named:
             return allowed
-        chosen = limited(allowed, named)
+        chosen = granted(allowed, named)
         if chosen != named:
             detail = "More scopes were asked for than there are."
             return refused("invalid_scope", detail, Finding("auth.scope", detail, 400, owasp="API5"))
@@ -171,8 +176,7 @@ class OAuth:
         """Who has a token may end it. 200 for any text that is no token, too (RFC 7009, section 2.2)."""
         text = parameters.get("token", "")
         if not text:
-            detail = "Say which: `token`."
-            return refused("invalid_request", detail, Finding("auth.malformed", detail, 400))
+            return malformed("Say which: `token`.")
         try:
             if (read := self._text.read_refresh(text)) is not None:
                 grant_id = read[0]
@@ -199,8 +203,13 @@ class OAuth:
                 forged.take(subject, now, 1)
             return None
         claims = self._text.claims_of(signed, now)
-        if claims is not None and not self._is_revoked(claims, now):
-            await self._end_token(claims)
+        if claims is None or self._is_revoked(claims, now):
+            return None
+        holder = str(claims["client_id"])
+        if not (room := self._ended.look(holder, now)).allowed:
+            return later("Too many tokens were revoked; try again later.", "auth.revocations", 429, room.reset_s)
+        self._ended.take(holder, now, 1)
+        await self._end_token(claims)
         return None
 
     def _is_revoked(self, claims: Mapping[str, object], now: float) -> bool:
@@ -260,7 +269,7 @@ class OAuth:
 
     async def metadata(self, call: AuthCall, parameters: Mapping[str, str]) -> Answer:
         section = self._section
-        base = section.issuer.removesuffix(_path_of(section.issuer)) + section.prefix
+        base = section.issuer.removesuffix(urlsplit(section.issuer).path) + section.prefix
         grants = ["client_credentials", "refresh_token", *([CODE_GRANT] if self._codes is not None else [])]
         document: dict[str, object] = {
             "issuer": section.issuer,
@@ -280,27 +289,15 @@ class OAuth:
         return Answer(200, self._keys.jwks(self._host.now()), headers=_kept())
 
 
-def limited(allowed: frozenset[str], named: frozenset[str] | tuple[str, ...]) -> frozenset[str]:
-    return frozenset(named) if "*" in allowed else allowed & frozenset(named)
-
-
 def key_sent(call: AuthCall, parameters: Mapping[str, str]) -> tuple[str, str] | Answer:
     """(client id or empty, API key): in `Authorization: Basic` or in the form (RFC 6749, section 2.3.1)."""
     authorization = call.head.fields.get("authorization")
     posted = parameters.get("client_secret")
     if authorization is not None and posted is not None:
-        detail = "The client's secret is sent twice."
-        return refused("invalid_request", detail, Finding("auth.malformed", detail, 400))
+        return malformed("The client's secret is sent twice.")
     if authorization is None:
         return (parameters.get("client_id", ""), posted) if posted else wrong_client("none sent")
-    scheme, _, rest = authorization.partition(" ")
-    if scheme.lower() != "basic":
-        return wrong_client("another scheme")
-    try:
-        client, colon, key = base64.b64decode(rest.strip(" "), validate=True).decode("ascii").partition(":")
-    except (binascii.Error, UnicodeDecodeError):
-        return wrong_client("malformed")
-    return (client, key) if colon else wrong_client("malformed")
+    return parse_basic(authorization) or wrong_client("malformed, or of another scheme")
 
 
 def wrong_client(why: str, evidence: str = "") -> Answer:
@@ -313,10 +310,6 @@ def wrong_refresh(why: str, account: str = "") -> Answer:
     finding = Finding("auth.refresh", "The refresh token is not valid.", 400, rule=why, owasp="API2",
                       evidence=f"account {account}" if account else "", attack="T1550")  # fmt: skip
     return refused("invalid_grant", finding.detail, finding)
-
-
-def _path_of(issuer: str) -> str:
-    return issuer.partition("//")[2].partition("/")[1] + issuer.partition("//")[2].partition("/")[2]
 
 
 def _kept() -> tuple[tuple[bytes, bytes], ...]:

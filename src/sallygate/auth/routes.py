@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from msgspec.structs import replace
 
 from sallygate.model.operation import Operation
@@ -23,12 +21,11 @@ INTROSPECT_SCOPE = "auth:introspect"
 
 def auth_operations(section: Auth) -> tuple[Operation, ...]:
     """Those the policy has: none of codes where nothing delivers them."""
-    prefix, issuer_path = section.prefix, urlsplit(section.issuer).path
+    prefix = section.prefix
     known: tuple[dict[str, tuple[str, ...]], ...] = ({"credential": ()},)
     named: tuple[dict[str, tuple[str, ...]], ...] = ({"credential": (INTROSPECT_SCOPE,)},)
     found = [
-        # RFC 8414, section 3: between the host and the issuer's own path.
-        _operation(METADATA, "GET", f"/.well-known/oauth-authorization-server{issuer_path}", ()),
+        _operation(METADATA, "GET", section.metadata_path, ()),
         _operation(KEYS, "GET", f"{prefix}/jwks.json", ()),
         _operation(TOKEN, "POST", f"{prefix}/token", ()),
         _operation(REVOKE, "POST", f"{prefix}/revoke", ()),

@@ -18,8 +18,8 @@ from sallygate.cli.terminal import (
     PolicyOption,
     StateOption,
     actor,
-    find_installation,
     moment,
+    opened,
     out,
     plainly,
     print_json,
@@ -48,15 +48,9 @@ STDIN_CHARS_MAX = 4096
 def _accounts(policy: Path, state_dir: Path | None) -> Iterator[tuple[Accounts, Loaded | None]]:
     from sallygate.passwords import LOW_MEMORY
     from sallygate.runtime.accounts import Accounts
-    from sallygate.stores.sqlite import SqliteStore
 
-    installation, loaded = find_installation(policy, state_dir)
-    with installation.held(alone=False):
-        store = SqliteStore(installation.database)
-        try:
-            yield Accounts(store, actor(), loaded.policy.accounts.hashing if loaded is not None else LOW_MEMORY), loaded
-        finally:
-            store.close()
+    with opened(policy, state_dir) as (_, store, loaded):
+        yield Accounts(store, actor(), loaded.policy.accounts.hashing if loaded is not None else LOW_MEMORY), loaded
 
 
 def _read_password(stdin: bool, none: bool, hashed: bool) -> tuple[str | None, str | None]:
@@ -202,6 +196,28 @@ def reset(
     _say(done, f"account {done.name} has {'a new' if done.password else 'no'} password", json)
 
 
+@app.command("sign-out")
+@plainly
+def sign_out(
+    name: NameArgument,
+    policy: PolicyOption = DEFAULT_POLICY,
+    state_dir: StateOption = None,
+    json: JsonOption = False,
+) -> None:
+    """End every sign-in of an account: its refresh and access tokens count no more within 300 ms.
+
+    Example: sallygate accounts sign-out alice
+    """
+    from sallygate.cli.locations import locations
+
+    with locations(policy, state_dir) as admin:
+        ended = admin.sign_out(name)
+    if json:
+        print_json({"account": name, "ended": [grant.id for grant in ended]})
+    else:
+        out.print(f"{len(ended)} sign-ins of {name} are ended", highlight=False)
+
+
 def _say(account: Account, said: str, json: bool) -> None:
     if json:
         print_json(_record(account))
@@ -224,25 +240,3 @@ def _kind(account: Account) -> str:
     from sallygate.passwords import kind_of
 
     return kind_of(account.password) if account.password else "none"
-
-
-@app.command("sign-out")
-@plainly
-def sign_out(
-    name: NameArgument,
-    policy: PolicyOption = DEFAULT_POLICY,
-    state_dir: StateOption = None,
-    json: JsonOption = False,
-) -> None:
-    """End every sign-in of an account: its refresh and access tokens count no more within 300 ms.
-
-    Example: sallygate accounts sign-out alice
-    """
-    from sallygate.cli.locations import locations
-
-    with locations(policy, state_dir) as admin:
-        ended = admin.sign_out(name)
-    if json:
-        print_json({"account": name, "ended": [grant.id for grant in ended]})
-    else:
-        out.print(f"{len(ended)} sign-ins of {name} are ended", highlight=False)

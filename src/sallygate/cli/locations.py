@@ -16,8 +16,8 @@ from sallygate.cli.terminal import (
     PolicyOption,
     StateOption,
     actor,
-    find_installation,
     moment,
+    opened,
     out,
     plainly,
     print_json,
@@ -34,15 +34,9 @@ WhereArgument = Annotated[str, typer.Argument(help="A network, 203.0.113.0/24, o
 @contextmanager
 def locations(policy: Path, state_dir: Path | None) -> Iterator[Locations]:
     from sallygate.runtime.locations import Locations
-    from sallygate.stores.sqlite import SqliteStore
 
-    installation, _ = find_installation(policy, state_dir)
-    with installation.held(alone=False):
-        store = SqliteStore(installation.database)
-        try:
-            yield Locations(store, actor())
-        finally:
-            store.close()
+    with opened(policy, state_dir) as (_, store, _loaded):
+        yield Locations(store, actor())
 
 
 @app.command("list")

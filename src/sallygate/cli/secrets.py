@@ -17,8 +17,8 @@ from sallygate.cli.terminal import (
     PolicyOption,
     StateOption,
     actor,
-    find_installation,
     moment,
+    opened,
     out,
     plainly,
     print_json,
@@ -35,15 +35,9 @@ NameArgument = Annotated[Name, typer.Argument(help="`pepper` (of API keys), `sig
 @contextmanager
 def _secrets(policy: Path, state_dir: Path | None) -> Iterator[Secrets]:
     from sallygate.runtime.secrets import Secrets
-    from sallygate.stores.sqlite import SqliteStore
 
-    installation, _ = find_installation(policy, state_dir)
-    with installation.held(alone=False):
-        store = SqliteStore(installation.database)
-        try:
-            yield Secrets(installation, store, actor())
-        finally:
-            store.close()
+    with opened(policy, state_dir) as (installation, store, _):
+        yield Secrets(installation, store, actor())
 
 
 @app.command("list")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # loaded when a command needs them: `--help` should not wait 
     from sallygate.installation import Installation
     from sallygate.policy.load import Loaded
     from sallygate.runtime.administration import Administration
+    from sallygate.stores.sqlite import SqliteStore
 
 NO, USAGE, STATE = 1, 2, 3
 """Exit codes, see the package."""
@@ -132,19 +133,28 @@ def moment(at: float | None) -> str:
 
 
 @contextmanager
-def administration(policy: Path, state_dir: Path | None) -> Iterator[tuple[Administration, Loaded | None]]:
-    """The installation of `policy`, or the one in `state_dir`, with its policy where it has one."""
-    from sallygate.controls.identity import KeyRing
-    from sallygate.runtime.administration import Administration
+def opened(policy: Path, state_dir: Path | None) -> Iterator[tuple[Installation, SqliteStore, Loaded | None]]:
+    """The installation of `policy`, or the one in `state_dir`, with its policy where it has one; held, with its store
+    open."""
     from sallygate.stores.sqlite import SqliteStore
 
     installation, loaded = find_installation(policy, state_dir)
     with installation.held(alone=False):
         store = SqliteStore(installation.database)
         try:
-            yield Administration(store, KeyRing(installation.pepper()), actor()), loaded
+            yield installation, store, loaded
         finally:
             store.close()
+
+
+@contextmanager
+def administration(policy: Path, state_dir: Path | None) -> Iterator[tuple[Administration, Loaded | None]]:
+    """Keys and restrictions of the installation, see `opened`."""
+    from sallygate.controls.identity import KeyRing
+    from sallygate.runtime.administration import Administration
+
+    with opened(policy, state_dir) as (installation, store, loaded):
+        yield Administration(store, KeyRing(installation.pepper()), actor()), loaded
 
 
 def find_installation(policy: Path, state_dir: Path | None) -> tuple[Installation, Loaded | None]:

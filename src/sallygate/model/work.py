@@ -113,6 +113,17 @@ class PlacesLoaded(Struct, frozen=True, gc=False):
 WorkDone = CredentialLoaded | AccountLoaded | PasswordVerified | KeysFetched | PlacesLoaded
 
 
+def nothing_known(work: LoadCredential | LoadAccount | FetchKeys | LoadPlaces) -> WorkDone:
+    """What is answered where memory has all there is, and nobody is asked."""
+    if isinstance(work, LoadCredential):
+        return CredentialLoaded(work.id, None)
+    if isinstance(work, LoadAccount):
+        return AccountLoaded(work.name, None)
+    if isinstance(work, FetchKeys):
+        return KeysFetched(work.issuer, work.kid, failed=True)
+    return PlacesLoaded(work.principal, ())
+
+
 ChargeKind = Literal["rate", "quota", "bytes", "records"]
 
 

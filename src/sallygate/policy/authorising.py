@@ -111,6 +111,11 @@ class Auth(Section):
     codes: Codes = Field(Codes(), description="One-time access codes.")
     tokens: Tokens = Field(Tokens(), description="OAuth 2.0 tokens.")
 
+    @property
+    def metadata_path(self) -> str:
+        """RFC 8414, section 3: between the host and the issuer's own path."""
+        return f"/.well-known/oauth-authorization-server{urlsplit(self.issuer).path}"
+
     @field_validator("issuer")
     @classmethod
     def _issuer(cls, issuer: str) -> str:

@@ -142,7 +142,7 @@ class Identity(ControlSection):
     jwt: list[Issuer] = Field([], description="Issuers whose tokens are believed.", max_length=50)
     forged: RateText = Field(
         default_factory=lambda: read_rate("5/s burst 20"),
-        description="Tokens with a wrong signature or an unknown key, per client address. Beyond it, new tokens from there are refused unlooked at; those seen before go on counting.",
+        description="Tokens with a wrong signature, or with a key that their issuer was asked for in vain, per client address. Beyond it, new tokens from there are refused unlooked at; those seen before go on counting.",
     )
     basic: BasicSection | None = Field(
         None, description="Accept `Authorization: Basic` with an account's name and password; `{}` is enough."

@@ -306,7 +306,10 @@ def _check_auth(
     base = policy.contract.base_path or base_path(document or {})
     for operation in operations:
         path = f"{base.rstrip('/')}{operation.path}"
-        if path == section.prefix or path.startswith(section.prefix + "/"):
+        if path == section.metadata_path:
+            reader.say(("auth", "issuer"), "value", f"the contract has `{operation.path}`, where its metadata would be",
+                       "write another issuer, or take it out of the contract")  # fmt: skip
+        elif path == section.prefix or path.startswith(section.prefix + "/"):
             reader.say(("auth", "prefix"), "value", f"the contract has `{operation.path}` under `{section.prefix}`",
                        "write another prefix, for example /sallygate")  # fmt: skip
             return

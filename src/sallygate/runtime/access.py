@@ -14,7 +14,6 @@ from msgspec.json import encode
 from sallygate.auth import AuthApp
 from sallygate.auth.codes import Codes
 from sallygate.auth.delivery import SECRET_BYTES_MIN, Channel, OutboxChannel, SmtpChannel, WebhookChannel
-from sallygate.auth.host import Keeping
 from sallygate.auth.locations import Locations
 from sallygate.auth.oauth import OAuth
 from sallygate.auth.routes import CODES, INTROSPECT, LOCATIONS, REVOKE, TOKEN
@@ -32,6 +31,7 @@ from sallygate.model.principal import Principal
 from sallygate.model.stores import StoreError
 from sallygate.model.work import ROUNDS_MAX, LoadAccount, LoadPlaces, PlacesLoaded, Work, WorkDone
 from sallygate.parsing.jwk import read_key_set
+from sallygate.places import PLACES_MAX
 from sallygate.policy.authorising import Auth
 from sallygate.policy.load import Loaded
 from sallygate.runtime.administration import act_of
@@ -80,10 +80,11 @@ class Access:
         self._signing_files: tuple[float, ...] = ()
         self._revocations_revision = self._places_revision = 0
         self._seen: dict[tuple[str, str], KnownPlace] = {}
-        self.app: App = _nothing
+        self._closed = AuthApp({}, frozenset(), self.failed)
+        self.app: App = self._closed
 
     async def start(self) -> None:
-        self._places_revision = await self.kept_here(lambda store: store.revision())
+        self._places_revision = await self.kept(lambda store: store.revision())
         await self.follow()
         await self.take_over()
 
@@ -93,28 +94,30 @@ class Access:
             self._codes = None
 
     async def follow(self) -> None:
-        """The policy in force. Raises `StoreError` for a channel whose secret cannot be read."""
+        """The policy in force, and the pepper; whole, or as it was before. Raises `StoreError`."""
         runtime, section = self._runtime, self._runtime.loaded.policy.auth
         if section is None:
             if self._section is not None:
                 self.state.issuers.drop(self._section.issuer)
             await self.stop()
-            self._section, self.app = None, _nothing
+            self._section, self._signing, self.app = None, None, self._closed
             return
-        policy = runtime.loaded.policy
         # The same counters as the gate's own, under names of their own.
-        digest = runtime.ring.name_digest
-        self._guesses = Guesses(policy.accounts.logins, self.state, digest, self.now(), "codes")
-        peppers = runtime.installation.peppers()
+        logins, digest = runtime.loaded.policy.accounts.logins, runtime.ring.name_digest
+        self._guesses = Guesses(logins, self.state, digest, self.now(), "codes")
+        peppers = await runtime.in_store(runtime.installation.peppers)
         if (section, peppers) == (self._section, self._peppers):
             return
-        channel = channel_of(self._runtime.loaded, runtime.installation.directory)
-        await self.stop()
-        self._section, self._peppers = section, peppers
-        self._signing_files = ()  # another issuer's, perhaps
-        await self._read_signing_keys()
+        channel = channel_of(runtime.loaded, runtime.installation.directory)
         # All there are: while there was no `auth`, or another's, they were not taken over for this one.
-        self.revoked(await self.kept_here(lambda store: store.revocations()))
+        revocations = await self.kept(lambda store: store.revocations())
+        signing = await self._signing_keys()
+        await self.stop()
+        if self._section is not None and self._section.issuer != section.issuer:
+            self.state.issuers.drop(self._section.issuer)
+        self._section, self._peppers, self._signing, self._signing_files = section, peppers, signing, ()
+        self._publish()
+        self.revoked(revocations)
         text = TokenText(peppers, section.issuer, section.audience or section.issuer)
         if channel is not None:
             self._codes = Codes(section, channel, self)
@@ -123,40 +126,37 @@ class Access:
         if self._codes is not None:
             endpoints[CODES] = self._codes.ask
             endpoints[LOCATIONS] = Locations(self._codes, self).admit
-        self.app = AuthApp(endpoints, frozenset((TOKEN, REVOKE, INTROSPECT)))
+        self.app = AuthApp(endpoints, frozenset((TOKEN, REVOKE, INTROSPECT)), self.failed)
 
     # kept up to date -------------------------------------------------------------------------------------------------
 
     async def take_over(self) -> None:
         """What other processes changed, or this one before it stopped."""
         known = self._places_revision
-        for place in await self.kept_here(lambda store: store.places(known)):
+        for place in await self.kept(lambda store: store.places(known)):
             self._places_revision = max(self._places_revision, place.revision)
             self.state.places.put(place)
         if self._section is None:
             return
         known_revocations = self._revocations_revision
-        self.revoked(await self.kept_here(lambda store: store.revocations(known_revocations)))
-        await self._read_signing_keys()
+        self.revoked(await self.kept(lambda store: store.revocations(known_revocations)))
+        self._signing = await self._signing_keys()
+        self._publish()
 
-    async def _read_signing_keys(self) -> None:
-        """Ours, and for the identity control their public halves. Another set only where the files or the time make
-        one: whoever remembers a token by it looks again then."""
-        if self._section is None:
-            return
+    async def _signing_keys(self) -> SigningKeys:
         installation = self._runtime.installation
-        self._signing = SigningKeys(await self._runtime.in_store(lambda: installation.signing_keys("signing")))
-        self._publish(self._signing)
+        return SigningKeys(await self._runtime.in_store(lambda: installation.signing_keys("signing")))
 
-    def _publish(self, signing: SigningKeys) -> None:
-        section, now = self._section, self.now()
-        if section is None:
+    def _publish(self) -> None:
+        """The public halves of our keys, for the identity control. Another set only where the files or the time make
+        one: whoever remembers a token by it looks again then."""
+        section, signing, now = self._section, self._signing, self.now()
+        if section is None or signing is None:
             return
         published = tuple(key.made_at for key in signing.published(now))
         if published != self._signing_files or self.state.issuers.get(section.issuer) is None:
             self._signing_files = published
-            jwks = read_key_set(encode(signing.jwks(now)))
-            self.state.issuers.put(section.issuer, KeySet(jwks.keys))
+            self.state.issuers.put(section.issuer, own_key_set(signing, now))
 
     # Host, for the application ---------------------------------------------------------------------------------------
 
@@ -176,10 +176,7 @@ class Access:
     def name_digest(self, name: str) -> str:
         return self._runtime.ring.name_digest(name)
 
-    async def kept(self, call: Callable[[Keeping], T]) -> T:
-        return await self._runtime.in_store(lambda: call(self._store))
-
-    async def kept_here(self, call: Callable[[AccessStore], T]) -> T:
+    async def kept(self, call: Callable[[AccessStore], T]) -> T:
         return await self._runtime.in_store(lambda: call(self._store))
 
     async def account(self, name: str) -> Account | None:
@@ -249,7 +246,7 @@ class Access:
 
     async def load_places(self, work: LoadPlaces) -> PlacesLoaded:
         try:
-            found = tuple(await self.kept_here(lambda store: store.places_of(work.principal)))
+            found = tuple(await self.kept(lambda store: store.places_of(work.principal)))
         except StoreError as error:
             self.failed("places", error)
             return PlacesLoaded(work.principal, (), failed=True)
@@ -261,18 +258,18 @@ class Access:
         if exchange.principal is None or not exchange.decision.findings:
             return
         for finding in exchange.decision.findings:
-            if finding.code == "location.new" and len(self._seen) < SEEN_MAX:
+            known = self.state.places.of(exchange.principal.id) or {}
+            if finding.code == "location.new" and len(self._seen) < SEEN_MAX and len(known) < PLACES_MAX:
                 place = KnownPlace(exchange.principal.id, finding.evidence, "seen", exchange.head.received_at)
                 self._seen[place.principal, place.network] = place
                 self.state.places.put(place)
 
     async def beat(self) -> None:
         """New places written; keys that have had their time no longer published."""
-        if self._signing is not None:
-            self._publish(self._signing)
+        self._publish()
         if self._seen:
             written, self._seen = list(self._seen.values()), {}
-            self.placed(await self.kept_here(lambda store: store.put_places(written, None)))
+            self.placed(await self.kept(lambda store: store.put_places(written, None)))
 
 
 def channel_of(loaded: Loaded, state_dir: Path) -> Channel | None:
@@ -292,8 +289,9 @@ def channel_of(loaded: Loaded, state_dir: Path) -> Channel | None:
     return OutboxChannel(state_dir / (delivery.outbox or "outbox.jsonl"))
 
 
-async def _nothing(scope: object, receive: object, send: object) -> None:
-    raise RuntimeError("there is no `auth` in the policy")
+def own_key_set(signing: SigningKeys, now: float) -> KeySet:
+    """Our keys, as those of any issuer."""
+    return KeySet(read_key_set(encode(signing.jwks(now))).keys)
 
 
 def _secret(file: Path) -> bytes:

@@ -22,7 +22,6 @@ from typing import Any, TypeVar
 
 from sallygate.assertion import Assertions
 from sallygate.controls.identity import KeyRing
-from sallygate.controls.injection import compile_patterns, patterns_signature
 from sallygate.guard import App, Gate
 from sallygate.installation import Installation
 from sallygate.model.decision import HeaderList
@@ -43,6 +42,7 @@ from sallygate.runtime.follow import Following
 from sallygate.runtime.issuers import Issuers
 from sallygate.runtime.log import Log, RequestLog, open_log
 from sallygate.runtime.logins import Logins
+from sallygate.runtime.patterns import compiled_patterns
 from sallygate.runtime.reporting import Reporting
 from sallygate.runtime.sockets import inherited, notify, notify_reloading, watchdog_s
 from sallygate.runtime.tables import add_restrictions
@@ -91,7 +91,7 @@ class Runtime:
         self._assertions = Assertions(self._assertion_keys())
         self._published = b""
         self._publish_assertion_keys()
-        self._patterns = self._compiled_patterns()
+        self._patterns = compiled_patterns(self.installation, self.log)
         self.gate = self._compose(self.loaded)
         self.store = SqliteStore(self.installation.database)
         self.events = EventLog(
@@ -141,20 +141,6 @@ class Runtime:
 
     def _compose(self, loaded: Loaded) -> Gate:
         return compose(loaded, self.state, self.ring, self._id_key, self.clock.now(), self._patterns)
-
-    def _compiled_patterns(self) -> bytes:
-        """Compiled at the first start of a version on a machine, kept for the next ones."""
-        signature = patterns_signature()
-        kept = self.installation.patterns(signature)
-        if kept is not None:
-            return kept
-        self.log.info("compiling the patterns of injection; the next start finds them made")
-        patterns = compile_patterns()
-        try:
-            self.installation.keep_patterns(signature, patterns)
-        except StoreError as error:
-            self.log.warning("the compiled patterns are not kept; every start compiles them", why=str(error))
-        return patterns
 
     # life --------------------------------------------------------------------------------------------------------
 
@@ -244,10 +230,15 @@ class Runtime:
         if await self._following.take_over():
             self._behind = True
         self.life.store_read_at = self.clock.now()
-        if self._behind:  # until all of it is done: what ends a token first, what needs files after
-            await self.access.take_over()
-            await self._take_secrets()
-            self._behind = False
+        if self._behind:
+            await self._catch_up()
+
+    async def _catch_up(self) -> None:
+        """Tried again until all of it is done: what ends a token first, what needs files after."""
+        await self.access.take_over()
+        await self._take_secrets()
+        await self.access.follow()
+        self._behind = False
 
     async def _take_secrets(self) -> None:
         """Other keys of assertions; another pepper, or one less."""
@@ -259,7 +250,6 @@ class Runtime:
         self._peppers, self.ring = peppers, KeyRing(peppers[0], peppers[1:])
         self._id_key = self.installation.id_key()
         self.gate = self._compose(self.loaded)
-        await self.access.follow()
 
     async def flush(self) -> None:
         """Write the counters that changed, but for rates that are free again: of a flood from a million addresses
@@ -356,7 +346,11 @@ class Runtime:
             return False
         old, self.loaded, self.gate = self.loaded, loaded, gate
         self.logins.hashing.follow(loaded.policy.accounts)
-        await self.access.follow()
+        self._behind = True
+        try:
+            await self._catch_up()
+        except Exception as error:  # until it is, `/auth` is as it was
+            self.failed("auth", error)
         self.issuers.configure(loaded)
         await self.issuers.beat()
         self.life.reloaded(self.clock.now())

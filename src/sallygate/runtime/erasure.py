@@ -100,7 +100,7 @@ def erase(
         person = person_of(name.strip(), stored)
         named = person.address or person.account or person.keys[0]
         record = "person:" + hmac.digest(installation.id_key(), named.encode(), "sha256").hex()[:16]
-        by_hash = KeyRing(installation.pepper()).name_digest(person.account)
+        by_hash = frozenset(KeyRing(pepper).name_digest(person.account) for pepper in installation.peppers())
         live = [one.id for one in stored if one.id in person.keys and one.alive(now)]
         if live and not keep_keys:
             raise ValueError(f"keys that still work: {', '.join(live[:5])}; revoke them, or say --keep-keys")
@@ -161,7 +161,7 @@ def _from_database(
     person: Person,
     live: set[str],
     open_account: bool,
-    named: str,
+    named: frozenset[str],
     record: str,
     actor: str,
     now: float,
@@ -204,24 +204,24 @@ def _is_open(connection: sqlite3.Connection, name: str) -> bool:
     return row is not None and decode(row[0], type=Account).locked_at is None
 
 
-def _logins_of(connection: sqlite3.Connection, account: str, named: str) -> int:
+def _logins_of(connection: sqlite3.Connection, account: str, named: frozenset[str]) -> int:
     """Where it logged in from, and where that failed. `named` is what failures are counted by."""
     found = connection.execute("SELECT name, subject FROM counters").fetchall()
     gone = [
         (name, subject)
         for name, subject in found
         if (subject.startswith(f"{account}:") and name in PLACE_TABLES)
-        or (name in NAMED_TABLES and subject.rpartition(" ")[2] == named)
+        or (name in NAMED_TABLES and subject.rpartition(" ")[2] in named)
     ]
     connection.executemany("DELETE FROM counters WHERE name = ? AND subject = ?", gone)
     return len(gone)
 
 
-def _access_of(connection: sqlite3.Connection, person: Person, named: str) -> int:
+def _access_of(connection: sqlite3.Connection, person: Person, named: frozenset[str]) -> int:
     """Codes, sign-ins, places."""
     gone = 0
     if person.account:
-        gone += connection.execute("DELETE FROM codes WHERE owner = ?", (named,)).rowcount
+        gone += sum(connection.execute("DELETE FROM codes WHERE owner = ?", (one,)).rowcount for one in named)
         gone += connection.execute("DELETE FROM grants WHERE account = ?", (person.account,)).rowcount
     for principal in person.principals:
         gone += connection.execute("DELETE FROM codes WHERE subject = ?", (principal,)).rowcount

@@ -17,35 +17,22 @@ from msgspec import Struct
 from sallygate import passwords
 from sallygate.case import Step
 from sallygate.controls.identity import KeyRing
-from sallygate.controls.injection import patterns_signature
 from sallygate.guard import Gate
-from sallygate.installation import Installation, patterns_ahead
+from sallygate.installation import Installation
 from sallygate.model.decision import Admission, Answer, Ask, Decision, Refuse
 from sallygate.model.finding import Finding
 from sallygate.model.operation import Operation
 from sallygate.model.principal import Principal
 from sallygate.model.request import RequestHead
-from sallygate.model.work import (
-    ROUNDS_MAX,
-    AccountLoaded,
-    Charge,
-    CredentialLoaded,
-    FetchKeys,
-    KeysFetched,
-    LoadAccount,
-    LoadCredential,
-    LoadPlaces,
-    PasswordVerified,
-    PlacesLoaded,
-    VerifyPassword,
-    Work,
-    WorkDone,
-)
+from sallygate.model.work import ROUNDS_MAX, Charge, PasswordVerified, VerifyPassword, Work, WorkDone, nothing_known
 from sallygate.policy.load import load_policy
+from sallygate.runtime.access import own_key_set
 from sallygate.runtime.compose import compose
 from sallygate.runtime.issuers import load_known
+from sallygate.runtime.patterns import patterns_of
 from sallygate.runtime.recorded import Recorded
 from sallygate.runtime.tables import add_restrictions
+from sallygate.signing import SigningKeys
 from sallygate.state import State
 from sallygate.stores.access import AccessStore
 from sallygate.stores.sqlite import SqliteStore
@@ -81,14 +68,24 @@ class Offline:
         load_known(self.state, self.loaded, installation)
         if installation is not None:
             self._load(SqliteStore(installation.database, read_only=True))
+            self._load_own_keys(installation)
+
+    def _load_own_keys(self, installation: Installation) -> None:
+        auth = self.loaded.policy.auth
+        if auth is not None and (keys := installation.signing_keys("signing", make=False)):
+            self.state.issuers.put(auth.issuer, own_key_set(SigningKeys(keys), self.now))
 
     def _load(self, store: SqliteStore) -> None:
+        access, auth = AccessStore(store), self.loaded.policy.auth
         try:
+            if auth is not None:
+                for one in access.revocations():
+                    self.state.revocations.put(auth.issuer, one.id, one.until, self.now)
             for account in store.accounts():
                 self.state.accounts.put(account)
             for credential in store.credentials():
                 self.state.credentials.put(credential)
-            for place in AccessStore(store).places():
+            for place in access.places():
                 if self.state.places.of(place.principal) is None:
                     self.state.places.load(place.principal, ())
                 self.state.places.put(place)
@@ -127,15 +124,8 @@ class Offline:
         return self._examine(outcome, head, recorded.body, trace)
 
     def _work(self, work: Work) -> WorkDone:
-        if isinstance(work, LoadCredential):
-            # Memory has all the store has, so what it does not have is not there.
-            return CredentialLoaded(work.id, None)
-        if isinstance(work, LoadAccount):
-            return AccountLoaded(work.name, None)
-        if isinstance(work, FetchKeys):
-            return KeysFetched(work.issuer, work.kid, failed=True)
-        if isinstance(work, LoadPlaces):
-            return PlacesLoaded(work.principal, ())
+        if not isinstance(work, VerifyPassword):
+            return nothing_known(work)
         if work.tag not in self._verified:
             if len(self._verified) >= VERIFIED_KEPT:
                 self._verified.clear()
@@ -165,11 +155,3 @@ def _verify(work: VerifyPassword) -> PasswordVerified:
     except (passwords.WrongPassword, passwords.UnusableHash):
         return PasswordVerified(work.tag, "wrong")
     return PasswordVerified(work.tag, "right")
-
-
-def patterns_of(state_dir: Path) -> bytes | None:
-    """The compiled patterns of the installation there, or those made ahead: making them takes seconds."""
-    signature = patterns_signature()
-    if not (state_dir / "secrets").is_dir():
-        return patterns_ahead(signature)
-    return Installation(state_dir, create=False).patterns(signature)

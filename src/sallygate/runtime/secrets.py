@@ -101,7 +101,7 @@ class Secrets:
             self._store.put_credentials([replace(one, revoked_at=now) for one in under], act)
         gone = self._installation.retire_peppers()
         self._record("secret.retire", name, f"{gone} former")
-        return f"{gone} former peppers count no more"
+        return f"{gone} former peppers count no more; who had signed in under them signs in anew"
 
     def _under_former(self) -> list[Credential]:
         """Keys that work and were made under a former pepper, or before there were marks."""

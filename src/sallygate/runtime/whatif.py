@@ -20,7 +20,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sallygate.case import Guarded, decide
-from sallygate.controls.identity import KeyRing, base62
+from sallygate.controls.identity import ACCOUNT, KeyRing, base62
 from sallygate.guard import Gate
 from sallygate.model.access import KnownPlace
 from sallygate.model.account import Account
@@ -34,16 +34,14 @@ from sallygate.model.work import (
     ROUNDS_MAX,
     AccountLoaded,
     Charge,
-    CredentialLoaded,
-    FetchKeys,
-    KeysFetched,
     LoadAccount,
-    LoadCredential,
     LoadPlaces,
     PasswordVerified,
     PlacesLoaded,
+    VerifyPassword,
     Work,
     WorkDone,
+    nothing_known,
 )
 from sallygate.parsing.addresses import place_of
 from sallygate.parsing.tokens import KEY_ID_CHARS
@@ -143,6 +141,7 @@ class FromEvents:
         self._header = (identity.api_keys.header if identity else DEFAULT_KEY_HEADER).lower().encode()
         self._gate: Gate = compose(loaded, self._state, self._ring, secrets.token_bytes(32), now, patterns)
         self._contract = loaded.policy.contract
+        self._identity, self._auth = loaded.policy.identity, loaded.policy.auth
         self._how: dict[str, Guarded] = self._gate.engine.controls.how
         for account in accounts:
             self._state.accounts.put(replace(account, locked_at=None, password=RIGHT))
@@ -189,16 +188,16 @@ class FromEvents:
     def _head(self, event: Event) -> RequestHead:
         headers = [(b"host", b"replay.invalid")]
         key_id = event.principal.removeprefix("key:")
-        if event.principal.startswith(
-            "jwt:"
-        ):  # nobody can sign its token again: a key of the same account stands for it
+        by_token = self._auth is not None and (self._identity is None or self._identity.basic is None)
+        if event.principal.startswith("jwt:") or (event.principal.startswith(ACCOUNT) and by_token):
+            # Nobody can sign its token again: a key of the same account stands for it.
             key_id = base62(hashlib.sha256(event.principal.encode()).digest()[:9], KEY_ID_CHARS)
         if key_id != event.principal:
             text = self._keys.get(key_id)
             if text is None:  # erased or older than the database: the event says whose it was
                 text = self._know(Credential(key_id, b"", event.account, event.plan, None, 0.0))
             headers.append((self._header, text.encode()))
-        elif event.principal.startswith("account:"):
+        elif event.principal.startswith(ACCOUNT):
             pair = base64.b64encode(f"{event.account}:{RIGHT}".encode())
             headers.append((b"authorization", b"Basic " + pair))
         query = urlencode([(name, _sample(bucket)) for name, bucket in event.filters])
@@ -236,18 +235,13 @@ class FromEvents:
 
 def _done(work: Work, event: Event) -> WorkDone:
     """Whether a credential is right is not asked again: an event with an account's name had the right password."""
-    if isinstance(work, LoadCredential):
-        return CredentialLoaded(work.id, None)
     if isinstance(work, LoadAccount):  # erased, or older than the database: the event says whose it was
         return AccountLoaded(work.name, Account(work.name, event.plan, password=RIGHT))
-    if isinstance(work, FetchKeys):
-        return KeysFetched(work.issuer, work.kid, failed=True)
-    if isinstance(work, LoadPlaces):
-        # Where it came from was new, or not, as the event says.
+    if isinstance(work, LoadPlaces):  # where it came from was new, or not, as the event says
         new = any(finding.control == "location" for finding in event.findings)
         place = KnownPlace(work.principal, place_of(event.client_address), "verified", event.at)
         return PlacesLoaded(work.principal, () if new else (place,))
-    return PasswordVerified(work.tag, "right")
+    return PasswordVerified(work.tag, "right") if isinstance(work, VerifyPassword) else nothing_known(work)
 
 
 def _is_judged(finding: Finding) -> bool:

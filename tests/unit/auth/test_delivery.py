@@ -8,7 +8,9 @@ import hmac
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -161,8 +163,9 @@ def test_a_webhook_is_followed_nowhere() -> None:
         asked.append(request.path)
         raise web.HTTPTemporaryRedirect("/send")
 
-    with pytest.raises(DeliveryError, match="307"):
+    with pytest.raises(DeliveryError, match="307") as failed:
         asyncio.run(posted(elsewhere, SECRET))
+    assert "/send" not in str(failed.value), "the path of a webhook is often its secret"
     assert asked == ["/send"]
 
 
@@ -175,3 +178,22 @@ def test_the_outbox_is_its_owners_alone(tmp_path: Path) -> None:
     with pytest.raises(DeliveryError):
         asyncio.run(OutboxChannel(file).send(LETTER))
     assert "ABCD" not in repr(LETTER)
+
+
+def test_a_mail_server_that_holds_its_senders_holds_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop's own threads look names up for the gate. Here it has one, and more letters than that are stuck."""
+    release = Event()
+    channel = SmtpChannel(Smtp(server="127.0.0.1:1", sender="gate@example.org", tls="none"), "", None)
+    monkeypatch.setattr(channel, "_send", lambda letter: release.wait(20))
+    monkeypatch.setattr("sallygate.auth.delivery.TIMEOUT_S", 0.02)
+
+    async def story() -> str:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        sent = await asyncio.gather(*(channel.send(LETTER) for _ in range(6)), return_exceptions=True)
+        assert all(isinstance(one, DeliveryError) for one in sent)
+        try:
+            return await asyncio.wait_for(asyncio.to_thread(lambda: "looked up"), 5)
+        finally:
+            release.set()
+
+    assert asyncio.run(story()) == "looked up"

@@ -78,6 +78,9 @@ def test_places_are_bounded_and_the_newer_record_counts() -> None:
     for number in range(PLACES_MAX + 10):
         places.put(KnownPlace("b", f"10.{number >> 8}.{number & 255}.0/24", "seen", 0.0))
     assert len(places.of("b") or {}) == PLACES_MAX
+    admitted = KnownPlace("b", NETWORK, "verified", 0.0)
+    places.put(admitted)
+    assert places.is_verified("b", NETWORK) and len(places.of("b") or {}) == PLACES_MAX, "it takes another's place"
     place = KnownPlace("c", NETWORK, "verified", 0.0, revision=5)
     places.put(place)
     places.put(replace(place, state="forgotten", revision=4))

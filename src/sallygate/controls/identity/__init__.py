@@ -17,7 +17,7 @@ from sallygate.controls.identity.guesses import Guesses
 from sallygate.controls.identity.keys import ALPHABET, ApiKeys, KeptHmac, KeyRing, base62
 from sallygate.controls.identity.outcomes import Asking, Proven, Refused
 from sallygate.controls.identity.passwords import Passwords
-from sallygate.controls.identity.scopes import ALL_SCOPES
+from sallygate.controls.identity.scopes import ALL_SCOPES, granted
 from sallygate.controls.identity.tokens import FORGED_TABLE, OwnIssuer, Tokens
 from sallygate.model.account import Account
 from sallygate.model.finding import Finding
@@ -44,6 +44,7 @@ __all__ = [
     "Proven",
     "Refused",
     "base62",
+    "granted",
     "missing",
 ]
 

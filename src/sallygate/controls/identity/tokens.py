@@ -116,7 +116,9 @@ class Tokens:
             return invalid(fault, terms.name)
         key = self._key(terms, token, now, done)
         if not isinstance(key, VerifyingKey):
-            return self._charged(key, address) if isinstance(key, Finding) and key.status == 401 else key
+            # Only where its issuer was asked for it: after a rotation the honest send such tokens, too.
+            fetched = any(isinstance(one, KeysFetched) for one in done)
+            return self._charged(key, address) if fetched and isinstance(key, Finding) and key.status == 401 else key
         if not is_signed_by(key, token):
             return self._charged(invalid("signature", terms.name), address)
         return self._verified(digest, terms, claims, now, done)

@@ -32,7 +32,7 @@ def test_tokens_through_a_gateway(tmp_path: Path) -> None:
         section = (
             f"{{issuer: '{ISSUER}', jwks: '{issuer.url}/jwks.json', audience: shop, plan: large, prefix: 'staff:'}}"
         )
-        policy = write_policy(tmp_path, f"identity: {{jwt: [{section}]}}", upstream=api.url)
+        policy = write_policy(tmp_path, f"identity: {{jwt: [{section}], forged: 2/s burst 20}}", upstream=api.url)
         with running_gateway(policy) as gateway:
             text = fresh(name="<script>alert(1)</script>")
             code, _, body = gateway.get("/things", Authorization=f"Bearer {text}")

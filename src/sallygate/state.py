@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
+from sallygate.geography import Geography
 from sallygate.model.principal import Credential
 from sallygate.model.restriction import Restriction
 from sallygate.parsing.addresses import Address, parse_prefix
@@ -362,6 +363,7 @@ class State:
         self.accounts = Accounts()
         self.verified = VerifiedPasswords()
         self.restrictions = Restrictions()
+        self.geography = Geography()
         self.issuers = KeySets()
         self.revocations = Revocations()
 

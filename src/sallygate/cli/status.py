@@ -92,6 +92,9 @@ def print_status(found: Status) -> None:
             escape(issuer.name),
             f"[{colour}]{issuer.keys} keys[/{colour}]{age}, {issuer.failures:,} failures; {escape(issuer.source)}",
         )
+    for one in found.geography:
+        colour = "yellow" if one.old else "green"
+        table.add_row("geography", escape(one.name), f"[{colour}]{_span(time.time() - one.made_at)} old[/{colour}]")
     for store in found.stores:
         table.add_row(
             "store",

@@ -10,6 +10,7 @@ from sallygate.guard.answer import ApiAnswer, BodyTooLarge, refusal
 from sallygate.guard.services import App, Receive, Scope, Send, Services
 from sallygate.model.access import AuthCall
 from sallygate.model.decision import Admission, Answer, Ask, Decision, Refuse, Reply
+from sallygate.model.event import Place
 from sallygate.model.exchange import Exchange
 from sallygate.model.finding import Finding
 from sallygate.model.request import Body, RequestHead
@@ -323,11 +324,15 @@ class Call:
             or dashed.startswith(IDENTITY_PREFIX)
         )
 
+    def _place(self) -> Place:
+        origin = self.gate.state.geography.of(self.head.client_address)
+        return Place(self.head.client_network, origin.country, origin.asn)
+
     def record(self, decision: Decision, status: int, **known: Any) -> None:  # Any: Exchange's own fields
         took_us = self.services.tick_us() - self.started_us
         exchange = Exchange(
             self.head, decision, status, charges=self.charges, took_us=took_us,
-            admit_us=self.admit_us, gate_us=self.gate_us or took_us, **known,
+            admit_us=self.admit_us, gate_us=self.gate_us or took_us, place=self._place(), **known,
         )  # fmt: skip
         self.services.record(exchange, self.gate)
 

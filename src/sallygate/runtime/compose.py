@@ -11,9 +11,10 @@ from sallygate.controls.identity import IdentityControl, KeyRing, OwnIssuer
 from sallygate.controls.injection import InjectionControl
 from sallygate.controls.limits import LimitsControl
 from sallygate.controls.location import LocationControl
+from sallygate.controls.network import NetworkControl
 from sallygate.controls.restrictions import RestrictionsControl
 from sallygate.controls.transport import TransportControl
-from sallygate.engine import Controls, Engine
+from sallygate.engine import Engine
 from sallygate.guard import Gate
 from sallygate.parsing.addresses import prefix_set
 from sallygate.parsing.confined import confined_places
@@ -25,6 +26,7 @@ from sallygate.policy.fields import ControlSection
 from sallygate.policy.identifying import Identity
 from sallygate.policy.load import Loaded
 from sallygate.policy.schema import Clients, Injection, Limits, Policy, Transport
+from sallygate.releasing import Controls
 from sallygate.state import State
 
 OVERRIDES = (b"x-http-method-override", b"x-http-method", b"x-method-override", b"x-original-url", b"x-rewrite-url")
@@ -109,6 +111,7 @@ def _controls(
     policy = loaded.policy
     sections: dict[str, ControlSection | None] = {
         "transport": None if loaded.door == "replay" else transport,
+        "network": policy.network,
         "restrictions": policy.restrictions,
         "clients": clients,
         "identity": identity,
@@ -132,6 +135,7 @@ def _controls(
     )
     return Controls(
         TransportControl(transport, key_header) if "transport" in how else None,
+        NetworkControl(policy.network, loaded.lists, state) if policy.network and "network" in how else None,
         RestrictionsControl(policy.restrictions, state) if "restrictions" in how else None,
         ClientsControl(clients, _public(loaded), key_header, loaded.hash) if clients and "clients" in how else None,
         who,

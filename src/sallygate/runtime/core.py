@@ -37,11 +37,13 @@ from sallygate.runtime.access import Access, channel_of
 from sallygate.runtime.clock import Clock
 from sallygate.runtime.compose import compose
 from sallygate.runtime.condition import Life
+from sallygate.runtime.counters import Counters
 from sallygate.runtime.exporting import check_telemetry
 from sallygate.runtime.follow import Following
 from sallygate.runtime.issuers import Issuers
 from sallygate.runtime.log import Log, RequestLog, open_log
 from sallygate.runtime.logins import Logins
+from sallygate.runtime.network import NetworkFiles, databases_of
 from sallygate.runtime.patterns import compiled_patterns
 from sallygate.runtime.reporting import Reporting
 from sallygate.runtime.sockets import inherited, notify, notify_reloading, watchdog_s
@@ -58,10 +60,6 @@ FLUSH_S = 0.5
 CLOCK_S = 1.0
 WATCH_S = 1.0
 ISSUERS_S = 1.0
-FORGET_S = 3600.0
-"""Rates free for so long are removed from the store."""
-FORGET_EVERY_S = 60.0
-"""Looking for them reads every counter there is."""
 TOLD_EVERY_S = 10.0
 """The same failure is logged once in so long, with its count."""
 
@@ -92,6 +90,8 @@ class Runtime:
         self._published = b""
         self._publish_assertion_keys()
         self._patterns = compiled_patterns(self.installation, self.log)
+        self.network = NetworkFiles(self.state, self.clock.now, self.failed, self.log.warning)
+        self.network.configure(self.loaded, databases_of(self.loaded))
         self.gate = self._compose(self.loaded)
         self.store = SqliteStore(self.installation.database)
         self.events = EventLog(
@@ -118,7 +118,7 @@ class Runtime:
         self._tasks: list[asyncio.Task[Any]] = []
         self._following = Following(self)
         self._behind = False
-        self._forget_at = 0.0
+        self._counters = Counters(self)
         self.instance = secrets.token_hex(8)
         """Of this process, the first half of every request id."""
         self._counter = count(int.from_bytes(secrets.token_bytes(4), "big"))
@@ -165,6 +165,7 @@ class Runtime:
             await self.issuers.beat()
             self.events.start()
             await self.reporting.start()
+            self.network.tell_age()
         except BaseException:
             self._started = False  # whoever asks again must not find a gate that knows no restriction
             raise
@@ -252,26 +253,8 @@ class Runtime:
         self.gate = self._compose(self.loaded)
 
     async def flush(self) -> None:
-        """Write the counters that changed, but for rates that are free again: of a flood from a million addresses
-        nothing needs to be known after a restart but who is in penalty."""
-        now = self.clock.now()
-        rows, marked = [], []
-        for table in self.state.tables.values():
-            dirty, table.dirty = table.dirty, set()
-            marked.append((table, dirty))
-            kept = (row for subject in dirty if (row := table.row(subject)) is not None)
-            rows += [row for row in kept if row[3] or row[2] > now]
-        if not rows:
-            return
-        forget = now >= self._forget_at
-        try:
-            await self.in_store(lambda: self.store.put_counters(rows, now - FORGET_S if forget else None))
-        except StoreError:
-            for table, dirty in marked:
-                table.dirty |= dirty
-            raise
-        if forget:
-            self._forget_at = now + FORGET_EVERY_S
+        """Write what was counted. Raises `StoreError`."""
+        await self._counters.flush()
 
     async def _check_clock(self) -> None:
         if (jumped := self.clock.check()) is not None:
@@ -315,6 +298,7 @@ class Runtime:
     async def _watch(self) -> None:
         await self.reporting.take_control()
         self._check_database()
+        await self.network.beat()
         if self.loaded.policy.reload == "file" and (stamps := self._file_stamps()) != self._stamps:
             self._stamps = stamps
             await self.reload()
@@ -335,6 +319,7 @@ class Runtime:
             if loaded.state_dir != self.loaded.state_dir:
                 raise StoreError("`state` cannot change while running; restart instead")
             channel_of(loaded, self.installation.directory)
+            databases = databases_of(loaded)
             gate = self._compose(loaded)
         except Exception as error:  # whatever is wrong with it
             self.life.refused(str(error))
@@ -345,6 +330,7 @@ class Runtime:
             )
             return False
         old, self.loaded, self.gate = self.loaded, loaded, gate
+        self.network.configure(loaded, databases)
         self.logins.hashing.follow(loaded.policy.accounts)
         self._behind = True
         try:

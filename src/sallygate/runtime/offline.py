@@ -29,6 +29,7 @@ from sallygate.policy.load import load_policy
 from sallygate.runtime.access import own_key_set
 from sallygate.runtime.compose import compose
 from sallygate.runtime.issuers import load_known
+from sallygate.runtime.network import databases_of, geography_of
 from sallygate.runtime.patterns import patterns_of
 from sallygate.runtime.recorded import Recorded
 from sallygate.runtime.tables import add_restrictions
@@ -64,6 +65,7 @@ class Offline:
         self.state = State()
         self._verified: dict[bytes, PasswordVerified] = {}
         patterns = patterns_of(directory)
+        self.state.geography = geography_of(databases_of(self.loaded))
         self.gate: Gate = compose(self.loaded, self.state, ring, pepper, self.now, patterns)
         load_known(self.state, self.loaded, installation)
         if installation is not None:

@@ -47,6 +47,7 @@ from sallygate.parsing.addresses import place_of
 from sallygate.parsing.tokens import KEY_ID_CHARS
 from sallygate.policy.load import Loaded
 from sallygate.runtime.compose import DEFAULT_KEY_HEADER, compose
+from sallygate.runtime.network import databases_of, geography_of
 from sallygate.runtime.offline import Offline
 from sallygate.runtime.recorded import Recorded
 from sallygate.state import State
@@ -139,6 +140,7 @@ class FromEvents:
         self._keys: dict[str, str] = {}
         identity = loaded.policy.identity
         self._header = (identity.api_keys.header if identity else DEFAULT_KEY_HEADER).lower().encode()
+        self._state.geography = geography_of(databases_of(loaded))
         self._gate: Gate = compose(loaded, self._state, self._ring, secrets.token_bytes(32), now, patterns)
         self._contract = loaded.policy.contract
         self._identity, self._auth = loaded.policy.identity, loaded.policy.auth

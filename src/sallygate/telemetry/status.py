@@ -47,6 +47,14 @@ class IssuerState(Struct, frozen=True):
     """What went wrong, or which of its keys are not used."""
 
 
+class GeographyState(Struct, frozen=True):
+    """A database of addresses' countries and networks."""
+
+    name: str
+    made_at: float
+    old: bool
+
+
 class EventsState(Struct, frozen=True):
     waiting: int
     queue: int
@@ -96,3 +104,4 @@ class Status(Struct, frozen=True):
     log_lines_lost: int
     memory_bytes: int
     issuers: tuple[IssuerState, ...] = ()
+    geography: tuple[GeographyState, ...] = ()

@@ -1,0 +1,41 @@
+"""Writing what was counted: rates, quotas, budgets; in batches, off the request path."""
+
+from __future__ import annotations
+
+from sallygate.model.stores import StoreError
+from sallygate.runtime.follow import Runs
+
+FORGET_S = 3600.0
+"""Rates free for so long are removed from the store."""
+FORGET_EVERY_S = 60.0
+"""Looking for them reads every counter there is."""
+
+
+class Counters:
+    def __init__(self, runtime: Runs) -> None:
+        self._runtime = runtime
+        self._forget_at = 0.0
+
+    async def flush(self) -> None:
+        """Write the counters that changed, but for rates that are free again: of a flood from a million addresses
+        nothing needs to be known after a restart but who is in penalty."""
+        now = self._runtime.now()
+        rows, marked = [], []
+        for table in self._runtime.state.tables.values():
+            dirty, table.dirty = table.dirty, set()
+            marked.append((table, dirty))
+            kept = (row for subject in dirty if (row := table.row(subject)) is not None)
+            rows += [row for row in kept if row[3] or row[2] > now]
+        if not rows:
+            return
+        forget = now >= self._forget_at
+        try:
+            await self._runtime.in_store(
+                lambda: self._runtime.store.put_counters(rows, now - FORGET_S if forget else None)
+            )
+        except StoreError:
+            for table, dirty in marked:
+                table.dirty |= dirty
+            raise
+        if forget:
+            self._forget_at = now + FORGET_EVERY_S

@@ -22,7 +22,7 @@ from sallygate.controls.injection import InjectionControl
 from sallygate.controls.limits import Allowed, retry_after
 from sallygate.controls.location import LocationControl
 from sallygate.controls.network import NetworkControl
-from sallygate.controls.restrictions import Outcome
+from sallygate.controls.restrictions import Outcome, RestrictionsControl
 from sallygate.examining import Examining, coded
 from sallygate.model.decision import (
     Admission,
@@ -101,6 +101,8 @@ class Engine(Releasing):
             return asked
         if not case.refused and (asked := self._location(case, head, done)) is not None:
             return asked
+        if not case.refused and (asked := self._restricted(case, head, operation, now, done)) is not None:
+            return asked
         if case.refused or self._principal(case, head, operation, now):
             return self._refuse(case)
         if head.websocket:
@@ -149,6 +151,8 @@ class Engine(Releasing):
                 and (asked := self._location(case, head, done)) is not None
             ):
                 return asked
+        if not case.refused and (asked := self._restricted(case, head, operation, now, done, own=True)) is not None:
+            return asked
         if case.refused or self._principal(case, head, operation, now):
             return self._refuse(case)
         body = BodyPlan("whole", bytes_max=OWN_BODY_BYTES_MAX, over="auth.body_size")
@@ -165,7 +169,7 @@ class Engine(Releasing):
         ):
             return True
         if (restrictions := controls.restrictions) is not None and case.run(
-            "restrictions", "address", self._restrict, case, restrictions.admit_address, head, now
+            "restrictions", "address", self._restrict_place, case, restrictions, head, now
         ):
             return True
         if (limits := controls.limits) is not None:
@@ -254,28 +258,52 @@ class Engine(Releasing):
         case.asked = answer
         return None
 
-    def _principal(self, case: Case, head: RequestHead, operation: Operation | None, now: float) -> bool:
-        """What who and what decide. True: refused."""
-        controls, principal = self.controls, case.principal
+    def _restricted(
+        self,
+        case: Case,
+        head: RequestHead,
+        operation: Operation | None,
+        now: float,
+        done: tuple[WorkDone, ...],
+        *,
+        own: bool = False,
+    ) -> Ask | None:
+        """Whether who calls is kept out, from there or altogether; returns only a question."""
+        network, restrictions, principal = self.controls.network, self.controls.restrictions, case.principal
         if (
-            (network := controls.network) is not None
+            network is not None
             and principal is not None
             and network.asks_callers
             and case.run("network", "caller", network.admit_caller, head, principal, operation)
         ):
-            return True
-        if (restrictions := controls.restrictions) is not None and case.run(
-            "restrictions",
-            "caller",
-            self._restrict,
-            case,
-            restrictions.admit_principal,
-            head,
-            principal,
-            operation,
-            now,
-        ):
-            return True
+            return None
+        if restrictions is not None:
+            case.run("restrictions", "caller", self._restrict, case, restrictions, head, operation, now, done, own)
+        return Ask(case.asked) if case.asked is not None else None
+
+    def _restrict_place(
+        self, case: Case, restrictions: RestrictionsControl, head: RequestHead, now: float
+    ) -> Finding | None:
+        return None if case.place_allowed else _taken(case, restrictions.admit_address(head, now))
+
+    def _restrict(
+        self,
+        case: Case,
+        restrictions: RestrictionsControl,
+        head: RequestHead,
+        operation: Operation | None,
+        now: float,
+        done: tuple[WorkDone, ...],
+        own: bool,
+    ) -> Finding | None:
+        outcome = restrictions.admit_principal(
+            head, case.principal, operation, now, done, place_allowed=case.place_allowed, own=own
+        )
+        return _taken(case, outcome)
+
+    def _principal(self, case: Case, head: RequestHead, operation: Operation | None, now: float) -> bool:
+        """What who and what decide. True: refused."""
+        controls, principal = self.controls, case.principal
         if (limits := controls.limits) is not None and case.run(
             "limits", "caller", self._limit, case, limits.admit_principal, head, principal, operation, now
         ):
@@ -283,13 +311,6 @@ class Engine(Releasing):
         if (identity := controls.identity) is not None and principal is not None:
             return case.run("identity", "authorise", identity.authorise, principal, operation)
         return False
-
-    def _restrict(self, case: Case, judge: Callable[[*Ts], Outcome], *args: *Ts) -> Finding | None:
-        finding, charges, wait_s = judge(*args)
-        case.charges.extend(charges)
-        if wait_s:
-            case.headers.extend(retry_after(wait_s))
-        return finding
 
     def _limit(self, case: Case, judge: Callable[[*Ts], Allowed], *args: *Ts) -> Finding | None:
         allowed = judge(*args)
@@ -373,6 +394,14 @@ class Engine(Releasing):
             headers += self._invalid_headers if sent else self._refusal_headers
         operation = case.match.operation if case.match is not None else None
         return Refuse(decision, tuple(case.charges), headers, operation, case.principal)
+
+
+def _taken(case: Case, outcome: Outcome) -> Finding | None:
+    case.charges.extend(outcome.charges)
+    case.asked = outcome.work
+    if outcome.wait_s:
+        case.headers.extend(retry_after(outcome.wait_s))
+    return outcome.finding
 
 
 def _has_body(head: RequestHead) -> bool:

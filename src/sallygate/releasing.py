@@ -19,8 +19,9 @@ from sallygate.controls.restrictions import RestrictionsControl
 from sallygate.controls.transport import TransportControl
 from sallygate.model.decision import Admission, HeaderList, Learned, Release
 from sallygate.model.finding import Finding
-from sallygate.model.request import Body
+from sallygate.model.request import Body, RequestHead
 from sallygate.model.work import Charge
+from sallygate.parsing.addresses import UNKNOWN, parse_address
 from sallygate.parsing.identifiers import IdHasher, answered_ids, count_records, most_records
 
 ANSWER_READ_BYTES_MAX = 256 * 1024
@@ -75,6 +76,14 @@ class Releasing:
             return Release(cut)
         most = RECORDS_READ_BYTES_MAX if counted else ANSWER_READ_BYTES_MAX
         return Release(cut, most, "gzip" if coding == b"gzip" else "")
+
+    def is_terminated(self, admission: Admission, head: RequestHead, now: float) -> bool:
+        """Whether a restriction made since cuts what is under way."""
+        restrictions, network = self.controls.restrictions, self.controls.network
+        if restrictions is None or self.controls.how["restrictions"].mode != "enforce":
+            return False
+        allowed = network is not None and network.admits(parse_address(head.client_address) or UNKNOWN)
+        return restrictions.ends(head, admission.principal, admission.operation, now, place_allowed=allowed)
 
     def bytes_left(self, admission: Admission, now: float) -> int | None:
         """What the caller may still be sent; None without a budget."""

@@ -42,6 +42,7 @@ class ApiAnswer:
         "received",
         "refused",
         "release",
+        "restrictions",
         "sent",
         "status",
         "unread",
@@ -56,6 +57,8 @@ class ApiAnswer:
         self.received = 0
         self.copy: list[bytes] = []
         self.copied = 0
+        self.restrictions = call.gate.state.restrictions
+        """Those in force when this was looked at last."""
         self.release: Any = None  # Release, once the answer has begun
         self.unread = False
         self.done = False
@@ -130,6 +133,10 @@ class ApiAnswer:
         release = self.release
         if release is None:
             raise RuntimeError("the application sent a body before its head")
+        if (in_force := self.call.gate.state.restrictions) is not self.restrictions:
+            self.restrictions = in_force
+            if self.call.gate.engine.is_terminated(self.admission, self.call.head, self.call.services.now()):
+                raise ConnectionAbortedError("a restriction terminates what is under way")
         if release.cut:
             # Asked each time: other answers of the same caller take from the budget at the same time.
             left = self.call.gate.engine.bytes_left(self.admission, self.call.services.now())

@@ -156,6 +156,8 @@ class Call:
     async def _refuse(self, refuse: Refuse, request_bytes: int = 0) -> None:
         body = problem_body(refuse.decision, self.head.request_id)
         headers = problem_headers(b"" if self.head.method == "HEAD" else body, refuse.headers)
+        if refuse.decision.verdict == "terminate" and self.head.http_version[:1] == "1":
+            headers = [*headers, (b"connection", b"close")]
         await self.send_whole(refuse.decision.status, [*headers, *self.common_headers()], body)
         self.record(refuse.decision, refuse.decision.status, operation=refuse.operation, principal=refuse.principal,
                      response_bytes=len(body), request_bytes=request_bytes)  # fmt: skip

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import maxminddb
+
 from sallygate.parsing.addresses import Prefixes, prefix_set
 from sallygate.parsing.addresslists import LIST_BYTES_MAX, AddressListError, read_address_list
 from sallygate.policy.errors import Problem
@@ -62,13 +64,11 @@ def check_network(
     if network is None:
         return
     for number, name in enumerate(network.databases):
-        if not beside(name).is_file():
-            say(
-                ("network", "databases", number),
-                "file",
-                f"there is no file `{name}`",
-                "give a path relative to the policy file",
-            )
+        try:
+            maxminddb.open_database(beside(name)).close()
+        except (OSError, ValueError, maxminddb.InvalidDatabaseError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            say(("network", "databases", number), "file", f"`{name}` is no MMDB file that can be read: {why}", BESIDE)
     for number, rule in enumerate(network.rules):
         path = ("network", "rules", number)
         for plan in sorted(set(rule.plans) - plans):

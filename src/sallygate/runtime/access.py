@@ -34,7 +34,7 @@ from sallygate.parsing.jwk import read_key_set
 from sallygate.places import PLACES_MAX
 from sallygate.policy.authorising import Auth
 from sallygate.policy.load import Loaded
-from sallygate.runtime.administration import act_of
+from sallygate.runtime.acts import act_of
 from sallygate.runtime.logins import Logins
 from sallygate.signing import SigningKeys
 from sallygate.state import State

@@ -136,7 +136,7 @@ def _controls(
     return Controls(
         TransportControl(transport, key_header) if "transport" in how else None,
         NetworkControl(policy.network, loaded.lists, state) if policy.network and "network" in how else None,
-        RestrictionsControl(policy.restrictions, state) if "restrictions" in how else None,
+        RestrictionsControl(policy.restrictions, state, _ask_at(loaded)) if "restrictions" in how else None,
         ClientsControl(clients, _public(loaded), key_header, loaded.hash) if clients and "clients" in how else None,
         who,
         _location(loaded, state) if "location" in how else None,
@@ -163,8 +163,13 @@ def _location(loaded: Loaded, state: State) -> LocationControl | None:
     plans = {name: plan.new_location for name, plan in loaded.plans.items()}
     if all(does == "off" for does in plans.values()):
         return None
+    return LocationControl(plans, state, _ask_at(loaded))
+
+
+def _ask_at(loaded: Loaded) -> str:
+    """Where a place is admitted by a code, if anywhere."""
     auth = loaded.policy.auth
-    return LocationControl(plans, state, f"{auth.prefix}/locations" if auth is not None and auth.delivery else "")
+    return f"{auth.prefix}/locations" if auth is not None and auth.delivery else ""
 
 
 def own_issuer(policy: Policy) -> OwnIssuer | None:

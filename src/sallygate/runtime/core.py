@@ -414,6 +414,7 @@ class Runtime:
         try:
             self.reporting.metrics.observe(exchange)
             self.access.observe(exchange)
+            self._counters.observe(exchange)
             for watch in self.on_exchange:
                 watch(exchange)
         except Exception as error:  # who counts or watches must not end a request

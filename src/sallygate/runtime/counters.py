@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from sallygate.model.exchange import Exchange
 from sallygate.model.stores import StoreError
 from sallygate.runtime.follow import Runs
 
+_OF_RESTRICTIONS = ("restriction", "challenge")
 FORGET_S = 3600.0
 """Rates free for so long are removed from the store."""
 FORGET_EVERY_S = 60.0
@@ -15,6 +17,7 @@ class Counters:
     def __init__(self, runtime: Runs) -> None:
         self._runtime = runtime
         self._forget_at = 0.0
+        self._hits: dict[str, int] = {}
 
     async def flush(self) -> None:
         """Write the counters that changed, but for rates that are free again: of a flood from a million addresses
@@ -26,6 +29,7 @@ class Counters:
             marked.append((table, dirty))
             kept = (row for subject in dirty if (row := table.row(subject)) is not None)
             rows += [row for row in kept if row[3] or row[2] > now]
+        await self._write_hits()
         if not rows:
             return
         forget = now >= self._forget_at
@@ -39,3 +43,20 @@ class Counters:
             raise
         if forget:
             self._forget_at = now + FORGET_EVERY_S
+
+    def observe(self, exchange: Exchange) -> None:
+        """Count what a restriction met."""
+        for finding in exchange.decision.findings:
+            if finding.control in _OF_RESTRICTIONS:
+                self._hits[finding.rule] = self._hits.get(finding.rule, 0) + 1
+
+    async def _write_hits(self) -> None:
+        hits, self._hits = self._hits, {}
+        if not hits:
+            return
+        try:
+            await self._runtime.in_store(lambda: self._runtime.store.add_hits(hits))
+        except StoreError:
+            for restriction, times in hits.items():
+                self._hits[restriction] = self._hits.get(restriction, 0) + times
+            raise

@@ -52,7 +52,13 @@ from sallygate.runtime.offline import Offline
 from sallygate.runtime.recorded import Recorded
 from sallygate.state import State
 
-_KEPT = {"contract": "contract", "body": "contract", "injection": "injection", "restriction": "restrictions"}
+_KEPT = {
+    "contract": "contract",
+    "body": "contract",
+    "injection": "injection",
+    "restriction": "restrictions",
+    "challenge": "restrictions",
+}
 """Findings that come from what events do not keep, by the first part of their code, and the control they are of."""
 _JUDGED_AGAIN = ("contract.query_unknown", "contract.parameter_repeated")
 """Of the contract's, what names alone tell; parameters in the path too, whose values events keep."""

@@ -162,7 +162,7 @@ def test_in_shadow_nobody_is_refused(bench) -> None:
         ("{rules: [{operations: [nope], only: [192.0.2.1]}]}", "no operation `nope`"),
         ("{rules: [{methods: [post], only: [192.0.2.1]}]}", "is no method"),
         ("{deny: [{file: gone.txt}]}", "the list `gone.txt` cannot be read"),
-        ("{databases: [gone.mmdb]}", "there is no file `gone.mmdb`"),
+        ("{databases: [gone.mmdb]}", "`gone.mmdb` is no MMDB file"),
         ("{denied: [192.0.2.1]}", "did you mean `deny`?"),
     ],
 )

@@ -13,6 +13,8 @@ from sallygate.policy.errors import Problem
 from sallygate.policy.issuers import Say
 from sallygate.policy.network import AddressFile, Network, Reach
 
+BESIDE = "give a path relative to the policy file"
+
 
 def list_files(network: Network | None) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Where in the policy each list is named, and its name."""
@@ -48,7 +50,7 @@ def read_lists(
                 path,
                 "file",
                 f"the list `{name}` cannot be read: {error.strerror}",
-                "give a path relative to the policy file",
+                BESIDE,
             )
         except AddressListError as error:
             problems += [

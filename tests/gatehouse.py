@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from sallygate.controls.identity import KeyRing
 from sallygate.geography import Geography
 from sallygate.guard import Gate, Guard
+from sallygate.guard.door import Tally
 from sallygate.model.exchange import Exchange
 from sallygate.model.principal import Credential
 from sallygate.model.request import RequestHead
@@ -197,6 +198,7 @@ class House:
                 self.state.tables[table].take(subject, NOW, amount)
         self.exchanges: list[Exchange] = []
         self.reached = 0
+        self.turned, self.watched = Tally(), True
         self.under_way = 0
         self.worked = 0
         self.seen: dict[str, Any] = {}
@@ -255,8 +257,10 @@ class House:
         async def receive() -> dict[str, Any]:
             return messages.pop() if messages else {"type": "http.disconnect"}
 
+        self.said: list[Any] = []
+
         async def send(message: Any) -> None:
-            pass
+            self.said.append(message)
 
         before = self.reached
         asyncio.run(Guard(self._app, self)(scope, receive, send))

@@ -21,7 +21,7 @@ from sallygate.model.decision import Admission, HeaderList, Learned, Release
 from sallygate.model.finding import Finding
 from sallygate.model.request import Body, RequestHead
 from sallygate.model.work import Charge
-from sallygate.parsing.addresses import UNKNOWN, parse_address
+from sallygate.parsing.addresses import UNKNOWN, Address, parse_address
 from sallygate.parsing.identifiers import IdHasher, answered_ids, count_records, most_records
 
 ANSWER_READ_BYTES_MAX = 256 * 1024
@@ -76,6 +76,36 @@ class Releasing:
             return Release(cut)
         most = RECORDS_READ_BYTES_MAX if counted else ANSWER_READ_BYTES_MAX
         return Release(cut, most, "gzip" if coding == b"gzip" else "")
+
+    # at the door ---------------------------------------------------------------------------------------------------
+
+    @property
+    def judges_places(self) -> bool:
+        """Whether a place alone may decide anything at present."""
+        controls = self.controls
+        restrictions = controls.restrictions
+        return controls.network is not None or (restrictions is not None and not restrictions.none_placed)
+
+    @property
+    def restrictions_in_force(self) -> object:
+        """Another object after every change."""
+        restrictions = self.controls.restrictions
+        return restrictions.in_force if restrictions is not None else None
+
+    def turns_away(self, address: Address, method: str, now: float) -> Finding | None:
+        """What refuses whoever calls from there, whatever is asked; None too where more must be looked at."""
+        controls, how = self.controls, self.controls.how
+        allowed = False
+        if controls.network is not None:
+            finding, allowed = controls.network.judge_place(address, method)
+            if finding is not None:
+                return finding if how["network"].mode == "enforce" else None
+        if controls.restrictions is None or allowed or how["restrictions"].mode != "enforce":
+            return None
+        outcome = controls.restrictions.judge_place(address, method, now)
+        return outcome.finding if outcome.finding is not None and not outcome.wait_s else None
+
+    # released ------------------------------------------------------------------------------------------------------
 
     def is_terminated(self, admission: Admission, head: RequestHead, now: float) -> bool:
         """Whether a restriction made since cuts what is under way."""

@@ -28,6 +28,8 @@ class Services:
     time: float = 1_790_000_000.0
     ids: int = 0
     under_way: int = 0
+    watched: bool = False
+    turned: Tally = field(default_factory=Tally)
 
     @property
     def gate(self):

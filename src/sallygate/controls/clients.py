@@ -33,6 +33,11 @@ class ClientsControl:
         if self.specification:
             self.link = ((b"link", f'<{self.specification}>; rel="service-desc"'.encode()),)
 
+    @property
+    def answers_origins(self) -> bool:
+        """Whether answers differ by who asks: browsers of other origins."""
+        return self._cors is not None
+
     def reply(self, head: RequestHead, match: Match | None) -> Reply | None:
         """What the gate answers by itself: the specification, and preflights."""
         if match is None and head.raw_path == self._path and head.method in ("GET", "HEAD"):

@@ -24,7 +24,7 @@ from sallygate.model.restriction import ACTS, Restriction
 from sallygate.model.work import Charge, LoadPlaces, PlacesLoaded, WorkDone
 from sallygate.parsing.addresses import UNKNOWN, Address, parse_address, place_of, prefix_set
 from sallygate.policy.schema import RestrictionsSection
-from sallygate.state import State
+from sallygate.state import Restrictions, State
 
 _RANK = {act: rank for rank, act in enumerate(ACTS)}
 
@@ -55,14 +55,26 @@ class RestrictionsControl:
             else ""
         )
 
+    @property
+    def in_force(self) -> Restrictions:
+        return self._state.restrictions
+
+    @property
+    def none_placed(self) -> bool:
+        """Whether there are none that a place alone decides."""
+        return self._state.restrictions.by_place.empty
+
     def admit_address(self, head: RequestHead, now: float) -> Outcome:
         """Those that a place alone decides, before anything else is looked at."""
-        index = self._state.restrictions.by_place
-        if index.empty:
+        if self._state.restrictions.by_place.empty:
             return NOTHING
-        address = parse_address(head.client_address) or UNKNOWN
+        return self.judge_place(parse_address(head.client_address) or UNKNOWN, head.method, now)
+
+    def judge_place(self, address: Address, method: str, now: float) -> Outcome:
+        """The same of an address and a method."""
+        index = self._state.restrictions.by_place
         names = self._names(address, None, None)
-        found = _covering(index.find(address, names.items()), names, address, head.method)
+        found = _covering(index.find(address, names.items()), names, address, method)
         return self._judge(found, now) if found else NOTHING
 
     def admit_principal(

@@ -26,6 +26,10 @@ class Guard:
         kind = scope["type"]
         if kind == "http" or kind == "websocket":
             services = self._services
+            door = services.gate.door
+            if kind == "http" and (away := door.look(scope, services.now())) is not None and not services.watched:
+                await door.turn_away(services, scope, send, *away)
+                return
             services.under_way += 1
             try:
                 await Call(services, self.app, scope, receive, send).run()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -15,6 +15,9 @@ from sallygate.model.request import RequestHead
 from sallygate.model.work import Work, WorkDone
 from sallygate.parsing.head import HeadReader
 from sallygate.state import State
+
+if TYPE_CHECKING:
+    from sallygate.guard.door import Door, Tally
 
 Scope = MutableMapping[str, Any]  # Any: ASGI's own types are open
 Message = MutableMapping[str, Any]
@@ -29,6 +32,7 @@ class Gate(Struct, frozen=True):
 
     engine: Engine
     reader: HeadReader
+    door: Door
     state: State
     policy_hash: str
     dropped_headers: frozenset[bytes]
@@ -47,11 +51,19 @@ class Services(Protocol):
     under_way: int
     """Requests that have begun and not ended."""
 
+    turned: Tally
+    """Who was turned away at the door."""
+
     @property
     def gate(self) -> Gate: ...
     @property
     def own(self) -> App:
         """What answers at `/auth`."""
+        ...
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody wants to see every single exchange: then none is turned away at the door."""
         ...
 
     def now(self) -> float: ...

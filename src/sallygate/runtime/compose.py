@@ -16,6 +16,7 @@ from sallygate.controls.restrictions import RestrictionsControl
 from sallygate.controls.transport import TransportControl
 from sallygate.engine import Engine
 from sallygate.guard import Gate
+from sallygate.guard.door import Door
 from sallygate.parsing.addresses import prefix_set
 from sallygate.parsing.confined import confined_places
 from sallygate.parsing.head import SINGLETONS, HeadReader
@@ -78,14 +79,17 @@ def _compose(
     hsts = ((b"strict-transport-security", f"max-age={int(transport.hsts)}".encode()),) if transport.hsts else ()
     dropped = set(controls.identity.credential_headers) if controls.identity else set()
     dropped |= set(OVERRIDES) if routes is not None else set()
+    engine = Engine(controls, routes, IdHasher(id_key), own_routes)
+    reader = HeadReader(
+        prefix_set(tuple(transport.trusted_hops)),
+        transport.forwarded,
+        transport.ambiguous_paths or ("refuse" if routes is not None else "allow"),
+        SINGLETONS | {key_header.lower()},
+    )
     return Gate(
-        Engine(controls, routes, IdHasher(id_key), own_routes),
-        HeadReader(
-            prefix_set(tuple(transport.trusted_hops)),
-            transport.forwarded,
-            transport.ambiguous_paths or ("refuse" if routes is not None else "allow"),
-            SINGLETONS | {key_header.lower()},
-        ),
+        engine,
+        reader,
+        Door(engine, reader, hsts),
         state,
         loaded.hash,
         frozenset(dropped),

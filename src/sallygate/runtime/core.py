@@ -48,6 +48,7 @@ from sallygate.runtime.patterns import compiled_patterns
 from sallygate.runtime.reporting import Reporting
 from sallygate.runtime.sockets import inherited, notify, notify_reloading, watchdog_s
 from sallygate.runtime.tables import add_restrictions
+from sallygate.runtime.turned import AtTheDoor
 from sallygate.signing import SigningKeys
 from sallygate.state import State
 from sallygate.stores.events import EventLog
@@ -104,6 +105,8 @@ class Runtime:
         self.under_way = 0
         self.draining = False
         self.life = Life(self.clock.now())
+        self.door = AtTheDoor(self)
+        self.turned = self.door.tally
         self.failures: Counter[str] = Counter()
         """Failures by what failed, since the start."""
         self.reporting = Reporting(self)
@@ -118,7 +121,7 @@ class Runtime:
         self._tasks: list[asyncio.Task[Any]] = []
         self._following = Following(self)
         self._behind = False
-        self._counters = Counters(self)
+        self.counters = Counters(self)
         self.instance = secrets.token_hex(8)
         """Of this process, the first half of every request id."""
         self._counter = count(int.from_bytes(secrets.token_bytes(4), "big"))
@@ -171,6 +174,7 @@ class Runtime:
             raise
         self._tasks = [
             asyncio.create_task(self._every(SYNC_S, "sync", self._sync)),
+            asyncio.create_task(self._every(SYNC_S, "door", self.door.beat)),
             asyncio.create_task(self._every(FLUSH_S, "counters", self.flush)),
             asyncio.create_task(self._every(CLOCK_S, "clock", self._check_clock)),
             asyncio.create_task(self._every(WATCH_S, "watch", self._watch)),
@@ -200,6 +204,7 @@ class Runtime:
         await self.reporting.stop()
         await self.access.stop()
         await self.logins.stop()
+        await self.door.beat()
         try:
             await self.flush()
         except StoreError as error:
@@ -254,7 +259,7 @@ class Runtime:
 
     async def flush(self) -> None:
         """Write what was counted. Raises `StoreError`."""
-        await self._counters.flush()
+        await self.counters.flush()
 
     async def _check_clock(self) -> None:
         if (jumped := self.clock.check()) is not None:
@@ -373,6 +378,10 @@ class Runtime:
         return f"{self.instance}{next(self._counter) & 0xFFFFFFFFFFFFFFFF:016x}"
 
     @property
+    def watched(self) -> bool:
+        return bool(self.on_exchange)
+
+    @property
     def own(self) -> App:
         return self.access.app
 
@@ -414,7 +423,7 @@ class Runtime:
         try:
             self.reporting.metrics.observe(exchange)
             self.access.observe(exchange)
-            self._counters.observe(exchange)
+            self.counters.observe(exchange)
             for watch in self.on_exchange:
                 watch(exchange)
         except Exception as error:  # who counts or watches must not end a request

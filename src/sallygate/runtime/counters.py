@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sallygate.model.exchange import Exchange
+from sallygate.model.finding import Finding
 from sallygate.model.stores import StoreError
 from sallygate.runtime.follow import Runs
 
@@ -47,8 +48,11 @@ class Counters:
     def observe(self, exchange: Exchange) -> None:
         """Count what a restriction met."""
         for finding in exchange.decision.findings:
-            if finding.control in _OF_RESTRICTIONS:
-                self._hits[finding.rule] = self._hits.get(finding.rule, 0) + 1
+            self.met(finding, 1)
+
+    def met(self, finding: Finding, times: int) -> None:
+        if finding.control in _OF_RESTRICTIONS:
+            self._hits[finding.rule] = self._hits.get(finding.rule, 0) + times
 
     async def _write_hits(self) -> None:
         hits, self._hits = self._hits, {}

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from sallygate.model.exchange import Exchange
+from sallygate.model.exchange import Exchange, Turned
 from sallygate.model.finding import Finding
 
 SERIES_MAX = 4_000
@@ -99,6 +99,18 @@ class Metrics:
         else:
             _count(self._decisions, (decision.verdict, ""))
 
+    def turned_away(self, turned: Turned) -> None:
+        """Refusals alike, at the door: each took a few microseconds."""
+        times = turned.count
+        requests = self._series(("", turned.method, turned.finding.status))
+        requests.counts[0] += times
+        requests.sum_us += turned.took_us
+        self._admit.counts[0] += times
+        self._admit.sum_us += turned.took_us
+        self._response_bytes += turned.response_bytes
+        _count(self._decisions, (turned.finding.verdict, turned.finding.code), times)
+        _count(self._findings, (turned.finding.mode, turned.finding.code), times)
+
     def _find(self, verdict: str, findings: tuple[Finding, ...]) -> None:
         reason = next((finding.code for finding in findings if finding.mode == "enforce"), "")
         _count(self._decisions, (verdict, reason))
@@ -120,11 +132,11 @@ class Metrics:
                         self._request_bytes, self._response_bytes)  # fmt: skip
 
 
-def _count(counts: dict[tuple[str, str], int], key: tuple[str, str]) -> None:
+def _count(counts: dict[tuple[str, str], int], key: tuple[str, str], times: int = 1) -> None:
     known = counts.get(key)
     if known is None and len(counts) >= REASONS_MAX:
         key, known = (key[0], OTHER), counts.get((key[0], OTHER))
-    counts[key] = (known or 0) + 1
+    counts[key] = (known or 0) + times
 
 
 def cumulative(histogram: Histogram) -> Iterator[tuple[str, int]]:

@@ -59,13 +59,16 @@ class NetworkControl:
 
     def admit_address(self, head: RequestHead) -> tuple[Finding | None, bool]:
         """What the place and the method decide; and whether the address is let in whatever else is said of places."""
-        address = parse_address(head.client_address) or UNKNOWN
+        return self.judge_place(parse_address(head.client_address) or UNKNOWN, head.method)
+
+    def judge_place(self, address: Address, method: str) -> tuple[Finding | None, bool]:
+        """The same of an address and a method."""
         allowed = address in self._everywhere.allow
         denial = self._everywhere.judge(address, self._state.geography, allowed=allowed)
         if denial is not None:
             return _finding(denial, "network"), allowed
         for rule in self._by_method:
-            if head.method in rule.methods and (finding := self._judge(rule, address, allowed)) is not None:
+            if method in rule.methods and (finding := self._judge(rule, address, allowed)) is not None:
                 return finding, allowed
         return None, allowed
 

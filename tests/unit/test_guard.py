@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from sallygate.guard import Guard, call
+from sallygate.guard.door import Tally
 from sallygate.model.exchange import Exchange
 from sallygate.model.work import CredentialLoaded
 from sallygate.runtime.offline import Offline

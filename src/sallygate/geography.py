@@ -13,6 +13,8 @@ ORIGINS_CACHED = 65_536
 """Addresses whose origin is kept, about 12 MB when full; forgotten all at once, since a flood would push out the
 others anyway."""
 
+RADIUS_KM = 100.0
+"""Where a database has a point and no radius."""
 _BY_CONTINENT = {
     "AF": "AO BF BI BJ BW CD CF CG CI CM CV DJ DZ EG EH ER ET GA GH GM GN GQ GW KE KM LR LS LY MA MG ML MR MU MW MZ NA "
           "NE NG RE RW SC SD SH SL SN SO SS ST SZ TD TG TN TZ UG YT ZA ZM ZW",
@@ -37,7 +39,9 @@ class Origin(Struct, frozen=True, gc=False):
     """ISO 3166-1 alpha-2; empty where nobody knows."""
     continent: str = ""
     asn: int = 0
-    """The network's number (RFC 4893); 0 where nobody knows."""
+    """The network's number (RFC 6793); 0 where nobody knows."""
+    located: tuple[float, float, float] | None = None
+    """Latitude, longitude, and within how many kilometres, where a database has them."""
 
 
 NOWHERE = Origin()
@@ -58,7 +62,7 @@ class Geography:
         return origin if origin is not None else self._look(address)
 
     def _look(self, address: str) -> Origin:
-        country, asn = "", 0
+        country, asn, located = "", 0, None
         for source in self._sources:
             try:
                 record = source(address)
@@ -67,9 +71,10 @@ class Geography:
             if isinstance(record, Mapping):
                 country = country or country_of(record)
                 asn = asn or asn_of(record)
+                located = located or located_of(record)
             if country and asn:
                 break
-        origin = Origin(country, COUNTRIES.get(country, ""), asn) if country or asn else NOWHERE
+        origin = Origin(country, COUNTRIES.get(country, ""), asn, located) if country or asn else NOWHERE
         if len(self._known) >= ORIGINS_CACHED:
             self._known.clear()
         self._known[address] = origin
@@ -96,3 +101,16 @@ def asn_of(record: Mapping[str, object]) -> int:
         if isinstance(value, int) and 0 < value < 2**32:
             return value
     return 0
+
+
+def located_of(record: Mapping[str, object]) -> tuple[float, float, float] | None:
+    """As databases of cities have it: GeoIP2's `location`, whose radius is in kilometres."""
+    location = record.get("location")
+    if not isinstance(location, Mapping):
+        return None
+    numbers = [location.get(name) for name in ("latitude", "longitude")]
+    if not all(isinstance(number, int | float) and abs(number) <= 180 for number in numbers):
+        return None
+    radius = location.get("accuracy_radius")
+    latitude, longitude = (float(number) for number in numbers if isinstance(number, int | float))
+    return latitude, longitude, float(radius) if isinstance(radius, int | float) and radius > 0 else RADIUS_KM

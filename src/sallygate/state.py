@@ -25,6 +25,7 @@ from sallygate.model.restriction import Restriction, ScopeKind
 from sallygate.parsing.addresses import Address, parse_prefix
 from sallygate.places import Places
 from sallygate.remembered import Accounts, VerifiedPasswords
+from sallygate.travel import Travels
 from sallygate.trust import KeySets, Revocations
 
 ENTRIES_MAX = 100_000
@@ -365,6 +366,7 @@ class State:
         self.held = Held()
         self.credentials = Credentials()
         self.places = Places()
+        self.travels = Travels()
         self.accounts = Accounts()
         self.verified = VerifiedPasswords()
         self.restrictions = Restrictions()

@@ -66,6 +66,7 @@ _SWITCHES = {"contract.query_unknown": "unknown_query", "contract.content_type":
 _RULES = {"additionalProperties": "unknown_fields", "unevaluatedProperties": "unknown_fields", "readOnly": "read_only"}
 """What the policy may ignore, by code, and by the rule of a finding in a body."""
 _KEPT_CODES = {"limits.concurrent": "limits", "limits.address_concurrent": "limits"}
+_NEW_PLACE = ("location.new", "location.unverified")
 _NO_POLICY = frozenset(("upstream", "request", "control", "transport"))
 """What the connection, the API or a fault decided."""
 REPEATS_MAX = 1_000
@@ -246,7 +247,7 @@ def _done(work: Work, event: Event) -> WorkDone:
     if isinstance(work, LoadAccount):  # erased, or older than the database: the event says whose it was
         return AccountLoaded(work.name, Account(work.name, event.plan, password=RIGHT))
     if isinstance(work, LoadPlaces):  # where it came from was new, or not, as the event says
-        new = any(finding.control == "location" for finding in event.findings)
+        new = any(finding.code in _NEW_PLACE for finding in event.findings)
         place = KnownPlace(work.principal, place_of(event.client_address), "verified", event.at)
         return PlacesLoaded(work.principal, () if new else (place,))
     return PasswordVerified(work.tag, "right") if isinstance(work, VerifyPassword) else nothing_known(work)

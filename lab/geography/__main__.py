@@ -4,7 +4,7 @@
 
 `COUNTRIES.mmdb` has `country_code` (or GeoIP2's fields) for each network; the CSV files have lines of first address,
 last address, number, name. What both say alike is written once. Needs `mmdb_writer` and `netaddr` beside `maxminddb`;
-see docs/geography.md for where the data comes from and under which terms.
+see src/sallygate/data/README.md for where the data comes from and under which terms.
 """
 
 from __future__ import annotations

@@ -347,6 +347,7 @@ class Restrictions:
         self.all: dict[str, Restriction] = {one.id: one for one in restrictions}
         by_place = [one for one in self.all.values() if one.is_placed]
         placed = {one.id for one in by_place}
+        self.names_methods = any(one.methods for one in self.all.values())
         self.asks_geography = any(kind in _ABROAD for one in self.all.values() for kind, _ in one.scope)
         self.by_place = _Index(by_place)
         """Those a place alone decides."""

@@ -49,7 +49,7 @@ def add(
     key: Annotated[str | None, typer.Option(help="A key's id.")] = None,
     account: Annotated[str | None, typer.Option(help="An account.")] = None,
     operation: Annotated[str | None, typer.Option(help="An operationId.")] = None,
-    methods: Annotated[str, typer.Option(help="Only these methods, POST,PUT.")] = "",
+    methods: Annotated[str, typer.Option(help="Only these methods, POST,PUT; GET means HEAD too.")] = "",
     act: Annotated[
         str,
         typer.Option(help="deny; terminate, which also cuts what is under way; challenge; or throttle to --rate."),

@@ -19,7 +19,7 @@ from sallygate.geography import Origin
 from sallygate.model.finding import Finding
 from sallygate.model.operation import Operation
 from sallygate.model.principal import Principal
-from sallygate.model.request import RequestHead
+from sallygate.model.request import RequestHead, is_among
 from sallygate.model.restriction import ACTS, Restriction
 from sallygate.model.work import Charge, LoadPlaces, PlacesLoaded, WorkDone
 from sallygate.parsing.addresses import UNKNOWN, Address, parse_address, place_of, prefix_set
@@ -196,7 +196,7 @@ def _covering(found: list[Restriction], names: Mapping[str, str], address: Addre
 
 def covers(restriction: Restriction, names: Mapping[str, str], address: Address, method: str) -> bool:
     """Whether a caller from `address`, of whom `names` are known by kind, is in the restriction's scope."""
-    if restriction.methods and method not in restriction.methods:
+    if restriction.methods and not is_among(method, restriction.methods):
         return False
     return all(
         address in prefix_set((value,))

@@ -93,7 +93,7 @@ class Reach(Section):
 class NetworkRule(Reach):
     """The same for some requests. What is left out matches everything; all that is written must match."""
 
-    methods: list[str] = Field([], description="Only these methods, `[POST, PUT]`.")
+    methods: list[str] = Field([], description="Only these methods, `[POST, PUT]`; GET means HEAD too.")
     operations: list[str] = Field([], description="Only these operations, by `operationId`.")
     plans: list[str] = Field([], description="Only callers of these plans.")
     accounts: list[str] = Field([], description="Only these accounts.")

@@ -16,6 +16,7 @@ from sallygate.controls.restrictions import RestrictionsControl
 from sallygate.controls.transport import TransportControl
 from sallygate.engine import Engine
 from sallygate.guard import Gate
+from sallygate.guard.call import OVERRIDES
 from sallygate.guard.door import Door
 from sallygate.parsing.addresses import prefix_set
 from sallygate.parsing.confined import confined_places
@@ -30,9 +31,6 @@ from sallygate.policy.schema import Clients, Injection, Limits, Policy, Transpor
 from sallygate.releasing import Controls
 from sallygate.state import State
 
-OVERRIDES = (b"x-http-method-override", b"x-http-method", b"x-method-override", b"x-original-url", b"x-rewrite-url")
-"""By these, frameworks and IIS run another operation than the request line's, which is the one that was judged. Honest
-pages send them too (0.4% of recorded requests, to services that do without), so they are taken off, not refused."""
 DEFAULT_KEY_HEADER = "X-API-Key"
 
 
@@ -78,7 +76,8 @@ def _compose(
     own_routes = RouteTable(auth_operations(policy.auth), "") if policy.auth is not None else None
     hsts = ((b"strict-transport-security", f"max-age={int(transport.hsts)}".encode()),) if transport.hsts else ()
     dropped = set(controls.identity.credential_headers) if controls.identity else set()
-    dropped |= set(OVERRIDES) if routes is not None else set()
+    if routes is not None or (policy.network is not None and any(rule.methods for rule in policy.network.rules)):
+        dropped |= OVERRIDES
     engine = Engine(controls, routes, IdHasher(id_key), own_routes)
     reader = HeadReader(
         prefix_set(tuple(transport.trusted_hops)),

@@ -21,7 +21,7 @@ from sallygate.controls.network.reach import Denial, ReachOf
 from sallygate.model.finding import Finding
 from sallygate.model.operation import Operation
 from sallygate.model.principal import Principal
-from sallygate.model.request import RequestHead
+from sallygate.model.request import RequestHead, is_among
 from sallygate.parsing.addresses import UNKNOWN, Address, Prefixes, parse_address
 from sallygate.policy.network import Network, NetworkRule
 from sallygate.state import State
@@ -68,7 +68,7 @@ class NetworkControl:
         if denial is not None:
             return _finding(denial, "network"), allowed
         for rule in self._by_method:
-            if method in rule.methods and (finding := self._judge(rule, address, allowed)) is not None:
+            if is_among(method, rule.methods) and (finding := self._judge(rule, address, allowed)) is not None:
                 return finding, allowed
         return None, allowed
 
@@ -78,7 +78,7 @@ class NetworkControl:
         fitting = (
             rule
             for rule in self._by_operation
-            if operation.id in rule.operations and (not rule.methods or head.method in rule.methods)
+            if operation.id in rule.operations and (not rule.methods or is_among(head.method, rule.methods))
         )
         return self._first(fitting, address)
 
@@ -95,7 +95,7 @@ class NetworkControl:
             and (not rule.accounts or principal.account in rule.accounts)
             and (not rule.keys or key in rule.keys)
             and (not rule.operations or name in rule.operations)
-            and (not rule.methods or head.method in rule.methods)
+            and (not rule.methods or is_among(head.method, rule.methods))
         )
         return self._first(fitting, address)
 

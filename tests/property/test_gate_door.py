@@ -33,17 +33,20 @@ FORWARDED = st.sampled_from(
         (("x-forwarded-for", "192.0.2.1:4000"), ("x-forwarded-proto", "https")),
         (("x-forwarded-for", "[2001:db8::1]:4000"), ("x-forwarded-proto", "https")),
         (("x-forwarded-for", "nobody"), ("x-forwarded-proto", "https")),
+        (("origin", "https://app.example"),),
+        (("origin", "https://other.example"),),
         (("x-forwarded-for", ""), ("x-forwarded-proto", "https")),
     ]
 )
 
 
 @SETTINGS
-@given(requests, st.lists(restrictions, max_size=4), NETWORKS, FORWARDED, st.booleans())
+@given(requests, st.lists(restrictions, max_size=4), NETWORKS, FORWARDED, st.booleans(), st.booleans())
 def test_the_door_answers_as_the_whole_way(
-    request: Request, made: list[Any], network: str, forwarded: Any, through_hop: bool
+    request: Request, made: list[Any], network: str, forwarded: Any, through_hop: bool, cross: bool
 ) -> None:
-    text = policy_text() + (f"network: {network}\n" if network else "")
+    cors = {"clients": "cors: {origins: ['https://app.example'], credentials: true}"} if cross else {}
+    text = policy_text(**cors) + (f"network: {network}\n" if network else "")
     whole, door = House(text, made=made), House(text, made=made)
     door.watched = False
     scope = request.scope()

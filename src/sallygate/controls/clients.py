@@ -67,9 +67,12 @@ class ClientsControl:
 
     def cors_headers(self, head: RequestHead) -> HeaderList:
         """For any answer to a browser of an allowed origin."""
+        return self.headers_for(head.fields.get("origin"))
+
+    def headers_for(self, origin: str | None) -> HeaderList:
+        """The same for what `Origin` says."""
         if self._cors is None:
             return ()
-        origin = head.fields.get("origin")
         if origin is None or not _allowed(self._cors, origin):
             return (VARY_ORIGIN,)
         allowed = "*" if "*" in self._cors.origins else origin

@@ -2,7 +2,7 @@
 quarter of what a refusal by the whole way costs, and a flood from such addresses little more than its connections.
 
 Decides nothing by itself: it asks the engine, and lets everything through to the whole way that is not plain: hops
-that do not say where a call comes from in one word, plain HTTP, other methods than the usual, CORS.
+that do not say where a call comes from in one word, plain HTTP, other methods than the usual.
 """
 
 from __future__ import annotations
@@ -79,13 +79,12 @@ class Door:
         self._answers: dict[tuple[str, int, str], tuple[bytes, bytes, list[tuple[bytes, bytes]]]] = {}
         self._answer_headers = answer_headers
         clients = engine.controls.clients
-        self._open = clients is None or not clients.answers_origins
-        """Whether an answer needs nothing of the request."""
+        self._clients = clients if clients is not None and clients.answers_origins else None
 
     def look(self, scope: Scope, now: float) -> tuple[Finding, Address] | None:
         """Who is turned away, and why; None: come in, and be looked at."""
         engine = self._engine
-        if not self._open or not engine.judges_places or (method := scope["method"]) not in METHODS:
+        if not engine.judges_places or (method := scope["method"]) not in METHODS:
             return None
         address = self._caller(scope)
         if address is None:
@@ -123,7 +122,9 @@ class Door:
                 if scheme is not None:
                     return None
                 scheme = value
-        if not self._by_chain or chain is None or b"," in chain or scheme != b"https":
+        if not self._by_chain or chain is None or b"," in chain:
+            return None
+        if scheme != b"https" and (scheme is not None or scope["scheme"] != "https"):
             return None
         address = parse_address(strip_port(chain.decode("latin-1").strip()))
         return None if address is None or address in self._hops else address
@@ -133,6 +134,8 @@ class Door:
         before, after, headers = self._answer(finding)
         body = before + request_id.encode() + after
         out = [*headers, (b"x-request-id", request_id.encode()), SERVER]
+        if self._clients is not None:
+            out += self._clients.headers_for(_origin(scope))
         if finding.verdict == "terminate" and scope.get("http_version", "1.1")[:1] == "1":
             out.append((b"connection", b"close"))
         turned = services.turned.add(finding, address, scope, request_id, now, len(body))
@@ -153,3 +156,9 @@ class Door:
             headers = [*problem_headers(body, ()), *self._answer_headers]
             answer = self._answers[key] = before, after, headers
         return answer
+
+
+def _origin(scope: Scope) -> str | None:
+    """As the whole way reads it: repeated fields joined."""
+    values = [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]
+    return ", ".join(values) if values else None

@@ -1,0 +1,45 @@
+"""Addresses that are nobody's on the Internet: private, loopback, link-local, shared, multicast and reserved ones (RFC
+6890 and its registries). What is said of them elsewhere is said of somebody else's.
+
+Networks for documentation (RFC 5737, 3849, 9637) are left out: nobody is there, so that naming them harms nobody, and
+examples work.
+"""
+
+from __future__ import annotations
+
+from sallygate.parsing.addresses import parse_prefix, prefix_set
+
+_RESERVED_V4 = (
+    "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
+    "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/3",
+)  # fmt: skip
+_PUBLIC_V6 = 0b001
+"""Of the first three bits: all global unicast addresses are in 2000::/3 (RFC 4291, section 2.4)."""
+_RESERVED_V6 = ("2001::/23", "2002::/16")
+"""Protocol assignments with Teredo, and 6to4: they carry an IPv4 address of anybody's."""
+_DOCUMENTATION_V6 = ("2001:db8::/32", "3fff::/20")
+
+_SET = prefix_set(_RESERVED_V4 + _RESERVED_V6)
+_BLOCKS = tuple(parse_prefix(text) for text in _RESERVED_V4 + _RESERVED_V6)
+PUBLIC_ADDRESSES = {
+    32: 2**32 - sum(2 ** (bits - length) for bits, length, _ in _BLOCKS if bits == 32),
+    128: 2**125 - sum(2 ** (bits - length) for bits, length, _ in _BLOCKS if bits == 128),
+}
+"""By bits of the family, how many addresses there are that can be somebody's."""
+
+
+def is_reserved(bits: int, number: int) -> bool:
+    """Whether an address is nobody's on the Internet."""
+    if bits == 128 and number >> 125 != _PUBLIC_V6:
+        return True
+    return any(bits == family and (number >> shift) in numbers for family, shift, numbers in _SET.lengths)
+
+
+def is_wholly_reserved(bits: int, number: int, length: int) -> bool:
+    """Whether a prefix holds no address that is somebody's."""
+    if not is_reserved(bits, number):
+        return False
+    if bits == 128 and number >> 125 != _PUBLIC_V6:
+        return length >= 3 or number != 0
+    return any(family == bits and length >= width and number >> (bits - width) == other >> (bits - width)
+               for family, width, other in _BLOCKS)  # fmt: skip

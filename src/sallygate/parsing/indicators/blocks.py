@@ -31,6 +31,12 @@ def blocks_of(text: str) -> tuple[Block, ...]:
     return ((bits, number, bits),)
 
 
+def block_text(bits: int, number: int, length: int) -> str:
+    """In its canonical spelling; an address alone without its length."""
+    address = IPv4Address(number) if bits == 32 else IPv6Address(number)
+    return str(address) if length == bits else f"{address}/{length}"
+
+
 def _address(text: str) -> tuple[int, int]:
     try:
         value: IPv4Address | IPv6Address = ip_address(text)

@@ -54,7 +54,7 @@ class _Holder(Struct):
 
     Event: _Event | None = None
     Attribute: list[_Attribute] = []
-    response: list[msgspec.Raw] | msgspec.Raw = msgspec.Raw(b"[]")
+    response: msgspec.Raw = msgspec.Raw(b"[]")
 
 
 class _Listed(Struct):
@@ -95,13 +95,23 @@ def read_misp(data: bytes, settings: Settings, reading: Reading) -> None:
             reading.read += 1
             reading.wrong(f"/response/{number}", "not an event of MISP")
         elif holder.Event is not None:
-            entries = _read_event(holder.Event, settings, reading)
-            if holder.Event.uuid:
-                reading.put(holder.Event.uuid, Group(_moment(holder.Event.timestamp), tuple(entries)))
-            else:
-                reading.add(entries)
+            _put_event(holder.Event, f"/response/{number}", settings, reading)
         else:
             reading.add(_read_attributes(holder.Attribute, "/Attribute", settings, reading))
+
+
+def _put_event(event: _Event, where: str, settings: Settings, reading: Reading) -> None:
+    try:
+        changed = _moment(event.timestamp)
+    except (ValueError, OverflowError) as error:
+        reading.read += 1
+        reading.wrong(where, str(error))
+        return
+    entries = _read_event(event, settings, reading)
+    if _UUID.fullmatch(event.uuid):
+        reading.put(event.uuid, Group(changed, tuple(entries)))
+    else:
+        reading.add(entries)
 
 
 def _parts(data: bytes) -> list[_Holder | None]:
@@ -111,8 +121,6 @@ def _parts(data: bytes) -> list[_Holder | None]:
     top = _holder.decode(data)
     if top.Event is not None or top.Attribute:
         return [top]
-    if isinstance(top.response, list):
-        return [_part(raw) for raw in top.response]
     inner = bytes(top.response).lstrip()
     if inner[:1] == b"[":
         return [_part(raw) for raw in _holders.decode(inner)]

@@ -168,6 +168,13 @@ class Engine(Releasing):
             "network", "address", self._place, case, network, head
         ):
             return True
+        if (
+            network is not None
+            and network.asks_feeds
+            and not case.place_allowed
+            and case.run("network", "intelligence", self._feeds, case, network, head, now)
+        ):
+            return True
         if (restrictions := controls.restrictions) is not None and case.run(
             "restrictions", "address", self._restrict_place, case, restrictions, head, now
         ):
@@ -179,6 +186,14 @@ class Engine(Releasing):
     def _place(self, case: Case, network: NetworkControl, head: RequestHead) -> Finding | None:
         finding, case.place_allowed = network.admit_address(head)
         return finding
+
+    def _feeds(self, case: Case, network: NetworkControl, head: RequestHead, now: float) -> Finding | None:
+        named = network.judge_feeds(head, now)
+        case.findings.extend(named.seen)
+        case.charges.extend(named.charges)
+        if named.wait_s and self.controls.how["network"].mode == "enforce":
+            case.headers.extend(retry_after(named.wait_s))
+        return named.finding
 
     def _head(self, case: Case, head: RequestHead) -> bool:
         if head.fault is None:

@@ -16,7 +16,7 @@ import sys
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 from msgspec import Struct
@@ -50,7 +50,6 @@ class About(Struct, frozen=True):
     reading: str
     """How it was read: confidence, column and the like. Read otherwise it is to be fetched anew."""
     compiled_at: float
-    fetched_at: float
     indicators: int
     """Prefixes in it."""
     read: int
@@ -67,6 +66,8 @@ class About(Struct, frozen=True):
     """What its server said, for asking whether it has changed."""
     added_after: str = ""
     """Of a TAXII collection: how far it has been read."""
+    objects: str = ""
+    """Of collections and MISP feeds: the SHA-256 of the objects it was compiled from."""
 
 
 class Match(Struct, frozen=True, gc=False):
@@ -95,8 +96,22 @@ class Match(Struct, frozen=True, gc=False):
 class _Table:
     """The entries of one family."""
 
-    __slots__ = ("around", "begins", "bits", "confidence", "grains", "high", "keys", "lengths", "low", "near", "shift",
-                 "since", "until", "_part")  # fmt: skip
+    __slots__ = (
+        "_part",
+        "around",
+        "begins",
+        "bits",
+        "confidence",
+        "grains",
+        "high",
+        "keys",
+        "lengths",
+        "low",
+        "near",
+        "shift",
+        "since",
+        "until",
+    )
 
     def __init__(self, bits: int, shift: int, grains: tuple[int, ...], arrays: Iterable[array[int]]) -> None:
         self.bits = bits
@@ -388,7 +403,8 @@ class Feed:
         self.name = name
         self.compiled = compiled
         self.confirmed_at = confirmed_at
-        """When its source last had all that is in it. Entries without an end of their own count for `expiry_s` after."""
+        """When its source last had all that is in it. Entries without an end of their own count for `expiry_s`
+        after."""
         self.expiry_s = expiry_s
         self.confidence_min = confidence_min
 
@@ -409,6 +425,9 @@ class Feeds:
 
     def __len__(self) -> int:
         return len(self._all)
+
+    def __iter__(self) -> Iterator[Feed]:
+        return iter(tuple(self._all.values()))
 
     def get(self, name: str) -> Feed | None:
         return self._all.get(name)

@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
+from sallygate.feeds import Feeds
 from sallygate.geography import Geography
 from sallygate.model.principal import Credential
 from sallygate.model.restriction import Restriction, ScopeKind
@@ -372,6 +373,7 @@ class State:
         self.verified = VerifiedPasswords()
         self.restrictions = Restrictions()
         self.geography = Geography()
+        self.feeds = Feeds()
         self.issuers = KeySets()
         self.revocations = Revocations()
 

@@ -10,6 +10,7 @@ import maxminddb
 from sallygate.parsing.addresses import Prefixes, prefix_set
 from sallygate.parsing.addresslists import LIST_BYTES_MAX, AddressListError, read_address_list
 from sallygate.policy.errors import Problem
+from sallygate.policy.intelligence import check_intelligence
 from sallygate.policy.issuers import Say
 from sallygate.policy.network import AddressFile, Network, Reach
 
@@ -65,6 +66,7 @@ def check_network(
 ) -> None:
     if network is None:
         return
+    check_intelligence(say, network.intelligence, beside)
     for number, name in enumerate(network.databases):
         try:
             maxminddb.open_database(beside(name)).close()

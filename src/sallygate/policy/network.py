@@ -8,8 +8,11 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from sallygate.geography import CONTINENTS, COUNTRIES
 from sallygate.policy.fields import ControlSection, Prefix, Section
+from sallygate.policy.intelligence import FeedSection
 
 ASN_MAX = 2**32 - 1
+FEEDS_MAX = 50
+"""Each may take 32 MB of memory for a million indicators."""
 
 
 class AddressFile(Section):
@@ -119,4 +122,9 @@ class Network(ControlSection, Reach):
     databases: list[str] = Field(
         [],
         description="MMDB files with countries or network numbers, relative to the policy file, read again when they change. The first that knows an address counts, the one that comes with the package last.",
+    )
+    intelligence: list[FeedSection] = Field(
+        [],
+        description="Feeds of threat intelligence. Addresses in `allow` are exempt.",
+        max_length=FEEDS_MAX,
     )

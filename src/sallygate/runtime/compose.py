@@ -138,7 +138,7 @@ def _controls(
     )
     return Controls(
         TransportControl(transport, key_header) if "transport" in how else None,
-        NetworkControl(policy.network, loaded.lists, state) if policy.network and "network" in how else None,
+        NetworkControl(policy.network, loaded.lists, state, now) if policy.network and "network" in how else None,
         RestrictionsControl(policy.restrictions, state, _ask_at(loaded)) if "restrictions" in how else None,
         ClientsControl(clients, _public(loaded), key_header, loaded.hash) if clients and "clients" in how else None,
         who,

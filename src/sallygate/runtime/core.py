@@ -39,6 +39,7 @@ from sallygate.runtime.compose import compose
 from sallygate.runtime.condition import Life
 from sallygate.runtime.counters import Counters
 from sallygate.runtime.exporting import check_telemetry
+from sallygate.runtime.feeds.sources import FeedSources
 from sallygate.runtime.follow import Following
 from sallygate.runtime.issuers import Issuers
 from sallygate.runtime.log import Log, RequestLog, open_log
@@ -113,6 +114,7 @@ class Runtime:
         self.logins = Logins(self)
         self.access = Access(self)
         self.issuers = Issuers(self.installation, self.state, self.clock.now, self.failed, self.log.warning)
+        self.feeds = FeedSources(self.installation, self.state, self.clock.now, self.failed, self.log.warning)
         self.on_exchange: list[Callable[[Exchange], None]] = []
         """Watchers of every exchange, for a live view."""
         self.on_reload: list[Callable[[Loaded], Coroutine[Any, Any, None]]] = []
@@ -155,6 +157,7 @@ class Runtime:
             if (table := self.state.tables.get(name)) is not None:
                 table.load(subject, a, b, now)
         self.issuers.load(self.loaded)
+        self.feeds.load(self.loaded)
 
     async def start(self) -> None:
         if self._started:
@@ -180,6 +183,7 @@ class Runtime:
             asyncio.create_task(self._every(WATCH_S, "watch", self._watch)),
             asyncio.create_task(self._every(FLUSH_S, "places", self.access.beat)),
             asyncio.create_task(self._every(ISSUERS_S, "issuers", self.issuers.beat)),
+            asyncio.create_task(self._every(ISSUERS_S, "feeds", self.feeds.beat)),
         ]
         if (beat := watchdog_s()) is not None:
             self._tasks.append(asyncio.create_task(self._every(beat, "watchdog", _still_alive)))
@@ -201,6 +205,7 @@ class Runtime:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.issuers.stop()
+        await self.feeds.stop()
         await self.reporting.stop()
         await self.access.stop()
         await self.logins.stop()
@@ -336,6 +341,7 @@ class Runtime:
             return False
         old, self.loaded, self.gate = self.loaded, loaded, gate
         self.network.configure(loaded, databases)
+        self.feeds.configure(loaded)
         self.logins.hashing.follow(loaded.policy.accounts)
         self._behind = True
         try:

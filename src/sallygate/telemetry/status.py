@@ -55,6 +55,31 @@ class GeographyState(Struct, frozen=True):
     old: bool
 
 
+class FeedState(Struct, frozen=True):
+    """A feed of threat intelligence."""
+
+    name: str
+    source: str
+    """Where it is from, without what may be secret."""
+    act: str
+    indicators: int
+    confirmed_at: float
+    """When its source last had all that is in force; 0 when nothing is."""
+    failing: bool
+    """The last fetch failed: what is in force is as old as `confirmed_at` says."""
+    failures: int
+    said: str = ""
+    """What went wrong, or why it does not act as the policy says."""
+    read: int = 0
+    bad: int = 0
+    """Lines or objects that could not be read."""
+    bad_said: tuple[str, ...] = ()
+    unused: dict[str, int] = {}
+    """Good ones that are not used, by reason."""
+    shares: tuple[float, float] = (0.0, 0.0)
+    """Of all public addresses of IPv4 and IPv6, what it covers."""
+
+
 class EventsState(Struct, frozen=True):
     waiting: int
     queue: int
@@ -105,3 +130,4 @@ class Status(Struct, frozen=True):
     memory_bytes: int
     issuers: tuple[IssuerState, ...] = ()
     geography: tuple[GeographyState, ...] = ()
+    feeds: tuple[FeedState, ...] = ()

@@ -2,7 +2,7 @@
 
 Threat: callers from where nobody should call: another region, a hosting provider, outside the partners' networks
 (OWASP API2, API8). Evidence: `network.denied`, `network.not_listed` (partner mode), `network.country`, `network.asn`,
-each 403, with the rule that spoke.
+each 403, with the rule that spoke; `network.intelligence` (see `intelligence`).
 Known bypasses: an address is where a call comes from, not who calls: a proxy in an allowed country is an allowed
 caller, and the geography is wrong for some addresses.
 Cost: 1 µs, one look-up a distinct prefix length in each list, one into the geography where a rule asks for it.
@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
+from sallygate.controls.network.intelligence import NOT_NAMED, Intelligence, Named
 from sallygate.controls.network.reach import Denial, ReachOf
 from sallygate.model.finding import Finding
 from sallygate.model.operation import Operation
@@ -44,10 +45,11 @@ class _Rule(Struct, frozen=True):
 
 
 class NetworkControl:
-    def __init__(self, section: Network, lists: Mapping[str, Prefixes], state: State) -> None:
+    def __init__(self, section: Network, lists: Mapping[str, Prefixes], state: State, now: float) -> None:
         """`lists` are the address files by the names the policy gives them; they may be put anew while this lives."""
         self._state = state
         self._everywhere = ReachOf(section, lists)
+        self._intelligence = Intelligence(section.intelligence, state, now) if section.intelligence else None
         rules = [_compile(rule, number, lists) for number, rule in enumerate(section.rules, 1)]
         self._by_method = tuple(rule for rule in rules if not rule.operations and not rule.names_callers)
         self._by_operation = tuple(rule for rule in rules if rule.operations and not rule.names_callers)
@@ -71,6 +73,16 @@ class NetworkControl:
             if is_among(method, rule.methods) and (finding := self._judge(rule, address, allowed)) is not None:
                 return finding, allowed
         return None, allowed
+
+    def judge_feeds(self, head: RequestHead, now: float) -> Named:
+        """What threat intelligence makes of an address that is not in `allow`."""
+        if self._intelligence is None:
+            return NOT_NAMED
+        return self._intelligence.judge(parse_address(head.client_address) or UNKNOWN, now)
+
+    @property
+    def asks_feeds(self) -> bool:
+        return self._intelligence is not None
 
     def admit_operation(self, head: RequestHead, operation: Operation) -> Finding | None:
         """Rules that name operations, before anybody is asked who calls."""

@@ -1,11 +1,11 @@
 """STIX patterns (STIX 2.1, section 9), as far as they name addresses and ask for nothing more.
 
-    [ipv4-addr:value = '192.0.2.1' OR ipv4-addr:value ISSUBSET '198.51.100.0/24'] OR [ipv6-addr:value IN ('2001:db8::1')]
+    [ipv4-addr:value = '192.0.2.1' OR ipv4-addr:value ISSUBSET '198.51.100.0/24'] OR [ipv6-addr:value IN
+    ('2001:db8::1')]
 
-What is joined by OR holds alone, and is taken; a name of a host beside an address is left. What is joined by AND, follows,
-repeats, is denied or is bound to a time asks for more than an address: such a pattern is not used, for an address alone
-would meet more than was meant. One pass over its words; no grammar is built.
-"""
+What is joined by OR holds alone, and is taken; a name of a host beside an address is left. What is joined by AND,
+follows, repeats, is denied or is bound to a time asks for more than an address: such a pattern is not used, for an
+address alone would meet more than was meant. One pass over its words; no grammar is built."""
 
 from __future__ import annotations
 
@@ -24,18 +24,17 @@ _TOKEN = re.compile(
 _PATHS = frozenset(
     ("ipv4-addr:value", "ipv6-addr:value", "network-traffic:src_ref.value", "network-traffic:dst_ref.value")
 )
-_MORE = {"and": "pattern: AND", "followedby": "pattern: FOLLOWEDBY", "not": "pattern: NOT", "repeats": "pattern: REPEATS",
-         "within": "pattern: WITHIN", "start": "pattern: START"}  # fmt: skip
+_MORE = {word.lower(): f"pattern: {word}" for word in ("AND", "FOLLOWEDBY", "NOT", "REPEATS", "WITHIN", "START")}
 OTHER = "pattern: no address"
 
 
-class Unused(Exception):  # noqa: N818 - not an error: a good pattern that is not ours to use
+class Unused(Exception):
     """The reason, one of few."""
 
 
 def blocks_of_pattern(pattern: str) -> tuple[Block, ...]:
-    """The prefixes a pattern names. Raises `Unused` for a pattern that asks for something else, `ValueError` for what is
-    no pattern."""
+    """The prefixes a pattern names. Raises `Unused` for a pattern that asks for something else, `ValueError` for what
+    is no pattern."""
     if len(pattern) > PATTERN_CHARS_MAX:
         raise ValueError(f"a pattern longer than {PATTERN_CHARS_MAX >> 10} KiB")
     words = _words(pattern)

@@ -16,8 +16,8 @@ _FIRST = re.compile(r"[^\s;#,]+(?:[ \t]+-[ \t]+[^\s;#,]+)?")
 
 
 def lines_of(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """(number from 1, line without blanks around it) of those that are no comment and not empty. One line in memory at a time: a
-    list of nothing but line ends must not become a list of objects."""
+    """(number from 1, line without blanks around it) of those that are no comment and not empty. One line in memory at
+    a time: a list of nothing but line ends must not become a list of objects."""
     if not data.strip():
         raise IndicatorError("is empty: a list that has become empty holds a comment at least")
     stream, number = BytesIO(data.removeprefix(b"\xef\xbb\xbf")), 0

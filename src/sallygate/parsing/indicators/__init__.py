@@ -1,8 +1,8 @@
 """Threat intelligence: bytes of a feed to the addresses it names. Pure; bounded; what cannot be read is counted and
 said with its place, never with its content, which is somebody else's text.
 
-A format is a module: `plain`, `table` (CSV), `stix` (bundles and TAXII's envelopes), `misp`. `reading` is what they
-fill."""
+A format is a module: `plain`, `table` (CSV), `stix` (bundles and TAXII's envelopes), `misp`; they fill a `Reading`.
+"""
 
 from __future__ import annotations
 

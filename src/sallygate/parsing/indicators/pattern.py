@@ -1,11 +1,11 @@
 """STIX patterns (STIX 2.1, section 9), as far as they name addresses and ask for nothing more.
 
-    [ipv4-addr:value = '192.0.2.1' OR ipv4-addr:value ISSUBSET '198.51.100.0/24'] OR [ipv6-addr:value IN
-    ('2001:db8::1')]
+    [ipv4-addr:value = '192.0.2.1' OR ipv4-addr:value ISSUBSET '198.51.100.0/24'] OR [ipv6-addr:value = '2001:db8::1']
 
 What is joined by OR holds alone, and is taken; a name of a host beside an address is left. What is joined by AND,
 follows, repeats, is denied or is bound to a time asks for more than an address: such a pattern is not used, for an
-address alone would meet more than was meant. One pass over its words; no grammar is built."""
+address alone would meet more than was meant. One pass over its words; no grammar is built.
+"""
 
 from __future__ import annotations
 

@@ -2,4 +2,5 @@
 force when they are whole.
 
 `sources` says what is due and starts the work; `work` is that process, `gathering`, `taxii` and `mispfeed` what it
-fetches, `asking` how; `kept` is what lies in the state directory."""
+fetches, `asking` how; `kept` is what lies in the state directory.
+"""

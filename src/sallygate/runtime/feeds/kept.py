@@ -24,7 +24,7 @@ from pathlib import Path
 
 import msgspec
 
-from sallygate.feeds import HEADER_BYTES_MAX, About, Compiled, CompiledError, about_of, from_bytes
+from sallygate.feeds.tables import HEADER_BYTES_MAX, About, Compiled, CompiledError, about_of, from_bytes
 from sallygate.model.stores import StoreError
 from sallygate.parsing.indicators.blocks import block_text, blocks_of
 from sallygate.parsing.indicators.reading import INDICATORS_MAX, Entry, Group

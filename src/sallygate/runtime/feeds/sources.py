@@ -1,7 +1,8 @@
 """The feeds a policy names: fetched when they are due, put in force when they are whole, kept over a restart.
 
 None of it is on the request path, and nothing but putting a compiled feed in force is done in this process. One fetch
-runs at a time. What fails is said, and leaves the last good state in force, which goes on growing older."""
+runs at a time. What fails is said, and leaves the last good state in force, which goes on growing older.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from sallygate.feeds import About, Compiled, Feed
+from sallygate.feeds import Feed
+from sallygate.feeds.tables import About, Compiled
 from sallygate.model.stores import StoreError
 from sallygate.policy.intelligence import ENFORCING, FeedSection
 from sallygate.policy.load import Loaded

@@ -3,7 +3,8 @@ merged into what is kept of it. A poll that fails leaves everything as it was, a
 place.
 
 A later version of an indicator takes the place of the earlier one, and one that is revoked takes it away. An object
-that the server forgets without a word stays until it expires."""
+that the server forgets without a word stays until it expires.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +64,8 @@ async def gather_objects(task: Task, known: Known, asking: Asking) -> Gathered:
         last = _date(answer.headers.get("x-taxii-date-added-last", "")) or last
         if not envelope.more:
             break
-        if not envelope.next or envelope.next == next_ or len(envelope.next) > NEXT_CHARS_MAX or not envelope.objects:
+        # The same `next` as before is no circle: servers keep a place of their own under it.
+        if not envelope.next or len(envelope.next) > NEXT_CHARS_MAX or not envelope.objects:
             raise FetchError(f"{without_query(url)}: says there is more, and not where")
         if pages >= PAGES_MAX or bytes_ > POLL_BYTES_MAX:
             raise FetchError(f"{without_query(url)}: has more than one poll may take ({PAGES_MAX:,} pages, "

@@ -3,7 +3,8 @@ indicators takes nothing from requests, and what goes wrong in it goes wrong the
 
 Its first line of input is the `Task`, its only line of output the `Done`. It ends when its input does, and with it
 whoever asked; when it takes more memory or processor time than a feed may; and it runs when nothing else wants the
-processor."""
+processor.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from sallygate.feeds import About, Compiled, compile_entries, shares
+from sallygate.feeds.compiling import compile_entries, shares
+from sallygate.feeds.tables import About, Compiled
 from sallygate.model.stores import StoreError
 from sallygate.parsing.indicators import Group, IndicatorError
 from sallygate.parsing.indicators.reading import Reading

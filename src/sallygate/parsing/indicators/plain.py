@@ -18,9 +18,10 @@ _FIRST = re.compile(r"[^\s;#,]+(?:[ \t]+-[ \t]+[^\s;#,]+)?")
 def lines_of(data: bytes) -> Iterator[tuple[int, bytes]]:
     """(number from 1, line without blanks around it) of those that are no comment and not empty. One line in memory at
     a time: a list of nothing but line ends must not become a list of objects."""
+    data = data.removeprefix(b"\xef\xbb\xbf")
     if not data.strip():
         raise IndicatorError("is empty: a list that has become empty holds a comment at least")
-    stream, number = BytesIO(data.removeprefix(b"\xef\xbb\xbf")), 0
+    stream, number = BytesIO(data), 0
     while line := stream.readline(LINE_BYTES_MAX):
         number += 1
         if len(line) == LINE_BYTES_MAX and line[-1:] != b"\n":

@@ -154,5 +154,5 @@ def _directory(high: array[int], kind: str) -> tuple[int, array[int], array[int]
 
 
 def shares(covered: tuple[int, int]) -> tuple[float, float]:
-    """Of the public addresses of each family."""
-    return covered[0] / PUBLIC_ADDRESSES[32], covered[1] / PUBLIC_ADDRESSES[128]
+    """Of the public addresses of each family, 1 at most."""
+    return min(covered[0] / PUBLIC_ADDRESSES[32], 1.0), min(covered[1] / PUBLIC_ADDRESSES[128], 1.0)

@@ -98,6 +98,8 @@ class Releasing:
         allowed = False
         if controls.network is not None:
             finding, allowed = controls.network.judge_place(address, method)
+            if finding is None and not allowed:
+                finding = controls.network.denied_by_feeds(address, now)
             if finding is not None:
                 return finding if how["network"].mode == "enforce" else None
         if controls.restrictions is None or allowed or how["restrictions"].mode != "enforce":

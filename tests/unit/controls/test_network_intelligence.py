@@ -11,6 +11,7 @@ from bench import Bench, code
 from sallygate.feeds import Feed
 from sallygate.feeds.compiling import compile_entries, shares
 from sallygate.feeds.tables import About, Compiled
+from sallygate.parsing.addresses import parse_address
 from sallygate.parsing.indicators.blocks import blocks_of
 from sallygate.runtime.offline import Offline
 from support import make_key, write_policy
@@ -155,6 +156,26 @@ def test_in_shadow_nothing_is_refused_and_everything_recorded(bench) -> None:
     passed = gate.call(client="198.51.100.8")
     assert findings(passed)[0][0::3] == ("network.intelligence_rate", "shadow")
     assert b"retry-after" not in dict(passed.headers)
+
+
+def test_at_the_door_a_denial_turns_away_and_nothing_else_does(bench) -> None:
+    gate = bench(
+        "name: bad, act: deny",
+        "name: slow, act: throttle, rate: 1/min burst 1",
+        "name: seen",
+        network=", allow: [198.51.100.9]",
+    )
+    put(gate, "bad", "198.51.100.7", "198.51.100.9")
+    put(gate, "slow", "198.51.100.7", "198.51.100.8")
+    put(gate, "seen", "198.51.100.5")
+    found = {}
+    for client in ("198.51.100.5", "198.51.100.7", "198.51.100.8", "198.51.100.9"):
+        finding = gate.offline.gate.engine.turns_away(parse_address(client), "GET", NOW)
+        found[client] = finding.rule if finding is not None else ""
+    assert found == {"198.51.100.5": "", "198.51.100.7": "bad", "198.51.100.8": "", "198.51.100.9": ""}
+    shadow = bench("name: bad, act: deny", network=", mode: shadow")
+    put(shadow, "bad", "198.51.100.7")
+    assert shadow.offline.gate.engine.turns_away(parse_address("198.51.100.7"), "GET", NOW) is None
 
 
 def test_a_feed_is_asked_before_anybody_is_asked_who_calls(bench) -> None:

@@ -80,6 +80,10 @@ class NetworkControl:
             return NOT_NAMED
         return self._intelligence.judge(parse_address(head.client_address) or UNKNOWN, now)
 
+    def denied_by_feeds(self, address: Address, now: float) -> Finding | None:
+        """The denial alone, of an address that is not in `allow`."""
+        return self._intelligence.denies(address, now) if self._intelligence is not None else None
+
     @property
     def asks_feeds(self) -> bool:
         return self._intelligence is not None

@@ -54,6 +54,13 @@ class Intelligence:
         matches = self._state.feeds.find(address, now)
         return self._weigh(matches, address, now) if matches else NOT_NAMED
 
+    def denies(self, address: Address, now: float) -> Finding | None:
+        """What refuses every request from there, whatever else is said of it."""
+        for match in self._state.feeds.find(address, now):
+            if match.feed in self._sections and self._act(match) == "deny":
+                return _finding(match, "deny", now, refuses=True)
+        return None
+
     def _weigh(self, matches: tuple[Match, ...], address: Address, now: float) -> Named:
         acts = [(self._act(match), match) for match in matches if match.feed in self._sections]
         acts.sort(key=lambda pair: (STRONGEST_FIRST.index(pair[0]), -pair[1].confidence))

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from lab.speed import (
     door,
     engine,
+    feeds,
     gateway,
     identity,
     injection,
@@ -28,6 +29,7 @@ from lab.speed.servers import Missing
 SECTIONS = {
     "engine": engine,
     "door": door,
+    "feeds": feeds,
     "identity": identity,
     "injection": injection,
     "gateway": gateway,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from ipaddress import ip_address
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from sallygate.feeds import Feed, Feeds
 from sallygate.feeds.compiling import compile_entries
-from sallygate.feeds.tables import About, Compiled, CompiledError, from_bytes
+from sallygate.feeds.tables import About, Compiled, CompiledError, read_compiled
 from sallygate.parsing.addresses import parse_address
 from sallygate.parsing.indicators import IndicatorError, Reading, Settings, read
 from sallygate.parsing.indicators.blocks import block_text, blocks_of
@@ -19,6 +20,10 @@ from sallygate.parsing.reserved import is_reserved
 
 NOW = 1_795_000_000
 GOOD_UNTIL = NOW + 1000
+
+
+def from_bytes(data: bytes) -> Compiled:
+    return read_compiled(BytesIO(data), lambda _: None)
 
 
 @st.composite

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from io import BytesIO
 from typing import Any
 
 import msgspec
@@ -10,13 +11,20 @@ import pytest
 
 from sallygate.feeds import Feed, Feeds
 from sallygate.feeds.compiling import DIRECTORY_MAX, compile_entries, shares
-from sallygate.feeds.tables import HEADER_BYTES_MAX, MAGIC, About, Compiled, CompiledError, about_of, from_bytes
+from sallygate.feeds.tables import HEADER_BYTES_MAX, MAGIC, About, Compiled, CompiledError, about_of, read_compiled
 from sallygate.parsing.addresses import UNKNOWN, Address, parse_address
 from sallygate.parsing.indicators.blocks import blocks_of
 from sallygate.parsing.indicators.reading import Entry
 
 NOW = 1_795_000_000.0
 DAY = 86400.0
+
+
+def from_bytes(data: bytes) -> Compiled:
+    seen: list[bytes] = []
+    found = read_compiled(BytesIO(data), seen.append)
+    assert b"".join(seen) == data, "every byte is proved"
+    return found
 
 
 def entry(text: str, confidence: int = 50, *, since: float = NOW - DAY, until: float = 0.0) -> Entry:
@@ -173,7 +181,7 @@ def test_bytes_that_were_cut_are_refused(cut: int) -> None:
 
 def test_bytes_of_another_version_or_machine_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     data = compiled(entry("198.51.100.7")).to_bytes()
-    assert about_of(data[:HEADER_BYTES_MAX])[0].indicators == 1
+    assert about_of(BytesIO(data)).indicators == 1
     for wrong in (data.replace(b'"version":1', b'"version":2'), data.replace(b'"little"', b'"bigger"'),
                   data.replace(b'"IQ', b'"QI'), data.replace(b'["B"', b'["f"'), b"\0" * 200,
                   MAGIC + (HEADER_BYTES_MAX + 1).to_bytes(4, "big") + data[len(MAGIC) + 4 :]):  # fmt: skip

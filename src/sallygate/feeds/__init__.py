@@ -58,7 +58,7 @@ class Feed:
     def match(self, table: Table, at: int, number: int, now: float) -> Match | None:
         """What is said of the address `number`, `at` being the narrowest entry around it."""
         at = table.surest(at, now, self.confirmed_at + self.expiry_s, self.confidence_min)
-        if at < 0 or is_reserved(table.bits, number):
+        if at < 0 or (table.mixed and is_reserved(table.bits, number)):
             return None
         return Match(self.name, table, at)
 

@@ -8,9 +8,14 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from sallygate.feeds.tables import KINDS, LOW, Compiled, Table
+from sallygate.feeds.tables import KINDS, LOW, Compiled, Shape, Table
 from sallygate.parsing.indicators.reading import Entry
-from sallygate.parsing.reserved import PUBLIC_ADDRESSES, is_wholly_reserved
+from sallygate.parsing.reserved import (
+    LONGEST_RESERVED,
+    PUBLIC_ADDRESSES,
+    is_partly_reserved,
+    is_wholly_reserved,
+)
 
 DIRECTORY_MAX = 16_384
 """Leading parts of the starts that are distinguished: 2 MB, and the last six steps of a million are left to search."""
@@ -20,7 +25,7 @@ AHEAD_S = 300.0
 """A clock that is ahead by less is no reason to wait with an indicator."""
 FILTER_BYTES_AN_ENTRY = 2
 """One in sixteen addresses that nobody named passes a filter, and costs a search."""
-_GRAINS = {32: (24, 16), 128: (64, 48, 32)}
+_GRAINS = {32: (32, 24, 16), 128: (64, 48, 32)}
 """Prefix lengths that the filter knows. Each in use costs a look-up 0.1 µs."""
 _WIDEST = {32: 8, 128: 20}
 """One such prefix is 256 networks of the widest grain, or 4,096."""
@@ -80,7 +85,7 @@ def _table(bits: int, rows: list[tuple[int, int, int, int, int]], dropped: Count
     high, low, lengths, around, since, until, confidence = (array(kind) for kind in kinds[:7])
     open_: list[tuple[int, int]] = []
     """The entries around the present one: their last address and their place."""
-    covered, nested = 0, False
+    covered, nested, mixed = 0, False, False
     before: tuple[int, int] | None = None
     latest = 0
     for number, length, doubt, ends, began in rows:
@@ -102,6 +107,7 @@ def _table(bits: int, rows: list[tuple[int, int, int, int, int]], dropped: Count
             covered += last - number + 1
             around.append(-1)
         open_.append((last, at))
+        mixed = mixed or (length < LONGEST_RESERVED and is_partly_reserved(bits, number, length))
         high.append(number >> 64 if bits == 128 else number)
         if bits == 128:
             low.append(number & LOW)
@@ -114,7 +120,7 @@ def _table(bits: int, rows: list[tuple[int, int, int, int, int]], dropped: Count
     shift, keys, begins = _directory(high, kinds[7])
     grains, near = _filter(bits, high, lengths)
     arrays = (high, low, lengths, around, since, until, confidence, keys, begins, near)
-    return Table(bits, shift, grains, arrays), covered
+    return Table(Shape(bits, shift, grains, mixed), arrays), covered
 
 
 def _filter(bits: int, high: array[int], lengths: array[int]) -> tuple[tuple[int, ...], array[int]]:

@@ -14,7 +14,8 @@ from __future__ import annotations
 import sys
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import BinaryIO
 
 import msgspec
 from msgspec import Struct
@@ -23,6 +24,8 @@ VERSION = 1
 """Of the compiled form."""
 MAGIC = b"sallygate feed\n"
 HEADER_BYTES_MAX = 1 << 20
+CHUNK_BYTES = 1 << 20
+"""Read at once: other threads run in between, and memory holds a feed once while it is loaded."""
 LOW = (1 << 64) - 1
 KINDS = {32: "IQBiIIBIIB", 128: "QQBiIIBQIB"}
 """Of the arrays of a table, in their order; `low` is empty for IPv4."""
@@ -60,10 +63,23 @@ class About(Struct, frozen=True):
     """Of collections and MISP feeds: the SHA-256 of the objects it was compiled from."""
 
 
+class Shape(Struct, frozen=True):
+    """What of a table is no array."""
+
+    bits: int
+    shift: int
+    """By which a start becomes a key of the directory."""
+    grains: tuple[int, ...]
+    """By which an address becomes a key of the filter, one after the other; none where there is no filter."""
+    mixed: bool
+    """An entry holds addresses that are nobody's, besides others."""
+
+
 class Table:
     """The entries of one family."""
 
     __slots__ = (
+        "_filter_bits",
         "_part",
         "around",
         "begins",
@@ -71,32 +87,40 @@ class Table:
         "confidence",
         "grains",
         "high",
+        "innermost",
         "keys",
         "lengths",
         "low",
+        "mixed",
         "near",
         "shift",
         "since",
         "until",
     )
 
-    def __init__(self, bits: int, shift: int, grains: tuple[int, ...], arrays: Iterable[array[int]]) -> None:
-        self.bits = bits
-        self.shift = shift
-        """By which a start becomes a key of the directory."""
-        self.grains = grains
-        """By which an address becomes a key of the filter, one after the other; none where there is no filter."""
+    def __init__(self, shape: Shape, arrays: Iterable[array[int]]) -> None:
+        self.bits, self.shift, self.grains, self.mixed = shape.bits, shape.shift, shape.grains, shape.mixed
         (self.high, self.low, self.lengths, self.around, self.since, self.until, self.confidence, self.keys,
          self.begins, self.near) = arrays  # fmt: skip
         self._part = dict(zip(self.keys, range(len(self.keys)), strict=True)).get
+        self._filter_bits = len(self.near) << 3
+        self.innermost: Callable[[int], int] = self._innermost_v4 if self.bits == 32 else self._innermost_v6
+        """The narrowest entry around a number; -1 when there is none."""
+
+    @property
+    def shape(self) -> Shape:
+        return Shape(self.bits, self.shift, self.grains, self.mixed)
 
     def arrays(self) -> tuple[array[int], ...]:
         return (self.high, self.low, self.lengths, self.around, self.since, self.until, self.confidence, self.keys,
                 self.begins, self.near)  # fmt: skip
 
+    def start(self, at: int) -> int:
+        return self.high[at] << 64 | self.low[at] if self.bits == 128 else self.high[at]
+
     def last_from(self, number: int) -> int:
         """The last entry whose start is not above `number`; -1 when all are."""
-        high = number >> 64 if self.bits == 128 else number
+        high = number if self.bits == 32 else number >> 64
         part = self._part(high >> self.shift)
         if part is None:
             return self.begins[bisect_right(self.keys, high >> self.shift)] - 1
@@ -107,14 +131,9 @@ class Table:
         # Others begin with the same 64 bits, and the last of them is above.
         return bisect_right(self.low, number & LOW, bisect_left(self.high, high, 0, at), at) - 1
 
-    def start(self, at: int) -> int:
-        return self.high[at] << 64 | self.low[at] if self.bits == 128 else self.high[at]
-
-    def innermost(self, number: int) -> int:
-        """The narrowest entry around `number`; -1 when there is none."""
+    def _innermost_v4(self, number: int) -> int:
         if self.grains:
-            near = self.near
-            filter_bits = len(near) << 3
+            near, filter_bits = self.near, self._filter_bits
             for grain in self.grains:
                 bit = (number >> grain) % filter_bits
                 if near[bit >> 3] >> (bit & 7) & 1:
@@ -122,7 +141,21 @@ class Table:
             else:
                 return -1
         at = self.last_from(number)
-        while at >= 0 and (number ^ self.start(at)) >> (self.bits - self.lengths[at]):
+        while at >= 0 and (number ^ self.high[at]) >> (32 - self.lengths[at]):
+            at = self.around[at] if self.around else -1
+        return at
+
+    def _innermost_v6(self, number: int) -> int:
+        if self.grains:
+            near, filter_bits = self.near, self._filter_bits
+            for grain in self.grains:
+                bit = (number >> grain) % filter_bits
+                if near[bit >> 3] >> (bit & 7) & 1:
+                    break
+            else:
+                return -1
+        at = self.last_from(number)
+        while at >= 0 and (number ^ (self.high[at] << 64 | self.low[at])) >> (128 - self.lengths[at]):
             at = self.around[at] if self.around else -1
         return at
 
@@ -133,7 +166,9 @@ class Table:
             sure = self.confidence[at]
             if sure >= confidence_min and now < (self.until[at] or good_until):
                 best, confidence_min = at, sure + 1
-            at = self.around[at] if self.around else -1
+            if not self.around:
+                break
+            at = self.around[at]
         return best
 
     def since_of(self, number: int, length: int) -> int:
@@ -157,8 +192,7 @@ class Compiled:
 
     def to_bytes(self) -> bytes:
         head = _Head(VERSION, sys.byteorder, self.about, [
-            (bits, table.shift, table.grains, [(one.typecode, len(one)) for one in table.arrays()])
-            for bits, table in self.tables.items()
+            (table.shape, [(one.typecode, len(one)) for one in table.arrays()]) for table in self.tables.values()
         ])  # fmt: skip
         header = msgspec.json.encode(head)
         arrays = (one.tobytes() for table in self.tables.values() for one in table.arrays())
@@ -169,45 +203,56 @@ class _Head(Struct, frozen=True):
     version: int
     byteorder: str
     about: About
-    tables: list[tuple[int, int, tuple[int, ...], list[tuple[str, int]]]]
+    tables: list[tuple[Shape, list[tuple[str, int]]]]
 
 
-def about_of(data: bytes) -> tuple[About, int]:
-    """The account in the first `HEADER_BYTES_MAX` bytes of a compiled feed, and where its arrays begin. Raises
-    `CompiledError`."""
-    head, at = _head(data)
-    return head.about, at
+def about_of(stream: BinaryIO) -> About:
+    """The account alone, from where a compiled feed begins. Raises `CompiledError`."""
+    return _head(stream, _unhashed).about
 
 
-def _head(data: bytes) -> tuple[_Head, int]:
-    at = len(MAGIC) + 4
-    size = int.from_bytes(data[len(MAGIC) : at], "big")
-    if not data.startswith(MAGIC) or size > HEADER_BYTES_MAX - at:
+def read_compiled(stream: BinaryIO, hashed: Callable[[bytes], None]) -> Compiled:
+    """What `to_bytes` wrote, to the stream's end; `hashed` gets every byte of it, for whoever must prove it to be whole
+    before it is used. Raises `CompiledError`."""
+    head, tables = _head(stream, hashed), {}
+    for shape, sizes in head.tables:
+        if "".join(kind for kind, _ in sizes) != KINDS.get(shape.bits):
+            raise CompiledError("is not a compiled feed of this version")
+        tables[shape.bits] = Table(shape, [_array(stream, kind, count, hashed) for kind, count in sizes])
+    if set(tables) != set(KINDS) or stream.read(1):
+        raise CompiledError("is not a compiled feed of this version")
+    return Compiled(head.about, tables)
+
+
+def _unhashed(_: bytes) -> None:
+    pass
+
+
+def _array(stream: BinaryIO, kind: str, count: int, hashed: Callable[[bytes], None]) -> array[int]:
+    one: array[int] = array(kind)
+    left = count * one.itemsize
+    while left > 0:
+        part = stream.read(min(left, CHUNK_BYTES))
+        if not part or len(part) % one.itemsize:
+            raise CompiledError("is cut short")
+        one.frombytes(part)
+        hashed(part)
+        left -= len(part)
+    return one
+
+
+def _head(stream: BinaryIO, hashed: Callable[[bytes], None]) -> _Head:
+    start = stream.read(len(MAGIC) + 4)
+    size = int.from_bytes(start[len(MAGIC) :], "big")
+    if not start.startswith(MAGIC) or size > HEADER_BYTES_MAX:
         raise CompiledError("is not a compiled feed")
+    header = stream.read(size)
     try:
-        head = msgspec.json.decode(data[at : at + size], type=_Head)
+        head = msgspec.json.decode(header, type=_Head)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         raise CompiledError("is not a compiled feed of this version") from None
     if head.version != VERSION or head.byteorder != sys.byteorder:
         raise CompiledError("is a compiled feed of another version or machine")
-    return head, at + size
-
-
-def from_bytes(data: bytes) -> Compiled:
-    """What `to_bytes` wrote. Whoever reads it from a file has proved that it is whole. Raises `CompiledError`."""
-    head, at = _head(data)
-    view, tables = memoryview(data), {}
-    for bits, shift, grains, sizes in head.tables:
-        arrays = []
-        if "".join(kind for kind, _ in sizes) != KINDS.get(bits):
-            raise CompiledError("is not a compiled feed of this version")
-        for kind, count in sizes:
-            one: array[int] = array(kind)
-            end = at + count * one.itemsize
-            if end > len(data):
-                raise CompiledError("is cut short")
-            one.frombytes(view[at:end])
-            arrays.append(one)
-            at = end
-        tables[bits] = Table(bits, shift, grains, arrays)
-    return Compiled(head.about, tables)
+    hashed(start)
+    hashed(header)
+    return head

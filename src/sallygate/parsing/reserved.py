@@ -24,6 +24,8 @@ PUBLIC_ADDRESSES = {
 }
 """By bits of the family, how many addresses there are that can be somebody's. Of IPv6, the eight /12 that registries
 give networks from: measured by all of 2000::/3, a whole continent would be a small share."""
+LONGEST_RESERVED = max(length for _, length, _ in _BLOCKS)
+"""A prefix at least as long is reserved as a whole, or not at all."""
 _BY_FIRST_BYTE = tuple(
     tuple((bits - length, start >> (bits - length)) for bits, length, start in _BLOCKS
           if bits == 32 and start >> 24 <= first <= (start + (1 << (bits - length)) - 1) >> 24)
@@ -54,3 +56,11 @@ def is_wholly_reserved(bits: int, number: int, length: int) -> bool:
         return length >= 3 or number != 0
     return any(family == bits and length >= width and number >> (bits - width) == other >> (bits - width)
                for family, width, other in _BLOCKS)  # fmt: skip
+
+
+def is_partly_reserved(bits: int, number: int, length: int) -> bool:
+    """Whether a prefix is around addresses that are nobody's."""
+    if bits == 128 and length < 3:
+        return True
+    return any(family == bits and width > length and start >> (bits - length) == number >> (bits - length)
+               for family, width, start in _BLOCKS)  # fmt: skip

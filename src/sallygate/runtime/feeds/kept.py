@@ -24,16 +24,12 @@ from pathlib import Path
 
 import msgspec
 
-from sallygate.feeds.tables import HEADER_BYTES_MAX, About, Compiled, CompiledError, about_of, from_bytes
+from sallygate.feeds.tables import About, Compiled, CompiledError, about_of, read_compiled
 from sallygate.model.stores import StoreError
 from sallygate.parsing.indicators.blocks import block_text, blocks_of
 from sallygate.parsing.indicators.reading import INDICATORS_MAX, Entry, Group
 
 TAG_BYTES = 32
-COMPILED_BYTES_MAX = 128 << 20
-"""Two million indicators of IPv6, the most there can be, take 66 MB."""
-CHUNK_BYTES = 1 << 20
-"""Hashed at once: other threads run in between."""
 PART = ".part"
 
 
@@ -58,34 +54,37 @@ class Kept:
         """The account of itself alone, unproved: for telling people. None where there is none."""
         try:
             with self.compiled.open("rb") as stream:
-                return about_of(stream.read(TAG_BYTES + HEADER_BYTES_MAX)[TAG_BYTES:])[0]
+                stream.read(TAG_BYTES)
+                return about_of(stream)
         except (OSError, CompiledError):
             return None
 
     def load(self) -> Compiled:
         """Raises `FileNotFoundError` when there is none, `StoreError` for one that is not as it was written."""
+        macs = [hmac.new(key, digestmod="sha256") for key in self._keys]
+
+        def hashed(part: bytes) -> None:
+            for mac in macs:
+                mac.update(part)
+
         try:
             with self.compiled.open("rb") as stream:
-                data = stream.read(COMPILED_BYTES_MAX + 1)
+                tag = stream.read(TAG_BYTES)
+                compiled = read_compiled(stream, hashed)
         except FileNotFoundError:
             raise
         except OSError as error:
             raise StoreError(f"{self.compiled}: cannot be read: {error.strerror}") from None
-        if len(data) > COMPILED_BYTES_MAX or not self._is_ours(data):
-            raise StoreError(f"{self.compiled}: is not as it was written; it is fetched anew")
-        try:
-            return from_bytes(data[TAG_BYTES:])
         except CompiledError as error:
-            raise StoreError(f"{self.compiled}: {error}; it is fetched anew") from None
-
-    def _is_ours(self, data: bytes) -> bool:
-        tag, view = data[:TAG_BYTES], memoryview(data)[TAG_BYTES:]
-        return any(hmac.compare_digest(tag, _tag(key, view)) for key in self._keys)
+            raise StoreError(f"{self.compiled}: is not as it was written ({error}); it is fetched anew") from None
+        if not any(hmac.compare_digest(tag, mac.digest()) for mac in macs):
+            raise StoreError(f"{self.compiled}: is not as it was written; it is fetched anew")
+        return compiled
 
     def write_compiled(self, compiled: Compiled) -> Path:
         """Beside the one in force; who takes it over puts it in its place. Raises `OSError`."""
         data = compiled.to_bytes()
-        return self._write("compiled", (_tag(self._keys[0], memoryview(data)), data))
+        return self._write("compiled", (hmac.digest(self._keys[0], data, "sha256"), data))
 
     def write_objects(self, groups: dict[str, Group]) -> tuple[Path, str]:
         """And its SHA-256. Raises `OSError`."""
@@ -152,13 +151,6 @@ def _entry(row: tuple[str, float, float, int]) -> Entry:
     text, since, until, confidence = row
     ((bits, number, length),) = blocks_of(text)
     return bits, number, length, since, until, confidence
-
-
-def _tag(key: bytes, data: memoryview) -> bytes:
-    mac = hmac.new(key, digestmod="sha256")
-    for at in range(0, len(data), CHUNK_BYTES):
-        mac.update(data[at : at + CHUNK_BYTES])
-    return mac.digest()
 
 
 def forget(directory: Path, but: set[str]) -> None:

@@ -7,9 +7,10 @@ addresses, which knows no prefixes.
 
 from __future__ import annotations
 
-import gc
 import os
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -64,19 +65,17 @@ def _measure(section: Section, directory: Path, name: str, six: float, advance: 
     kept.take_over(Path(done.compiled), None, now)
     section.add(f"{name}: fetched, read and compiled, in a process of its own", "s", [compile_s], COMPILE_S)
     advance(f"feeds, {name}, compiled")
-    gc.collect()
-    before = _resident_mb()
     load_s: list[float] = []
-    for number in range(ROUNDS):
+    for _ in range(ROUNDS):
         began = time.perf_counter()
         compiled = kept.load()
         load_s.append(time.perf_counter() - began)
-        if number == 0:
-            resident = _resident_mb() - before
     section.add(f"{name}: loaded from the compiled file", "s", load_s, LOAD_S)
     arrays = sum(len(one) * one.itemsize for table in compiled.tables.values() for one in table.arrays()) / 1e6
     section.add(f"{name}: arrays of {done.about.indicators:,} indicators", "MB", [arrays], MEMORY_MB)
-    section.add(f"{name}: resident, directory included", "MB", [resident], MEMORY_MB)
+    command = [sys.executable, "-m", "lab.speed.feeds", str(directory), key.hex()]
+    resident = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    section.add(f"{name}: what a process grows by when it loads them", "MB", [resident], MEMORY_MB)
     feeds = Feeds()
     feeds.put(Feed("lab", compiled, now, 86400.0))
     dictionary = dict.fromkeys(number for _, number in named)
@@ -114,3 +113,14 @@ def _each_us(look: Callable[[Address], object], addresses: list[Address]) -> flo
 
 def _resident_mb() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def _grown_mb(directory: Path, key: bytes) -> float:
+    """In a process that has done nothing else."""
+    before = _resident_mb()
+    compiled = Kept(directory, (key,)).load()
+    return _resident_mb() - before if compiled.tables else 0.0
+
+
+if __name__ == "__main__":
+    print(_grown_mb(Path(sys.argv[1]), bytes.fromhex(sys.argv[2])))

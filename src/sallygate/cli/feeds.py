@@ -14,10 +14,12 @@ from sallygate.cli.status import feed_line
 from sallygate.cli.terminal import (
     DEFAULT_POLICY,
     NO,
+    STATE,
     USAGE,
     JsonOption,
     PolicyOption,
     StateOption,
+    duration,
     fail,
     find_installation,
     out,
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from sallygate.policy.intelligence import FeedSection
     from sallygate.policy.load import Loaded
     from sallygate.telemetry.status import FeedState
+
+POLL_S = 0.2
 
 app = typer.Typer(help="Threat intelligence: feeds, what they name, what they would refuse.", no_args_is_help=True)
 
@@ -158,25 +162,48 @@ def find(
 @plainly
 def refresh(
     name: Annotated[str | None, typer.Argument(help="One feed; all of them when left out.", show_default=False)] = None,
+    wait: Annotated[str, typer.Option(help="Wait so long for it to be done, 1m; 0s does not wait.")] = "0s",
     policy: PolicyOption = DEFAULT_POLICY,
     state_dir: StateOption = None,
     json: JsonOption = False,
 ) -> None:
     """Have the running gate fetch a feed now, or all of them; it begins within a few seconds.
 
-    Example: sallygate feeds refresh blocklist
+    Example: sallygate feeds refresh blocklist --wait 1m
+
+    With `--wait`, exit code 1 when one failed or was not done in time.
     """
+    wait_s, began = duration(wait), time.time()
     installation, _, sections = _opened(policy, state_dir)
     wanted = [_section(sections, name)] if name is not None else list(sections)
     for section in wanted:
         mark = installation.feeds / section.name / "refresh"
         mark.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         mark.touch(mode=0o600)
-    names = [section.name for section in wanted]
+    names = {section.name for section in wanted}
+    found = [one for one in _waited(installation, names, began, wait_s) if one.name in names] if wait_s else []
     if json:
-        print_json(names)
-    else:
-        out.print(f"wanted: {', '.join(names) or 'none'}; see `sallygate feeds list`", highlight=False)
+        print_json(found if wait_s else sorted(names))
+    elif not wait_s:
+        out.print(f"wanted: {', '.join(sorted(names)) or 'none'}; see `sallygate feeds list`", highlight=False)
+    for one in () if json else found:
+        print_feed(one)
+    if wait_s and any(one.failing or one.tried_at < began for one in found):
+        raise typer.Exit(NO)
+
+
+def _waited(installation: Installation, names: set[str], began: float, wait_s: float) -> tuple[FeedState, ...]:
+    """The running gate's feeds, once all of `names` were tried, or the time is over."""
+    from sallygate.runtime.management import ask_status
+
+    while True:
+        running = ask_status(installation.control)
+        if running is None:
+            fail(f"no gate runs on {installation.directory}; `sallygate up` starts one", STATE)
+        left = [one for one in running.feeds if one.name in names and one.tried_at < began]
+        if not left or time.time() >= began + wait_s:
+            return running.feeds
+        time.sleep(POLL_S)
 
 
 def _opened(policy: Path, state_dir: Path | None) -> tuple[Installation, Loaded, list[FeedSection]]:

@@ -22,6 +22,7 @@ from msgspec.structs import replace
 from sallygate.case import Guarded, decide
 from sallygate.controls.identity import ACCOUNT, KeyRing, base62
 from sallygate.guard import Gate
+from sallygate.installation import Installation
 from sallygate.model.access import KnownPlace
 from sallygate.model.account import Account
 from sallygate.model.decision import Admission, Answer, Ask, Decision, Refuse
@@ -47,6 +48,7 @@ from sallygate.parsing.addresses import place_of
 from sallygate.parsing.tokens import KEY_ID_CHARS
 from sallygate.policy.load import Loaded
 from sallygate.runtime.compose import DEFAULT_KEY_HEADER, compose
+from sallygate.runtime.feeds.sources import load_kept
 from sallygate.runtime.network import databases_of, geography_of
 from sallygate.runtime.offline import Offline
 from sallygate.runtime.recorded import Recorded
@@ -141,13 +143,16 @@ class FromEvents:
         patterns: bytes | None,
         now: float,
         accounts: Iterable[Account] = (),
+        installation: Installation | None = None,
     ) -> None:
+        """`installation`: whose feeds of threat intelligence count; none do without."""
         self._ring = KeyRing(secrets.token_bytes(32))
         self._state = State()
         self._keys: dict[str, str] = {}
         identity = loaded.policy.identity
         self._header = (identity.api_keys.header if identity else DEFAULT_KEY_HEADER).lower().encode()
         self._state.geography = geography_of(databases_of(loaded))
+        load_kept(self._state, loaded, installation)
         self._gate: Gate = compose(loaded, self._state, self._ring, secrets.token_bytes(32), now, patterns)
         self._contract = loaded.policy.contract
         self._identity, self._auth = loaded.policy.identity, loaded.policy.auth

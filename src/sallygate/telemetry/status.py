@@ -78,6 +78,8 @@ class FeedState(Struct, frozen=True):
     """Good ones that are not used, by reason."""
     shares: tuple[float, float] = (0.0, 0.0)
     """Of all public addresses of IPv4 and IPv6, what it covers."""
+    tried_at: float = 0.0
+    """When the last fetch ended, however it did; 0 when there was none."""
 
 
 class EventsState(Struct, frozen=True):

@@ -170,6 +170,7 @@ class _Source:
         self.failing = False
         self.failures = 0
         self.said = ""
+        self.tried_at = 0.0
         self.stamp: tuple[int, int] | None = None
 
     def look(self) -> tuple[int, int] | None:
@@ -298,7 +299,7 @@ class FeedSources:
         source.stamp = None if changed else stamp
         source.tries = min(source.tries + 1, 10) if failed else 0
         source.failures += failed
-        source.said, source.failing = said, failed
+        source.said, source.failing, source.tried_at = said, failed, self._now()
 
     def _fetch(self, source: _Source) -> tuple[Done, Compiled | None, float]:
         """In the thread. Raises `FeedError`, `StoreError` or `OSError`."""
@@ -357,7 +358,8 @@ class FeedSources:
         for name, source in self._sources.items():
             feed = self._state.feeds.get(name)
             about, confirmed_at = (feed.compiled.about, feed.confirmed_at) if feed is not None else (None, 0.0)
-            yield state_of(source.section, about, confirmed_at, now, source.failing, source.failures, source.said)
+            state = state_of(source.section, about, confirmed_at, now, source.failing, source.failures, source.said)
+            yield msgspec.structs.replace(state, tried_at=source.tried_at)
 
 
 def state_of(

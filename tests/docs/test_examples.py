@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("README.md", "docs/operations.md", "docs/injection.md", "docs/guides/protect-any-api.md", "docs/guides/protect-fastapi.md",
          "docs/guides/plans-and-quotas.md", "docs/guides/tokens-of-an-identity-provider.md",
          "docs/guides/access-codes-and-tokens.md", "docs/guides/verified-locations.md", "docs/guides/rotating-secrets.md", "docs/guides/accounts-and-passwords.md",
-         "docs/guides/shadow-to-enforce.md", "docs/guides/monitoring.md", "docs/guides/networks-and-countries.md",
+         "docs/guides/shadow-to-enforce.md", "docs/guides/monitoring.md", "docs/guides/networks-and-countries.md", "docs/guides/threat-intelligence.md",
          "docs/guides/upgrading.md", "docs/guides/backing-up.md")  # fmt: skip
 ELSEWHERE = re.compile(r"(make|git|kill|sudo|docker|systemctl)\b|sallygate (demo|up .*&$)|cd ")
 """Lines about a clone, a machine or a demonstration, which other tests and `.ci/run` cover."""

@@ -145,6 +145,35 @@ def test_a_body_that_claims_to_be_compressed_is_refused(tmp_path: Path) -> None:
         assert "compressed, which was not asked for" in fetched(FeedHouse(tmp_path, by_url(url))).only.said
 
 
+def test_an_answer_of_not_modified_that_nobody_asked_for_empties_nothing(tmp_path: Path) -> None:
+    def unchanged(request, client: socket.socket) -> None:
+        client.sendall(b"HTTP/1.1 304 Not Modified\r\n\r\n")
+
+    with serving({"/list.txt": GOOD, "/c/": unchanged, "/feed/manifest.json": unchanged}) as (url, served):
+        house = FeedHouse(tmp_path / "a", by_url(url))
+
+        async def story() -> None:
+            await house.settle()
+            served.files["/list.txt"] = unchanged
+            house.reload(by_url(url, ", confidence: 90"))
+            await house.settle()
+
+        run(house, story)
+        assert house.names("198.51.100.7") and "answers 304" in house.only.said
+        for kind, path in (("taxii", "/c/"), ("misp", "/feed/")):
+            other = fetched(FeedHouse(tmp_path / kind, f"{{name: a, {kind}: '{url}{path}'}}"))
+            assert "answers 304" in other.only.said and not other.only.confirmed_at
+
+
+def test_a_fault_of_ours_is_told_and_repeats_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def faulty(task: Task, known: object) -> None:
+        raise RuntimeError("s3cret")
+
+    monkeypatch.setattr(work, "gather", faulty)
+    done = work.work(_task(FeedHouse(tmp_path, by_url("http://127.0.0.1:9"))))
+    assert done.outcome == "failed" and "RuntimeError" in done.said and "s3cret" not in done.said
+
+
 def test_an_answer_that_is_cut_short_or_never_ends_is_no_feed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import asyncio
 

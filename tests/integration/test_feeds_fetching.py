@@ -203,6 +203,18 @@ def test_of_a_misp_feed_only_changed_events_are_fetched_and_lost_ones_forgotten(
         run(house, story)
 
 
+def test_events_that_are_listed_and_not_there_do_not_keep_the_others_out(tmp_path: Path) -> None:
+    events = [
+        misp_event(*[attribute(f"198.51.{number}.{last}") for last in range(1, 30)], number=number) for number in (1, 2)
+    ]
+    files = misp_files(*events)
+    del files[f"/feed/{uuid.UUID(int=2)}.json"]
+    with serving(files) as (url, _):
+        house = fetched(FeedHouse(tmp_path, f"{{name: misp, misp: '{url}/feed/'}}"))
+        assert house.names("198.51.1.7") and not house.only.failing
+        assert house.only.bad_said == (f"event {uuid.UUID(int=2)}: is listed and not there",)
+
+
 def test_an_event_cannot_speak_for_another(tmp_path: Path) -> None:
     first, second = misp_event(attribute("198.51.100.1"), number=1), misp_event(attribute("198.51.100.2"), number=2)
     files = misp_files(first, second)

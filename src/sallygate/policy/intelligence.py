@@ -36,9 +36,10 @@ class FeedSection(Section):
     )
     column: str = Field(
         "",
+        max_length=100,
         description="Of a table: the column of addresses, by its name in the header or its number from 1. Found when there is one alone.",
     )
-    confidence_column: str = Field("", description="Of a table: a column of confidences, 0 to 100.")
+    confidence_column: str = Field("", max_length=100, description="Of a table: a column of confidences, 0 to 100.")
     username: str = Field("", description="User name at the server; none when left out.")
     password: str | None = Field(
         None, description="File of the password, or `credential:NAME` for one handed over by systemd."

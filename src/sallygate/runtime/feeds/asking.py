@@ -25,6 +25,10 @@ SILENCE_S = 30.0
 """Between two parts of an answer, and to connect."""
 
 
+class NotThere(FetchError):
+    """404 or 410."""
+
+
 class Answer(Struct, frozen=True):
     data: bytes
     headers: Mapping[str, str]
@@ -55,7 +59,7 @@ class Asking:
     async def get(
         self, url: str, accept: str, bytes_max: int = FEED_BYTES_MAX, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """Raises `FetchError`."""
+        """`headers` are those that ask whether it has changed. Raises `FetchError`."""
         shown = without_query(url)
         asked = {"Accept": accept, "Accept-Encoding": "identity", "User-Agent": "sallygate", **(headers or {})}
         try:
@@ -63,7 +67,7 @@ class Asking:
                 URL(url, encoded=True), headers=asked, allow_redirects=False, ssl=self._trusted
             ) as answer:
                 said = {name.lower(): value for name, value in answer.headers.items()}
-                if answer.status == 304:
+                if answer.status == 304 and headers:  # who answers so unasked would empty a feed
                     return Answer(b"", said, unchanged=True)
                 _refuse(shown, answer.status, said)
                 data = bytearray()
@@ -83,6 +87,8 @@ def _refuse(shown: str, status: int, headers: Mapping[str, str]) -> None:
         raise FetchError(f"{shown}: answers {status}, a redirect, which is not followed; write the address it leads to")
     if status in (401, 403):
         raise FetchError(f"{shown}: answers {status}; check `username` and `password`")
+    if status in (404, 410):
+        raise NotThere(f"{shown}: answers {status}")
     if status != 200:
         raise FetchError(f"{shown}: answers {status}")
     if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from sallygate.parsing.indicators import Group, IndicatorError, Reading
 from sallygate.parsing.indicators.misp import read_manifest, read_misp
-from sallygate.runtime.feeds.asking import Asking
+from sallygate.runtime.feeds.asking import Asking, NotThere
 from sallygate.runtime.feeds.gathering import Gathered, Known, Task
 
 MANIFEST_BYTES_MAX = 64 << 20
@@ -32,13 +32,19 @@ async def gather_events(task: Task, known: Known, asking: Asking) -> Gathered:
     bytes_, fetched = 0, 0
     # The youngest first: if there is much, it is what counts most.
     for uuid in sorted(changed, key=lambda one: listed[one], reverse=True)[:EVENTS_AT_ONCE]:
-        answer = await asking.get(f"{base}/{uuid}.json", "application/json", EVENT_BYTES_MAX)
-        bytes_, fetched = bytes_ + len(answer.data), fetched + 1
+        fetched += 1
+        try:
+            answer = await asking.get(f"{base}/{uuid}.json", "application/json", EVENT_BYTES_MAX)
+        except NotThere:  # feeds forget a file now and then, and the other events are not worse for it
+            reading.read += 1
+            reading.wrong(f"event {uuid}", "is listed and not there")
+            continue
+        bytes_ += len(answer.data)
         _read_event(task, uuid, listed[uuid], answer.data, reading)
         if bytes_ > ANSWERS_BYTES_MAX:
             break
-    for uuid in changed[:0] if fetched == len(changed) else changed:
-        # What was known of an event still to be fetched counts meanwhile.
+    for uuid in changed:
+        # What was known of an event that is still to be fetched, or cannot be read, counts meanwhile.
         if uuid not in reading.groups and uuid in known.groups:
             reading.put(uuid, known.groups[uuid])
     unchanged = not changed and not gone and bool(known.groups)

@@ -61,6 +61,8 @@ def work(task: Task) -> Done:
         return Done("failed", f"takes more than {MEMORY_BYTES_MAX >> 30} GiB of memory to read")
     except OSError as error:
         return Done("failed", f"{kept.directory}: cannot be written: {error.strerror}; check its owner and space")
+    except Exception as error:  # a fault of ours; what it says may hold what was read
+        return Done("failed", f"cannot be read, by a fault of Sallygate's: {type(error).__name__}; please report it")
 
 
 def _work(task: Task, kept: Kept) -> Done:
@@ -162,6 +164,8 @@ def _end_with_the_input() -> None:
 
 def main() -> None:
     os.nice(NICE)
+    with contextlib.suppress(OSError):  # when memory runs out, this process goes, and not the gate
+        Path("/proc/self/oom_score_adj").write_text("1000")
     for kind, most in ((resource.RLIMIT_AS, MEMORY_BYTES_MAX), (resource.RLIMIT_CPU, PROCESSOR_S_MAX)):
         with contextlib.suppress(ValueError, OSError):  # a stricter one is set already
             resource.setrlimit(kind, (most, most))

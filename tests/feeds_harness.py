@@ -72,11 +72,10 @@ class FeedHouse:
         return [match.indicator for match in self.state.feeds.find(parsed, self.now)]
 
     async def settle(self, rounds: int = 1) -> None:
-        """Fetch what is due, `rounds` feeds of it."""
+        """Fetch what is due, two feeds a round."""
         for _ in range(rounds):
             await self.sources.beat()
-            if (task := self.sources._task) is not None:
-                await task
+            await asyncio.gather(*self.sources._tasks.values())
 
     def reload(self, feeds: str) -> None:
         self.policy = write_policy(self.directory, f"network:\n  intelligence: [{feeds}]\n")

@@ -165,6 +165,28 @@ def test_an_answer_of_not_modified_that_nobody_asked_for_empties_nothing(tmp_pat
             assert "answers 304" in other.only.said and not other.only.confirmed_at
 
 
+def test_a_server_that_never_ends_does_not_hold_the_other_feeds_up(tmp_path: Path) -> None:
+    met: list[bytes] = []
+
+    def hanging(request, client: socket.socket) -> None:
+        met.append(request.line)
+        client.recv(1)
+
+    async def story() -> None:
+        import asyncio
+
+        await house.sources.beat()
+        while not met or not house.names("198.51.100.7"):
+            await asyncio.sleep(0.05)
+            await house.sources.beat()
+        assert "slow" in house.sources._tasks
+
+    with serving({"/list.txt": GOOD, "/slow.txt": hanging}) as (url, _):
+        house = FeedHouse(tmp_path, f"{{name: slow, url: '{url}/slow.txt'}}, {by_url(url)}")
+        run(house, story)
+    assert not [one for one in house.told if "slow" in one], "ended with the gate, it has not failed"
+
+
 def test_a_fault_of_ours_is_told_and_repeats_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def faulty(task: Task, known: object) -> None:
         raise RuntimeError("s3cret")
@@ -314,6 +336,7 @@ def test_work_that_is_killed_midway_leaves_the_last_good_one(tmp_path: Path) -> 
             def later() -> None:
                 until(lambda: met)
                 (file.parent / "compiled.cut.part").write_bytes(b"half")
+                os.utime(file.parent / "compiled.cut.part", (1.0, 1.0))
                 process.kill()
 
             threading.Thread(target=later, daemon=True).start()

@@ -125,11 +125,12 @@ class Kept:
         os.utime(compiled, (confirmed_at, confirmed_at))
         compiled.replace(self.compiled)
 
-    def clear_parts(self) -> None:
-        """Left by work that was ended."""
+    def clear_parts(self, before: float) -> None:
+        """Those written before then, which work that was ended has left."""
         for part in self.directory.glob(f"*{PART}"):
             with contextlib.suppress(OSError):
-                part.unlink()
+                if part.stat().st_mtime < before:
+                    part.unlink()
 
     def _write(self, name: str, parts: Iterable[bytes]) -> Path:
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -1,7 +1,8 @@
 """The feeds a policy names: fetched when they are due, put in force when they are whole, kept over a restart.
 
-None of it is on the request path, and nothing but putting a compiled feed in force is done in this process. One fetch
-runs at a time. What fails is said, and leaves the last good state in force, which goes on growing older.
+None of it is on the request path, and nothing but putting a compiled feed in force is done in this process. Two fetches
+run at a time, so that a slow server does not hold the other feeds up. What fails is said, and leaves the last good
+state in force, which goes on growing older.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ RETRY_S, RETRY_S_MAX = 30.0, 1800.0
 """After a failure, doubling; never more often than the policy asks a feed that answers."""
 WORK_S_MAX = 1800.0
 """For one fetch, a first poll of a large collection. Then it is ended."""
+AT_ONCE = 2
+"""Each may take a processor for half a minute, and memory: more would be felt."""
 DONE_BYTES_MAX = 1 << 20
 INDICATORS_IN_ALL = 5_000_000
 """Of all feeds together: 160 MB at most."""
@@ -197,10 +200,10 @@ class FeedSources:
         self._now, self._failed, self._warn = now, failed, warn
         self._sources: dict[str, _Source] = {}
         self._loaded: Loaded | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._process: subprocess.Popen[bytes] | None = None
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._processes: set[subprocess.Popen[bytes]] = set()
         self._stopping = False
-        self._thread = ThreadPoolExecutor(1, "sallygate-feeds")
+        self._threads = ThreadPoolExecutor(AT_ONCE, "sallygate-feeds")
 
     # life ----------------------------------------------------------------------------------------------------------
 
@@ -233,13 +236,15 @@ class FeedSources:
         forget(self._installation.feeds, set(self._sources))
 
     async def beat(self) -> None:
-        """Every second: begin what is due, one at a time."""
-        if self._task is not None or self._stopping:
+        """Every second: begin what is due; first, what was tried the longest ago."""
+        if self._stopping:
             return
-        for source in self._sources.values():
-            if self._is_due(source):
-                self._task = asyncio.get_running_loop().create_task(self._renew(source))
+        for source in sorted(self._sources.values(), key=lambda one: one.tried_at):
+            if len(self._tasks) >= AT_ONCE:
                 return
+            name = source.section.name
+            if name not in self._tasks and self._is_due(source):
+                self._tasks[name] = asyncio.get_running_loop().create_task(self._renew(source))
 
     def _is_due(self, source: _Source) -> bool:
         now = self._now()
@@ -256,11 +261,10 @@ class FeedSources:
 
     async def stop(self) -> None:
         self._stopping = True
-        if (process := self._process) is not None:
+        for process in tuple(self._processes):
             process.kill()
-        if self._task is not None:
-            await asyncio.gather(self._task, return_exceptions=True)
-        self._thread.shutdown(cancel_futures=True)
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        self._threads.shutdown(cancel_futures=True)
 
     # one fetch -----------------------------------------------------------------------------------------------------
 
@@ -268,14 +272,14 @@ class FeedSources:
         loop, section = asyncio.get_running_loop(), source.section
         stamp = source.look()
         try:
-            done, compiled, confirmed_at = await loop.run_in_executor(self._thread, self._fetch, source)
+            done, compiled, confirmed_at = await loop.run_in_executor(self._threads, self._fetch, source)
         except Exception as error:  # whatever it is, the feed is asked again
             if not self._stopping:
                 self._ended(section, str(error), failed=True, stamp=stamp)
                 self._failed(f"feed {section.name}", FeedError(f"{error}; {self._still(section.name)}"))
             return
         finally:
-            self._task = None
+            self._tasks.pop(section.name, None)
         current = self._sources.get(section.name)
         if current is None or current.section.source != section.source:
             return  # a reload wants it no more
@@ -307,10 +311,9 @@ class FeedSources:
         assert loaded is not None
         keys = self._installation.feed_keys()
         kept = Kept(self._installation.feeds / section.name, keys)
-        kept.clear_parts()
+        kept.clear_parts(time.time() - WORK_S_MAX)  # younger ones may be another gate's, which takes over from this one
         now = self._now()
-        done = run(task_of(section, loaded, kept, keys, now), self._started)
-        self._process = None
+        done = self._run(task_of(section, loaded, kept, keys, now))
         if done.outcome == "failed":
             raise FeedError(done.said)
         confirmed_at = now if source.file is None else source.file.stat().st_mtime
@@ -322,13 +325,26 @@ class FeedSources:
             self._check_room(section.name, done.about)
             kept.take_over(Path(done.compiled), Path(done.objects) if done.objects else None, confirmed_at)
         finally:
-            kept.clear_parts()
+            for part in (done.compiled, done.objects):
+                if part:
+                    Path(part).unlink(missing_ok=True)
         return done, kept.load(), confirmed_at
 
-    def _started(self, process: subprocess.Popen[bytes]) -> None:
-        self._process = process
-        if self._stopping:
-            process.kill()
+    def _run(self, task: Task) -> Done:
+        process: subprocess.Popen[bytes] | None = None
+
+        def started(one: subprocess.Popen[bytes]) -> None:
+            nonlocal process
+            process = one
+            self._processes.add(one)
+            if self._stopping:
+                one.kill()
+
+        try:
+            return run(task, started)
+        finally:
+            if process is not None:
+                self._processes.discard(process)
 
     def _check_room(self, name: str, about: About) -> None:
         others = sum(feed.compiled.about.indicators for feed in self._state.feeds if feed.name != name)

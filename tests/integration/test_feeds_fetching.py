@@ -151,10 +151,11 @@ def test_a_collection_is_read_page_by_page_and_then_only_what_was_added(tmp_path
         assert fetched(FeedHouse(tmp_path, feed)).names("198.51.100.20"), "kept, and gone on from, over a restart"
         objects = tmp_path / "state" / "feeds" / "shared" / "objects"
         objects.write_bytes(objects.read_bytes().replace(b"198.51.100.20", b"198.51.100.21"))
+        taxii.add(indicator(ip("198.51.100.30"), number=30))
         house = FeedHouse(tmp_path, feed)
         house.now += 5000
         fetched(house)
-        assert house.names("198.51.100.20") and not house.names("198.51.100.21"), (
+        assert house.names("198.51.100.30") and house.names("198.51.100.20") and not house.names("198.51.100.21"), (
             "objects that were changed are fetched anew"
         )
 

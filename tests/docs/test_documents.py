@@ -133,8 +133,11 @@ def test_examples_of_policies_are_right(file: Path, tmp_path: Path) -> None:
     for number, block in enumerate(re.findall(r"```yaml\n(.*?)```", file.read_text(), re.S)):
         given = yaml.safe_load(block)
         base = {"version": 1, "openapi": "openapi.yaml", "identity": "none", "upstream": "http://127.0.0.1:9"}
-        for named in re.findall(r"[\w.-]+\.(?:txt|mmdb|stix\.json|secret)\b", block):
-            (tmp_path / named).touch()
+        for named in set(re.findall(r"[\w.-]+\.(?:txt|mmdb|stix\.json|secret)\b", block)):
+            if named.endswith(".mmdb"):
+                (tmp_path / named).symlink_to(ROOT / "src" / "sallygate" / "data" / "places.mmdb")
+            else:
+                (tmp_path / named).touch()
         policy = tmp_path / f"{number}.yaml"
         policy.write_text(json.dumps({**base, **given}))
         load_policy(policy)

@@ -247,6 +247,27 @@ def test_a_reload_keeps_what_still_holds_and_reads_anew_what_is_read_otherwise(t
         run(house, story)
 
 
+def test_a_feed_that_a_reload_names_again_counts_though_its_server_is_down(tmp_path: Path) -> None:
+    with serving({"/list.txt": b"198.51.100.7\n"}) as (url, served):
+        feed = f"{{name: bad, url: '{url}/list.txt'}}"
+        house = FeedHouse(tmp_path, feed)
+
+        async def story() -> None:
+            await house.settle()
+            house.reload("")
+            assert not house.names("198.51.100.7")
+            house.reload(feed)
+            await house.settle()
+            assert house.names("198.51.100.7"), "though the server says that it has not changed"
+            house.reload("")
+            served.down = True
+            house.reload(feed)
+            await house.settle()
+            assert house.names("198.51.100.7") and house.only.failing
+
+        run(house, story)
+
+
 def test_an_indicator_that_begins_later_counts_from_then_on(tmp_path: Path) -> None:
     later = indicator(ip("198.51.100.7"), valid_from="2026-12-01T00:00:00Z")
     with serving({"/feed.json": bundle(later, indicator(ip("198.51.100.8")))}) as (url, _):

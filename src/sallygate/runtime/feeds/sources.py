@@ -138,6 +138,15 @@ def put(state: State, section: FeedSection, compiled: Compiled, confirmed_at: fl
     state.feeds.put(Feed(section.name, compiled, confirmed_at, section.expiry, section.confidence_min))
 
 
+def recall(section: FeedSection, directory: Path, keys: Sequence[bytes]) -> tuple[Compiled, float]:
+    """What is kept of a feed, and when its source last had it. Raises `FileNotFoundError` or `StoreError`."""
+    kept = Kept(directory / section.name, keys)
+    compiled = kept.load()
+    if compiled.about.source != section.source:
+        raise StoreError(f"{kept.compiled}: is from elsewhere")
+    return compiled, kept.confirmed_at()
+
+
 def load_kept(state: State, loaded: Loaded, installation: Installation | None) -> dict[str, str]:
     """What is known of the policy's feeds without asking anybody. By name, why there is nothing. Blocks for a few
     files of up to 30 MB."""
@@ -148,13 +157,8 @@ def load_kept(state: State, loaded: Loaded, installation: Installation | None) -
         if installation is None:
             missing[section.name] = "nothing is kept of it"
             continue
-        kept = Kept(installation.feeds / section.name, keys)
         try:
-            compiled = kept.load()
-            if compiled.about.source == section.source:
-                put(state, section, compiled, kept.confirmed_at())
-            else:
-                missing[section.name] = "what is kept is from elsewhere"
+            put(state, section, *recall(section, installation.feeds, keys))
         except FileNotFoundError:
             missing[section.name] = "nothing is kept of it"
         except StoreError as error:
@@ -272,6 +276,11 @@ class FeedSources:
         loop, section = asyncio.get_running_loop(), source.section
         stamp = source.look()
         try:
+            if self._state.feeds.get(section.name) is None:
+                # Named again by a reload: its last good state counts whether its server answers now or not.
+                recalled = await loop.run_in_executor(self._threads, self._recall, section)
+                if recalled is not None and self._wants(section):
+                    put(self._state, section, *recalled)
             done, compiled, confirmed_at = await loop.run_in_executor(self._threads, self._fetch, source)
         except Exception as error:  # whatever it is, the feed is asked again
             if not self._stopping:
@@ -280,11 +289,10 @@ class FeedSources:
             return
         finally:
             self._tasks.pop(section.name, None)
-        current = self._sources.get(section.name)
-        if current is None or current.section.source != section.source:
-            return  # a reload wants it no more
+        if not self._wants(section):
+            return  # since a reload
         if compiled is not None:
-            put(self._state, current.section, compiled, confirmed_at)
+            put(self._state, self._sources[section.name].section, compiled, confirmed_at)
             self._tell(section.name, compiled.about)
         elif (feed := self._state.feeds.get(section.name)) is not None:
             feed.confirmed_at = confirmed_at
@@ -294,9 +302,9 @@ class FeedSources:
         self, section: FeedSection, said: str, *, failed: bool, stamp: tuple[int, int] | None, more: bool = False
     ) -> None:
         """A reload may have put another object in the place of the one that asked."""
-        source = self._sources.get(section.name)
-        if source is None or source.section.source != section.source:
+        if not self._wants(section):
             return
+        source = self._sources[section.name]
         wait_s = min(RETRY_S * 2.0**source.tries, RETRY_S_MAX) if failed else source.section.every
         changed = source.section.settings != section.settings
         source.due_at = 0.0 if more or changed else self._now() + wait_s
@@ -304,6 +312,17 @@ class FeedSources:
         source.tries = min(source.tries + 1, 10) if failed else 0
         source.failures += failed
         source.said, source.failing, source.tried_at = said, failed, self._now()
+
+    def _wants(self, section: FeedSection) -> bool:
+        """Whether the policy in force still has the feed from there."""
+        source = self._sources.get(section.name)
+        return source is not None and source.section.source == section.source
+
+    def _recall(self, section: FeedSection) -> tuple[Compiled, float] | None:
+        """In the thread: what is kept of it."""
+        with contextlib.suppress(FileNotFoundError, StoreError):
+            return recall(section, self._installation.feeds, self._installation.feed_keys())
+        return None
 
     def _fetch(self, source: _Source) -> tuple[Done, Compiled | None, float]:
         """In the thread. Raises `FeedError`, `StoreError` or `OSError`."""

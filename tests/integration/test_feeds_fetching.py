@@ -27,7 +27,7 @@ from sallygate.parsing.addresses import parse_address
 
 def test_a_list_is_fetched_when_it_is_due_and_asked_whether_it_has_changed(tmp_path: Path) -> None:
     with serving({"/list.txt": b"# bad\n198.51.100.7\n203.0.113.0/24 ; SBL1\n"}) as (url, served):
-        house = FeedHouse(tmp_path, f"{{name: bad, url: '{url}/list.txt', every: 1h, expiry: 1d}}")
+        house = FeedHouse(tmp_path, f"{{name: bad, url: '{url}/list.txt', every: 1h, expiry: 1d}}", apart=True)
 
         async def story() -> None:
             await house.settle()

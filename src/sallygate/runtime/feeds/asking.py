@@ -6,6 +6,7 @@ name the server's address without its query, which often holds a key, and repeat
 
 from __future__ import annotations
 
+import base64
 import ssl
 from collections.abc import Mapping
 from types import TracebackType
@@ -42,10 +43,11 @@ class Asking:
 
     def __init__(self, ca: str, username: str, password: str) -> None:
         self._trusted = ssl.create_default_context(cafile=ca or None)
-        self._auth = aiohttp.BasicAuth(username, password, "utf-8") if username else None
+        proof = base64.b64encode(f"{username}:{password}".encode()).decode()
+        self._headers = {"Authorization": f"Basic {proof}"} if username else {}
         timeout = aiohttp.ClientTimeout(total=ANSWER_S, sock_connect=SILENCE_S, sock_read=SILENCE_S)
         self._client = aiohttp.ClientSession(
-            timeout=timeout, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar(), auth=self._auth
+            timeout=timeout, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
         )
 
     async def __aenter__(self) -> Asking:
@@ -61,7 +63,8 @@ class Asking:
     ) -> Answer:
         """`headers` are those that ask whether it has changed. Raises `FetchError`."""
         shown = without_query(url)
-        asked = {"Accept": accept, "Accept-Encoding": "identity", "User-Agent": "sallygate", **(headers or {})}
+        asked = {"Accept": accept, "Accept-Encoding": "identity", "User-Agent": "sallygate", **self._headers,
+                 **(headers or {})}  # fmt: skip
         try:
             async with self._client.get(
                 URL(url, encoded=True), headers=asked, allow_redirects=False, ssl=self._trusted

@@ -72,6 +72,50 @@ def test_a_feed_is_in_force_and_told_of_and_a_failing_one_keeps_its_last_state(t
         assert "2 indicators" in run("feeds", "list", "--policy", policy), "told of without a gate, too"
 
 
+def test_in_process_a_feed_refuses_alike(tmp_path: Path) -> None:
+    import asyncio
+
+    import sallygate
+
+    (tmp_path / "bad.txt").write_text("198.51.100.0/24\n")
+    policy = write_policy(tmp_path, "network: {intelligence: [{name: bad, file: bad.txt, act: deny}]}\n")
+    reached: list[str] = []
+
+    async def api(scope, receive, send) -> None:
+        reached.append(scope["client"][0])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def story() -> None:
+        guard = sallygate.Guard(api, policy=policy)
+        await guard.runtime.start()
+        try:
+            async with asyncio.timeout(30):
+                while not len(guard.runtime.state.feeds):
+                    await asyncio.sleep(0.02)
+            for client in ("198.51.100.7", "192.0.2.1"):
+                scope = {
+                    "type": "http", "http_version": "1.1", "method": "GET", "scheme": "https", "path": "/status", "raw_path": b"/status",
+                    "query_string": b"", "headers": [(b"host", b"a")], "client": (client, 1), "server": ("127.0.0.1", 443), "root_path": "",
+                }  # fmt: skip
+                sent: list[dict] = []
+
+                async def receive() -> dict:
+                    return {"type": "http.request", "body": b"", "more_body": False}
+
+                async def send(message: dict, sent: list[dict] = sent) -> None:
+                    sent.append(message)
+
+                await guard(scope, receive, send)
+                statuses[client] = sent[0]["status"]
+        finally:
+            await guard.runtime.stop()
+
+    statuses: dict[str, int] = {}
+    asyncio.run(story())
+    assert statuses == {"198.51.100.7": 403, "192.0.2.1": 200} and reached == ["192.0.2.1"]
+
+
 def test_commands_without_a_gate(tmp_path: Path) -> None:
     (tmp_path / "own.stix.json").write_bytes(bundle(indicator(ip("198.51.100.7"), time.time() - 3600)))
     policy = write_policy(tmp_path, "network: {intelligence: [{name: own, file: own.stix.json}]}\n")

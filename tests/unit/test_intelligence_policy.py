@@ -55,6 +55,7 @@ def test_feeds_from_everywhere(tmp_path: Path) -> None:
         ("{name: a, file: list.txt, format: plain, column: ip}", "value", "columns are a table's"),
         ("{name: a, file: list.txt, username: me, password: secret}", "value", "a file asks nobody"),
         ("{name: a, url: 'https://a.example/', username: me}", "value", "go together"),
+        ("{name: a, url: 'https://a.example/', username: 'a:b', password: secret}", "value", "username"),
         ("{name: a, url: 'https://a.example/', username: me, password: hunter2}", "file", "there is no such file"),
         ("{name: a, url: 'https://a.example/', ca: none.pem}", "file", "there is no file `none.pem`"),
         ("{name: a, file: list.txt, rate: 1/s}", "value", "`rate` is for `act: throttle`"),

@@ -40,7 +40,9 @@ class FeedSection(Section):
         description="Of a table: the column of addresses, by its name in the header or its number from 1. Found when there is one alone.",
     )
     confidence_column: str = Field("", max_length=100, description="Of a table: a column of confidences, 0 to 100.")
-    username: str = Field("", description="User name at the server; none when left out.")
+    username: str = Field(
+        "", description="User name at the server; none when left out.", pattern=r"^[^:\x00-\x1f\x7f]{0,200}$"
+    )
     password: str | None = Field(
         None, description="File of the password, or `credential:NAME` for one handed over by systemd."
     )

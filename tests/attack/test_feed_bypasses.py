@@ -187,6 +187,28 @@ def test_a_server_that_never_ends_does_not_hold_the_other_feeds_up(tmp_path: Pat
     assert not [one for one in house.told if "slow" in one], "ended with the gate, it has not failed"
 
 
+def test_a_service_that_may_not_change_its_limits_reads_feeds_all_the_same(tmp_path: Path) -> None:
+    """As under `SystemCallFilter=~@resources`: the calls are refused."""
+    house = FeedHouse(tmp_path, by_url("http://127.0.0.1:9"))
+    script = (
+        "import os, resource\n"
+        "def refuse(*_): raise PermissionError(1, 'Operation not permitted')\n"
+        "os.nice = resource.setrlimit = refuse\n"
+        "from sallygate.runtime.feeds import work\n"
+        "work.main()"
+    )
+    with serving({"/list.txt": GOOD}) as (url, _):
+        task = msgspec.json.encode(msgspec.structs.replace(_task(house), place=f"{url}/list.txt"))
+        process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(task + b"\n")
+        process.stdin.flush()
+        done = msgspec.json.decode(process.stdout.readline(), type=work.Done)
+        process.kill()
+        process.wait()
+    assert done.outcome == "compiled"
+
+
 def test_a_fault_of_ours_is_told_and_repeats_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def faulty(task: Task, known: object) -> None:
         raise RuntimeError("s3cret")

@@ -163,11 +163,12 @@ def _end_with_the_input() -> None:
 
 
 def main() -> None:
-    os.nice(NICE)
+    with contextlib.suppress(OSError):  # a service may be kept from it: deploy/sallygate.service is
+        os.nice(NICE)
     with contextlib.suppress(OSError):  # when memory runs out, this process goes, and not the gate
         Path("/proc/self/oom_score_adj").write_text("1000")
     for kind, most in ((resource.RLIMIT_AS, MEMORY_BYTES_MAX), (resource.RLIMIT_CPU, PROCESSOR_S_MAX)):
-        with contextlib.suppress(ValueError, OSError):  # a stricter one is set already
+        with contextlib.suppress(ValueError, OSError):  # a stricter one is set, or the service's own holds
             resource.setrlimit(kind, (most, most))
     task = msgspec.json.decode(sys.stdin.buffer.readline(), type=Task)
     threading.Thread(target=_end_with_the_input, daemon=True).start()

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from feeds_harness import bundle, indicator, ip, serving
+from feeds_harness import FeedHouse, bundle, fetched, indicator, ip, serving
 from sallygate.cli import app
-from support import Upstream, make_key, running_gateway, until, write_policy
+from sallygate.runtime.doctor import examine
+from support import Upstream, free_port, make_key, running_gateway, until, write_policy
 
 HOP = "transport: {trusted_hops: [127.0.0.1]}\n"
 
@@ -114,6 +115,15 @@ def test_in_process_a_feed_refuses_alike(tmp_path: Path) -> None:
     statuses: dict[str, int] = {}
     asyncio.run(story())
     assert statuses == {"198.51.100.7": 403, "192.0.2.1": 200} and reached == ["192.0.2.1"]
+
+
+def test_the_doctor_looks_at_feeds(tmp_path: Path) -> None:
+    (tmp_path / "own.txt").write_text("198.51.100.7\n")
+    closed = f"http://127.0.0.1:{free_port()}/list.txt"
+    house = fetched(FeedHouse(tmp_path, f"{{name: own, file: own.txt}}, {{name: gone, url: '{closed}'}}"), 2)
+    found = {one.said.partition(":")[0]: one for one in examine(house.policy, None) if one.what == "feed"}
+    assert found["own"].verdict == "ok" and "1 indicators" in found["own"].said
+    assert found["gone"].verdict == "note" and "names nobody" in found["gone"].said and found["gone"].cure
 
 
 def test_commands_without_a_gate(tmp_path: Path) -> None:

@@ -42,13 +42,13 @@ from sallygate.runtime.exporting import check_telemetry
 from sallygate.runtime.feeds.sources import FeedSources
 from sallygate.runtime.follow import Following
 from sallygate.runtime.issuers import Issuers
+from sallygate.runtime.jumps import Jumps
 from sallygate.runtime.log import Log, RequestLog, open_log
 from sallygate.runtime.logins import Logins
 from sallygate.runtime.network import NetworkFiles, databases_of
 from sallygate.runtime.patterns import compiled_patterns
 from sallygate.runtime.reporting import Reporting
 from sallygate.runtime.sockets import inherited, notify, notify_reloading, watchdog_s
-from sallygate.runtime.tables import add_restrictions
 from sallygate.runtime.turned import AtTheDoor
 from sallygate.signing import SigningKeys
 from sallygate.state import State
@@ -132,7 +132,6 @@ class Runtime:
         self.handed_over = inherited() if door == "gateway" else {}
         """Listening sockets of systemd's, until somebody takes them."""
         self._reloading = asyncio.Lock()
-        self._recheck = False
         self._database_inode = self.installation.database.stat().st_ino
 
     def _assertion_keys(self) -> SigningKeys:
@@ -179,7 +178,7 @@ class Runtime:
             asyncio.create_task(self._every(SYNC_S, "sync", self._sync)),
             asyncio.create_task(self._every(SYNC_S, "door", self.door.beat)),
             asyncio.create_task(self._every(FLUSH_S, "counters", self.flush)),
-            asyncio.create_task(self._every(CLOCK_S, "clock", self._check_clock)),
+            asyncio.create_task(self._every(CLOCK_S, "clock", Jumps(self).beat)),
             asyncio.create_task(self._every(WATCH_S, "watch", self._watch)),
             asyncio.create_task(self._every(FLUSH_S, "places", self.access.beat)),
             asyncio.create_task(self._every(ISSUERS_S, "issuers", self.issuers.beat)),
@@ -265,24 +264,6 @@ class Runtime:
     async def flush(self) -> None:
         """Write what was counted. Raises `StoreError`."""
         await self.counters.flush()
-
-    async def _check_clock(self) -> None:
-        if (jumped := self.clock.check()) is not None:
-            self.log.warning("clock jumped", seconds=round(jumped, 3), jumps=self.clock.jumps)
-            for table in self.state.tables.values():
-                table.shift(jumped)
-            self._recheck = True
-        if self._recheck:
-            # Those that had ended while the clock was ahead are in force again.
-            kept = await self.in_store(lambda: list(self.store.restrictions()))
-            add_restrictions(self.state, kept, self.clock.now())
-            self._recheck = False
-        if self._expired_restrictions():
-            add_restrictions(self.state, [], self.clock.now())
-
-    def _expired_restrictions(self) -> bool:
-        now = self.clock.now()
-        return any(not restriction.active(now) for restriction in self.state.restrictions.all.values())
 
     def _file_stamps(self) -> tuple[tuple[int, int], ...]:
         files = [self.loaded.file, *([self.loaded.contract_file] if self.loaded.contract_file else [])]

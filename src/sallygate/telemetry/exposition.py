@@ -122,6 +122,12 @@ class _Gate(Collector):
         yield lost
         yield from self._issuers()
         yield from self._feeds()
+        made = GaugeMetricFamily(
+            "sallygate_geography_made_timestamp_seconds", "When a database of places was made.", labels=("database",)
+        )
+        for database in now.geography:
+            made.add_metric((database.name,), database.made_at)
+        yield made
         stores = GaugeMetricFamily("sallygate_store_bytes", "Size of a store on disk.", labels=("store",))
         for store in now.stores:
             stores.add_metric((store.name,), store.bytes)

@@ -132,7 +132,7 @@ class Reader:
         if "sallygate keys create" in command:
             keys = json.loads(self.run("sallygate keys list --json").stdout.splitlines()[-1])
             self.names["KEY_ID"] = keys[-1]["id"] if isinstance(keys, list) else keys["id"]
-        elif "sallygate restrict add" in command:
+        elif "sallygate restrict add" in command and "--dry-run" not in command:
             found = json.loads(self.run("sallygate restrict list --json").stdout.splitlines()[-1])
             self.names["RESTRICTION_ID"] = found[-1]["id"] if isinstance(found, list) else found["id"]
 

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from sallygate.case import Case, Guarded, Step, decide
 from sallygate.controls.clients import ClientsControl, wrong_method
 from sallygate.controls.contract import Contract
+from sallygate.controls.flood import FloodControl
 from sallygate.controls.identity import Asking, IdentityControl, Proven, Refused, missing
 from sallygate.controls.injection import InjectionControl
 from sallygate.controls.limits import Allowed, LimitsControl, retry_after
@@ -40,6 +41,7 @@ from sallygate.model.operation import Match, Operation
 from sallygate.model.principal import Principal
 from sallygate.model.request import EMPTY_BODY, NO_BODY, Body, BodyPlan, RequestHead
 from sallygate.model.work import Charge, WorkDone
+from sallygate.overload import admit_address, admit_load
 from sallygate.parsing.codings import READABLE
 from sallygate.parsing.identifiers import IdHasher, answered_ids, count_records, most_records
 from sallygate.parsing.routes import RouteTable
@@ -71,6 +73,7 @@ class Controls(Struct, frozen=True):
     identity: IdentityControl | None
     location: LocationControl | None
     limits: LimitsControl | None
+    flood: FloodControl | None
     contract: Contract | None
     injection: InjectionControl | None
     how: dict[str, Guarded]
@@ -122,7 +125,9 @@ class Engine:
             return asked
         if not case.refused and (asked := self._location(case, head, done)) is not None:
             return asked
-        if case.refused or self._principal(case, head, operation, now):
+        if case.refused or admit_load(case, self.controls.flood, head, operation, now):
+            return self._refuse(case)
+        if self._principal(case, head, operation, now):
             return self._refuse(case)
         if head.websocket:
             case.findings.append(Finding("clients.websocket", "WebSocket connections are not supported.", 501))
@@ -184,6 +189,8 @@ class Engine:
         if (restrictions := controls.restrictions) is not None and case.run(
             "restrictions", "address", self._restrict, case, restrictions.admit_address, head, now
         ):
+            return True
+        if admit_address(case, controls.flood, head, now):
             return True
         if (limits := controls.limits) is not None:
             return case.run("limits", "address", self._limit, case, limits.admit_address, head, now)

@@ -78,7 +78,7 @@ class World:
                 if ticket.state != "shed":
                     shedder.enter(ticket, now)
                 if ticket.state == "waiting":
-                    ticket.wake = lambda t=ticket, a=arrival: push(now, "woken", t, a)
+                    ticket.wake = lambda t=ticket, a=arrival: push(now, "woken", t, a)  # noqa: B023  # the time of the event that wakes it
                     push(now + shedder.wait_s, "late", ticket, arrival)
                 elif ticket.state == "working":
                     working(now, ticket, arrival)

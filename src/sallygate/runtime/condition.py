@@ -78,6 +78,7 @@ async def status_of(runtime: Runtime) -> Status:
         counters={name: len(table.subjects()) for name, table in state.tables.items()},
         failures=dict(runtime.failures), clock_jumps=runtime.clock.jumps, log_lines_lost=Unfailing.lost_in_all,
         memory_bytes=_resident_bytes(), issuers=issuers,
+        flood=runtime.flooding.state(),
     )  # fmt: skip
 
 

@@ -38,6 +38,7 @@ from sallygate.runtime.clock import Clock
 from sallygate.runtime.compose import compose
 from sallygate.runtime.condition import Life
 from sallygate.runtime.exporting import check_telemetry
+from sallygate.runtime.flooding import Flooding
 from sallygate.runtime.follow import Following
 from sallygate.runtime.issuers import Issuers
 from sallygate.runtime.log import Log, RequestLog, open_log
@@ -109,6 +110,7 @@ class Runtime:
         self.reporting = Reporting(self)
         self.logins = Logins(self)
         self.access = Access(self)
+        self.flooding = Flooding(self)
         self.issuers = Issuers(self.installation, self.state, self.clock.now, self.failed, self.log.warning)
         self.on_exchange: list[Callable[[Exchange], None]] = []
         """Watchers of every exchange, for a live view."""
@@ -175,6 +177,7 @@ class Runtime:
             asyncio.create_task(self._every(WATCH_S, "watch", self._watch)),
             asyncio.create_task(self._every(FLUSH_S, "places", self.access.beat)),
             asyncio.create_task(self._every(ISSUERS_S, "issuers", self.issuers.beat)),
+            asyncio.create_task(self._every(WATCH_S, "flood", self.flooding.beat)),
         ]
         if (beat := watchdog_s()) is not None:
             self._tasks.append(asyncio.create_task(self._every(beat, "watchdog", _still_alive)))

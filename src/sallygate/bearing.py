@@ -37,7 +37,8 @@ ALPHA, BETA = 0.05, 0.12
 ALPHA_MIN, BETA_MIN = 0.7, 2.0
 """Requests: of a small limit a share is less than one."""
 STEP = 0.02
-"""Of the limit, at least one request: how it grows near where the API last was too slow."""
+"""Of the limit, at least one request: how it grows near where the API last was too slow; twice as far each further time
+without a queue, as CUBIC (RFC 9438) probes."""
 GROWTH, FAST = 1.25, 1.5
 """How it grows well below that; and before that is known."""
 NEAR = 0.7
@@ -55,7 +56,7 @@ SETTLE, TYPICAL_STEP = 2.0, 0.1
 are the first to end, and would speak for all."""
 DIP, DIP_EVERY_S = 0.7, 10.0
 """How far a limit reached for long dips, and how often: costs at most a hundredth of what the API bears."""
-UNUSED_S = 30.0
+UNUSED_S = 60.0
 """What was used at most in so long is what the API is known to bear."""
 UNUSED_SHRINK = 0.9
 STEP_MIN, LEARNING = 0.05, 20
@@ -77,13 +78,15 @@ class Bearing:
     """The limit, and what it is judged from. `least`, `initial` and `most` are requests at once, times are seconds of
     a clock that never goes back."""
 
-    def __init__(self, least: int = 5, initial: int = 20, most: int = 1000) -> None:
+    def __init__(self, least: int = 5, initial: int = 10, most: int = 1000) -> None:
         self.limit = float(initial)
         self._least, self._initial, self._most = least, initial, most
         self._baselines: dict[str, tuple[float, int]] = {}
         """Seconds, and how many samples taught it."""
         self._congested_at = 0.0
         """The limit at which the API was too slow last; 0: not seen yet."""
+        self._steps = 0
+        """How often it has grown near there since."""
         self._changed_at = self._settled_at = 0.0
         self._typical_s = 0.0
         self._pressed = False
@@ -203,8 +206,8 @@ class Bearing:
             return
         if self._shrunk_from is not None and limit >= self._shrunk_from[0]:
             self._shrunk_from = None
-        if peak < limit - 1 and not self._full:
-            return
+        if peak < (limit / 2 if self._full else limit - 1):
+            return  # what has not been tried says nothing about more
         if now - self._dip_at >= DIP_EVERY_S and limit > self._least:
             self._dip_at, self._dipped_from = now, limit
             self._set(limit * DIP, now)
@@ -232,11 +235,12 @@ class Bearing:
         elif limit < NEAR * self._congested_at:
             grown = limit * GROWTH
         else:
-            grown = limit + max(1.0, limit * STEP)
-        self._set(grown, now)
+            grown = min(limit + max(1.0, limit * STEP) * 2.0**self._steps, limit * GROWTH)
+            self._steps += 1
+        self._set(max(grown, limit + 1), now)
 
     def _shrink_to(self, limit: float, now: float) -> None:
-        self._congested_at = self.limit
+        self._congested_at, self._steps = self.limit, 0
         self._dipped_from = 0.0
         self._set(max(limit, self.limit * SHRINK_MIN), now)
 

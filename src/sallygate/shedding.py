@@ -32,13 +32,17 @@ PEAK_S = 5.0
 """What better ranks had under way at most is remembered for one to two of these."""
 QUEUE_PER_PLACE = 2
 """Waiting for each place, at most: more would wait for longer than anybody likes."""
-QUEUE_MIN = 10
-"""But so many always: a page that asks for ten things at once is no flood."""
+QUEUE_MIN = 40
+"""But so many always: a page that asks for thirty things at once is no flood."""
 
 TicketState = Literal["open", "waiting", "working", "answering", "left", "shed"]
-Reason = Literal["", "queue", "share", "connections", "wait", "displaced"]
+LATE_S = (float("inf"), 0.2, 0.1, 0.05, 0.025)
+"""How late the gate may be until a rank is refused, so that the better ones are not kept waiting by refusals of the
+worse: a gate that is not loaded is late by less than 5 ms."""
+
+Reason = Literal["", "queue", "share", "connections", "wait", "displaced", "late"]
 """Why one is refused: too many wait; more than half of those are his; the connections of his rank are used; he waited
-for too long; a better one took his place in the queue."""
+for too long; a better one took his place in the queue; the gate itself is late."""
 
 
 class Ticket:
@@ -75,6 +79,7 @@ class Shedder:
         self._working = [0] * len(RANKS)
         self._under_way = 0
         self._waiting: list[OrderedDict[Ticket, None]] = [OrderedDict() for _ in RANKS]
+        self._waits = 0
         self._by_source: Counter[str] = Counter()
         """Of those that wait."""
         self._greedy = ""
@@ -82,6 +87,8 @@ class Shedder:
         self._peaks, self._peaks_before = [0] * len(RANKS), [0] * len(RANKS)
         """What ranks better than each had under way or waiting at most."""
         self._peaks_at = 0.0
+        self.late_s = 0.0
+        """How late the gate itself is: by so much its loop does things after their time."""
         self.shed: Counter[tuple[str, str]] = Counter()
         """Refused, by rank and reason."""
         self.would_shed: Counter[tuple[str, str]] = Counter()
@@ -110,10 +117,17 @@ class Shedder:
     def under_way(self) -> int:
         return self._under_way
 
+    @property
+    def crowded(self) -> bool:
+        """Whether anybody at all would be refused now."""
+        return self._waits >= self._queue or self.late_s > LATE_S[-1]
+
     # asked ---------------------------------------------------------------------------------------------------------
 
     def look(self, rank: int, source: str) -> Reason:
         """Why a request would be refused now; empty: it would get a place, or might wait for one. Changes nothing."""
+        if self.late_s > LATE_S[rank]:
+            return "late"
         if self.connections and not self._connects(rank):
             return "connections"
         if self._has_room(rank) and not any(self._waiting[: rank + 1]):
@@ -137,7 +151,7 @@ class Shedder:
 
     def _may_wait(self, rank: int, source: str) -> Reason:
         most = self._queue
-        if sum(map(len, self._waiting)) < most or any(self._waiting[rank + 1 :]):
+        if self._waits < most or any(self._waiting[rank + 1 :]):
             return ""
         if not self._greedy:
             return "queue"
@@ -166,10 +180,11 @@ class Shedder:
             self._shed(ticket, reason)
         else:
             self.bearing.refuse(now)
-            if sum(map(len, self._waiting)) >= self._queue:
+            if self._waits >= self._queue:
                 self._displace(rank)
             ticket.state = "waiting"
             self._waiting[rank][ticket] = None
+            self._waits += 1
             self._by_source[ticket.source] += 1
             if self._by_source[ticket.source] > self._queue // 2:
                 self._greedy = ticket.source
@@ -241,6 +256,7 @@ class Shedder:
 
     def _leave_queue(self, ticket: Ticket) -> None:
         del self._waiting[ticket.rank][ticket]
+        self._waits -= 1
         self._by_source[ticket.source] -= 1
         if self._greedy == ticket.source and self._by_source[ticket.source] <= self._queue // 2:
             self._greedy = ""

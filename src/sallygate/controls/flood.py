@@ -24,6 +24,7 @@ time, and back in for longer when the next requests are refused too.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from zlib import crc32
 
 from sallygate.model.finding import Finding
@@ -154,6 +155,20 @@ class FloodControl:
             return REFUSED_RANK
         return self._ranks.get(principal.plan, REFUSED_RANK)
 
+    def claimed(self, key_text: bytes, now: float) -> tuple[int, str]:
+        """Rank and account of whoever a key says it is; the best there is for one that memory does not have."""
+        key = parse_api_key(key_text.decode("latin-1"))
+        if key is None:
+            return UNKNOWN_RANK, ""
+        credential = self._state.credentials.get(key.id)
+        if credential is None:  # it may be in the store; what it is, identity finds out
+            return 0, ""
+        if not credential.alive(now):
+            return UNKNOWN_RANK, ""
+        if not self._standing.look(credential.account, now).allowed:
+            return REFUSED_RANK, credential.account
+        return self._ranks.get(credential.plan, REFUSED_RANK), credential.account
+
     def source(self, head: RequestHead, principal: Principal | None) -> str:
         """Whose share a request is of: an account's, or a network's."""
         return principal.account if principal is not None else place_of(head.client_address)
@@ -170,6 +185,7 @@ class FloodControl:
         return shed(rank, reason) if reason else None
 
 
+@lru_cache(len(RANKS) * 8)
 def shed(rank: int, reason: Reason) -> Finding:
     """For one that gets no place at the API."""
     return Finding("flood.shed", "The API has more to do than it can bear; try again later.", 503,

@@ -10,6 +10,7 @@ depends on fails, it refuses.
 from __future__ import annotations
 
 from sallygate.guard.call import Call
+from sallygate.guard.rush import turn_away
 from sallygate.guard.services import App, Gate, Message, Receive, Scope, Send, Services
 
 __all__ = ["App", "Gate", "Guard", "Receive", "Scope", "Send", "Services"]
@@ -26,6 +27,10 @@ class Guard:
         kind = scope["type"]
         if kind == "http" or kind == "websocket":
             services = self._services
+            rush = services.gate.rush
+            if rush is not None and (finding := rush.look(scope, services.now())) is not None:
+                await turn_away(services, scope, send, finding)
+                return
             services.under_way += 1
             try:
                 await Call(services, self.app, scope, receive, send).run()

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from msgspec import Struct
 
 from sallygate.engine import Engine
 from sallygate.model.decision import HeaderList
 from sallygate.model.exchange import Exchange
+from sallygate.model.finding import Finding
 from sallygate.model.principal import Principal
 from sallygate.model.request import RequestHead
 from sallygate.model.work import Work, WorkDone
 from sallygate.parsing.head import HeadReader
 from sallygate.state import State
+
+if TYPE_CHECKING:
+    from sallygate.guard.rush import Rush
 
 Scope = MutableMapping[str, Any]  # Any: ASGI's own types are open
 Message = MutableMapping[str, Any]
@@ -39,6 +43,8 @@ class Gate(Struct, frozen=True):
     """On every answer: HSTS."""
     counted_operations: frozenset[str]
     """Whose answers must come in a coding that can be read."""
+    rush: Rush | None = None
+    """Where load is shed: who is turned away at the door."""
 
 
 class Services(Protocol):
@@ -74,6 +80,10 @@ class Services(Protocol):
         ...
 
     def record(self, exchange: Exchange, gate: Gate) -> None: ...
+    def turned_away(self, method: str, finding: Finding, response_bytes: int, took_us: int) -> None:
+        """Count one that was refused at the door."""
+        ...
+
     def failed(self, what: str, error: BaseException) -> None:
         """Tell the operator. Never raises."""
         ...

@@ -64,10 +64,13 @@ class Shedding(ControlSection):
     for a moment, the most important first, or are refused at once (503)."""
 
     min: Count = Field(5, description="So many the API always gets at once.")
-    initial: Count = Field(20, description="So many before anything is known of it.")
+    initial: Count = Field(
+        10, description="So many before anything is known of it; twice as many each moment while it bears them."
+    )
     max: Annotated[int, Field(ge=1, le=10_000)] = Field(1000, description="Never more than so many at once.")
     queue: Annotated[int, Field(ge=1, le=10_000)] = Field(
-        100, description="Requests that may wait for a place, at most; never more than twice as many as the API gets."
+        100,
+        description="Requests that may wait for a place, at most; and no more than twice as many as the API gets, or 40.",
     )
     wait: Annotated[Seconds, Field(gt=0, le=30)] = Field(0.5, description="How long one may wait for a place.")
 
@@ -75,7 +78,7 @@ class Shedding(ControlSection):
     def _ordered(self) -> Shedding:
         if not self.min <= self.initial <= self.max:
             raise ValueError(
-                "`min`, `initial` and `max` must not fall; write for example `min: 5, initial: 20, max: 1000`"
+                "`min`, `initial` and `max` must not fall; write for example `min: 5, initial: 10, max: 1000`"
             )
         return self
 

@@ -16,6 +16,7 @@ from sallygate.controls.restrictions import RestrictionsControl
 from sallygate.controls.transport import TransportControl
 from sallygate.engine import Controls, Engine
 from sallygate.guard import Gate
+from sallygate.guard.rush import Rush
 from sallygate.parsing.addresses import prefix_set
 from sallygate.parsing.confined import confined_places
 from sallygate.parsing.head import SINGLETONS, HeadReader
@@ -94,6 +95,7 @@ def _compose(
         _declared_headers(loaded),
         hsts,
         frozenset(controls.limits.records) if controls.limits else frozenset(),
+        _rush(loaded, state, controls, key_header),
     )
 
 
@@ -101,6 +103,17 @@ def _shed_as(policy: Policy, state: State) -> None:
     section, upstream = policy.flood.shedding, policy.upstream
     connections = upstream.connections * len(upstream.urls) if upstream is not None else 0
     state.shedder.configure(section.min, section.initial, section.max, section.queue, section.wait, connections)
+
+
+def _rush(loaded: Loaded, state: State, controls: Controls, key_header: str) -> Rush | None:
+    """None unless load is shed in earnest."""
+    shedding = controls.how.get("shedding")
+    if controls.flood is None or shedding is None or shedding.mode != "enforce":
+        return None
+    own = [loaded.policy.auth.prefix, loaded.policy.auth.metadata_path] if loaded.policy.auth is not None else []
+    if controls.clients is not None and controls.clients.specification:
+        own.append(controls.clients.specification)
+    return Rush(controls.flood, state, key_header.lower().encode(), tuple(path.encode() for path in own))
 
 
 def _controls(

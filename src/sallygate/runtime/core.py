@@ -111,6 +111,7 @@ class Runtime:
         self.logins = Logins(self)
         self.access = Access(self)
         self.flooding = Flooding(self)
+        self.turned_away = self.flooding.turned_away
         self.issuers = Issuers(self.installation, self.state, self.clock.now, self.failed, self.log.warning)
         self.on_exchange: list[Callable[[Exchange], None]] = []
         """Watchers of every exchange, for a live view."""
@@ -177,7 +178,8 @@ class Runtime:
             asyncio.create_task(self._every(WATCH_S, "watch", self._watch)),
             asyncio.create_task(self._every(FLUSH_S, "places", self.access.beat)),
             asyncio.create_task(self._every(ISSUERS_S, "issuers", self.issuers.beat)),
-            asyncio.create_task(self._every(WATCH_S, "flood", self.flooding.beat)),
+            asyncio.create_task(self._every(FLUSH_S, "flood", self.flooding.beat)),
+            asyncio.create_task(self.flooding.watch_lateness()),
         ]
         if (beat := watchdog_s()) is not None:
             self._tasks.append(asyncio.create_task(self._every(beat, "watchdog", _still_alive)))
@@ -206,6 +208,7 @@ class Runtime:
             await self.flush()
         except StoreError as error:
             self.failed("counters", error)
+        self.flooding.write_down()
         await asyncio.to_thread(self.events.stop)
         await self.in_store(self.store.close)
         self._threads.shutdown()

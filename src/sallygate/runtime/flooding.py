@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
+from sallygate.model.event import Event, Place
+from sallygate.model.finding import Finding
 from sallygate.penalties import ENTRIES_MAX
 from sallygate.shedding import RANKS
+from sallygate.telemetry.metrics import METHODS, OTHER
 from sallygate.telemetry.status import FloodState, SheddingState
 
 if TYPE_CHECKING:
@@ -17,17 +21,59 @@ TOLD_EVERY_S = 60.0
 """While it goes on, a line with the numbers so far."""
 
 
+LATE_EVERY_S = 0.02
+LATE_STEP = 0.3
+"""Of each measurement; a single pause is no rush."""
+
+
 class Flooding:
-    """`beat` once a second."""
+    """`beat` twice a second."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self.since = 0.0
         self._last = self._told_at = 0.0
         self._before = self._at_begin = 0
+        self._turned_away: dict[tuple[str, str, str], tuple[Finding, list[float]]] = {}
+        """By method, rank and reason: count, bytes, microseconds, when the first came and when the last."""
+
+    async def watch_lateness(self) -> None:
+        """How much later than asked for the loop does things."""
+        loop, shedder = asyncio.get_running_loop(), self._runtime.state.shedder
+        while True:
+            due = loop.time() + LATE_EVERY_S
+            await asyncio.sleep(LATE_EVERY_S)
+            shedder.late_s += LATE_STEP * (loop.time() - due - shedder.late_s)
+
+    def turned_away(self, method: str, finding: Finding, response_bytes: int, took_us: int) -> None:
+        """One was refused at the door."""
+        self._runtime.state.shedder.count(finding.rule, finding.evidence, True)
+        now = self._runtime.clock.now()
+        method = method if method in METHODS else OTHER  # bounds what is kept until the next beat
+        alike = self._turned_away.get((method, finding.rule, finding.evidence))
+        if alike is None:
+            alike = self._turned_away[method, finding.rule, finding.evidence] = finding, [0, 0, 0, now, now]
+        counts = alike[1]
+        counts[0] += 1
+        counts[1] += response_bytes
+        counts[2] += took_us
+        counts[4] = now
+
+    def write_down(self) -> None:
+        """One event for all that were turned away alike since the last time, with their exact number."""
+        runtime, kept = self._runtime, self._turned_away
+        self._turned_away = {}
+        for (method, _, _), (finding, (count, response_bytes, took_us, first, last)) in kept.items():
+            runtime.reporting.metrics.observe_alike(method, finding, int(count), int(response_bytes), int(took_us))
+            runtime.events.put(
+                Event(1, first, runtime.new_request_id(), "", finding.verdict, finding.status, method, "", "",
+                      Place(""), findings=(finding,), policy=runtime.loaded.hash, response_bytes=int(response_bytes),
+                      took_us=int(took_us / count), count=int(count), until=last)
+            )  # fmt: skip
 
     async def beat(self) -> None:
         """Say it when shedding begins, goes on and ends."""
+        self.write_down()
         runtime, shedder = self._runtime, self._runtime.state.shedder
         now, shed = runtime.clock.now(), shedder.shed.total()
         if shed > self._before:

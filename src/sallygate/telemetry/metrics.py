@@ -99,6 +99,20 @@ class Metrics:
         else:
             _count(self._decisions, (decision.verdict, ""))
 
+    def observe_alike(self, method: str, finding: Finding, count: int, response_bytes: int, took_us: int) -> None:
+        """So many that were refused at the door, within microseconds each."""
+        key = ("", method, finding.status)
+        requests = self._requests.get(key)
+        if requests is None:
+            requests = self._series(key)
+        requests.counts[0] += count
+        requests.sum_us += took_us
+        self._admit.counts[0] += count
+        self._admit.sum_us += took_us
+        self._response_bytes += response_bytes
+        _count(self._decisions, (finding.verdict, finding.code), count)
+        _count(self._findings, (finding.mode, finding.code), count)
+
     def _find(self, verdict: str, findings: tuple[Finding, ...]) -> None:
         reason = next((finding.code for finding in findings if finding.mode == "enforce"), "")
         _count(self._decisions, (verdict, reason))
@@ -120,11 +134,11 @@ class Metrics:
                         self._request_bytes, self._response_bytes)  # fmt: skip
 
 
-def _count(counts: dict[tuple[str, str], int], key: tuple[str, str]) -> None:
+def _count(counts: dict[tuple[str, str], int], key: tuple[str, str], times: int = 1) -> None:
     known = counts.get(key)
     if known is None and len(counts) >= REASONS_MAX:
         key, known = (key[0], OTHER), counts.get((key[0], OTHER))
-    counts[key] = (known or 0) + 1
+    counts[key] = (known or 0) + times
 
 
 def cumulative(histogram: Histogram) -> Iterator[tuple[str, int]]:

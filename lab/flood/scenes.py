@@ -19,7 +19,7 @@ from lab.flood import settings
 from lab.speed import servers
 from sallygate.runtime.management import ask_status
 
-BEFORE_S, FLOOD_S, AFTER_S = 10.0, 20.0, 10.0
+BEFORE_S, FLOOD_S, AFTER_S = 8.0, 16.0, 8.0
 FLOOD_PER_S = 5000
 """Fifty times what the API bears."""
 LOYAL_PER_S, GUESTS_PER_S = 30, 3
@@ -107,7 +107,7 @@ def api(port: int) -> Iterator[dict[str, Any]]:
         bore.update(json.loads(said))
 
 
-def _start(what: dict[str, Any]) -> subprocess.Popen[str]:
+def start(what: dict[str, Any]) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         [*_pinned(1), sys.executable, "-m", "lab.flood.wire"], cwd=servers.ROOT, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -118,7 +118,7 @@ def _start(what: dict[str, Any]) -> subprocess.Popen[str]:
     return process
 
 
-def _plan(port: int, shots: list[dict[str, Any]], addresses: list[str], per_s: float, begin: float, end: float,
+def plan(port: int, shots: list[dict[str, Any]], addresses: list[str], per_s: float, begin: float, end: float,
           *, keep: bool, seed: int) -> dict[str, Any]:  # fmt: skip
     return {"port": port, "shots": shots, "addresses": addresses, "per_s": per_s, "begin": begin, "end": end,
             "keep": keep, "seed": seed}  # fmt: skip
@@ -130,7 +130,7 @@ def gate(directory: Path, more: str = "") -> Iterator[tuple[settings.Installed, 
     with ExitStack() as stack:
         upstream, port, https = (servers.free_port() for _ in range(3))
         bore = stack.enter_context(api(upstream))
-        installed = settings.install(
+        installed = settings.install_copy(
             directory,
             f"upstream: http://127.0.0.1:{upstream}\n"
             f"listen: {{https: 127.0.0.1:{https}, http: 127.0.0.1:{port}}}\nlog: {{requests: none}}\n{more}",
@@ -150,15 +150,15 @@ def scene(kind: str, sources: int, directory: Path) -> Outcome:
         end = begin + BEFORE_S + FLOOD_S + AFTER_S
         local = settings.local_sources(sources) if sources <= 100 else []
         named = [] if local else settings.addresses(sources, sources)
-        attack = _plan(port, settings.flood(kind, installed.stolen, local), named, FLOOD_PER_S, begin + BEFORE_S,
+        attack = plan(port, settings.flood(kind, installed.stolen, local), named, FLOOD_PER_S, begin + BEFORE_S,
                        begin + BEFORE_S + FLOOD_S, keep=False, seed=1)  # fmt: skip
         honest = [
-            _plan(port, settings.loyal(installed.loyal), [f"198.51.{n}.9" for n in range(20)], LOYAL_PER_S, begin, end,
+            plan(port, settings.loyal(installed.loyal), [f"198.51.{n}.9" for n in range(20)], LOYAL_PER_S, begin, end,
                   keep=True, seed=2),
-            _plan(port, settings.guests(), [f"203.0.{n}.9" for n in range(20)], GUESTS_PER_S, begin, end,
+            plan(port, settings.guests(), [f"203.0.{n}.9" for n in range(20)], GUESTS_PER_S, begin, end,
                   keep=True, seed=3),
         ]  # fmt: skip
-        running = [_start(attack), *(_start(plan) for plan in honest)]
+        running = [start(attack), *(start(one) for one in honest)]
         used = servers.cpu_s(server.process.pid)
         while time.monotonic() < end:
             time.sleep(1.0)

@@ -39,8 +39,8 @@ SEND_BUFFER_BYTES = 256 * 1024
 """The kernel doubles it. A reader that stops holds this much of an answer instead of the 4 MiB the kernel grows to; at
 a round trip of 50 ms one connection still gets 10 MB/s."""
 CONNECTIONS_MAX = 8192
-"""Open at once on a listener, kept-alive ones included; further ones wait to be accepted. Some 30 KB each. Granian's own
-1,024 are held by a flood that keeps its connections, and nobody else gets one."""
+"""Open at once on a listener, kept-alive ones included; further ones wait to be accepted. Some 30 KB each. Of
+Granian's own 1,024 a flood that keeps its connections would leave none for others."""
 SETTLE_S = 1.0
 """Between the last connection taken and the stop: a TLS handshake takes two round trips and a request one."""
 HEADER_READ_MS = 15_000

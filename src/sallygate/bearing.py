@@ -12,8 +12,8 @@ What differs, and why:
   must agree: nobody shrinks the limit for others by what he asks for himself.
 - Only what began after the last change counts, and not the first to come back, which are the fast ones.
 - What was not used is not known to be borne (RFC 7661): an unused limit falls back toward twice what was used.
-- A limit reached for long dips now and then, since the API is never seen unloaded otherwise; where shrinking does not
-  help, it is taken back, and the baseline was too low; at the floor the baseline follows what is seen.
+- A limit reached for long dips now and then, since the API is never seen unloaded otherwise: what it takes then is what
+  the baselines are corrected by, where the dip did not help. At the floor they follow what is seen.
 - Failures that tell of overload (502, 503, 504, no connection), a quarter of a window: multiplicative decrease.
 """
 
@@ -36,6 +36,8 @@ ALPHA, BETA = 0.05, 0.12
 """Shares of the limit that may stand in the API's queue: below the first it grows, above the second it falls."""
 ALPHA_MIN, BETA_MIN = 0.7, 2.0
 """Requests: of a small limit a share is less than one."""
+TRIED = 0.75
+"""Of a limit of which a part is kept free for better callers, so much must have been used to say anything."""
 STEP = 0.02
 """Of the limit, at least one request: how it grows near where the API last was too slow; twice as far each further time
 without a queue, as CUBIC (RFC 9438) probes."""
@@ -45,17 +47,19 @@ NEAR = 0.7
 """Of the limit at which the API was too slow last: growth is slow from here."""
 SHRINK_MIN = 0.7
 """It never falls by more than to this at once."""
-HELPED = 0.87
-"""A limit that fell to `SHRINK_MIN` and leaves the median above this share of what it was has not helped: the API is
-not slow because of our requests, and its baseline is too low."""
+HELPED = 0.87, 1.1
+"""A limit that fell to `SHRINK_MIN` and leaves the median within these shares of what it was has not helped."""
 FAILING = 0.25
 """Share of a window whose failures mean overload."""
 FAILED_SHRINK = 0.8
 SETTLE, TYPICAL_STEP = 2.0, 0.1
 """After a change, so many times what a request typically takes pass uncounted: of those that began after it, the fast
 are the first to end, and would speak for all."""
-DIP, DIP_EVERY_S = 0.7, 10.0
-"""How far a limit reached for long dips, and how often: costs at most a hundredth of what the API bears."""
+DIP, DIP_EVERY_S, DIP_AGAIN_S = 0.7, 10.0, 2.0
+"""How far a limit reached for long dips, and how often, and how soon again when that told something: costs at most a
+hundredth of what the API bears."""
+UNHELPED = 0.95
+"""A dip that leaves the median above this share of what it was has not helped."""
 UNUSED_S = 60.0
 """What was used at most in so long is what the API is known to bear."""
 UNUSED_SHRINK = 0.9
@@ -63,7 +67,7 @@ STEP_MIN, LEARNING = 0.05, 20
 """A step is one over the samples seen, and at least this; the first so many count however loaded the API is."""
 BELOW = 0.9
 """A window whose median is below this share of the baselines says that they are too high; less is chance."""
-FLOOR_UP = 1.1
+FLOOR_UP = 1.5
 """By which it follows a window's median up, at the floor."""
 CLOCK_S = 1e-6
 """No answer takes less: what the clock tells apart."""
@@ -94,9 +98,9 @@ class Bearing:
         self._shrunk_from: tuple[float, float] | None = None
         """The limit and the median when it began to shrink."""
         self._dip_at = 0.0
-        self._dipped_from = 0.0
+        self._dipped_from = self._before_dip = 0.0
         self._used = self._used_before = 0
-        self._used_at = 0.0
+        self._used_at: float | None = None
         self._peak, self._full = 0, False
         self._restart(0.0)
 
@@ -120,7 +124,9 @@ class Bearing:
 
     def use(self, under_way: int, now: float) -> None:
         """So many are under way now."""
-        if now - self._used_at >= UNUSED_S:
+        if self._used_at is None:
+            self._used_at = self._dip_at = now
+        elif now - self._used_at >= UNUSED_S:
             self._used_before, self._used, self._used_at = self._used, 0, now
         self._peak = max(self._peak, under_way)
         self._used = max(self._used, under_way)
@@ -149,7 +155,9 @@ class Bearing:
                 return 1.0
             base = max(took_s, CLOCK_S)
             self._baselines[operation] = base, 1
-        elif seen < LEARNING or (self._peak <= self.limit / 2 and not self._dipped_from and (known or not self._known)):
+        elif (known or not self._known) and (
+            seen < LEARNING or (self._peak <= self.limit / 2 and not self._dipped_from)
+        ):
             step = max(STEP_MIN, 1 / (seen + 1)) / 2
             base *= 1 - step if took_s < base else 1 + step if took_s > base + SLACK_S else 1.0
             self._baselines[operation] = base, seen + 1
@@ -182,8 +190,10 @@ class Bearing:
     def _judge(self, samples: list[Sample], ratio: float, slowest: float, now: float) -> None:
         """`ratio` is what all agree on, `slowest` what some see."""
         if self._dipped_from:
-            if ratio < BELOW:
+            # No faster with so much less under way: the baseline is too low. Faster than it: too high.
+            if ratio < BELOW or ratio > max(1.0, UNHELPED * self._before_dip):
                 self._move_baselines(samples, ratio)
+                self._dip_at -= DIP_EVERY_S - DIP_AGAIN_S
             self._set(self._dipped_from, now)
             self._dipped_from = 0.0
             return
@@ -192,36 +202,38 @@ class Bearing:
             self._pressed = False
             self._forget_unused(now)
             return
+        if peak < (TRIED * limit if self._full else limit - 1):
+            return  # what has not been tried says nothing
         if ratio < BELOW:
             self._move_baselines(samples, ratio)
-        standing = min(peak, limit) * max(0.0, 1 - 1 / ratio)
-        alpha, beta = max(ALPHA_MIN, ALPHA * limit), max(BETA_MIN, BETA * limit)
-        if standing > beta:
-            if self._shrunk_from is not None and not self._helps(samples, ratio, now):
-                return
-            if limit <= self._least:
-                self._move_baselines(samples, min(FLOOR_UP, ratio))
-            self._shrunk_from = self._shrunk_from or (limit, ratio)
-            self._shrink_to(limit - standing + (alpha + beta) / 2, now)
-            return
         if self._shrunk_from is not None and limit >= self._shrunk_from[0]:
             self._shrunk_from = None
-        if peak < (limit / 2 if self._full else limit - 1):
-            return  # what has not been tried says nothing about more
-        if now - self._dip_at >= DIP_EVERY_S and limit > self._least:
-            self._dip_at, self._dipped_from = now, limit
+        standing = min(peak, limit) * max(0.0, 1 - 1 / ratio)
+        alpha, beta = max(ALPHA_MIN, ALPHA * limit), max(BETA_MIN, BETA * limit)
+        if limit <= self._least and standing >= alpha:
+            self._move_baselines(samples, min(FLOOR_UP, ratio))
+            self._congested_at = 0.0
+        elif standing > beta:
+            if self._shrunk_from is None:
+                self._shrunk_from = limit, ratio
+            elif not self._helps(samples, ratio, now):
+                return
+            self._shrink_to(limit - standing + (alpha + beta) / 2, now)
+        elif now - self._dip_at >= DIP_EVERY_S and limit > self._least:
+            self._dip_at, self._dipped_from, self._before_dip = now, limit, ratio
             self._set(limit * DIP, now)
         elif min(peak, limit) * (1 - 1 / slowest) < alpha:
             self._grow(now)
 
     def _helps(self, samples: list[Sample], ratio: float, now: float) -> bool:
-        """Whether what was taken from the limit has made the API faster, as far as it can be told yet."""
+        """Whether what was taken from the limit has made the API faster, as far as it can be told yet. It is given back
+        where it has not: the API is not slow because of our requests, and its baseline is too low."""
         assert self._shrunk_from is not None
         limit, before = self._shrunk_from
         if self.limit > limit * SHRINK_MIN + 0.5:
             return True
-        if ratio < before * HELPED:
-            self._shrunk_from = self.limit, ratio
+        if not HELPED[0] < ratio / before < HELPED[1]:
+            self._shrunk_from = self.limit, ratio  # it helps; or it becomes worse, which is another matter
             return True
         self._move_baselines(samples, ratio)
         self._shrunk_from, self._congested_at = None, 0.0

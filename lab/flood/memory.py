@@ -17,8 +17,8 @@ from lab.flood import settings
 from lab.speed.memory import rss_mb
 
 SOURCES = 1_000_000
-BOXED_EVERY = 8
-"""125,000 in all: more than the box holds."""
+BOXED_EVERY = 4
+"""250,000 in all: the box is full after 400,000 sources."""
 SAMPLES = 10
 BOUND_MB = 400
 """What the tables may hold when full (100,000 sources in each of five, some 15 MB apiece), the caches of addresses, and

@@ -60,7 +60,7 @@ def show(console: Console, outcomes: list[Outcome], slows: list[slow.Slow], grow
 def _memory(grown: memory.Memory) -> str:
     sizes = ", ".join(f"{size:.0f}" for size in grown.sizes_mb)
     return (
-        f"A million sources, every eighth one boxed: {grown.before_mb:.0f} MB before, then every 100,000 sources "
+        f"A million sources, every fourth one boxed: {grown.before_mb:.0f} MB before, then every 100,000 sources "
         f"{sizes} MB: {grown.added_mb:.0f} MB more at most; bound {memory.BOUND_MB} MB, and no growth once the tables "
         f"are full: {'met' if grown.good else 'not met'}."
     )

@@ -131,7 +131,8 @@ def test_claiming_a_good_key_in_a_rush_and_not_having_it() -> None:
     for _ in range(7):
         assert not made.passes(Request(key=forged))
     assert set(reasons(made)) == {"identity.invalid"} and made.state.penalties.until(ADDRESSES[0], NOW)
-    assert made.passes(Request(key="large", address=ADDRESSES[1]))
+    honest = Request(key="large", address=ADDRESSES[1])
+    assert made.gate.rush.look(honest.scope(), NOW) is None, "whoever has it waits for a place, before the others"
 
 
 def test_a_high_plan_that_floods_beyond_its_limits_falls_behind() -> None:

@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test check format setup setup-dev lock clean lab-speed lab-injection lab-peers help
+.PHONY: run test check format setup setup-dev lock clean lab-speed lab-injection lab-flood lab-peers help
 
 help:            ## What there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -30,6 +30,11 @@ lab-speed: $(VENV)/.dev lab-peers  ## The speed figures of docs/performance.md
 
 lab-injection: $(VENV)/.dev  ## How well injection is told from honest traffic: docs/injection-evaluation.md
 	$(BIN)/python -m lab.injection $(if $(DATA),--data $(DATA))
+
+lab-flood: $(VENV)/.dev  ## What floods and slow senders do: docs/flood-evaluation.md
+	@command -v slowhttptest >/dev/null || { apt-get update -q && apt-get install -qy --no-install-recommends slowhttptest; } \
+		|| echo "Without root: have slowhttptest installed"
+	$(BIN)/python -m lab.flood
 
 lab-peers: .venv-lab/.peers  ## What is measured beside the project: from Debian, and an environment of its own
 	@for program in nginx wrk; do PATH=$$PATH:/usr/sbin command -v $$program >/dev/null && continue; \

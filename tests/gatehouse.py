@@ -43,9 +43,9 @@ PLANS = {
     "small": "{rate: 5/s burst 5, quota: {hour: 8}, scopes: [things:read]}",
     "large": '{rate: 50/s burst 50, quota: {hour: 100}, data: {bytes: 1000/day}, scopes: ["*"]}',
 }
-SECTIONS = ("transport", "restrictions", "clients", "identity", "limits", "contract", "injection")
+SECTIONS = ("transport", "restrictions", "clients", "identity", "limits", "flood", "contract", "injection")
 OWN = {"transport": "trusted_hops: [203.0.113.1]", "identity": "api_keys: {header: X-API-Key}",
-       "limits": "address: 20/s burst 20, address_concurrent: 5"}  # fmt: skip
+       "limits": "address: 20/s burst 20, address_concurrent: 5", "flood": "prefix: 20/s burst 20"}  # fmt: skip
 
 
 def _credential(

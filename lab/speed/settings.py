@@ -22,6 +22,7 @@ plans:
   wide: {WIDE, concurrent: 100000, scopes: [read, write]}
   used: {rate: 1/day burst 1, scopes: [read, write]}
 limits: {address: 1000000/s burst 1000000, address_concurrent: 100000}
+flood: {prefix: 1000000/s burst 1000000, prefix_concurrent: 100000, penalty: {refusals: 1000000/s burst 1000000}}
 """.replace("WIDE", WIDE)
 
 GET_TARGET = "/things57/12?limit=10&sort=asc"

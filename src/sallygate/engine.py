@@ -37,6 +37,7 @@ from sallygate.model.operation import Match, Operation
 from sallygate.model.principal import Principal
 from sallygate.model.request import EMPTY_BODY, NO_BODY, Body, BodyPlan, RequestHead
 from sallygate.model.work import WorkDone
+from sallygate.overload import admit_address, admit_load
 from sallygate.parsing.codings import READABLE
 from sallygate.parsing.identifiers import IdHasher
 from sallygate.parsing.routes import RouteTable
@@ -103,7 +104,9 @@ class Engine(Releasing):
             return asked
         if not case.refused and (asked := self._restricted(case, head, operation, now, done)) is not None:
             return asked
-        if case.refused or self._principal(case, head, operation, now):
+        if case.refused or admit_load(case, self.controls.flood, head, operation, now):
+            return self._refuse(case)
+        if self._principal(case, head, operation, now):
             return self._refuse(case)
         if head.websocket:
             case.findings.append(Finding("clients.websocket", "WebSocket connections are not supported.", 501))
@@ -178,6 +181,8 @@ class Engine(Releasing):
         if (restrictions := controls.restrictions) is not None and case.run(
             "restrictions", "address", self._restrict_place, case, restrictions, head, now
         ):
+            return True
+        if admit_address(case, controls.flood, head, now):
             return True
         if (limits := controls.limits) is not None:
             return case.run("limits", "address", self._limit, case, limits.admit_address, head, now)

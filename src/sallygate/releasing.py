@@ -10,6 +10,7 @@ from msgspec import Struct
 from sallygate.case import Guarded
 from sallygate.controls.clients import ClientsControl
 from sallygate.controls.contract import Contract
+from sallygate.controls.flood import FloodControl
 from sallygate.controls.identity import IdentityControl
 from sallygate.controls.injection import InjectionControl
 from sallygate.controls.limits import LimitsControl
@@ -21,7 +22,7 @@ from sallygate.model.decision import Admission, HeaderList, Learned, Release
 from sallygate.model.finding import Finding
 from sallygate.model.request import Body, RequestHead
 from sallygate.model.work import Charge
-from sallygate.parsing.addresses import UNKNOWN, Address, parse_address
+from sallygate.parsing.addresses import UNKNOWN, Address, parse_address, place_of
 from sallygate.parsing.identifiers import IdHasher, answered_ids, count_records, most_records
 
 ANSWER_READ_BYTES_MAX = 256 * 1024
@@ -42,6 +43,7 @@ class Controls(Struct, frozen=True):
     identity: IdentityControl | None
     location: LocationControl | None
     limits: LimitsControl | None
+    flood: FloodControl | None
     contract: Contract | None
     injection: InjectionControl | None
     how: dict[str, Guarded]
@@ -92,20 +94,34 @@ class Releasing:
         restrictions = self.controls.restrictions
         return restrictions.in_force if restrictions is not None else None
 
-    def turns_away(self, address: Address, method: str, now: float) -> Finding | None:
-        """What refuses whoever calls from there, whatever is asked; None too where more must be looked at."""
+    def turns_away(self, address: Address, method: str, now: float) -> tuple[Finding | None, bool]:
+        """What refuses whoever calls from there, whatever is asked; and, where nothing does, whether restrictions have
+        nothing to say of the place (a throttle needs the whole way)."""
         controls, how = self.controls, self.controls.how
         allowed = False
         if controls.network is not None:
             finding, allowed = controls.network.judge_place(address, method)
             if finding is None and not allowed:
                 finding = controls.network.denied_by_feeds(address, now)
-            if finding is not None:
-                return finding if how["network"].mode == "enforce" else None
+            if finding is not None and how["network"].mode == "enforce":
+                return finding, True
         if controls.restrictions is None or allowed or how["restrictions"].mode != "enforce":
-            return None
+            return None, True
         outcome = controls.restrictions.judge_place(address, method, now)
-        return outcome.finding if outcome.finding is not None and not outcome.wait_s else None
+        if outcome.finding is not None and not outcome.wait_s:
+            return outcome.finding, True
+        return None, outcome.finding is None and not outcome.charges
+
+    @property
+    def boxes(self) -> bool:
+        """Whether anybody is in the penalty box at present, and kept out."""
+        flood = self.controls.flood
+        return flood is not None and flood.has_boxed and self.controls.how["flood"].mode == "enforce"
+
+    def boxed(self, address: Address, now: float) -> tuple[Finding, float] | None:
+        """What keeps a stranger from there out, and for how many seconds more."""
+        flood = self.controls.flood
+        return flood.boxed(address.network, place_of(address.text), now) if flood is not None else None
 
     # released ------------------------------------------------------------------------------------------------------
 

@@ -17,15 +17,17 @@ from datetime import datetime, timedelta
 from typing import Literal, Protocol
 from zoneinfo import ZoneInfo
 
-from msgspec import Struct
-
 from sallygate.feeds import Feeds
 from sallygate.geography import Geography
+from sallygate.model.counting import Room as Room
+from sallygate.model.counting import Row as Row
 from sallygate.model.principal import Credential
 from sallygate.model.restriction import Restriction, ScopeKind
 from sallygate.parsing.addresses import Address, parse_prefix
+from sallygate.penalties import Penalties
 from sallygate.places import Places
 from sallygate.remembered import Accounts, VerifiedPasswords
+from sallygate.shedding import Shedder
 from sallygate.travel import Travels
 from sallygate.trust import KeySets, Revocations
 
@@ -43,17 +45,6 @@ ROUNDING_S = 2e-6
 """Seconds since the epoch in a double are exact to 2.4e-7; a burst must not lose a request to a few of those."""
 
 Window = Literal["hour", "day", "month"]
-Row = tuple[str, str, float, float]
-"""Table, subject and two numbers, as persisted."""
-
-
-class Room(Struct, frozen=True, gc=False):
-    """What a counter says before anything is taken."""
-
-    allowed: bool
-    remaining: int
-    reset_s: float
-    """Until what is used is free again; for a refused request, until it would be allowed."""
 
 
 class Table(Protocol):
@@ -366,6 +357,8 @@ class State:
     def __init__(self) -> None:
         self.tables: dict[str, Table] = {}
         self.held = Held()
+        self.penalties = Penalties()
+        self.shedder = Shedder()
         self.credentials = Credentials()
         self.places = Places()
         self.travels = Travels()

@@ -23,7 +23,7 @@ from support import OPENAPI
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 SOURCE = sorted((ROOT / "src").rglob("*.py"))
-FAMILIES = "request|transport|restriction|clients|identity|location|limits|contract|body|control|upstream|replay|policy|injection|auth|network|challenge"
+FAMILIES = "request|transport|restriction|clients|identity|location|limits|contract|body|control|upstream|replay|policy|injection|auth|network|challenge|flood"
 
 
 def codes_in_source() -> set[str]:

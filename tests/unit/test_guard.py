@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sallygate.guard import Guard, call
+from sallygate.guard import Guard
 from sallygate.guard.door import Tally
 from sallygate.model.exchange import Exchange
 from sallygate.model.work import CredentialLoaded
@@ -430,9 +430,8 @@ def test_extensions_that_would_leave_unmetered_are_not_offered(bench) -> None:
     assert made.seen["extensions"] == {"tls": {"version": 772}}
 
 
-def test_a_body_whose_first_byte_never_comes_is_given_up(bench, monkeypatch) -> None:
-    made = bench()
-    monkeypatch.setattr(call, "BODY_S_MAX", 0.01)
+def test_a_body_whose_first_byte_never_comes_is_given_up(bench) -> None:
+    made = bench("flood: {body: {time: 10ms}}\n")
     sent: list[dict[str, Any]] = []
 
     async def never():

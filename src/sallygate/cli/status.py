@@ -25,7 +25,7 @@ from sallygate.cli.terminal import (
 )
 
 if TYPE_CHECKING:
-    from sallygate.telemetry.status import FeedState, Status
+    from sallygate.telemetry.status import FeedState, FloodState, Status
 
 DAY_S = 86400.0
 SOON_S = 14 * DAY_S
@@ -108,6 +108,8 @@ def print_status(found: Status) -> None:
     kept = f"{events.written:,} written, {lost}, {events.sampled_away:,} sampled away"
     table.add_row("queue", "events", f"{events.waiting:,} of {events.queue:,} waiting, {kept}")
     table.add_row("memory", "", f"{found.credentials:,} credentials, {found.restrictions:,} restrictions in force")
+    if found.flood is not None:
+        _add_flood(table, found.flood)
     largest = sorted(found.counters.items(), key=lambda pair: -pair[1])[:TABLES_SHOWN]
     for name, subjects in largest:
         table.add_row("counters", escape(name), f"{subjects:,} subjects")
@@ -133,6 +135,22 @@ def feed_line(feed: FeedState) -> str:
     age = f", {_span(time.time() - feed.confirmed_at)} old" if feed.confirmed_at else ""
     failed = f", {feed.failures:,} failures" if feed.failures else ""
     return f"[{colour}]{feed.indicators:,} indicators[/{colour}]{age}, {feed.act}{failed}; {escape(feed.source)}"
+
+
+def _add_flood(table: Table, flood: FloodState) -> None:
+    shedding = flood.shedding
+    working, waiting = sum(shedding.working.values()), sum(shedding.waiting.values())
+    state = f"[red]sheds for {_span(time.time() - shedding.since)}[/red]" if shedding.since else "sheds nothing"
+    if shedding.mode != "enforce":
+        state = f"[yellow]{shedding.mode}[/yellow]"
+    table.add_row("load", "API", f"{working} of {shedding.limit} places taken, {waiting} wait; {state}")
+    for what, counts in (("shed", shedding.shed), ("would be shed", shedding.would_shed)):
+        if counts:
+            said = ", ".join(f"{count:,} {name}" for name, count in sorted(counts.items(), key=lambda pair: -pair[1]))
+            table.add_row("load", what, escape(said))
+    if flood.boxed or flood.not_boxed:
+        full = f", [red]too full for {flood.not_boxed:,} more[/red]" if flood.not_boxed else ""
+        table.add_row("penalty box", "", f"{flood.boxed:,} of {flood.boxed_most:,} sources{full}")
 
 
 def _certificate(until: float | None) -> str:

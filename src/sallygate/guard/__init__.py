@@ -10,6 +10,7 @@ depends on fails, it refuses.
 from __future__ import annotations
 
 from sallygate.guard.call import Call
+from sallygate.guard.door import Away
 from sallygate.guard.services import App, Gate, Message, Receive, Scope, Send, Services
 
 __all__ = ["App", "Gate", "Guard", "Receive", "Scope", "Send", "Services"]
@@ -26,9 +27,8 @@ class Guard:
         kind = scope["type"]
         if kind == "http" or kind == "websocket":
             services = self._services
-            door = services.gate.door
-            if kind == "http" and (away := door.look(scope, services.now())) is not None and not services.watched:
-                await door.turn_away(services, scope, send, *away)
+            if kind == "http" and (away := self._at_the_door(scope)) is not None:
+                await services.gate.door.turn_away(services, scope, send, away)
                 return
             services.under_way += 1
             try:
@@ -39,6 +39,14 @@ class Guard:
             await self._lifespan(scope, receive, send)
         else:
             raise RuntimeError(f"ASGI scope type {kind!r} is not known, so it is not let through")
+
+    def _at_the_door(self, scope: Scope) -> Away | None:
+        """Who is refused before anything is read: by where it calls from, or in a rush."""
+        services = self._services
+        gate, now = services.gate, services.now()
+        if not services.watched and (away := gate.door.look(scope, now)) is not None:
+            return away
+        return gate.rush.look(scope, now) if gate.rush is not None else None
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Start with the application, before it answers; stop after it."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import asyncio
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from msgspec import DecodeError
 from msgspec.json import decode
 
+from sallygate.guard.body import allowed_s, pace_of, slow_body
 from sallygate.guard.services import Message, Receive
-from sallygate.model.decision import Admission, Decision, Learned, Refuse
+from sallygate.guard.turn import Turn
+from sallygate.model.decision import Admission, Decision, HeaderList, Learned, Refuse
 from sallygate.model.exchange import CUT, GONE, NOTHING_LEARNED
 from sallygate.model.finding import Finding
 from sallygate.model.request import Body, BodyPlan
+from sallygate.overload import come_back
 from sallygate.parsing.codings import CodingError, undo_coding, undo_partial
 from sallygate.problem import problem_body, problem_headers
 
@@ -23,8 +27,13 @@ CHARGED_EVERY_BYTES = 64 * 1024
 """At most so much of each answer under way is not charged yet."""
 
 
-class BodyTooLarge(Exception):
-    """A streamed request body went over its limit."""
+class Stopped(Exception):
+    """A request body that streams to the API is not let through to its end: too large, too slow, or too much else is
+    under way."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.code)
+        self.finding = finding
 
 
 class ApiAnswer:
@@ -45,7 +54,10 @@ class ApiAnswer:
         "restrictions",
         "sent",
         "status",
+        "stopped",
+        "turn",
         "unread",
+        "waited_s",
     )  # fmt: skip
 
     def __init__(self, call: Call, admission: Admission, decision: Decision) -> None:
@@ -66,6 +78,11 @@ class ApiAnswer:
         self.charged = 0
         """Of the bytes sent, those the caller has paid for."""
         self.refused: Finding | None = None
+        self.stopped: Finding | None = None
+        """Why its body was not let through; whatever the application makes of that, this is what is said."""
+        self.turn: Turn | None = None
+        self.waited_s = 0.0
+        """For the reader of the answer."""
 
     def receive_from(self, raw: bytes | None, body: Body, plan: BodyPlan) -> Receive:
         if raw is not None:
@@ -79,14 +96,42 @@ class ApiAnswer:
 
             return buffered
 
+        pace, waited_s = pace_of(self.call), 0.0
+        length = self.call.head.fields.get("content-length", "")
+
         async def metered() -> Message:
-            message = await self._next()
+            nonlocal waited_s
+            sending = plan.mode == "stream" and not self.status
+            if not sending:
+                message = await self._next()
+            else:
+                loop = asyncio.get_running_loop()
+                began = loop.time()
+                try:
+                    # What counts is the sender's time, not that of an API that takes its time to read.
+                    async with asyncio.timeout(allowed_s(pace, self.received) - waited_s):
+                        message = await self._next()
+                except TimeoutError:
+                    self._stop(slow_body(pace))
+                waited_s += loop.time() - began
             self.received += len(message.get("body", b""))
             if self.received > plan.bytes_max:
-                raise BodyTooLarge
+                self._stop(Finding(plan.over, f"The body is larger than {plan.bytes_max} bytes.", 413, owasp="API4"))
+            whole = not message.get("more_body") or length == str(self.received)
+            if sending and whole and message["type"] == "http.request":
+                await self._take_turn()
             return message
 
         return metered
+
+    async def _take_turn(self) -> None:
+        """The last piece of a body goes on when the API has a place for the whole."""
+        if self.turn is not None and (finding := await self.turn.take()) is not None:
+            self._stop(finding)
+
+    def _stop(self, finding: Finding) -> NoReturn:
+        self.stopped = finding
+        raise Stopped(finding)
 
     async def _next(self) -> Message:
         message = await self.call.receive()
@@ -107,15 +152,20 @@ class ApiAnswer:
     async def _start(self, message: Message) -> None:
         call, status = self.call, message["status"]
         self.status = status
+        if self.turn is not None and self.stopped is None:
+            self.turn.answered(status)
         headers = [(name.lower(), value) for name, value in message.get("headers", ())]
-        release = call.gate.engine.release(self.admission, status, tuple(headers))
+        release = self.stopped or call.gate.engine.release(self.admission, status, tuple(headers))
         if isinstance(release, Finding):
             self.refused = release
-            refuse = refusal(release, self.admission)
+            refuse = refusal(release, self.admission, come_back(release, call.head))
+            call.price(refuse)
             body = problem_body(refuse.decision, call.head.request_id)
             self.decision = refuse.decision
             self.sent = len(body)
-            await call.send_whole(release.status, [*problem_headers(body, ()), *call.common_headers()], body)
+            await call.send_whole(
+                release.status, [*problem_headers(body, refuse.headers), *call.common_headers()], body
+            )
             return
         self.release = release
         ours = (*self.admission.headers, *call.common_headers())
@@ -153,7 +203,22 @@ class ApiAnswer:
                 self.copy = []
         if not more:
             self.done = True
-        await self.call.send({"type": "http.response.body", "body": data, "more_body": more})
+        if not more:
+            await self.call.send({"type": "http.response.body", "body": data, "more_body": False})
+            return
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await self.call.send({"type": "http.response.body", "body": data, "more_body": True})
+        self.waited_s += loop.time() - began
+        self._mind_pace()
+
+    def _mind_pace(self) -> None:
+        """Whoever reads too slowly keeps a connection to the API from others."""
+        flood = self.call.gate.engine.controls.flood
+        if flood is None or not flood.answer.rate or self.waited_s <= flood.answer.after:
+            return
+        if self.sent < (self.waited_s - flood.answer.after) * flood.answer.rate:
+            raise ConnectionAbortedError("the answer was read too slowly")
 
     def _pay(self) -> None:
         """Charge what has been sent since the last time, so that a long answer counts while it leaves."""
@@ -201,7 +266,8 @@ class ApiAnswer:
         return call.gate.engine.learn(self.admission, self.status, tree, unread=unread, partial=partial)
 
 
-def refusal(finding: Finding, admission: Admission) -> Refuse:
+def refusal(finding: Finding, admission: Admission, headers: HeaderList = ()) -> Refuse:
+    """`headers` go with it, beside those the admission has."""
     findings = (*admission.decision.findings, finding)
-    return Refuse(Decision(finding.verdict, finding.status, findings), (), admission.headers,
+    return Refuse(Decision(finding.verdict, finding.status, findings), (), (*admission.headers, *headers),
                   admission.operation, admission.principal)  # fmt: skip

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from sallygate.case import decide
-from sallygate.guard.answer import ApiAnswer, BodyTooLarge, refusal
-from sallygate.guard.services import App, Receive, Scope, Send, Services
+from sallygate.guard.answer import ApiAnswer, Stopped, refusal
+from sallygate.guard.body import put_before, read_body
+from sallygate.guard.services import App, Message, Receive, Scope, Send, Services
+from sallygate.guard.turn import ClientLeft, Turn, note_shed
 from sallygate.model.access import AuthCall
 from sallygate.model.decision import Admission, Answer, Ask, Decision, Refuse, Reply
 from sallygate.model.event import Place
@@ -15,12 +16,11 @@ from sallygate.model.exchange import Exchange
 from sallygate.model.finding import Finding
 from sallygate.model.request import Body, RequestHead
 from sallygate.model.work import ROUNDS_MAX, Charge, WorkDone
+from sallygate.overload import come_back, price
 from sallygate.problem import problem_body, problem_headers
 
 ASIDE_BYTES = 64 * 1024
 """Larger bodies are examined off the event loop, where they make nobody wait."""
-BODY_S_MAX = 60.0
-"""For a whole body to arrive. A megabyte at 17 KiB/s; slower is a held place, not an upload (408)."""
 _SCHEMES = {"https": "https", "wss": "https"}
 """Anything else is not HTTPS."""
 _VERSIONS = {"1": "1.0"}
@@ -117,6 +117,7 @@ class Call:
         self.admit_us = self.services.tick_us() - self.started_us
         self.charge(outcome.charges)
         self._give_back()
+        note_shed(self.gate.state.shedder, outcome.decision)
         if isinstance(outcome, Refuse):
             await self._refuse(outcome)
         elif isinstance(outcome, Answer):
@@ -159,6 +160,7 @@ class Call:
     # the gate's own answers --------------------------------------------------------------------------------------
 
     async def _refuse(self, refuse: Refuse, request_bytes: int = 0) -> None:
+        self.price(refuse)
         body = problem_body(refuse.decision, self.head.request_id)
         headers = problem_headers(b"" if self.head.method == "HEAD" else body, refuse.headers)
         if refuse.decision.verdict == "terminate" and self.head.http_version[:1] == "1":
@@ -166,6 +168,14 @@ class Call:
         await self.send_whole(refuse.decision.status, [*headers, *self.common_headers()], body)
         self.record(refuse.decision, refuse.decision.status, operation=refuse.operation, principal=refuse.principal,
                      response_bytes=len(body), request_bytes=request_bytes)  # fmt: skip
+
+    def price(self, refuse: Refuse) -> None:
+        """Charge what being refused costs."""
+        try:
+            flood, now = self.gate.engine.controls.flood, self.services.now()
+            self.charge(price(flood, refuse.decision, self.head, refuse.principal, now))
+        except Exception as error:  # whoever counts must not turn a refusal into an error
+            self.services.failed("flood", error)
 
     async def _reply(self, answer: Answer) -> None:
         reply: Reply = answer.reply
@@ -211,7 +221,12 @@ class Call:
                 held.give_back(table, subject)
 
     async def _pass_on(self, admission: Admission) -> None:
-        raw = await self._read_body(admission) if admission.body.mode == "whole" else None
+        raw = None
+        if admission.body.mode == "whole":
+            read = await read_body(self, admission)
+            if isinstance(read, Finding):
+                raise _Refused(refusal(read, admission))
+            raw = read
         engine = self.gate.engine
         try:
             if raw is not None and len(raw) > ASIDE_BYTES:
@@ -245,51 +260,46 @@ class Call:
             scope["extensions"] = {name: extensions[name] for name in extensions if name not in UNMETERED}
         upstream = ApiAnswer(self, admission, passed.decision)
         receive = upstream.receive_from(raw if raw is not None else None, body, admission.body)
+        turn = Turn.of(self, admission)
         self.gate_us = self.services.tick_us() - self.started_us
         try:
+            if turn is not None:
+                await self._turn(turn, upstream, admission)
             await app(scope, receive, upstream.send)
             if own is not None and own.findings:
                 upstream.decision = decide([*passed.decision.findings, *own.findings])
-        except BodyTooLarge:
+        except _Refused:
+            raise
+        except ClientLeft:
+            upstream.gone = True
+        except Stopped as stopped:
             if not upstream.status:
-                detail = f"The body is larger than {admission.body.bytes_max} bytes."
-                finding = Finding(admission.body.over, detail, 413, owasp="API4")
-                raise _Refused(refusal(finding, admission)) from None
+                raise _Refused(refusal(stopped.finding, admission)) from None
             upstream.finish(body)
             raise
         except BaseException:
             upstream.finish(body)
             raise
+        finally:
+            if turn is not None:
+                turn.end()
         upstream.finish(body)
         if not upstream.done and not upstream.gone:
             # Whoever swallowed the error: an answer that is not whole must not look whole. The server cuts it.
             raise ConnectionAbortedError("the answer was not finished")
 
-    async def _read_body(self, admission: Admission) -> bytes:
-        most = admission.body.bytes_max
-        try:
-            async with asyncio.timeout(BODY_S_MAX):  # the first part too: a sender may never send it
-                message = await self.receive()
-                body: bytes = message.get("body", b"")
-                whole = self.head.fields.get("content-length") == str(len(body)) or not message.get("more_body")
-                if message["type"] == "http.request" and whole and len(body) <= most:
-                    return body
-                parts, size = [body], len(body)
-                while message["type"] == "http.request" and size <= most:
-                    if not message.get("more_body"):
-                        return b"".join(parts)
-                    message = await self.receive()
-                    part: bytes = message.get("body", b"")
-                    parts.append(part)
-                    size += len(part)
-        except TimeoutError:
-            finding = Finding("request.body_time", f"The body did not arrive within {BODY_S_MAX:.0f} s.", 408)
-            raise _Refused(refusal(finding, admission)) from None
-        if size > most:
-            finding = Finding(admission.body.over, f"The body is larger than {most} bytes.", 413, owasp="API4")
-            raise _Refused(refusal(finding, admission))
-        finding = Finding("request.body_cut", "The body ended before it was whole.", 400)
-        raise _Refused(refusal(finding, admission))
+    async def _turn(self, turn: Turn, upstream: ApiAnswer, admission: Admission) -> None:
+        """A connection to the API, and a place at it; a body that streams takes its place when it is all there."""
+        finding = turn.open()
+        upstream.turn = turn
+        if finding is None and admission.body.mode != "stream":
+            finding = await turn.take()
+        if finding is not None:
+            raise _Refused(refusal(finding, admission, come_back(finding, self.head)))
+
+    def put_back(self, messages: list[Message]) -> None:
+        """What was received while waiting is received again."""
+        self.receive = put_before(messages, self.receive)
 
     def _upstream_headers(self, admission: Admission, body: Body | None) -> list[tuple[bytes, bytes]]:
         """The caller's headers without credentials and claims of identity, then the gate's own."""

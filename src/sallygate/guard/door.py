@@ -1,5 +1,6 @@
-"""Refusals that a place alone decides, before the request is read: an address that is listed or restricted costs a
-quarter of what a refusal by the whole way costs, and a flood from such addresses little more than its connections.
+"""Refusals that a place alone decides, before the request is read: an address that is listed, restricted or in the
+penalty box costs a quarter of what a refusal by the whole way costs, and a flood from such addresses little more than
+its connections. How whoever is turned away is told, and counted.
 
 Decides nothing by itself: it asks the engine, and lets everything through to the whole way that is not plain: hops
 that do not say where a call comes from in one word, plain HTTP, other methods than the usual.
@@ -7,7 +8,11 @@ that do not say where a call comes from in one word, plain HTTP, other methods t
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from math import ceil
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from sallygate.engine import Engine
 from sallygate.guard.services import Scope, Send
@@ -28,33 +33,47 @@ KNOWN_S = 0.1
 SOURCES_MAX = 256
 """Of one kind of refusal, sources told of one by one every tenth of a second; all others together."""
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"))
+OTHER = "_OTHER"
+"""Any other method, in events and numbers."""
 _ID = "0" * 32
 SERVER = (b"server", b"sallygate")
+
+
+class Away(Struct, frozen=True, gc=False):
+    """Somebody is turned away."""
+
+    finding: Finding
+    address: Address | None = None
+    """None where nobody looked: they are told of together."""
+    wait_s: Callable[[str], float] | None = None
+    """By request id: after how many seconds to come back; None: not said."""
 
 
 class Tally:
     """Counts refusals at the door, until somebody takes them."""
 
     def __init__(self) -> None:
-        self._turned: dict[tuple[str, str, str, str], Turned] = {}
-        self._sources: dict[tuple[str, str], int] = {}
+        self._turned: dict[tuple[str, str, str, str, str], Turned] = {}
+        self._sources: dict[tuple[str, str, str], int] = {}
 
-    def add(self, finding: Finding, address: Address, scope: Scope, request_id: str, now: float, sent: int) -> Turned:
-        kind = (finding.code, finding.rule)
-        key = (*kind, address.network, scope["method"])
+    def add(self, away: Away, scope: Scope, request_id: str, now: float, sent: int) -> Turned:
+        finding, address = away.finding, away.address
+        kind = (finding.code, finding.rule, finding.evidence)
+        method = scope["method"] if scope["method"] in METHODS else OTHER  # bounds what is kept
+        key = (*kind, address.network if address is not None else MANY, method)
         turned = self._turned.get(key)
-        if turned is None:
+        if turned is None and address is not None:
             many = self._sources.get(kind, 0)
             if many >= SOURCES_MAX:
-                key = (*kind, MANY, scope["method"])
+                address, key = None, (*kind, MANY, method)
                 turned = self._turned.get(key)
             else:
                 self._sources[kind] = many + 1
         if turned is None:
-            source = (MANY, MANY) if key[2] is MANY else (address.text, address.network)
+            source = (address.text, address.network) if address is not None else (MANY, MANY)
             path: bytes = scope.get("raw_path") or b""
             turned = self._turned[key] = Turned(
-                finding, *source, scope["method"], path.decode("ascii", "backslashreplace"), request_id, now, now
+                finding, *source, method, path.decode("ascii", "backslashreplace"), request_id, now, now
             )
         turned.count += 1
         turned.until = now
@@ -74,21 +93,39 @@ class Door:
         self._engine = engine
         self._hops = reader.trusted_hops
         self._by_chain = reader.forwarded == "x-forwarded-for"
-        self._known: dict[tuple[str, str], tuple[float, Finding | None]] = {}
+        identity = engine.controls.identity
+        self._credential_headers = frozenset(identity.credential_headers) if identity is not None else frozenset()
+        self._known: dict[tuple[str, str], tuple[float, Finding | None, bool]] = {}
         self._restrictions: object = None
         self._answers: dict[tuple[str, int, str], tuple[bytes, bytes, list[tuple[bytes, bytes]]]] = {}
         self._answer_headers = answer_headers
         clients = engine.controls.clients
         self._clients = clients if clients is not None and clients.answers_origins else None
 
-    def look(self, scope: Scope, now: float) -> tuple[Finding, Address] | None:
+    def look(self, scope: Scope, now: float) -> Away | None:
         """Who is turned away, and why; None: come in, and be looked at."""
         engine = self._engine
-        if not engine.judges_places or (method := scope["method"]) not in METHODS:
+        judges, boxes = engine.judges_places, engine.boxes
+        if not (judges or boxes) or (method := scope["method"]) not in METHODS:
             return None
         address = self._caller(scope)
         if address is None:
             return None
+        finding, plain = self._denied(address, method, now) if judges else (None, True)
+        if finding is not None:
+            return Away(finding, address)
+        if boxes and plain and not self._brings_credential(scope) and (boxed := engine.boxed(address, now)) is not None:
+            finding, wait_s = boxed
+            return Away(finding, address, lambda _: wait_s)
+        return None
+
+    def _brings_credential(self, scope: Scope) -> bool:
+        """Whether identity may have something to say."""
+        headers = self._credential_headers
+        return any(name in headers for name, _ in scope["headers"])
+
+    def _denied(self, address: Address, method: str, now: float) -> tuple[Finding | None, bool]:
+        engine = self._engine
         if engine.restrictions_in_force is not self._restrictions:
             self._restrictions = engine.restrictions_in_force
             self._known.clear()
@@ -98,11 +135,11 @@ class Door:
             if len(self._known) >= KNOWN_MAX:
                 self._known.clear()
             try:
-                known = now + KNOWN_S, engine.turns_away(address, method, now)
+                known = (now + KNOWN_S, *engine.turns_away(address, method, now))
             except Exception:  # the whole way says what a control that fails means
-                known = now + KNOWN_S, None
+                known = now + KNOWN_S, None, False
             self._known[key] = known
-        return None if known[1] is None else (known[1], address)
+        return known[1:]
 
     def _caller(self, scope: Scope) -> Address | None:
         """Where the call comes from, where that is plain to see."""
@@ -129,16 +166,19 @@ class Door:
         address = parse_address(strip_port(chain.decode("latin-1").strip()))
         return None if address is None or address in self._hops else address
 
-    async def turn_away(self, services: Services, scope: Scope, send: Send, finding: Finding, address: Address) -> None:
+    async def turn_away(self, services: Services, scope: Scope, send: Send, away: Away) -> None:
+        finding = away.finding
         began_us, now, request_id = services.tick_us(), services.now(), services.new_request_id()
         before, after, headers = self._answer(finding)
         body = before + request_id.encode() + after
         out = [*headers, (b"x-request-id", request_id.encode()), SERVER]
         if self._clients is not None:
             out += self._clients.headers_for(_origin(scope))
+        if away.wait_s is not None:
+            out.append((b"retry-after", b"%d" % max(1, ceil(away.wait_s(request_id)))))
         if finding.verdict == "terminate" and scope.get("http_version", "1.1")[:1] == "1":
             out.append((b"connection", b"close"))
-        turned = services.turned.add(finding, address, scope, request_id, now, len(body))
+        turned = services.turned.add(away, scope, request_id, now, len(body))
         try:
             await send({"type": "http.response.start", "status": finding.status, "headers": out})
             await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})

@@ -18,6 +18,7 @@ from sallygate.state import State
 
 if TYPE_CHECKING:
     from sallygate.guard.door import Door, Tally
+    from sallygate.guard.rush import Rush
 
 Scope = MutableMapping[str, Any]  # Any: ASGI's own types are open
 Message = MutableMapping[str, Any]
@@ -43,6 +44,8 @@ class Gate(Struct, frozen=True):
     """On every answer: HSTS."""
     counted_operations: frozenset[str]
     """Whose answers must come in a coding that can be read."""
+    rush: Rush | None = None
+    """Where load is shed: who is turned away at the door."""
 
 
 class Services(Protocol):

@@ -43,7 +43,7 @@ class Exchange(Struct, frozen=True, gc=False):
     gate_us: int = 0
 
 
-MANY = "many"
+MANY = ""
 """Stands for the addresses of refusals that are told of together."""
 
 

@@ -112,6 +112,7 @@ def load_policy(file: Path, door: Door = "gateway") -> Loaded:
     plans = dict(policy.plans) or {"default": Plan(scopes=["*"])}
     _check_upstream(reader, policy)
     _check_telemetry(reader, policy)
+    _check_connections(reader, policy)
     _check_references(reader, policy, operations)
     _check_auth(reader, policy, operations, document)
     if policy.identity is not None:
@@ -293,6 +294,15 @@ def _check_telemetry(reader: _Reader, policy: Policy) -> None:
     elif plain and section.plain_http == "refuse":
         reader.say(path, "unsafe", f"`{shown}` would send metrics unencrypted over a network",
                    "use https, or write `plain_http: allow` beside it")  # fmt: skip
+
+
+def _check_connections(reader: _Reader, policy: Policy) -> None:
+    """Caps on connections are kept where connections are taken, and nothing of ours does that yet."""
+    for name in sorted(policy.flood.connections.model_fields_set):
+        if getattr(policy.flood.connections, name) is not None:
+            reader.say(("flood", "connections", name), "unsupported", f"`flood.connections.{name}` would not be kept",
+                       "caps on connections need the edge, which this version does not have; leave it away, and set "
+                       "them in what stands in front")  # fmt: skip
 
 
 def _check_auth(

@@ -22,6 +22,7 @@ from sallygate.policy.fields import (
     Seconds,
     Section,
 )
+from sallygate.policy.flood import Flood
 from sallygate.policy.identifying import Identity
 from sallygate.policy.network import Network
 from sallygate.policy.serving import EventsSection, Listen, LogSection, Telemetry, UpstreamSection
@@ -72,6 +73,10 @@ class Plan(Section):
     quota: Quota = Field(Quota(hour=10_000, day=100_000), description="Requests per calendar hour, day and month.")
     data: Data = Field(Data(bytes=Budget(10**9, "day", "1GB/day")), description="The most data per window.")
     concurrent: Count = Field(50, description="Requests under way at once.")
+    priority: Literal["high", "normal", "low"] = Field(
+        "normal",
+        description="Who is served first when the API has more to do than it can bear; callers without a credential are last.",
+    )
     scopes: list[str] = Field([], description="Scopes its keys may use; `*` is all.")
     new_location: NewLocation = Field(
         "off",
@@ -245,6 +250,10 @@ class OperationSection(Section):
         description="JSON pointer to the array of records in the answer, `/items`; an empty string is the whole answer.",
     )
     body: Bytes | None = Field(None, description="Largest request body of this operation.")
+    long_poll: bool = Field(
+        False,
+        description="Answers when there is something to say: its requests take no place among those the API works on (`flood.shedding`).",
+    )
 
 
 class Policy(Section):
@@ -280,6 +289,9 @@ class Policy(Section):
     plans: dict[str, Plan] = Field({}, description="What callers may have.")
     location: Location = Field(Location(), description="New places of callers.")
     limits: Limits | None = Field(None, description="Rates by address, and how quotas are counted.")
+    flood: Flood = Field(
+        Flood(), description="Floods, slow senders, and what the API can bear; enforced when left out."
+    )
     contract: ContractSection = Field(ContractSection(), description="How strictly the OpenAPI document is read.")
     injection: Injection | None = Field(None, description="Code and commands in values; enforced when left out.")
     operations: dict[str, OperationSection] = Field({}, description="By `operationId`.")

@@ -7,6 +7,7 @@ from sallygate.case import Guarded
 from sallygate.controls.clients import ClientsControl
 from sallygate.controls.contract import Contract
 from sallygate.controls.contract.settings import ContractSettings
+from sallygate.controls.flood import FloodControl
 from sallygate.controls.identity import IdentityControl, KeyRing, OwnIssuer
 from sallygate.controls.injection import InjectionControl
 from sallygate.controls.limits import LimitsControl
@@ -18,6 +19,7 @@ from sallygate.engine import Engine
 from sallygate.guard import Gate
 from sallygate.guard.call import OVERRIDES
 from sallygate.guard.door import Door
+from sallygate.guard.rush import Rush
 from sallygate.parsing.addresses import prefix_set
 from sallygate.parsing.confined import confined_places
 from sallygate.parsing.head import SINGLETONS, HeadReader
@@ -25,6 +27,7 @@ from sallygate.parsing.identifiers import IdHasher
 from sallygate.parsing.openapi import base_path, public_view
 from sallygate.parsing.routes import RouteTable
 from sallygate.policy.fields import ControlSection
+from sallygate.policy.flood import Flood
 from sallygate.policy.identifying import Identity
 from sallygate.policy.load import Loaded
 from sallygate.policy.schema import Clients, Injection, Limits, Policy, Transport
@@ -44,12 +47,14 @@ def compose(
 ) -> Gate:
     """The gate of one policy over `state`, whose counters go on where a former policy left them; or, when it raises,
     where they are: a gate in force looks at its own tables, and charges must go to those."""
-    tables = dict(state.tables)
+    tables, penalties = dict(state.tables), state.penalties
     try:
-        return _compose(loaded, state, ring, id_key, now, patterns)
+        gate = _compose(loaded, state, ring, id_key, now, patterns)
     except BaseException:
-        state.tables = tables
+        state.tables, state.penalties = tables, penalties
         raise
+    _shed_as(loaded.policy, state)
+    return gate
 
 
 def _compose(
@@ -95,7 +100,25 @@ def _compose(
         _declared_headers(loaded),
         hsts,
         frozenset(controls.limits.records) if controls.limits else frozenset(),
+        _rush(loaded, state, controls, key_header),
     )
+
+
+def _shed_as(policy: Policy, state: State) -> None:
+    section, upstream = policy.flood.shedding, policy.upstream
+    connections = upstream.connections * len(upstream.urls) if upstream is not None else 0
+    state.shedder.configure(section.min, section.initial, section.max, section.queue, section.wait, connections)
+
+
+def _rush(loaded: Loaded, state: State, controls: Controls, key_header: str) -> Rush | None:
+    """None unless load is shed in earnest."""
+    shedding = controls.how.get("shedding")
+    if controls.flood is None or shedding is None or shedding.mode != "enforce":
+        return None
+    own = [loaded.policy.auth.prefix, loaded.policy.auth.metadata_path] if loaded.policy.auth is not None else []
+    if controls.clients is not None and controls.clients.specification:
+        own.append(controls.clients.specification)
+    return Rush(controls.flood, state, key_header.lower().encode(), tuple(path.encode() for path in own))
 
 
 def _controls(
@@ -112,6 +135,8 @@ def _controls(
     patterns: bytes | None,
 ) -> Controls:
     policy = loaded.policy
+    # Recorded requests had no API of ours to load.
+    flood = None if loaded.door == "replay" and "flood" not in policy.model_fields_set else policy.flood
     sections: dict[str, ControlSection | None] = {
         "transport": None if loaded.door == "replay" else transport,
         "network": policy.network,
@@ -120,6 +145,8 @@ def _controls(
         "identity": identity,
         "location": policy.location,
         "limits": limits,
+        "flood": flood,
+        "shedding": flood.shedding if flood is not None else None,
         "contract": policy.contract if loaded.document is not None else None,
         "injection": injection,
     }
@@ -144,6 +171,7 @@ def _controls(
         who,
         _location(loaded, state) if "location" in how else None,
         LimitsControl(limits, loaded.plans, policy.operations, state, now) if limits and "limits" in how else None,
+        _flood(loaded, flood, state, who, how, now) if flood and ("flood" in how or "shedding" in how) else None,
         Contract(loaded.document, loaded.operations, contract_settings(policy))
         if loaded.document is not None and "contract" in how
         else None,
@@ -152,6 +180,14 @@ def _controls(
         else None,
         how,
     )
+
+
+def _flood(
+    loaded: Loaded, section: Flood, state: State, identity: IdentityControl | None, how: dict[str, Guarded], now: float
+) -> FloodControl:
+    judged = frozenset(place.removeprefix("header:") for place in _credentials(identity, how))
+    long_polls = frozenset(name for name, part in loaded.policy.operations.items() if part.long_poll)
+    return FloodControl(section, loaded.plans, state, judged, long_polls, now)
 
 
 def _credentials(identity: IdentityControl | None, how: dict[str, Guarded]) -> frozenset[str]:

@@ -80,7 +80,7 @@ async def status_of(runtime: Runtime) -> Status:
         counters={name: len(table.subjects()) for name, table in state.tables.items()},
         failures=dict(runtime.failures), clock_jumps=runtime.clock.jumps, log_lines_lost=Unfailing.lost_in_all,
         memory_bytes=_resident_bytes(), issuers=issuers, feeds=feeds,
-        geography=runtime.network.states(),
+        geography=runtime.network.states(), flood=runtime.flooding.state(),
     )  # fmt: skip
 
 

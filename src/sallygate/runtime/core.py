@@ -40,6 +40,7 @@ from sallygate.runtime.condition import Life
 from sallygate.runtime.counters import Counters
 from sallygate.runtime.exporting import check_telemetry
 from sallygate.runtime.feeds.sources import FeedSources
+from sallygate.runtime.flooding import Flooding
 from sallygate.runtime.follow import Following
 from sallygate.runtime.issuers import Issuers
 from sallygate.runtime.jumps import Jumps
@@ -113,6 +114,7 @@ class Runtime:
         self.reporting = Reporting(self)
         self.logins = Logins(self)
         self.access = Access(self)
+        self.flooding = Flooding(self)
         self.issuers = Issuers(self.installation, self.state, self.clock.now, self.failed, self.log.warning)
         self.feeds = FeedSources(self.installation, self.state, self.clock.now, self.failed, self.log.warning)
         self.on_exchange: list[Callable[[Exchange], None]] = []
@@ -183,6 +185,8 @@ class Runtime:
             asyncio.create_task(self._every(FLUSH_S, "places", self.access.beat)),
             asyncio.create_task(self._every(ISSUERS_S, "issuers", self.issuers.beat)),
             asyncio.create_task(self._every(ISSUERS_S, "feeds", self.feeds.beat)),
+            asyncio.create_task(self._every(FLUSH_S, "flood", self.flooding.beat)),
+            asyncio.create_task(self.flooding.watch_lateness()),
         ]
         if (beat := watchdog_s()) is not None:
             self._tasks.append(asyncio.create_task(self._every(beat, "watchdog", _still_alive)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import resource
 import signal
 import socket
 import ssl
@@ -37,6 +38,9 @@ COLLECT_AFTER = 20_000
 SEND_BUFFER_BYTES = 256 * 1024
 """The kernel doubles it. A reader that stops holds this much of an answer instead of the 4 MiB the kernel grows to; at
 a round trip of 50 ms one connection still gets 10 MB/s."""
+CONNECTIONS_MAX = 8192
+"""Open at once on a listener, kept-alive ones included; further ones wait to be accepted. Some 30 KB each. Of
+Granian's own 1,024 a flood that keeps its connections would leave none for others."""
 SETTLE_S = 1.0
 """Between the last connection taken and the stop: a TLS handshake takes two round trips and a request one."""
 HEADER_READ_MS = 15_000
@@ -145,6 +149,7 @@ class Gateway:
             http=HTTPModes.auto,
             websockets=False,
             backlog=self.listen.backlog,
+            backpressure=_connections(),
             http1_settings=HTTP1Settings(header_read_timeout=HEADER_READ_MS),
             ssl_cert=cert,
             ssl_key=key,
@@ -193,6 +198,12 @@ class Gateway:
             accept_no_more(server.inode)
         if self._servers and (handed_over or busy):
             await asyncio.sleep(SETTLE_S)
+
+
+def _connections() -> int:
+    """How many a listener may have open: half of the descriptors are for what answers them."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return CONNECTIONS_MAX if allowed == resource.RLIM_INFINITY else max(64, min(CONNECTIONS_MAX, allowed // 2))
 
 
 def upstream_settings(section: UpstreamSection, loaded: Loaded) -> UpstreamSettings:

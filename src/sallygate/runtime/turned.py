@@ -27,6 +27,8 @@ class AtTheDoor:
             runtime.events.put(_event(one, runtime.state.geography, runtime.gate.policy_hash))
             runtime.reporting.metrics.turned_away(one)
             runtime.counters.met(one.finding, one.count)
+            if one.finding.code == "flood.shed":
+                runtime.state.shedder.count(one.finding.rule, one.finding.evidence, True, one.count)
 
 
 def _event(one: Turned, geography: Geography, policy: str) -> Event:

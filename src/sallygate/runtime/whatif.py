@@ -67,7 +67,11 @@ _JUDGED_AGAIN = ("contract.query_unknown", "contract.parameter_repeated")
 _SWITCHES = {"contract.query_unknown": "unknown_query", "contract.content_type": "undeclared_content"}
 _RULES = {"additionalProperties": "unknown_fields", "unevaluatedProperties": "unknown_fields", "readOnly": "read_only"}
 """What the policy may ignore, by code, and by the rule of a finding in a body."""
-_KEPT_CODES = {"limits.concurrent": "limits", "limits.address_concurrent": "limits"}
+_KEPT_CODES = {
+    "limits.concurrent": "limits", "limits.address_concurrent": "limits", "flood.prefix_concurrent": "flood",
+    "flood.penalty": "flood", "flood.slow_body": "flood", "flood.shed": "shedding",
+}  # fmt: skip
+"""What hung on how much was under way, how fast it came, or what was refused before."""
 _NEW_PLACE = ("location.new", "location.unverified")
 _NO_POLICY = frozenset(("upstream", "request", "control", "transport"))
 """What the connection, the API or a fault decided."""

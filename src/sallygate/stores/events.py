@@ -17,7 +17,8 @@ from msgspec import MsgspecError
 from msgspec.json import decode, encode
 from msgspec.structs import replace
 
-from sallygate.model.event import Event
+from sallygate.model.event import Event, Place
+from sallygate.model.exchange import Exchange
 from sallygate.model.stores import StoreError
 from sallygate.record import Pending
 
@@ -31,6 +32,9 @@ PENDING_MAX = 1_000
 """Exchanges that wait as they are, about 4 KB each; beyond it their events, a tenth as large, wait instead."""
 ALIKE_KEPT = 20
 """Refusals of one kind by one caller kept one by one in a batch; the others become one event with their count."""
+SPREAD_KEPT = 50
+"""Refusals of one kind by many callers kept in a batch, which is a thousand a second; the others become one event that
+names no caller, with their count. A flood from ten thousand addresses would fill 9 GB an hour otherwise."""
 EXPIRED_AT_ONCE = 4
 """Files removed when an hour begins: a clock set ahead for a moment must not remove them all, and one is enough."""
 ROW_BITS = 36
@@ -121,7 +125,7 @@ class EventLog:
         batch = [self._queue.popleft() for _ in range(count)]
         events: list[Event] = []
         try:
-            events = [one.event() if isinstance(one, Pending) else one for one in batch]
+            events = condense(batch)
             told = aggregate(events)
             self._show(told if not self._watched else aggregate(events[self._watched :]))
             self._append(told)
@@ -194,6 +198,44 @@ class EventLog:
         if self._connection is not None:
             self._connection.close()
         self._connection, self._hour = None, -1
+
+
+def condense(batch: list[Event | Pending]) -> list[Event]:
+    """Events of a batch. Once refusals alike but for their callers have `SPREAD_KEPT` events, each further one is added
+    to its caller's last event, or to one for all callers that have none; counts and sizes are exact. Events that are
+    not made are also what a flood would cost most."""
+    made: dict[tuple[object, ...], int] = {}
+    rows: dict[tuple[object, ...], int] = {}
+    more: dict[int, list[Exchange]] = {}
+    out: list[Event] = []
+    for one in batch:
+        if not isinstance(one, Pending) or one.decision == "allow":
+            out.append(one.event() if isinstance(one, Pending) else one)
+            continue
+        exchange = one.exchange
+        operation, principal = exchange.operation, exchange.principal
+        kind = (one.decision, exchange.status, tuple([finding.code for finding in one.findings]),
+                operation.id if operation is not None else "", exchange.head.method)  # fmt: skip
+        caller = (kind, exchange.head.client_network, principal.account if principal is not None else "")
+        if (count := made.get(kind, 0)) < SPREAD_KEPT:
+            made[kind] = count + 1
+            rows[caller] = len(out)
+            out.append(one.event())
+        elif (row := rows.get(caller, rows.get(kind))) is not None:
+            more.setdefault(row, []).append(exchange)
+        else:
+            rows[kind] = len(out)
+            out.append(replace(one.event(), client_address="", place=Place(""), peer="", principal="", account=""))
+    for row, exchanges in more.items():
+        first = out[row]
+        out[row] = replace(
+            first,
+            count=first.count + len(exchanges),
+            until=exchanges[-1].head.received_at,
+            request_bytes=first.request_bytes + sum(exchange.request_bytes for exchange in exchanges),
+            response_bytes=first.response_bytes + sum(exchange.response_bytes for exchange in exchanges),
+        )
+    return out
 
 
 def aggregate(events: list[Event]) -> list[Event]:

@@ -128,6 +128,7 @@ class _Gate(Collector):
         for database in now.geography:
             made.add_metric((database.name,), database.made_at)
         yield made
+        yield from self._flood()
         stores = GaugeMetricFamily("sallygate_store_bytes", "Size of a store on disk.", labels=("store",))
         for store in now.stores:
             stores.add_metric((store.name,), store.bytes)
@@ -138,6 +139,26 @@ class _Gate(Collector):
             if listener.certificate_until is not None:
                 until.add_metric((listener.name,), listener.certificate_until)
         yield until
+
+    def _flood(self) -> Iterator[Metric]:
+        if (flood := self._status.flood) is None:
+            return
+        shedding = flood.shedding
+        yield GaugeMetricFamily("sallygate_boxed_sources", "Sources in the penalty box.", flood.boxed)
+        yield GaugeMetricFamily("sallygate_upstream_limit", "Requests the API gets at once.", shedding.limit)
+        working = GaugeMetricFamily("sallygate_upstream_working", "Requests the API works on.", labels=("rank",))
+        waiting = GaugeMetricFamily("sallygate_upstream_waiting", "Requests that wait for a place.", labels=("rank",))
+        for family, counts in ((working, shedding.working), (waiting, shedding.waiting)):
+            for rank, count in counts.items():
+                family.add_metric((rank,), count)
+            yield family
+        shed = CounterMetricFamily("sallygate_shed_requests", "Requests refused for want of a place.",
+                                   labels=("rank", "reason", "mode"))  # fmt: skip
+        for mode, counts in (("enforce", shedding.shed), ("shadow", shedding.would_shed)):
+            for name, count in counts.items():
+                rank, _, reason = name.partition(".")
+                shed.add_metric((rank, reason, mode), count)
+        yield shed
 
     def _issuers(self) -> Iterator[Metric]:
         keys = GaugeMetricFamily("sallygate_issuer_keys", "Keys of an issuer that count.", labels=("issuer",))

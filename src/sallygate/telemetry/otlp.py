@@ -36,6 +36,7 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, Trace
 from sallygate.model.exchange import Exchange
 from sallygate.model.request import RequestHead
 from sallygate.telemetry.metrics import Histogram, Snapshot
+from sallygate.telemetry.status import FloodState
 from sallygate.telemetry.status import Status as GateStatus
 
 logging.getLogger("opentelemetry").setLevel(
@@ -140,7 +141,23 @@ class OtlpExport:
             self._gauge("http.server.active_requests", status.under_way, at),
             self._gauge("sallygate.ready", int(status.ready), at),
             self._gauge("sallygate.restrictions", status.restrictions, at),
+            *self._flood(status.flood, at),
             self._gauge("process.memory.usage", status.memory_bytes, at, "By"),
+        ]
+
+    def _flood(self, flood: FloodState | None, at: int) -> list[Metric]:
+        if flood is None:
+            return []
+        shed: dict[_Labels, int] = {}
+        for mode, counts in (("enforce", flood.shedding.shed), ("shadow", flood.shedding.would_shed)):
+            for name, count in counts.items():
+                rank, _, reason = name.partition(".")
+                shed[(("rank", rank), ("reason", reason), ("mode", mode))] = count
+        return [
+            self._sum("sallygate.shed.requests", shed, at),
+            self._gauge("sallygate.upstream.limit", flood.shedding.limit, at),
+            self._gauge("sallygate.upstream.working", sum(flood.shedding.working.values()), at),
+            self._gauge("sallygate.boxed.sources", flood.boxed, at),
         ]
 
     def _histogram(self, one: Histogram, at: int, attributes: dict[str, str | int]) -> HistogramDataPoint:

@@ -101,6 +101,35 @@ class StoreState(Struct, frozen=True):
     """When it was last read without an error."""
 
 
+class SheddingState(Struct, frozen=True):
+    """What the API is found to bear, and what is kept from it. By rank: `high`, `normal`, `low` (plans by priority),
+    `refused` (callers whose requests are refused often) and `unknown`."""
+
+    mode: str
+    limit: int
+    """Requests the API gets at once."""
+    working: dict[str, int]
+    """Requests it works on, by rank."""
+    waiting: dict[str, int]
+    """Requests that wait for a place, by rank."""
+    shed: dict[str, int]
+    """Refused since the start, by `rank.reason`."""
+    would_shed: dict[str, int]
+    """The same, where shedding is in shadow."""
+    since: float
+    """When it began to shed; 0: it does not at present."""
+
+
+class FloodState(Struct, frozen=True):
+    boxed: int
+    """Sources in the penalty box."""
+    boxed_most: int
+    """How many it may hold."""
+    not_boxed: int
+    """How often it was too full for another."""
+    shedding: SheddingState
+
+
 class Status(Struct, frozen=True):
     """Times in seconds since the epoch."""
 
@@ -133,3 +162,5 @@ class Status(Struct, frozen=True):
     issuers: tuple[IssuerState, ...] = ()
     geography: tuple[GeographyState, ...] = ()
     feeds: tuple[FeedState, ...] = ()
+    flood: FloodState | None = None
+    """None of a gate whose policy has no such section in force."""

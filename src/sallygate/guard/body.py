@@ -1,0 +1,70 @@
+"""Request bodies as they arrive: whole, or not in time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from sallygate.guard.services import Message, Receive
+from sallygate.model.decision import Admission
+from sallygate.model.finding import Finding
+from sallygate.policy.flood import SlowBodies
+
+if TYPE_CHECKING:
+    from sallygate.guard.call import Call
+
+NEVER_S = 10.0 * 365 * 86400
+UNHURRIED = SlowBodies()
+"""Where a policy has no section on floods in force: a minute for a whole body (a megabyte at 17 KiB/s; slower is a
+held place, not an upload)."""
+
+
+def pace_of(call: Call) -> SlowBodies:
+    flood = call.gate.engine.controls.flood
+    return flood.body if flood is not None else UNHURRIED
+
+
+def allowed_s(pace: SlowBodies, received_bytes: int) -> float:
+    """How long a sender may have taken for so many bytes."""
+    return pace.after + received_bytes / pace.rate if pace.rate else NEVER_S
+
+
+def slow_body(pace: SlowBodies) -> Finding:
+    return Finding("flood.slow_body", f"The body arrives at less than {pace.rate} bytes a second.", 408,
+                   owasp="API4", attack="T1499")  # fmt: skip
+
+
+async def read_body(call: Call, admission: Admission) -> bytes | Finding:
+    """The whole body, as long as it is no larger, no longer and no slower than it may be."""
+    most, pace = admission.body.bytes_max, pace_of(call)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    parts, size = [], 0
+    try:
+        async with asyncio.timeout_at(began + min(pace.time, allowed_s(pace, 0))) as limit:  # the first part too
+            while True:
+                message = await call.receive()
+                if message["type"] != "http.request":
+                    return Finding("request.body_cut", "The body ended before it was whole.", 400)
+                part: bytes = message.get("body", b"")
+                parts.append(part)
+                size += len(part)
+                if size > most:
+                    return Finding(admission.body.over, f"The body is larger than {most} bytes.", 413, owasp="API4")
+                if not message.get("more_body") or call.head.fields.get("content-length") == str(size):
+                    return parts[0] if len(parts) == 1 else b"".join(parts)
+                limit.reschedule(began + min(pace.time, allowed_s(pace, size)))
+    except TimeoutError:
+        if loop.time() - began < pace.time:
+            return slow_body(pace)
+        return Finding("request.body_time", f"The body did not arrive within {pace.time:.0f} s.", 408)
+
+
+def put_before(messages: list[Message], receive: Receive) -> Receive:
+    """`receive`, after `messages`."""
+    waiting = list(reversed(messages))
+
+    async def again() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return again

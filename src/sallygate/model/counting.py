@@ -1,0 +1,17 @@
+"""What counters say, and how they are kept."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+Row = tuple[str, str, float, float]
+"""Table, subject and two numbers, as persisted."""
+
+
+class Room(Struct, frozen=True, gc=False):
+    """What a counter says before anything is taken."""
+
+    allowed: bool
+    remaining: int
+    reset_s: float
+    """Until what is used is free again; for a refused request, until it would be allowed."""

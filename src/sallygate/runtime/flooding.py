@@ -1,0 +1,83 @@
+"""Floods, as operators are told of them: when shedding begins and ends, what is shed and why, who is boxed."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from sallygate.penalties import ENTRIES_MAX
+from sallygate.shedding import RANKS
+from sallygate.telemetry.status import FloodState, SheddingState
+
+if TYPE_CHECKING:
+    from sallygate.runtime.core import Runtime
+
+QUIET_S = 10.0
+"""Without anything shed for so long it has ended; shorter pauses are part of it."""
+TOLD_EVERY_S = 60.0
+"""While it goes on, a line with the numbers so far."""
+
+
+LATE_EVERY_S = 0.02
+LATE_STEP = 0.3
+"""Of each measurement; a single pause is no rush."""
+
+
+class Flooding:
+    """`beat` twice a second."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self.since = 0.0
+        self._last = self._told_at = 0.0
+        self._before = self._at_begin = 0
+
+    async def watch_lateness(self) -> None:
+        """How much later than asked for the loop does things."""
+        loop, shedder = asyncio.get_running_loop(), self._runtime.state.shedder
+        while True:
+            due = loop.time() + LATE_EVERY_S
+            await asyncio.sleep(LATE_EVERY_S)
+            shedder.late_s += LATE_STEP * (loop.time() - due - shedder.late_s)
+
+    async def beat(self) -> None:
+        """Say it when shedding begins, goes on and ends."""
+        runtime, shedder = self._runtime, self._runtime.state.shedder
+        now, shed = runtime.clock.now(), shedder.shed.total()
+        if shed > self._before:
+            self._last = now
+            if not self.since:
+                self.since, self._told_at, self._at_begin = now, now, self._before
+                runtime.log.warning("shedding load: the API has more to do than it can bear", shed=shed - self._before,
+                                    limit=shedder.limit, under_way=shedder.under_way)  # fmt: skip
+        if self.since and now - self._last >= QUIET_S:
+            runtime.log.warning("no more load is shed", shed=shed - self._at_begin, limit=shedder.limit,
+                                seconds=round(self._last - self.since))  # fmt: skip
+            self.since = 0.0
+        elif self.since and now - self._told_at >= TOLD_EVERY_S:
+            self._told_at = now
+            by_rank = {rank: sum(n for (of, _), n in shedder.shed.items() if of == rank) for rank in RANKS}
+            runtime.log.warning("load is being shed still", shed=shed - self._at_begin, limit=shedder.limit,
+                                since_start_by_rank={rank: n for rank, n in by_rank.items() if n})  # fmt: skip
+        self._before = shed
+
+    def state(self) -> FloodState | None:
+        """For `sallygate status` and the metrics."""
+        state, policy = self._runtime.state, self._runtime.loaded.policy
+        if self._runtime.gate.engine.controls.flood is None:
+            return None
+        shedder, box = state.shedder, state.penalties
+        return FloodState(
+            box.boxed(self._runtime.clock.now()),
+            ENTRIES_MAX,
+            box.not_boxed,
+            SheddingState(
+                policy.flood.shedding.mode,
+                shedder.limit,
+                dict(zip(RANKS, shedder.working, strict=True)),
+                dict(zip(RANKS, shedder.waiting, strict=True)),
+                {f"{rank}.{reason}": count for (rank, reason), count in shedder.shed.items()},
+                {f"{rank}.{reason}": count for (rank, reason), count in shedder.would_shed.items()},
+                self.since,
+            ),
+        )

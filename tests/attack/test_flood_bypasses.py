@@ -1,0 +1,229 @@
+"""What an attacker would try against the penalty box, the limits by network and the places at the API."""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from gatehouse import ADDRESSES, CREDENTIALS, NOW, House, Request, policy_text
+from sallygate.shedding import RANKS, Ticket
+from support import Received, Running, Upstream, make_key, plain_answer, running_gateway, until, write_policy
+
+PLANS = {
+    "small": '{rate: 1000/s burst 1000, priority: low, scopes: ["*"]}',
+    "large": '{rate: 1000/s burst 1000, priority: high, scopes: ["*"]}',
+}
+STRICT = "penalty: {refusals: 1/h burst 5}"
+
+
+def house(flood: str = STRICT, transport: str = "trusted_hops: [203.0.113.1]") -> House:
+    return House(policy_text(plans=PLANS, limits="address: 10000/s burst 10000", flood=flood, transport=transport))
+
+
+def reasons(made: House) -> list[str]:
+    return [exchange.decision.reasons[0] if exchange.decision.reasons else "" for exchange in made.exchanges]
+
+
+def test_hiding_behind_a_forwarding_header_that_no_trusted_hop_wrote() -> None:
+    """The attacker names another address in each request, and is counted by its own."""
+    made = house()
+    for number in range(10):
+        made.passes(Request(path="/nothing", headers=((b"x-forwarded-for", f"198.51.100.{number}".encode()),)))
+    assert reasons(made)[-1] == "flood.penalty" and made.state.penalties.until(ADDRESSES[0], NOW)
+
+
+def test_getting_a_victim_boxed_by_writing_its_address() -> None:
+    """The same header, with the victim's address."""
+    made = house()
+    for _ in range(20):
+        made.passes(Request(path="/nothing", headers=((b"x-forwarded-for", ADDRESSES[1].encode()),)))
+    assert not made.state.penalties.until(ADDRESSES[1], NOW)
+    assert made.passes(Request(path="/status", address=ADDRESSES[1]))
+
+
+def test_getting_a_victim_boxed_through_a_trusted_hop_by_a_longer_chain() -> None:
+    """The hop appends the attacker's true address; what the attacker wrote before it is not believed."""
+    made = house()
+    chain = f"{ADDRESSES[1]}, 198.51.100.66".encode()
+    for _ in range(20):
+        made.passes(Request(path="/nothing", address="203.0.113.1",
+                            headers=((b"x-forwarded-for", chain), (b"x-forwarded-proto", b"https"))))  # fmt: skip
+    assert made.state.penalties.until("198.51.100.66", NOW) and not made.state.penalties.until(ADDRESSES[1], NOW)
+
+
+def test_boxing_everybody_behind_a_shared_address() -> None:
+    """A neighbour behind the same translation gets the address boxed: strangers wait, who has a key is served, and the
+    neighbour's own key buys no more than its plan."""
+    made = house()
+    for _ in range(30):
+        made.passes(Request(path="/nothing"))
+    assert not made.passes(Request(path="/status"))
+    assert all(made.passes(Request(key=key)) for key in ("large", "second", "small"))
+
+
+def test_broken_pictures_on_a_page_shut_its_visitors_out_of_nothing_they_have_a_key_for() -> None:
+    """A page elsewhere has its visitors' browsers ask for a hundred things that are not there."""
+    made = house("penalty: {refusals: 60/min burst 60}")
+    for number in range(100):
+        made.passes(Request(path=f"/picture{number}", headers=((b"sec-fetch-site", b"cross-site"),)))
+    assert made.passes(Request(key="large"))
+    assert made.state.penalties.until(ADDRESSES[0], NOW) <= NOW + 60, "strangers from there wait a minute"
+
+
+def test_getting_out_of_the_box_by_any_credential_at_all() -> None:
+    made = house()
+    for _ in range(10):
+        made.passes(Request(path="/nothing"))
+    for headers in (
+        ((b"authorization", b"Bearer x.y.z"),),
+        ((b"authorization", b"Basic Zm9vOmJhcg=="),),
+        ((b"x-api-key", b"sg_"),),
+        ((b"cookie", b"session=1"),),
+        ((b"x_api_key", CREDENTIALS["large"][0].encode()),),
+    ):
+        assert not made.passes(Request(path="/status", headers=headers)), headers
+
+
+def test_rotating_through_the_networks_of_one_ipv6_site() -> None:
+    made = house("penalty: {refusals: 1/h burst 3}, prefix: 1/h burst 1000")
+    for number in range(60):
+        made.passes(Request(path="/nothing", address=f"2001:db8:7:{number:x}::1"))
+    assert reasons(made)[-1] == "flood.penalty"
+    made = house("prefix: 1/h burst 20")
+    passed = [made.passes(Request(path="/status", address=f"2001:db8:7:{number:x}::1")) for number in range(40)]
+    assert sum(passed) == 20
+
+
+def test_claiming_priority_in_a_header() -> None:
+    """Ranks come from the plan of a proven key, never from what a request says of itself."""
+    made = house()
+    shedder = made.state.shedder
+    for index in range(1000):
+        ticket = Ticket(RANKS.index("normal"), f"x{index}", "")
+        shedder.open(ticket)
+        shedder.enter(ticket, 0.0)
+    for headers in (
+        ((b"priority", b"u=0"),),
+        ((b"x-sallygate-plan", b"large"), (b"x-sallygate-account", b"acme")),
+        ((b"x-priority", b"high"),),
+    ):
+        assert not made.passes(Request(path="/status", headers=headers)), headers
+    assert not made.passes(Request(key="small", headers=((b"priority", b"u=0"),)))
+
+
+def test_claiming_a_good_key_in_a_rush_and_not_having_it() -> None:
+    """It gets past the door, which proves nothing, and is refused by identity; a few of them box the source."""
+    made = house("penalty: {refusals: 60/min burst 60}")
+    shedder = made.state.shedder
+    for index in range(1000):
+        ticket = Ticket(RANKS.index("unknown"), f"x{index}", "")
+        shedder.open(ticket)
+        shedder.enter(ticket, 0.0)
+    text = CREDENTIALS["large"][0]
+    forged = text[:20] + ("x" if text[20] != "x" else "y") + text[21:]
+    for _ in range(7):
+        assert not made.passes(Request(key=forged))
+    assert set(reasons(made)) == {"identity.invalid"} and made.state.penalties.until(ADDRESSES[0], NOW)
+    honest = Request(key="large", address=ADDRESSES[1])
+    assert made.gate.rush.look(honest.scope(), NOW) is None, "whoever has it waits for a place, before the others"
+
+
+def test_a_high_plan_that_floods_beyond_its_limits_falls_behind() -> None:
+    made = House(policy_text(plans={**PLANS, "large": '{rate: 1/h burst 5, priority: high, scopes: ["*"]}'},
+                             limits="address: 10000/s burst 10000", flood=STRICT))  # fmt: skip
+    for _ in range(60):
+        made.passes(Request(key="large"))
+    flood, principal = made.gate.engine.controls.flood, made.exchanges[0].principal
+    assert RANKS[flood.rank(principal, NOW)] == "refused"
+    assert not made.state.penalties.boxed(NOW), "and its address is not boxed for it"
+
+
+def test_being_refused_for_want_of_room_leads_to_nothing_worse() -> None:
+    """Whoever was shed tried again, as it was told to: that boxes nobody."""
+    made = house("penalty: {refusals: 1/h burst 1}")
+    made.state.shedder.late_s = 10.0
+    for _ in range(50):
+        assert not made.passes(Request(path="/status"))
+    made.state.shedder.late_s = 0.0
+    assert made.passes(Request(path="/status"))
+
+
+# over sockets --------------------------------------------------------------------------------------------------------
+
+NARROW = "flood: {shedding: {min: 2, initial: 2, max: 2, queue: 4, wait: 500ms}}\n"
+
+
+def test_holding_places_in_the_queue_and_leaving(tmp_path: Path) -> None:
+    """Two hundred clients enter the queue and hang up at once; one with a key is served all the while."""
+    with Upstream() as api:
+        policy = write_policy(tmp_path, NARROW, upstream=api.url)
+        key = make_key(policy)
+        with running_gateway(policy) as running, ThreadPoolExecutor(8) as pool:
+
+            def leave(_: int) -> None:
+                client = running.connect()
+                client.sendall(b"GET /status HTTP/1.1\r\nHost: a\r\n\r\n")
+                client.close()
+
+            left = [pool.submit(leave, number) for number in range(200)]
+            served = [running.get("/things", key)[0] for _ in range(20)]
+            assert all(one.result() is None for one in left)
+            assert served == [200] * 20
+
+
+@pytest.mark.parametrize("kind", ["reads", "sends"])
+def test_holding_the_apis_places_by_being_slow(tmp_path: Path, kind: str) -> None:
+    """More slow clients than the API has places: they read a large answer by the byte, or send a body that way."""
+    stopped = threading.Event()
+
+    def answer(request: Received, client: object) -> None:
+        if request.line.startswith(b"GET /status"):
+            client.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 4000000\r\n\r\n")
+            client.sendall(b"x" * 4_000_000)
+        else:
+            plain_answer(request, client)
+
+    with Upstream(answer) as api:
+        policy = write_policy(tmp_path, NARROW, upstream=api.url)
+        key = make_key(policy)
+        with running_gateway(policy) as running:
+            slow = []
+            for number in range(12):
+                client = running.connect()
+                if kind == "reads":
+                    client.sendall(b"GET /status HTTP/1.1\r\nHost: a\r\n\r\n")
+                    until(lambda client=client: client.recv(1))
+                else:
+                    media = b"application/json" if number % 2 else b"application/octet-stream"
+                    client.sendall(b"POST /things HTTP/1.1\r\nHost: a\r\nX-API-Key: %s\r\nContent-Type: %s\r\n"
+                                   b"Content-Length: 90000\r\n\r\n{" % (key.encode(), media))  # fmt: skip
+                slow.append(client)
+            assert [running.get("/things", key)[0] for _ in range(10)] == [200] * 10
+            stopped.set()
+            for client in slow:
+                client.close()
+
+
+def keep_alive(running: Running) -> http.client.HTTPSConnection:
+    context = ssl.create_default_context(cafile=str(running.ca))
+    return http.client.HTTPSConnection("127.0.0.1", running.port, timeout=20, context=context)
+
+
+def test_keeping_connections_for_good_leaves_some_for_others(tmp_path: Path) -> None:
+    """More idle connections than the server used to take at all."""
+    with Upstream() as api:
+        policy = write_policy(tmp_path, "", upstream=api.url)
+        key = make_key(policy)
+        with running_gateway(policy) as running, ThreadPoolExecutor(16) as pool:
+            held = list(pool.map(lambda _: running.connect(), range(1100)))
+            connection = keep_alive(running)
+            connection.request("GET", "/things", headers={"X-API-Key": key})
+            assert connection.getresponse().status == 200
+            connection.close()
+            for client in held:
+                client.close()

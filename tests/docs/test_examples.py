@@ -249,7 +249,12 @@ def test_every_document_with_examples_is_run() -> None:
     ]
     names = {file.relative_to(ROOT).as_posix() for file in pages}
     # CONTRIBUTING is about a clone; what performance.md and flood-evaluation.md say is the lab's.
-    assert names - set(PAGES) <= {"CONTRIBUTING.md", "docs/performance.md", "docs/flood-evaluation.md", "docs/architecture.md"}
+    assert names - set(PAGES) <= {
+        "CONTRIBUTING.md",
+        "docs/performance.md",
+        "docs/flood-evaluation.md",
+        "docs/architecture.md",
+    }
 
 
 @pytest.mark.skipif(not Path("/usr/sbin/nginx").exists() and shutil.which("nginx") is None, reason="no nginx here")

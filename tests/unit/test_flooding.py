@@ -1,0 +1,124 @@
+"""What operators are told of a flood: log lines, events that stand for many, numbers."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from sallygate.controls.flood import retry_s, shed
+from sallygate.model.decision import Decision
+from sallygate.model.event import Event
+from sallygate.model.exchange import Exchange
+from sallygate.model.finding import Finding
+from sallygate.parsing.head import HeadReader
+from sallygate.parsing.identifiers import IdHasher
+from sallygate.record import Pending
+from sallygate.runtime.flooding import QUIET_S, TOLD_EVERY_S, Flooding
+from sallygate.shedding import RANKS, UNKNOWN_RANK
+from sallygate.state import State
+from sallygate.stores.events import ALIKE_KEPT, SPREAD_KEPT, aggregate, condense
+from sallygate.telemetry.metrics import Metrics
+
+NOW = 1_790_000_000.0
+
+
+class Runtime:
+    def __init__(self) -> None:
+        self.at = NOW
+        self.state = State()
+        self.lines: list[tuple[str, dict[str, Any]]] = []
+        self.put: list[Event] = []
+        self.clock = SimpleNamespace(now=lambda: self.at)
+        self.log = SimpleNamespace(warning=lambda said, **fields: self.lines.append((said, fields)))
+        self.events = SimpleNamespace(put=self.put.append)
+        self.reporting = SimpleNamespace(metrics=Metrics())
+        self.loaded = SimpleNamespace(hash="abc")
+
+    def new_request_id(self) -> str:
+        return "1" * 32
+
+
+def test_shedding_is_told_when_it_begins_goes_on_and_ends() -> None:
+    runtime = Runtime()
+    flooding = Flooding(runtime)
+
+    def beat(after_s: float, shed_now: int) -> None:
+        runtime.at += after_s
+        runtime.state.shedder.shed["unknown", "queue"] += shed_now
+        asyncio.run(flooding.beat())
+
+    beat(1, 0)
+    assert not runtime.lines and not flooding.since
+    beat(1, 5)
+    for _ in range(int(TOLD_EVERY_S) // 5):
+        beat(5, 1)
+    beat(QUIET_S - 1, 0)
+    assert [said for said, _ in runtime.lines] == [
+        "shedding load: the API has more to do than it can bear", "load is being shed still",
+    ]  # fmt: skip
+    beat(1, 0)
+    said, fields = runtime.lines[-1]
+    assert said == "no more load is shed" and fields["shed"] == 17 and not flooding.since
+    beat(1, 1)
+    assert len(runtime.lines) == 4, "and begins anew"
+
+
+def test_those_turned_away_are_one_event_with_their_exact_number() -> None:
+    runtime = Runtime()
+    flooding = Flooding(runtime)
+    for number in range(1000):
+        flooding.turned_away("GET" if number % 4 else "XYZZY", shed(UNKNOWN_RANK, "queue"), 100, 9)
+    flooding.write_down()
+    flooding.write_down()
+    assert sorted((event.method, event.count, event.response_bytes) for event in runtime.put) == [
+        ("GET", 750, 75_000), ("_OTHER", 250, 25_000),
+    ]  # fmt: skip
+    assert {(event.decision, event.status, event.client_address) for event in runtime.put} == {("throttle", 503, "")}
+    taken = runtime.reporting.metrics.snapshot()
+    assert taken.decisions == {("throttle", "flood.shed"): 1000} and taken.findings == {("enforce", "flood.shed"): 1000}
+    assert sum(one.count for one in taken.requests.values()) == 1000
+    assert runtime.state.shedder.shed == {("unknown", "queue"): 1000}
+
+
+@pytest.mark.parametrize("rank", RANKS)
+def test_who_is_shed_is_asked_to_come_back_at_different_times(rank: str) -> None:
+    waits = {retry_s(rank, f"{number:032x}") for number in range(500)}
+    least = min(waits)
+    assert len(waits) >= 2 and max(waits) <= 2 * least
+    assert retry_s(rank, "a" * 32) == retry_s(rank, "a" * 32), "the same for the same request: it can be replayed"
+
+
+def pending(address: str, code: str = "clients.path", status: int = 404) -> Pending:
+    head = HeadReader().read(
+        method="GET", scheme="https", raw_path=b"/a", raw_query=b"", headers=((b"host", b"a"),), http_version="1.1",
+        peer=address, request_id="0" * 32, now=NOW,
+    )  # fmt: skip
+    decision = Decision("deny", status, (Finding(code, "", status),))
+    return Pending(Exchange(head, decision, status, request_bytes=1, response_bytes=10), "abc", IdHasher(b"k" * 32))
+
+
+def test_a_flood_from_many_sources_becomes_few_events_with_exact_counts() -> None:
+    batch = [pending(f"198.51.{number % 100}.{number // 100}") for number in range(5000)]
+    kept = aggregate(condense([*batch, pending("192.0.2.1", "clients.method", 405)]))
+    assert len(kept) <= SPREAD_KEPT + 2
+    assert sum(event.count for event in kept) == 5001
+    assert sum(event.request_bytes for event in kept) == 5001
+    assert sum(event.response_bytes for event in kept) == 50_010
+    (spread,) = [event for event in kept if not event.client_address]
+    assert spread.place.network == "" and spread.count == 5000 - SPREAD_KEPT
+    assert [event.count for event in kept if event.findings[0].code == "clients.method"] == [1]
+
+
+def test_a_flood_from_one_source_is_still_its_own() -> None:
+    kept = aggregate(condense([pending("198.51.100.7") for _ in range(3000)]))
+    assert {event.client_address for event in kept} == {"198.51.100.7"}
+    assert sum(event.count for event in kept) == 3000 and len(kept) <= ALIKE_KEPT + 1
+
+
+def test_what_passed_is_never_merged() -> None:
+    one = pending("198.51.100.7")
+    passed = Pending(Exchange(one.exchange.head, Decision("allow", 200), 200), "abc", IdHasher(b"k" * 32))
+    assert len(condense([passed] * 500)) == 500

@@ -122,3 +122,26 @@ def test_what_passed_is_never_merged() -> None:
     one = pending("198.51.100.7")
     passed = Pending(Exchange(one.exchange.head, Decision("allow", 200), 200), "abc", IdHasher(b"k" * 32))
     assert len(condense([passed] * 500)) == 500
+
+
+@pytest.mark.parametrize(("requests", "late"), [(0, False), (200, True)])
+def test_a_loop_that_is_late_for_other_reasons_sheds_nobody(requests: int, late: bool) -> None:
+    """Blocked for a moment, with and without a rush of requests meanwhile."""
+    runtime = Runtime()
+    shedder = runtime.state.shedder
+
+    async def blocked() -> None:
+        watch = asyncio.create_task(Flooding(runtime).watch_lateness())
+        await asyncio.sleep(0.03)
+        for _ in range(4):
+            loop = asyncio.get_running_loop()
+            until = loop.time() + 0.1
+            while loop.time() < until:
+                pass
+            shedder.arrived += requests
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert (shedder.late_s > 0.025) is late
+        watch.cancel()
+
+    asyncio.run(blocked())

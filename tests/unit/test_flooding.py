@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from sallygate.cli import status
 from sallygate.controls.flood import retry_s, shed
 from sallygate.model.decision import Decision
 from sallygate.model.event import Event
@@ -21,6 +25,7 @@ from sallygate.shedding import RANKS, UNKNOWN_RANK
 from sallygate.state import State
 from sallygate.stores.events import ALIKE_KEPT, SPREAD_KEPT, aggregate, condense
 from sallygate.telemetry.metrics import Metrics
+from sallygate.telemetry.status import EventsState, FloodState, SheddingState, Status
 
 NOW = 1_790_000_000.0
 
@@ -145,3 +150,24 @@ def test_a_loop_that_is_late_for_other_reasons_sheds_nobody(requests: int, late:
         watch.cancel()
 
     asyncio.run(blocked())
+
+
+def test_status_says_what_is_shed_and_who_is_boxed(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = Console(record=True, width=160, file=io.StringIO())
+    monkeypatch.setattr(status, "out", console)
+    shedding = SheddingState("enforce", 12, {"high": 3, "unknown": 1}, {"unknown": 4}, {"unknown.queue": 70_000}, {},
+                             time.time() - 30)  # fmt: skip
+    found = Status(
+        version="1", pid=1, door="gateway", ready=True, draining=False, checks=(), started_at=1.0, policy="abc",
+        policy_file="p", policy_at=2.0, reloads=0, reloads_refused=0, listeners=(), upstreams=(), stores=(),
+        events=EventsState(0, 1, 0, 0, 0, False), under_way=0, credentials=0, restrictions=0, counters={}, failures={},
+        clock_jumps=0, log_lines_lost=0, memory_bytes=1, flood=FloodState(5, 100_000, 2, shedding),
+    )  # fmt: skip
+    status.print_status(found)
+    said = " ".join(console.export_text().split())
+    for part in (
+        "4 of 12 places taken, 4 wait; sheds for 30 s",
+        "70,000 unknown.queue",
+        "5 of 100,000 sources, too full",
+    ):
+        assert part in said, said

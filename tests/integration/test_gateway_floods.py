@@ -263,7 +263,7 @@ def test_an_answer_that_is_read_too_slowly_is_cut(tmp_path: Path) -> None:
         client.sendall(b"x" * 16_000_000)
 
     more = "flood: {answer: {rate: 100MB, after: 200ms}}\n"
-    with flooded(tmp_path, more=more, answer=large) as (running, _, keys), running.connect() as client:
+    with flooded(tmp_path, more=more, answer=large) as (running, _, _keys), running.connect() as client:
         client.sendall(b"GET /status HTTP/1.1\r\nHost: a\r\n\r\n")
         got = len(client.recv(1000))
         time.sleep(1.0)  # the reader is what is slow here

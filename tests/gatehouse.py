@@ -17,12 +17,14 @@ from typing import Any
 from hypothesis import strategies as st
 
 from sallygate.controls.identity import KeyRing
+from sallygate.geography import Geography
 from sallygate.guard import Gate, Guard
+from sallygate.guard.door import Tally
 from sallygate.model.exchange import Exchange
 from sallygate.model.principal import Credential
 from sallygate.model.request import RequestHead
 from sallygate.model.restriction import Restriction
-from sallygate.model.work import CredentialLoaded
+from sallygate.model.work import CredentialLoaded, LoadPlaces, PlacesLoaded
 from sallygate.parsing.tokens import KEY_ID_CHARS
 from sallygate.policy.load import Loaded, load_policy
 from sallygate.runtime.compose import compose
@@ -33,6 +35,10 @@ from support import OPENAPI, write_policy
 NOW = 1_790_000_000.0
 RING = KeyRing(b"p" * 32)
 ADDRESSES = ("192.0.2.1", "192.0.2.2", "198.51.100.9", "2001:db8::1")
+GEOGRAPHY = {
+    "192.0.2.1": {"country": {"iso_code": "NO"}, "autonomous_system_number": 64496},
+    "198.51.100.9": {"country": {"iso_code": "FR"}},
+}
 PLANS = {
     "small": "{rate: 5/s burst 5, quota: {hour: 8}, scopes: [things:read]}",
     "large": '{rate: 50/s burst 50, quota: {hour: 100}, data: {bytes: 1000/day}, scopes: ["*"]}',
@@ -129,6 +135,9 @@ scopes = st.one_of(
     st.sampled_from([one.id for _, one in CREDENTIALS.values()]).map(lambda text: (("key", text),)),
     st.sampled_from(["acme", "bit", "old"]).map(lambda text: (("account", text),)),
     st.sampled_from(["listThings", "createThing", "getStatus"]).map(lambda text: (("operation", text),)),
+    st.sampled_from(["NO", "FR"]).map(lambda text: (("country", text),)),
+    st.just((("continent", "EU"), ("account", "acme"))),
+    st.just((("asn", "64496"),)),
     st.tuples(
         st.tuples(st.just("account"), st.sampled_from(["acme", "bit"])),
         st.tuples(st.just("operation"), st.sampled_from(["listThings", "createThing"])),
@@ -140,7 +149,7 @@ restrictions = st.builds(
     ),
     st.integers(0, 999),
     scopes,
-    st.sampled_from(["deny", "throttle"]),
+    st.sampled_from(["terminate", "deny", "challenge", "throttle"]),
 )
 charges = st.lists(
     st.tuples(
@@ -177,6 +186,7 @@ class House:
 
     def __post_init__(self) -> None:
         self.state = State()
+        self.state.geography = Geography([GEOGRAPHY.get])
         self.gate: Gate = compose(load(self.text), self.state, RING, b"i" * 32, NOW)
         self.stored = {credential.id: credential for _, credential in self.credentials.values()}
         if self.in_memory:
@@ -188,6 +198,7 @@ class House:
                 self.state.tables[table].take(subject, NOW, amount)
         self.exchanges: list[Exchange] = []
         self.reached = 0
+        self.turned, self.watched = Tally(), True
         self.under_way = 0
         self.worked = 0
         self.seen: dict[str, Any] = {}
@@ -208,6 +219,8 @@ class House:
 
     async def work(self, work: Any) -> CredentialLoaded:
         self.worked += 1
+        if isinstance(work, LoadPlaces):
+            return PlacesLoaded(work.principal, (), failed=self.store_fails)
         if self.store_fails:
             return CredentialLoaded(work.id, None, failed=True)
         return CredentialLoaded(work.id, self.stored.get(work.id))
@@ -244,8 +257,10 @@ class House:
         async def receive() -> dict[str, Any]:
             return messages.pop() if messages else {"type": "http.disconnect"}
 
+        self.said: list[Any] = []
+
         async def send(message: Any) -> None:
-            pass
+            self.said.append(message)
 
         before = self.reached
         asyncio.run(Guard(self._app, self)(scope, receive, send))

@@ -10,11 +10,26 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lab.speed import engine, gateway, identity, injection, inprocess, logins, memory, operations, replaying, report
+from lab.speed import (
+    door,
+    engine,
+    feeds,
+    gateway,
+    identity,
+    injection,
+    inprocess,
+    logins,
+    memory,
+    operations,
+    replaying,
+    report,
+)
 from lab.speed.servers import Missing
 
 SECTIONS = {
     "engine": engine,
+    "door": door,
+    "feeds": feeds,
     "identity": identity,
     "injection": injection,
     "gateway": gateway,

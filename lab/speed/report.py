@@ -22,6 +22,8 @@ PAGE = servers.ROOT / "docs" / "performance.md"
 BEGIN, END = "<!-- figures: written by `make lab-speed` -->", "<!-- end of figures -->"
 TITLES = {
     "engine": "Engine, without a server",
+    "door": "At the door",
+    "feeds": "Threat intelligence, a million indicators",
     "identity": "Tokens, added to a decision",
     "injection": "Injection, added to a decision",
     "gateway": "Gateway, processor time a request",

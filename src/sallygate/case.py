@@ -49,6 +49,7 @@ class Case:
         "held",
         "how",
         "match",
+        "place_allowed",
         "principal",
         "reserved",
         "trace",
@@ -61,6 +62,8 @@ class Case:
         self.headers: list[tuple[bytes, bytes]] = []
         self.held: list[tuple[str, str, int]] = []
         self.match: Match | None = None
+        self.place_allowed = False
+        """The address is on the list that beats every denial of a place."""
         self.principal: Principal | None = None
         self.asked: Work | None = None
         self.reserved: tuple[Charge, ...] = ()

@@ -12,46 +12,37 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVarTuple
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from sallygate.case import Case, Guarded, Step, decide
+from sallygate.case import Case, Step, decide
 from sallygate.controls.clients import ClientsControl, wrong_method
 from sallygate.controls.contract import Contract
-from sallygate.controls.flood import FloodControl
 from sallygate.controls.identity import Asking, IdentityControl, Proven, Refused, missing
 from sallygate.controls.injection import InjectionControl
-from sallygate.controls.limits import Allowed, LimitsControl, retry_after
+from sallygate.controls.limits import Allowed, retry_after
 from sallygate.controls.location import LocationControl
+from sallygate.controls.network import NetworkControl
 from sallygate.controls.restrictions import Outcome, RestrictionsControl
-from sallygate.controls.transport import TransportControl
 from sallygate.examining import Examining, coded
 from sallygate.model.decision import (
     Admission,
     Answer,
     Ask,
     HeaderList,
-    Learned,
     Pass,
     Refuse,
-    Release,
 )
 from sallygate.model.finding import Finding
 from sallygate.model.operation import Match, Operation
 from sallygate.model.principal import Principal
 from sallygate.model.request import EMPTY_BODY, NO_BODY, Body, BodyPlan, RequestHead
-from sallygate.model.work import Charge, WorkDone
+from sallygate.model.work import WorkDone
 from sallygate.overload import admit_address, admit_load
 from sallygate.parsing.codings import READABLE
-from sallygate.parsing.identifiers import IdHasher, answered_ids, count_records, most_records
+from sallygate.parsing.identifiers import IdHasher
 from sallygate.parsing.routes import RouteTable
+from sallygate.releasing import Controls, Releasing
 
-ANSWER_READ_BYTES_MAX = 256 * 1024
-"""Of an answer kept beside its stream to learn ids from. Pages of honest clients are smaller."""
-RECORDS_READ_BYTES_MAX = 32 << 20
-"""Of an answer whose records are counted. A larger one costs the whole rest of the budget."""
-UNCOUNTED = 1 << 30
-"""What an answer too large or too garbled to count is charged: more than any budget has left."""
 BODY_BYTES_MAX = 16 << 20
 """Largest request body where no contract says less."""
 
@@ -64,30 +55,14 @@ _BODYLESS = frozenset(("GET", "HEAD", "DELETE", "OPTIONS", "TRACE"))
 Ts = TypeVarTuple("Ts")
 
 
-class Controls(Struct, frozen=True):
-    """The controls of one policy; None where the policy does without or says `off`."""
-
-    transport: TransportControl | None
-    restrictions: RestrictionsControl | None
-    clients: ClientsControl | None
-    identity: IdentityControl | None
-    location: LocationControl | None
-    limits: LimitsControl | None
-    flood: FloodControl | None
-    contract: Contract | None
-    injection: InjectionControl | None
-    how: dict[str, Guarded]
-
-
-class Engine:
+class Engine(Releasing):
     def __init__(
         self, controls: Controls, routes: RouteTable | None, hash_id: IdHasher, own_routes: RouteTable | None = None
     ) -> None:
         """`routes` are the API's, `own_routes` those of `/auth`."""
-        self.controls = controls
+        super().__init__(controls, hash_id)
         self.routes = routes
         self.own_routes = own_routes
-        self.hash_id = hash_id
         self._refusal_headers: HeaderList = ()
         self._invalid_headers: HeaderList = ()
         if controls.identity is not None:
@@ -120,10 +95,14 @@ class Engine:
             # In shadow, or without `clients`, a wrong method goes to the API unjudged by a contract.
             match = None
         operation = match.operation if match is not None else None
+        if self._operation(case, head, operation):
+            return self._refuse(case)
         asked = self._identity(case, head, operation, now, done)
         if asked is not None:
             return asked
         if not case.refused and (asked := self._location(case, head, done)) is not None:
+            return asked
+        if not case.refused and (asked := self._restricted(case, head, operation, now, done)) is not None:
             return asked
         if case.refused or admit_load(case, self.controls.flood, head, operation, now):
             return self._refuse(case)
@@ -175,6 +154,8 @@ class Engine:
                 and (asked := self._location(case, head, done)) is not None
             ):
                 return asked
+        if not case.refused and (asked := self._restricted(case, head, operation, now, done, own=True)) is not None:
+            return asked
         if case.refused or self._principal(case, head, operation, now):
             return self._refuse(case)
         body = BodyPlan("whole", bytes_max=OWN_BODY_BYTES_MAX, over="auth.body_size")
@@ -186,8 +167,19 @@ class Engine:
         controls = self.controls
         if controls.transport is not None and case.run("transport", "admit", controls.transport.admit, head):
             return True
+        if (network := controls.network) is not None and case.run(
+            "network", "address", self._place, case, network, head
+        ):
+            return True
+        if (
+            network is not None
+            and network.asks_feeds
+            and not case.place_allowed
+            and case.run("network", "intelligence", self._feeds, case, network, head, now)
+        ):
+            return True
         if (restrictions := controls.restrictions) is not None and case.run(
-            "restrictions", "address", self._restrict, case, restrictions.admit_address, head, now
+            "restrictions", "address", self._restrict_place, case, restrictions, head, now
         ):
             return True
         if admit_address(case, controls.flood, head, now):
@@ -195,6 +187,18 @@ class Engine:
         if (limits := controls.limits) is not None:
             return case.run("limits", "address", self._limit, case, limits.admit_address, head, now)
         return False
+
+    def _place(self, case: Case, network: NetworkControl, head: RequestHead) -> Finding | None:
+        finding, case.place_allowed = network.admit_address(head)
+        return finding
+
+    def _feeds(self, case: Case, network: NetworkControl, head: RequestHead, now: float) -> Finding | None:
+        named = network.judge_feeds(head, now)
+        case.findings.extend(named.seen)
+        case.charges.extend(named.charges)
+        if named.wait_s and self.controls.how["network"].mode == "enforce":
+            case.headers.extend(retry_after(named.wait_s))
+        return named.finding
 
     def _head(self, case: Case, head: RequestHead) -> bool:
         if head.fault is None:
@@ -207,6 +211,13 @@ class Engine:
         finding, headers = clients.admit(head, match)
         case.headers.extend(headers)
         return finding
+
+    def _operation(self, case: Case, head: RequestHead, operation: Operation | None) -> bool:
+        """What the place decides of this operation. True: refused."""
+        network = self.controls.network
+        if network is None or operation is None or not network.asks_operations:
+            return False
+        return case.run("network", "operation", network.admit_operation, head, operation)
 
     def _identity(
         self,
@@ -267,21 +278,52 @@ class Engine:
         case.asked = answer
         return None
 
+    def _restricted(
+        self,
+        case: Case,
+        head: RequestHead,
+        operation: Operation | None,
+        now: float,
+        done: tuple[WorkDone, ...],
+        *,
+        own: bool = False,
+    ) -> Ask | None:
+        """Whether who calls is kept out, from there or altogether; returns only a question."""
+        network, restrictions, principal = self.controls.network, self.controls.restrictions, case.principal
+        if (
+            network is not None
+            and principal is not None
+            and network.asks_callers
+            and case.run("network", "caller", network.admit_caller, head, principal, operation)
+        ):
+            return None
+        if restrictions is not None:
+            case.run("restrictions", "caller", self._restrict, case, restrictions, head, operation, now, done, own)
+        return Ask(case.asked) if case.asked is not None else None
+
+    def _restrict_place(
+        self, case: Case, restrictions: RestrictionsControl, head: RequestHead, now: float
+    ) -> Finding | None:
+        return None if case.place_allowed else _taken(case, restrictions.admit_address(head, now))
+
+    def _restrict(
+        self,
+        case: Case,
+        restrictions: RestrictionsControl,
+        head: RequestHead,
+        operation: Operation | None,
+        now: float,
+        done: tuple[WorkDone, ...],
+        own: bool,
+    ) -> Finding | None:
+        outcome = restrictions.admit_principal(
+            head, case.principal, operation, now, done, place_allowed=case.place_allowed, own=own
+        )
+        return _taken(case, outcome)
+
     def _principal(self, case: Case, head: RequestHead, operation: Operation | None, now: float) -> bool:
         """What who and what decide. True: refused."""
         controls, principal = self.controls, case.principal
-        if (restrictions := controls.restrictions) is not None and case.run(
-            "restrictions",
-            "caller",
-            self._restrict,
-            case,
-            restrictions.admit_principal,
-            head,
-            principal,
-            operation,
-            now,
-        ):
-            return True
         if (limits := controls.limits) is not None and case.run(
             "limits", "caller", self._limit, case, limits.admit_principal, head, principal, operation, now
         ):
@@ -289,13 +331,6 @@ class Engine:
         if (identity := controls.identity) is not None and principal is not None:
             return case.run("identity", "authorise", identity.authorise, principal, operation)
         return False
-
-    def _restrict(self, case: Case, judge: Callable[[*Ts], Outcome], *args: *Ts) -> Finding | None:
-        finding, charges, wait_s = judge(*args)
-        case.charges.extend(charges)
-        if wait_s:
-            case.headers.extend(retry_after(wait_s))
-        return finding
 
     def _limit(self, case: Case, judge: Callable[[*Ts], Allowed], *args: *Ts) -> Finding | None:
         allowed = judge(*args)
@@ -369,64 +404,6 @@ class Engine:
             return Pass(decision, examining.edit), examining.body
         return Refuse(decision, (), admission.headers, operation, admission.principal)
 
-    # release -------------------------------------------------------------------------------------------------------
-
-    def release(self, admission: Admission, status: int, headers: HeaderList) -> Release | Finding:
-        """How the answer leaves, judged from its head."""
-        limits, operation = self.controls.limits, admission.operation
-        if admission.own:
-            return Release()
-        counted = limits is not None and limits.counts_records(admission.principal, operation)
-        media = coding = b""
-        for name, value in headers:
-            if name == b"content-type":
-                media = value
-            elif name == b"content-encoding":
-                coding = value.strip().lower()
-        readable = coding in (b"", b"identity", b"gzip") and is_json(media)
-        if counted and 200 <= status < 300 and status != 204 and not readable:
-            # Records in a form that cannot be counted (`Accept: text/csv`) must not leave uncounted.
-            rule = (coding or media).decode("latin-1")
-            return Finding("limits.uncountable", "The answer cannot be counted.", 502, rule=rule, owasp="API4")
-        cut = limits is not None and limits.cut
-        if not readable or operation is None:
-            return Release(cut)
-        most = RECORDS_READ_BYTES_MAX if counted else ANSWER_READ_BYTES_MAX
-        return Release(cut, most, "gzip" if coding == b"gzip" else "")
-
-    def bytes_left(self, admission: Admission, now: float) -> int | None:
-        """What the caller may still be sent; None without a budget."""
-        limits = self.controls.limits
-        return limits.bytes_left(admission.principal, now) if limits is not None else None
-
-    def bytes_charges(self, admission: Admission, sent_bytes: int) -> tuple[Charge, ...]:
-        limits = self.controls.limits
-        return limits.bytes_charges(admission.principal, sent_bytes) if limits is not None else ()
-
-    def named_ids(self, admission: Admission, body: Body) -> tuple[tuple[int, ...], bool]:
-        """Hashes of the ids a JSON body names, and whether there were more."""
-        if body.kind != "json" or admission.operation is None:
-            return (), False
-        return answered_ids(admission.operation.object_names, body.tree, self.hash_id)
-
-    def learn(self, admission: Admission, status: int, tree: object, *, unread: bool, partial: bytes = b"") -> Learned:
-        """What an answer cost and which ids it gave. `unread`: it was too large, garbled or cut short to be read;
-        `partial` is what a client had of an answer it did not wait for."""
-        limits, operation = self.controls.limits, admission.operation
-        records: int | None = None
-        counted = limits is not None and limits.counts_records(admission.principal, operation)
-        ids: tuple[int, ...] = ()
-        truncated = unread
-        if operation is not None and status < 300:
-            if limits is not None and operation.id in limits.records and tree is not None:
-                records = count_records(tree, limits.records[operation.id])
-            if counted and unread:
-                records = most_records(partial) if partial else UNCOUNTED
-            if tree is not None:
-                ids, truncated = answered_ids(operation.object_names, tree, self.hash_id)
-        charges = limits.records_charges(admission.principal, records) if limits is not None else ()
-        return Learned(None if records == UNCOUNTED else records, ids, truncated, charges)
-
     # what findings add up to -----------------------------------------------------------------------------------------
 
     def _refuse(self, case: Case) -> Refuse:
@@ -439,12 +416,15 @@ class Engine:
         return Refuse(decision, tuple(case.charges), headers, operation, case.principal)
 
 
+def _taken(case: Case, outcome: Outcome) -> Finding | None:
+    case.charges.extend(outcome.charges)
+    case.asked = outcome.work
+    if outcome.wait_s:
+        case.headers.extend(retry_after(outcome.wait_s))
+    return outcome.finding
+
+
 def _has_body(head: RequestHead) -> bool:
     if head.unframed:
         return head.method not in _BODYLESS
     return "transfer-encoding" in head.fields or head.fields.get("content-length", "0") != "0"
-
-
-def is_json(content_type: bytes) -> bool:
-    media = content_type.partition(b";")[0].strip().lower()
-    return media == b"application/json" or media.endswith(b"+json")

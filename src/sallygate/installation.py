@@ -60,6 +60,15 @@ class Installation:
         return self.directory / "events"
 
     @property
+    def feeds(self) -> Path:
+        """What is kept of feeds of threat intelligence."""
+        return self.directory / "feeds"
+
+    def feed_keys(self) -> list[bytes]:
+        """What is kept of feeds is tagged under the first, or one before it. Raises `StoreError`."""
+        return [hmac.digest(pepper, b"sallygate feeds", "sha256") for pepper in self.peppers()]
+
+    @property
     def control(self) -> Path:
         """The UNIX socket a running gate answers this machine's commands on."""
         return self.directory / "control.sock"

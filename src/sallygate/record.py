@@ -7,7 +7,7 @@ from functools import lru_cache
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sallygate.model.event import Event, Place
+from sallygate.model.event import Event
 from sallygate.model.exchange import Exchange
 from sallygate.model.finding import Finding, Verdict
 from sallygate.parsing.identifiers import IdHasher, asked_ids, filter_shape
@@ -74,7 +74,7 @@ def to_event(exchange: Exchange, policy_hash: str, hash_id: IdHasher) -> Event:
         method=head.method[:24],
         path=head.path[:PATH_CHARS_MAX],
         client_address=head.client_address,
-        place=Place(head.client_network),
+        place=exchange.place,
         findings=findings,
         policy=policy_hash,
         mode="shadow" if shadow else "enforce",

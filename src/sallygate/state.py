@@ -17,15 +17,18 @@ from datetime import datetime, timedelta
 from typing import Literal, Protocol
 from zoneinfo import ZoneInfo
 
+from sallygate.feeds import Feeds
+from sallygate.geography import Geography
 from sallygate.model.counting import Room as Room
 from sallygate.model.counting import Row as Row
 from sallygate.model.principal import Credential
-from sallygate.model.restriction import Restriction
+from sallygate.model.restriction import Restriction, ScopeKind
 from sallygate.parsing.addresses import Address, parse_prefix
 from sallygate.penalties import Penalties
 from sallygate.places import Places
 from sallygate.remembered import Accounts, VerifiedPasswords
 from sallygate.shedding import Shedder
+from sallygate.travel import Travels
 from sallygate.trust import KeySets, Revocations
 
 ENTRIES_MAX = 100_000
@@ -282,6 +285,11 @@ class Credentials:
             self._missing.popitem(last=False)
 
 
+_NARROW: tuple[ScopeKind, ...] = ("key", "account", "address")
+_ABROAD = frozenset(("asn", "country", "continent"))
+_WIDE: tuple[ScopeKind, ...] = ("asn", "operation", "country", "continent")
+
+
 class _Index:
     """Restrictions by the narrowest name in their scope: one dictionary of names, one a prefix length in use."""
 
@@ -295,7 +303,7 @@ class _Index:
 
     def _add(self, restriction: Restriction) -> None:
         names = dict(restriction.scope)
-        for kind in ("key", "account", "address"):
+        for kind in _NARROW:
             if kind in names:
                 self._exact.setdefault((kind, names[kind]), []).append(restriction)
                 return
@@ -303,8 +311,9 @@ class _Index:
             bits, length, number = parse_prefix(names["prefix"])
             by_number = self._prefixes.setdefault((bits, bits - length), {})
             by_number.setdefault(number >> (bits - length), []).append(restriction)
-        else:
-            self._exact.setdefault(("operation", names["operation"]), []).append(restriction)
+            return
+        kind = next(kind for kind in _WIDE if kind in names)
+        self._exact.setdefault((kind, names[kind]), []).append(restriction)
 
     def find(self, address: Address, names: Iterable[tuple[str, str]]) -> list[Restriction]:
         """Everything indexed under the address, a prefix of it, or one of `names`; ended ones too."""
@@ -326,16 +335,16 @@ class Restrictions:
     Rebuilt whole on every change (a thousand take 3 ms), then swapped in, so that a reader never sees half a change.
     """
 
-    PLACES = frozenset(("address", "prefix"))
-
     def __init__(self, restrictions: Iterable[Restriction] = ()) -> None:
         self.all: dict[str, Restriction] = {one.id: one for one in restrictions}
-        by_place = [one for one in self.all.values() if {kind for kind, _ in one.scope} <= self.PLACES]
+        by_place = [one for one in self.all.values() if one.is_placed]
         placed = {one.id for one in by_place}
+        self.names_methods = any(one.methods for one in self.all.values())
+        self.asks_geography = any(kind in _ABROAD for one in self.all.values() for kind, _ in one.scope)
         self.by_place = _Index(by_place)
         """Those a place alone decides."""
         self.by_name = _Index(one for one in self.all.values() if one.id not in placed)
-        """Those that name a key, an account or an operation, alone or with a place."""
+        """Those that name a key, an account or an operation, alone or with a place; and challenges."""
 
     def with_change(self, changed: Iterable[Restriction], now: float) -> Restrictions:
         merged = {**self.all, **{one.id: one for one in changed}}
@@ -352,9 +361,12 @@ class State:
         self.shedder = Shedder()
         self.credentials = Credentials()
         self.places = Places()
+        self.travels = Travels()
         self.accounts = Accounts()
         self.verified = VerifiedPasswords()
         self.restrictions = Restrictions()
+        self.geography = Geography()
+        self.feeds = Feeds()
         self.issuers = KeySets()
         self.revocations = Revocations()
 

@@ -101,13 +101,22 @@ plans:
   slow: {rate: 1/h burst 3, quota: {month: 1000}, scopes: ["*"]}
   monthly: {rate: 100000/s burst 100000, quota: {month: 4}, scopes: ["*"]}
 limits: {address: 1/h burst 20, address_concurrent: 100}
+network:
+  allow: [203.0.114.7]
+  deny: [203.0.114.0/24, "2001:db8:dead::/48"]
+  countries: {deny: [AQ, BR]}
+  asns: [AS1221]
+  rules:
+    - {methods: [POST], countries: {deny: [ZA]}}
+    - {operations: [getThing], countries: {deny: [NL]}}
+    - {accounts: [bound], only: [203.0.115.0/24]}
 contract: {body: 4096, upload: 8192, json_depth: 8}
 operations: {costly: {cost: 3}, rare: {rate: 1/h burst 2}, listThings: {records: /items}}
 """
 
 KEYS = {"large": "large", "small": "small", "slow": "slow", "monthly": "monthly", "spare": "slow", "months": "monthly",
         "gone": "retired", "revoked": "large", "blocked": "large", "account": "large", "throttled": "large",
-        "narrow": "large"}  # fmt: skip
+        "narrow": "large", "bound": "large", "challenged": "large"}  # fmt: skip
 """Each key with its plan; each has an account of its own name."""
 RESTRICTED: list[tuple[dict[str, str], str, str]] = [
     ({"key": "blocked"}, "deny", ""),
@@ -119,6 +128,9 @@ RESTRICTED: list[tuple[dict[str, str], str, str]] = [
     ({"prefix": "2001:db8:bad::/48"}, "deny", ""),
     ({"prefix": "203.0.113.64/26"}, "throttle", "1/h burst 2"),
     ({"address": "203.0.113.10", "operation": "listThings"}, "deny", ""),
+    ({"country": "KR"}, "terminate", ""),
+    ({"account": "challenged"}, "challenge", ""),
+    ({"asn": "15169", "operation": "listThings"}, "deny", ""),
 ]
 
 
@@ -276,6 +288,25 @@ case("a blocked address, one operation", 403, "restriction.deny", hops="203.0.11
 case("a blocked address, another operation", 200, "", "/things/3", hops="203.0.113.10")
 case("a throttled prefix", 429, "restriction.throttle", hops="203.0.113.70", times=3)
 case("a throttled prefix, another of it", 429, "restriction.throttle", hops="203.0.113.71")
+case("a denied network", 403, "network.denied", hops="203.0.114.8")
+case("a denied network without a key", 403, "network.denied", hops="203.0.114.8", key=None)
+case("a denied network, at an origin of ours", 403, "network.denied", hops="203.0.114.8",
+     headers=(("Origin", "https://app.example"),))  # fmt: skip
+case("a denied network of IPv6", 403, "network.denied", hops="2001:db8:dead:1::1")
+case("allowed in a denied network", 200, hops="203.0.114.7")
+case("a denied country", 403, "network.country", hops="200.160.2.3")
+case("a denied country and a bad path", 403, "network.country", "/a/../b", hops="200.160.2.3")
+case("a denied provider", 403, "network.asn", hops="139.130.4.5")
+case("a country denied to write, reading", 200, hops="196.216.2.6")
+post("a country denied to write", 403, "network.country", {"name": "a"}, hops="196.216.2.6")
+case("a country denied one operation", 403, "network.country", "/things/3", hops="193.0.6.139", key=None)
+case("a country denied one operation, another", 200, hops="193.0.6.139")
+case("a bound account from its network", 200, key="bound", hops="203.0.115.7")
+case("a bound account from elsewhere", 403, "network.not_listed", key="bound", hops="203.0.116.7")
+case("a closed country", 403, "restriction.terminate", hops="168.126.63.1")
+case("a closed provider, one operation", 403, "restriction.deny", hops="8.8.8.8")
+case("a closed provider, another operation", 200, "", "/things/3", hops="8.8.8.9")
+case("a challenged account", 403, "challenge.required", key="challenged")
 case("no forwarding header", 200, hops=None)
 case("a forwarding header that is no address", 400, "request.forwarded", hops="unknown")
 case("a forwarding header of letters", 400, "request.forwarded", hops="1.2.3")

@@ -28,7 +28,7 @@ from sallygate.runtime.recorded import from_json
 from sallygate.stores.events import read_events
 from support import Running, Upstream, administration, running_gateway, until, write_policy
 
-CASES_COUNTED = 236
+CASES_COUNTED = 254
 DOORS = ("guard", "gateway", "replay")
 
 

@@ -23,7 +23,7 @@ from support import OPENAPI
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 SOURCE = sorted((ROOT / "src").rglob("*.py"))
-FAMILIES = "request|transport|restriction|clients|identity|location|limits|contract|body|control|upstream|replay|policy|injection|auth|flood"
+FAMILIES = "request|transport|restriction|clients|identity|location|limits|contract|body|control|upstream|replay|policy|injection|auth|network|challenge|flood"
 
 
 def codes_in_source() -> set[str]:
@@ -36,6 +36,7 @@ def codes_in_source() -> set[str]:
             found |= {f"request.{name}" for name in re.findall(r'Fault\(\s*"([a-z_]+)"', text)}
     found |= {f"limits.quota.{window}" for window in ("hour", "day", "month")}
     found |= {"limits.data.bytes", "limits.data.records", "restriction.deny", "restriction.throttle"}
+    found |= {f"network.{reason}" for reason in ("denied", "not_listed", "country", "asn")} | {"restriction.terminate"}
     found |= {f"injection.{family}" for family in get_args(Family)}
     acts = {"restriction.add", "restriction.lift"}
     logged = {"upstream.up", "upstream.down"}
@@ -132,6 +133,11 @@ def test_examples_of_policies_are_right(file: Path, tmp_path: Path) -> None:
     for number, block in enumerate(re.findall(r"```yaml\n(.*?)```", file.read_text(), re.S)):
         given = yaml.safe_load(block)
         base = {"version": 1, "openapi": "openapi.yaml", "identity": "none", "upstream": "http://127.0.0.1:9"}
+        for named in set(re.findall(r"[\w.-]+\.(?:txt|mmdb|stix\.json|secret)\b", block)):
+            if named.endswith(".mmdb"):
+                (tmp_path / named).symlink_to(ROOT / "src" / "sallygate" / "data" / "places.mmdb")
+            else:
+                (tmp_path / named).touch()
         policy = tmp_path / f"{number}.yaml"
         policy.write_text(json.dumps({**base, **given}))
         load_policy(policy)

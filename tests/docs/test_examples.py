@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("README.md", "docs/operations.md", "docs/injection.md", "docs/guides/protect-any-api.md", "docs/guides/protect-fastapi.md",
          "docs/guides/plans-and-quotas.md", "docs/guides/tokens-of-an-identity-provider.md",
          "docs/guides/access-codes-and-tokens.md", "docs/guides/verified-locations.md", "docs/guides/rotating-secrets.md", "docs/guides/accounts-and-passwords.md",
-         "docs/guides/shadow-to-enforce.md", "docs/guides/monitoring.md",
+         "docs/guides/shadow-to-enforce.md", "docs/guides/monitoring.md", "docs/guides/networks-and-countries.md", "docs/guides/threat-intelligence.md",
          "docs/guides/floods.md", "docs/guides/upgrading.md", "docs/guides/backing-up.md")  # fmt: skip
 ELSEWHERE = re.compile(r"(make|git|kill|sudo|docker|systemctl)\b|sallygate (demo|up .*&$)|cd ")
 """Lines about a clone, a machine or a demonstration, which other tests and `.ci/run` cover."""
@@ -132,7 +132,7 @@ class Reader:
         if "sallygate keys create" in command:
             keys = json.loads(self.run("sallygate keys list --json").stdout.splitlines()[-1])
             self.names["KEY_ID"] = keys[-1]["id"] if isinstance(keys, list) else keys["id"]
-        elif "sallygate restrict add" in command:
+        elif "sallygate restrict add" in command and "--dry-run" not in command:
             found = json.loads(self.run("sallygate restrict list --json").stdout.splitlines()[-1])
             self.names["RESTRICTION_ID"] = found[-1]["id"] if isinstance(found, list) else found["id"]
 

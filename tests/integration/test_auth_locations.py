@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from gateway_wire import echo
+from gateway_wire import echo, events_of
 from sallygate.installation import Installation
 from sallygate.runtime.locations import Locations
 from sallygate.stores.sqlite import SqliteStore
-from support import Running, Upstream, make_account, make_key, running_gateway, until, write_policy
+from support import Running, Upstream, administration, make_account, make_key, running_gateway, until, write_policy
 
 POLICY = """
 transport: {trusted_hops: [127.0.0.1]}
@@ -116,3 +116,37 @@ def test_a_code_is_for_one_key(gateway: Running) -> None:
 
 def test_nobody_unknown_asks_about_places(gateway: Running) -> None:
     assert gateway.get("/auth/locations", None, "POST", b"{}", Content_Type="application/json")[0] == 401
+
+
+def test_a_challenge_is_met_by_a_code_from_where_the_caller_is(gateway: Running) -> None:
+    key = make_key(gateway.policy, "careful", "alice")
+    places(gateway).admit(f"key:{key.split('_')[1]}", HOME)
+    until(lambda: call(gateway, key, HOME)[0] == 200)
+    with administration(gateway.policy) as admin:
+        made = admin.restrict({"account": "alice"}, "challenge", "stolen?", 600)
+    _, problem = until(lambda: (got := call(gateway, key, HOME))[0] == 403 and got)
+    assert problem["code"] == "challenge.required" and "/auth/locations" in problem["detail"]
+    assert post(gateway, key, HOME)[0] == 202
+    code = until(lambda: letters(gateway))[0]["code"]
+    until(lambda: post(gateway, key, HOME, code=code)[0] == 200)
+    until(lambda: call(gateway, key, HOME)[0] == 200)
+    other = make_key(gateway.policy, "careful", "alice")
+    places(gateway).admit(f"key:{other.split('_')[1]}", CAFE)
+    until(lambda: call(gateway, other, CAFE)[0] == 200)  # an operator's word after the restriction counts too
+    with administration(gateway.policy) as admin:
+        admin.lift(made.id)
+
+
+def test_two_distant_places_at_once_are_told_of(gateway: Running) -> None:
+    key = make_key(gateway.policy, "careful", "alice")
+    brazil, japan = "200.160.2.3", "133.11.0.1"
+    for where in (brazil, japan):
+        places(gateway).admit(f"key:{key.split('_')[1]}", where)
+    until(lambda: call(gateway, key, brazil)[0] == 200)
+    until(lambda: call(gateway, key, japan)[0] == 200)
+
+    def told() -> bool:
+        found = [one for event in events_of(gateway) for one in event.findings if one.code == "location.travel"]
+        return any("(BR)" in one.evidence and "(JP)" in one.evidence and one.mode == "shadow" for one in found)
+
+    until(told)

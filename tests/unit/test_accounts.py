@@ -20,7 +20,7 @@ from sallygate.parsing.tokens import parse_basic, seems_api_key
 from sallygate.policy.errors import PolicyError
 from sallygate.policy.load import load_policy
 from sallygate.runtime.accounts import Accounts
-from sallygate.runtime.administration import act_of
+from sallygate.runtime.acts import act_of
 from sallygate.runtime.doctor import examine
 from sallygate.runtime.erasure import erase
 from sallygate.runtime.offline import Offline

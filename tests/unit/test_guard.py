@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from sallygate.guard import Guard
+from sallygate.guard.door import Tally
 from sallygate.model.exchange import Exchange
 from sallygate.model.work import CredentialLoaded
 from sallygate.runtime.offline import Offline
@@ -28,6 +29,8 @@ class Services:
     time: float = 1_790_000_000.0
     ids: int = 0
     under_way: int = 0
+    watched: bool = False
+    turned: Tally = field(default_factory=Tally)
 
     @property
     def gate(self):

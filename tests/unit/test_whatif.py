@@ -124,6 +124,22 @@ def test_plans_scopes_routes_and_rates_are_judged_again(world: World) -> None:
     assert [one.would_be for one in world.compare(public, missing).changes()] == ["allow"]
 
 
+def test_networks_and_countries_are_judged_again(world: World) -> None:
+    brazil, nowhere = "200.160.2.3", "192.0.2.1"
+    served = [event(operation="listThings", client_address=one, **world.who) for one in (brazil, nowhere)]
+    found = world.compare("network: {countries: {deny: [BR]}, deny: [192.0.2.0/24]}\n", *served)
+    assert {one.would_be for one in found.changes()} == {"network.country", "network.denied"}
+    found = world.compare("network: {mode: shadow, countries: {deny: [BR]}}\n", *served)
+    assert found.changed == 0
+    denied = Finding("network.country", "d", 403, evidence="BR")
+    refused = event(decision="deny", status=403, client_address=brazil, findings=(denied,), **world.who)
+    assert [one.would_be for one in world.compare("", refused).changes()] == ["allow"]
+    challenged = Finding("challenge.required", "d", 403, "challenge", rule="r1")
+    kept = event(decision="challenge", status=403, findings=(challenged,), operation="listThings", **world.who)
+    assert world.compare("", kept).changed == 0, "a restriction is taken as it was found"
+    assert world.compare("restrictions: {mode: shadow}\n", kept).newly_allowed == 1
+
+
 def test_one_event_may_stand_for_many(world: World) -> None:
     flood = event(
         decision="throttle", status=429, count=500, findings=(Finding("limits.address", "d", 429, "throttle"),)

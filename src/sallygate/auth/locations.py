@@ -27,7 +27,8 @@ class Locations:
         failure = await self._codes.redeem(call, "location", principal.account, principal.id, code)
         if failure is not None:
             return failure
-        place = KnownPlace(principal.id, network, "verified", host.now(), "code")
+        now = host.now()
+        place = KnownPlace(principal.id, network, "verified", now, "code", now)
         act = host.act("place.admit", principal.id, "auth", f"{network}, by a code to account {principal.account}")
         try:
             host.placed(await host.kept(lambda store: store.put_places([place], act)))

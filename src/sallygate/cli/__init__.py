@@ -9,7 +9,7 @@ from __future__ import annotations
 import typer
 
 from sallygate import __version__
-from sallygate.cli import accounts, keys, locations, look, policy, restrict, run, secrets, state, status, tune
+from sallygate.cli import accounts, feeds, keys, locations, look, policy, restrict, run, secrets, state, status, tune
 
 app = typer.Typer(
     name="sallygate",
@@ -36,6 +36,7 @@ app.command()(state.restore)
 app.command()(state.erase)
 app.command()(state.doctor)
 app.add_typer(accounts.app, name="accounts")
+app.add_typer(feeds.app, name="feeds")
 app.add_typer(keys.app, name="keys")
 app.add_typer(locations.app, name="locations")
 app.add_typer(restrict.app, name="restrict")

@@ -51,15 +51,27 @@ def list_(
 
     Example: sallygate locations list --principal alice
     """
-    with locations(policy, state_dir) as admin:
+    from msgspec import to_builtins
+
+    from sallygate.runtime.network import databases_of, geography_of, packaged_database
+
+    with opened(policy, state_dir) as (_, store, loaded):
+        from sallygate.runtime.locations import Locations
+
+        admin = Locations(store, actor())
         places = admin.all(admin.principal(principal) if principal else None)
+    geography = geography_of(databases_of(loaded) if loaded is not None else [packaged_database()])
+    origins = [geography.of(place.network.partition("/")[0]) for place in places]
     if json:
-        print_json(places)
+        print_json([{**to_builtins(place), "country": origin.country, "asn": origin.asn}
+                    for place, origin in zip(places, origins, strict=True)])  # fmt: skip
         return
-    table = Table(Column("caller", no_wrap=True), Column("network", no_wrap=True), "state", "first seen", "admitted by")
+    table = Table(Column("caller", no_wrap=True), Column("network", no_wrap=True), "where", "state", "first seen",
+                  "admitted by")  # fmt: skip
     colours = {"verified": "green", "seen": "yellow", "forgotten": "red"}
-    for place in places:
-        table.add_row(place.principal, place.network, f"[{colours[place.state]}]{place.state}[/]",
+    for place, origin in zip(places, origins, strict=True):
+        where = " ".join((origin.country, f"AS{origin.asn}" if origin.asn else "")).strip()
+        table.add_row(place.principal, place.network, where, f"[{colours[place.state]}]{place.state}[/]",
                       moment(place.first_at), place.by)  # fmt: skip
     out.print(table if places else "no places are known; plans with `new_location` learn them")
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated, cast
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
+from rich.markup import escape
 from rich.table import Column, Table
 
 from sallygate.cli.terminal import (
@@ -15,15 +18,22 @@ from sallygate.cli.terminal import (
     StateOption,
     administration,
     duration,
+    err,
     moment,
     out,
     plainly,
     print_json,
     print_record,
+    state_directory,
 )
 from sallygate.model.restriction import Act, Restriction, ScopeKind
+from sallygate.runtime.restricting import described
 
-app = typer.Typer(help="Restrictions: add, list, show, lift.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from sallygate.policy.load import Loaded
+    from sallygate.runtime.impact import Impact
+
+app = typer.Typer(help="Restrictions: add, list, show, lift, history.", no_args_is_help=True)
 
 
 @app.command()
@@ -33,40 +43,102 @@ def add(
     for_: Annotated[str, typer.Option("--for", help="How long, 2h.")] = "1h",
     address: Annotated[str | None, typer.Option(help="A client address.")] = None,
     prefix: Annotated[str | None, typer.Option(help="A prefix, 203.0.113.0/24.")] = None,
+    asn: Annotated[str | None, typer.Option(help="A network's number, AS64496.")] = None,
+    country: Annotated[str | None, typer.Option(help="A country's code of ISO 3166-1, DE.")] = None,
+    continent: Annotated[str | None, typer.Option(help="AF, AN, AS, EU, NA, OC or SA.")] = None,
     key: Annotated[str | None, typer.Option(help="A key's id.")] = None,
     account: Annotated[str | None, typer.Option(help="An account.")] = None,
     operation: Annotated[str | None, typer.Option(help="An operationId.")] = None,
-    act: Annotated[str, typer.Option(help="deny, or throttle to --rate.")] = "deny",
+    methods: Annotated[str, typer.Option(help="Only these methods, POST,PUT; GET means HEAD too.")] = "",
+    act: Annotated[
+        str,
+        typer.Option(help="deny; terminate, which also cuts what is under way; challenge; or throttle to --rate."),
+    ] = "deny",
     rate: Annotated[str, typer.Option(help="What a throttle leaves, 1/s burst 1; shared by all it covers.")] = "",
-    wide: Annotated[bool, typer.Option("--wide", help="Confirm a prefix that covers very much.")] = False,
+    wide: Annotated[bool, typer.Option("--wide", help="Confirm one that covers very much.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Make nothing; show what of the last hour it would have met.")
+    ] = False,
     policy: PolicyOption = DEFAULT_POLICY,
     state_dir: StateOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Block or throttle, at once and for a while. Several scopes must all match.
+    """Block, challenge or throttle, at once and for a while. Several scopes must all match.
 
-    Example: sallygate restrict add --address 203.0.113.7 --for 2h --reason "scraping prices"
+    Example: sallygate restrict add --country BR --methods POST,PUT --for 2h --reason "flood of orders" --dry-run
     """
-    if act not in ("deny", "throttle"):
-        raise ValueError(f"--act is deny or throttle, not {act!r}")
-    given = {"address": address, "prefix": prefix, "key": key, "account": account, "operation": operation}
+    given = {
+        "address": address, "prefix": prefix, "asn": asn, "country": country, "continent": continent, "key": key,
+        "account": account, "operation": operation,
+    }  # fmt: skip
     scope = cast("dict[ScopeKind, str]", {kind: value for kind, value in given.items() if value is not None})
+    named = tuple(method.strip() for method in methods.split(",") if method.strip())
     with administration(policy, state_dir) as (admin, loaded):
-        if operation is not None and loaded is not None and loaded.operations:
-            known = {found.id for found in loaded.operations}
-            if loaded.policy.auth is not None:
-                from sallygate.auth.routes import auth_operations
-
-                known |= {found.id for found in auth_operations(loaded.policy.auth)}
-            if operation not in known:
-                raise ValueError(f"the contract has no operation {operation!r}; it has: {', '.join(sorted(known))}")
-        made = admin.restrict(scope, cast("Act", act), reason, duration(for_), rate, wide=wide)
+        if operation is not None:
+            _check_operation(operation, loaded)
+        if dry_run:
+            draft = admin.draft(scope, cast("Act", act), reason, duration(for_), rate, named)
+            _show_impact(_impact(policy, state_dir, loaded)([draft]), json=json)
+            return
+        impact = None if {"address", "key", "account"} & scope.keys() else _impact(policy, state_dir, loaded)
+        made = admin.restrict(scope, cast("Act", act), reason, duration(for_), rate, named, wide=wide, impact=impact)
     if json:
         print_json(_record(made))
-    else:
-        out.print(f"restriction {made.id} is in force until {moment(made.expires_at)}", highlight=False)
-        if address is not None and ":" in address:
-            out.print("one subscriber has a whole /64 of IPv6: consider --prefix instead", style="yellow")
+        return
+    out.print(f"restriction {made.id} is in force until {moment(made.expires_at)}", highlight=False)
+    if address is not None and ":" in address:
+        out.print("one subscriber has a whole /64 of IPv6: consider --prefix instead", style="yellow")
+    if loaded is not None and loaded.policy.network is not None and loaded.policy.network.allow and made.by_place_alone:
+        out.print("addresses in the policy's `network.allow` still pass", style="yellow")
+
+
+def _check_operation(operation: str, loaded: Loaded | None) -> None:
+    if loaded is None or not loaded.operations:
+        return
+    known = {found.id for found in loaded.operations}
+    if loaded.policy.auth is not None:
+        from sallygate.auth.routes import auth_operations
+
+        known |= {found.id for found in auth_operations(loaded.policy.auth)}
+    if operation not in known:
+        raise ValueError(f"the contract has no operation {operation!r}; it has: {', '.join(sorted(known))}")
+
+
+def _impact(policy: Path, state_dir: Path | None, loaded: Loaded | None) -> Callable[[list[Restriction]], Impact]:
+    """What restrictions would have met, asked of the installation's events."""
+    from sallygate.geography import Geography
+    from sallygate.runtime.impact import impact_of
+    from sallygate.runtime.network import databases_of, geography_of, packaged_database
+
+    events = state_directory(policy, state_dir) / "events"
+    databases = databases_of(loaded) if loaded is not None else [packaged_database()]
+    geography: Geography = geography_of(databases)
+
+    def look(restrictions: list[Restriction]) -> Impact:
+        with err.status("reading the last hour"):
+            return impact_of(restrictions, events, geography, time.time())
+
+    return look
+
+
+def _show_impact(impact: Impact, *, json: bool) -> None:
+    if json:
+        print_json(impact)
+        return
+    if not impact.requests:
+        out.print("there is no traffic of the last hour to tell from", style="yellow")
+        return
+    since = f"since {moment(impact.since)}"
+    out.print(
+        f"{since} it would have met {impact.requests_met:,} of {impact.requests:,} requests, and "
+        f"{impact.callers_met:,} of the {impact.callers:,} callers that were served ({impact.share:.1%})",
+        highlight=False,
+    )
+    if impact.most:
+        table = Table("caller", "country", Column("requests", justify="right"))
+        for one in impact.most:
+            table.add_row(escape(one.caller), one.country, f"{one.requests:,}")
+        out.print(table)
 
 
 @app.command("list")
@@ -82,14 +154,17 @@ def list_(
     Example: sallygate restrict list --all
     """
     with administration(policy, state_dir) as (admin, _):
-        found = admin.restrictions(ended=all_)
+        found, hits = admin.restrictions(ended=all_), admin.hits()
     if json:
-        print_json([_record(restriction) for restriction in found])
+        print_json([_record(restriction, hits) for restriction in found])
         return
-    table = Table(Column("id", no_wrap=True), "scope", "act", "reason", "by", "until", "state")
+    table = Table(
+        Column("id", no_wrap=True), "scope", "act", Column("hits", justify="right"), "reason", "by", "until", "state"
+    )
     for one in found:
         act = f"{one.act} {one.rate}".strip()
-        table.add_row(one.id, _scope(one), act, one.reason, one.creator, moment(one.expires_at), _state(one))
+        table.add_row(one.id, escape(described(one)), act, f"{hits.get(one.id, 0):,}", escape(one.reason),
+                      escape(one.creator), moment(one.expires_at), _state(one))  # fmt: skip
     out.print(table if found else "no restrictions in force")
 
 
@@ -106,7 +181,7 @@ def show(
     Example: sallygate restrict show 1f0c9a2e
     """
     with administration(policy, state_dir) as (admin, _):
-        record = _record(admin.restriction(restriction))
+        record = _record(admin.restriction(restriction), admin.hits())
     print_record(record, json)
 
 
@@ -130,8 +205,29 @@ def lift(
         out.print(f"restriction {lifted.id} is {_state(lifted)}", highlight=False)
 
 
-def _scope(restriction: Restriction) -> str:
-    return ", ".join(f"{kind} {value}" for kind, value in restriction.scope)
+@app.command()
+@plainly
+def history(
+    since: Annotated[str, typer.Option(help="How far back, 7d.")] = "7d",
+    policy: PolicyOption = DEFAULT_POLICY,
+    state_dir: StateOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show who restricted and lifted what, and why.
+
+    Example: sallygate restrict history --since 30d
+    """
+    with administration(policy, state_dir) as (admin, _):
+        acts = admin.history(time.time() - duration(since))
+    if json:
+        print_json([{"at": one.at, "act": one.act, "restriction": one.subject, "by": one.actor, "note": one.note}
+                    for one in acts])  # fmt: skip
+        return
+    table = Table("at", "act", Column("restriction", no_wrap=True), "by", "what")
+    for one in acts:
+        table.add_row(moment(one.at), one.act.removeprefix("restriction."), one.subject, escape(one.actor),
+                      escape(one.note))  # fmt: skip
+    out.print(table if acts else "nothing was done about restrictions")
 
 
 def _state(restriction: Restriction) -> str:
@@ -140,9 +236,10 @@ def _state(restriction: Restriction) -> str:
     return "in force" if restriction.active(time.time()) else "expired"
 
 
-def _record(one: Restriction) -> dict[str, object]:
+def _record(one: Restriction, hits: Mapping[str, int] | None = None) -> dict[str, object]:
     return {
-        "id": one.id, "scope": dict(one.scope), "act": one.act, "rate": one.rate, "reason": one.reason,
-        "creator": one.creator, "created_at": one.created_at, "expires_at": one.expires_at,
+        "id": one.id, "scope": dict(one.scope), "methods": list(one.methods), "act": one.act, "rate": one.rate,
+        "reason": one.reason, "creator": one.creator, "created_at": one.created_at, "expires_at": one.expires_at,
         "lifted_at": one.lifted_at, "lifted_by": one.lifted_by, "state": _state(one),
+        "hits": (hits or {}).get(one.id, 0),
     }  # fmt: skip

@@ -25,7 +25,7 @@ from sallygate.cli.terminal import (
 )
 
 if TYPE_CHECKING:
-    from sallygate.telemetry.status import FloodState, Status
+    from sallygate.telemetry.status import FeedState, FloodState, Status
 
 DAY_S = 86400.0
 SOON_S = 14 * DAY_S
@@ -92,6 +92,11 @@ def print_status(found: Status) -> None:
             escape(issuer.name),
             f"[{colour}]{issuer.keys} keys[/{colour}]{age}, {issuer.failures:,} failures; {escape(issuer.source)}",
         )
+    for feed in found.feeds:
+        table.add_row("feed", escape(feed.name), feed_line(feed))
+    for one in found.geography:
+        colour = "yellow" if one.old else "green"
+        table.add_row("geography", escape(one.name), f"[{colour}]{_span(time.time() - one.made_at)} old[/{colour}]")
     for store in found.stores:
         table.add_row(
             "store",
@@ -138,6 +143,14 @@ def _add_flood(table: Table, flood: FloodState) -> None:
     if flood.boxed or flood.not_boxed:
         full = f", [red]too full for {flood.not_boxed:,} more[/red]" if flood.not_boxed else ""
         table.add_row("penalty box", "", f"{flood.boxed:,} of {flood.boxed_most:,} sources{full}")
+
+
+def feed_line(feed: FeedState) -> str:
+    """What is in force of a feed, how old it is, and what it does."""
+    colour = "red" if not feed.confirmed_at else "yellow" if feed.said else "green"
+    age = f", {_span(time.time() - feed.confirmed_at)} old" if feed.confirmed_at else ""
+    failed = f", {feed.failures:,} failures" if feed.failures else ""
+    return f"[{colour}]{feed.indicators:,} indicators[/{colour}]{age}, {feed.act}{failed}; {escape(feed.source)}"
 
 
 def _certificate(until: float | None) -> str:

@@ -31,6 +31,7 @@ def compare(policy: Path, against: str, since: str, old: Path | None, state_dir:
 
 
 def _against_events(policy: Path, since: str, state_dir: Path | None) -> Comparison:
+    from sallygate.installation import Installation
     from sallygate.policy.load import load_policy
     from sallygate.runtime.patterns import patterns_of
     from sallygate.stores.events import read_events
@@ -43,7 +44,14 @@ def _against_events(policy: Path, since: str, state_dir: Path | None) -> Compari
     begun = time.time() - duration(since)
     store = SqliteStore(directory / "sallygate.db", read_only=True)
     try:
-        judged = FromEvents(loaded, store.credentials(), patterns_of(directory), begun, store.accounts())
+        judged = FromEvents(
+            loaded,
+            store.credentials(),
+            patterns_of(directory),
+            begun,
+            store.accounts(),
+            Installation(directory, create=False),
+        )
     finally:
         store.close()
     comparison = Comparison()

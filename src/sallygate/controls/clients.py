@@ -33,6 +33,11 @@ class ClientsControl:
         if self.specification:
             self.link = ((b"link", f'<{self.specification}>; rel="service-desc"'.encode()),)
 
+    @property
+    def answers_origins(self) -> bool:
+        """Whether answers differ by who asks: browsers of other origins."""
+        return self._cors is not None
+
     def reply(self, head: RequestHead, match: Match | None) -> Reply | None:
         """What the gate answers by itself: the specification, and preflights."""
         if match is None and head.raw_path == self._path and head.method in ("GET", "HEAD"):
@@ -62,9 +67,12 @@ class ClientsControl:
 
     def cors_headers(self, head: RequestHead) -> HeaderList:
         """For any answer to a browser of an allowed origin."""
+        return self.headers_for(head.fields.get("origin"))
+
+    def headers_for(self, origin: str | None) -> HeaderList:
+        """The same for what `Origin` says."""
         if self._cors is None:
             return ()
-        origin = head.fields.get("origin")
         if origin is None or not _allowed(self._cors, origin):
             return (VARY_ORIGIN,)
         allowed = "*" if "*" in self._cors.origins else origin

@@ -1,7 +1,8 @@
 """Verified locations: a credential that calls from somewhere new is looked at, or not let in until its owner says so.
 
 Threat: a stolen key, password or token, used from elsewhere (OWASP API2; MITRE T1078). Evidence: `location.new` where a
-plan observes, `location.unverified` (403, a challenge) where it verifies; both name the network.
+plan observes, `location.unverified` (403, a challenge) where it verifies; both name the network. `location.travel`
+where a caller is at two of its places, and nobody could have gone from one to the other in between.
 Known bypasses: who calls from the owner's own network, /24 or /48, is at the owner's place. Who reads the owner's mail,
 too, may admit another.
 Cost: 0.5 µs: two look-ups. The first call of a principal that memory does not know costs a look into the store.
@@ -19,6 +20,7 @@ from sallygate.model.work import LoadPlaces, PlacesLoaded, WorkDone
 from sallygate.parsing.addresses import place_of
 from sallygate.policy.schema import NewLocation
 from sallygate.state import State
+from sallygate.travel import circle_of, too_fast
 
 
 class LocationControl:
@@ -45,12 +47,28 @@ class LocationControl:
         place = known.get(network)
         state = place.state if place is not None else "new"
         if state == "verified" or (does == "observe" and state == "seen"):
-            return None
+            return self._travelled(head, principal, network)
         if does == "observe":
             return Finding("location.new", "This credential comes from a new place.", 403, "challenge", rule=state,
                            evidence=network, mode="shadow", owasp="API2", attack="T1078")  # fmt: skip
         return Finding("location.unverified", f"This credential is not admitted from this network yet. {self._how}",
                        403, "challenge", rule=state, evidence=network, owasp="API2", attack="T1078")  # fmt: skip
+
+    def _travelled(self, head: RequestHead, principal: Principal, network: str) -> Finding | None:
+        """Whether the caller was elsewhere too shortly before. For the record: a VPN explains it as well as a thief."""
+        before = self._state.travels.last(principal.id)
+        if before is None or before.network == network:
+            return None
+        origin = self._state.geography.of(head.client_address)
+        circle = circle_of(origin)
+        if circle is None or (far_km := too_fast(before, circle, head.received_at)) is None:
+            return None
+        minutes = max(head.received_at - before.at, 0.0) / 60
+        evidence = (
+            f"{before.network} ({before.country}) to {network} ({origin.country}): {far_km:.0f} km in {minutes:.0f} min"
+        )
+        return Finding("location.travel", "This credential was used too far away shortly before.", 403, "challenge",
+                       evidence=evidence, mode="shadow", owasp="API2", attack="T1078")  # fmt: skip
 
     def _known(self, principal: str, done: tuple[WorkDone, ...]) -> Mapping[str, KnownPlace] | Finding | None:
         known = self._state.places.of(principal)

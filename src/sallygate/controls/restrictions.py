@@ -1,28 +1,43 @@
 """Active restrictions: the one mechanism of every block.
 
-Threat: a caller known to be hostile, whatever it asks. Evidence: `restriction.deny` or `restriction.throttle` with the
-restriction's id. Known bypasses: an address is not a person; block the key or account when it is known.
+Threat: a caller known to be hostile, whatever it asks. Evidence: `restriction.deny`, `restriction.terminate`,
+`restriction.throttle` or `challenge.required`, with the restriction's id.
+Known bypasses: an address is not a person; block the key or account when it is known.
 Cost: one look-up an indexed kind and prefix length, nothing when none is active.
+
+Where a place alone decides, addresses on the policy's list of the allowed pass: a country can be closed without its
+partners.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from msgspec import Struct
+
+from sallygate.geography import Origin
 from sallygate.model.finding import Finding
 from sallygate.model.operation import Operation
 from sallygate.model.principal import Principal
-from sallygate.model.request import RequestHead
-from sallygate.model.restriction import Restriction
-from sallygate.model.work import Charge
-from sallygate.parsing.addresses import UNKNOWN, Address, parse_address, prefix_set
+from sallygate.model.request import RequestHead, is_among
+from sallygate.model.restriction import ACTS, Restriction
+from sallygate.model.work import Charge, LoadPlaces, PlacesLoaded, WorkDone
+from sallygate.parsing.addresses import UNKNOWN, Address, parse_address, place_of, prefix_set
 from sallygate.policy.schema import RestrictionsSection
-from sallygate.state import State
+from sallygate.state import Restrictions, State
 
-Outcome = tuple[Finding | None, tuple[Charge, ...], float]
-"""What was found, what it costs, and after how many seconds to come back (0: not said)."""
+_RANK = {act: rank for rank, act in enumerate(ACTS)}
 
-NOTHING: Outcome = (None, (), 0.0)
+
+class Outcome(Struct, frozen=True, gc=False):
+    finding: Finding | None = None
+    charges: tuple[Charge, ...] = ()
+    wait_s: float = 0.0
+    """After how many seconds to come back; 0: not said."""
+    work: LoadPlaces | None = None
+
+
+NOTHING = Outcome()
 
 
 def throttle_table(restriction_id: str) -> str:
@@ -31,71 +46,177 @@ def throttle_table(restriction_id: str) -> str:
 
 
 class RestrictionsControl:
-    def __init__(self, section: RestrictionsSection, state: State) -> None:
+    def __init__(self, section: RestrictionsSection, state: State, ask_at: str) -> None:
+        """`ask_at`: the path where a challenge is met, if there is one."""
         self._state = state
+        self._how = (
+            f" POST to {ask_at} with this credential sends its owner a code; the same with the code opens it again."
+            if ask_at
+            else ""
+        )
+
+    @property
+    def in_force(self) -> Restrictions:
+        return self._state.restrictions
+
+    @property
+    def none_placed(self) -> bool:
+        """Whether there are none that a place alone decides."""
+        return self._state.restrictions.by_place.empty
 
     def admit_address(self, head: RequestHead, now: float) -> Outcome:
         """Those that a place alone decides, before anything else is looked at."""
-        index = self._state.restrictions.by_place
-        if index.empty:
+        if self._state.restrictions.by_place.empty:
             return NOTHING
-        address = parse_address(head.client_address) or UNKNOWN
-        found = index.find(address, ())
-        return (
-            self._judge([one for one in found if _covers(one, {"address": address.text}, address)], now)
-            if found
-            else NOTHING
-        )
+        return self.judge_place(parse_address(head.client_address) or UNKNOWN, head.method, now)
+
+    def judge_place(self, address: Address, method: str, now: float) -> Outcome:
+        """The same of an address and a method."""
+        index = self._state.restrictions.by_place
+        names = self._names(address, None, None)
+        found = _covering(index.find(address, names.items()), names, address, method)
+        return self._judge(found, now) if found else NOTHING
 
     def admit_principal(
-        self, head: RequestHead, principal: Principal | None, operation: Operation | None, now: float
+        self,
+        head: RequestHead,
+        principal: Principal | None,
+        operation: Operation | None,
+        now: float,
+        done: tuple[WorkDone, ...] = (),
+        *,
+        place_allowed: bool = False,
+        own: bool = False,
     ) -> Outcome:
-        """Those that name a key, an account or an operation, alone or with a place."""
+        """Those that name a key, an account or an operation, alone or with a place; and challenges. `own`: the request
+        is for `/auth`, where challenges are met."""
         index = self._state.restrictions.by_name
         if index.empty:
             return NOTHING
         address = parse_address(head.client_address) or UNKNOWN
+        names = self._names(address, principal, operation)
+        found = _covering(index.find(address, names.items()), names, address, head.method)
+        if not found:
+            return NOTHING
+        challenges = [one for one in found if one.act == "challenge" and one.active(now)]
+        others = [one for one in found if one.act != "challenge"]
+        outcome = self._judge(others, now)
+        if outcome.finding is not None or own or not challenges:
+            return outcome
+        if place_allowed:
+            challenges = [one for one in challenges if not one.by_place_alone]
+        return self._challenge(challenges, head, principal, done, outcome)
+
+    def ends(
+        self,
+        head: RequestHead,
+        principal: Principal | None,
+        operation: Operation | None,
+        now: float,
+        *,
+        place_allowed: bool,
+    ) -> bool:
+        """Whether what is under way is to be cut."""
+        address = parse_address(head.client_address) or UNKNOWN
+        names = self._names(address, principal, operation)
+        state = self._state.restrictions
+        return any(
+            one.act == "terminate" and one.active(now)
+            for index in ((state.by_name,) if place_allowed else (state.by_place, state.by_name))
+            for one in _covering(index.find(address, names.items()), names, address, head.method)
+        )
+
+    def _names(self, address: Address, principal: Principal | None, operation: Operation | None) -> dict[str, str]:
+        """What is known of the caller, besides its address."""
         names: dict[str, str] = {}
+        if self._state.restrictions.asks_geography:
+            origin: Origin = self._state.geography.of(address.text)
+            names["country"], names["continent"] = origin.country, origin.continent
+            if origin.asn:
+                names["asn"] = str(origin.asn)
         if principal is not None:
             names["key"] = principal.id.removeprefix("key:")
             names["account"] = principal.account
         if operation is not None:
             names["operation"] = operation.id
-        found = index.find(address, names.items())
-        names["address"] = address.text
-        return self._judge([one for one in found if _covers(one, names, address)], now) if found else NOTHING
+        return names
 
     def _judge(self, restrictions: Iterable[Restriction], now: float) -> Outcome:
         """Denials first; of several throttles each must have room, and each is charged."""
         charges: list[Charge] = []
-        for restriction in sorted((one for one in restrictions if one.active(now)), key=lambda one: one.act):
-            if restriction.act == "deny":
-                return _finding(restriction, "deny", 403), (), 0.0
+        for restriction in sorted((one for one in restrictions if one.active(now)), key=lambda one: _RANK[one.act]):
+            if restriction.act != "throttle":
+                return Outcome(_finding(restriction, 403))
             counter = self._state.tables.get(throttle_table(restriction.id))
             if counter is None:  # a throttle whose counter is gone must not turn into a pass
-                return _finding(restriction, "throttle", 429), (), 1.0
+                return Outcome(_finding(restriction, 429), wait_s=1.0)
             room = counter.look("", now)
             if not room.allowed:
-                return _finding(restriction, "throttle", 429), (), room.reset_s
+                return Outcome(_finding(restriction, 429), wait_s=room.reset_s)
             charges.append(Charge(counter.name, "", 1))
-        return None, tuple(charges), 0.0
+        return Outcome(None, tuple(charges))
+
+    def _challenge(
+        self,
+        challenges: list[Restriction],
+        head: RequestHead,
+        principal: Principal | None,
+        done: tuple[WorkDone, ...],
+        passed: Outcome,
+    ) -> Outcome:
+        """Met by whoever had the place it calls from admitted after the restriction was made."""
+        if not challenges:
+            return passed
+        since = max(one.created_at for one in challenges)
+        if principal is None:
+            return Outcome(self._required(challenges[0]))
+        known = self._state.places.of(principal.id)
+        if known is None:
+            loaded = next(
+                (one for one in done if isinstance(one, PlacesLoaded) and one.principal == principal.id), None
+            )
+            if loaded is None:
+                return Outcome(work=LoadPlaces(principal.id))
+            known = {place.network: place for place in loaded.places}  # none, where the store did not answer: refused
+        place = known.get(place_of(head.client_address))
+        if place is not None and place.state == "verified" and place.verified_at >= since:
+            return passed
+        return Outcome(self._required(challenges[0]))
+
+    def _required(self, restriction: Restriction) -> Finding:
+        return Finding(
+            "challenge.required", f"Access is restricted at present.{self._how}", 403, "challenge",
+            rule=restriction.id, evidence=_why(restriction), owasp="API2",
+        )  # fmt: skip
 
 
-def _covers(restriction: Restriction, names: dict[str, str], address: Address) -> bool:
+def _covering(found: list[Restriction], names: Mapping[str, str], address: Address, method: str) -> list[Restriction]:
+    return [one for one in found if covers(one, names, address, method)] if found else found
+
+
+def covers(restriction: Restriction, names: Mapping[str, str], address: Address, method: str) -> bool:
+    """Whether a caller from `address`, of whom `names` are known by kind, is in the restriction's scope."""
+    if restriction.methods and not is_among(method, restriction.methods):
+        return False
     return all(
-        address in prefix_set((value,)) if kind == "prefix" else names.get(kind) == value
+        address in prefix_set((value,))
+        if kind == "prefix"
+        else (address.text if kind == "address" else names.get(kind)) == value
         for kind, value in restriction.scope
     )
 
 
-def _finding(restriction: Restriction, act: str, status: int) -> Finding:
-    verdict = "throttle" if act == "throttle" else "deny"
+def _why(restriction: Restriction) -> str:
+    return f"{restriction.reason} (by {restriction.creator})"
+
+
+def _finding(restriction: Restriction, status: int) -> Finding:
     return Finding(
-        f"restriction.{act}",
+        f"restriction.{restriction.act}",
         "Access is restricted at present.",
         status,
-        "throttle" if verdict == "throttle" else "deny",
+        restriction.act,
         rule=restriction.id,
-        evidence=f"{restriction.reason} (by {restriction.creator})",
+        evidence=_why(restriction),
         owasp="API4",
     )

@@ -27,6 +27,10 @@ class Guard:
         kind = scope["type"]
         if kind == "http" or kind == "websocket":
             services = self._services
+            door = services.gate.door
+            if kind == "http" and (away := door.look(scope, services.now())) is not None and not services.watched:
+                await door.turn_away(services, scope, send, *away)
+                return
             rush = services.gate.rush
             if rush is not None and (finding := rush.look(scope, services.now())) is not None:
                 await turn_away(services, scope, send, finding)

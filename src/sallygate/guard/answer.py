@@ -51,6 +51,7 @@ class ApiAnswer:
         "received",
         "refused",
         "release",
+        "restrictions",
         "sent",
         "status",
         "stopped",
@@ -68,6 +69,8 @@ class ApiAnswer:
         self.received = 0
         self.copy: list[bytes] = []
         self.copied = 0
+        self.restrictions = call.gate.state.restrictions
+        """Those in force when this was looked at last."""
         self.release: Any = None  # Release, once the answer has begun
         self.unread = False
         self.done = False
@@ -180,6 +183,10 @@ class ApiAnswer:
         release = self.release
         if release is None:
             raise RuntimeError("the application sent a body before its head")
+        if (in_force := self.call.gate.state.restrictions) is not self.restrictions:
+            self.restrictions = in_force
+            if self.call.gate.engine.is_terminated(self.admission, self.call.head, self.call.services.now()):
+                raise ConnectionAbortedError("a restriction terminates what is under way")
         if release.cut:
             # Asked each time: other answers of the same caller take from the budget at the same time.
             left = self.call.gate.engine.bytes_left(self.admission, self.call.services.now())

@@ -11,6 +11,7 @@ from sallygate.guard.services import App, Message, Receive, Scope, Send, Service
 from sallygate.guard.turn import ClientLeft, Turn, note_shed
 from sallygate.model.access import AuthCall
 from sallygate.model.decision import Admission, Answer, Ask, Decision, Refuse, Reply
+from sallygate.model.event import Place
 from sallygate.model.exchange import Exchange
 from sallygate.model.finding import Finding
 from sallygate.model.request import Body, RequestHead
@@ -26,6 +27,11 @@ _VERSIONS = {"1": "1.0"}
 """Granian's name for HTTP/1.0."""
 IDENTITY_PREFIX = b"x-sallygate-"
 REQUEST_ID = b"x-request-id"
+OVERRIDES = frozenset(
+    (b"x-http-method-override", b"x-http-method", b"x-method-override", b"x-original-url", b"x-rewrite-url")
+)
+"""By these, frameworks and IIS run another operation than the request line's, which is the one that was judged. Honest
+pages send them too (0.4% of recorded requests, to services that do without), so they are taken off, not refused."""
 UNMETERED = frozenset(
     f"http.response.{name}" for name in ("pathsend", "zerocopysend", "trailers", "push", "early_hint")
 )
@@ -157,6 +163,8 @@ class Call:
         self.price(refuse)
         body = problem_body(refuse.decision, self.head.request_id)
         headers = problem_headers(b"" if self.head.method == "HEAD" else body, refuse.headers)
+        if refuse.decision.verdict == "terminate" and self.head.http_version[:1] == "1":
+            headers = [*headers, (b"connection", b"close")]
         await self.send_whole(refuse.decision.status, [*headers, *self.common_headers()], body)
         self.record(refuse.decision, refuse.decision.status, operation=refuse.operation, principal=refuse.principal,
                      response_bytes=len(body), request_bytes=request_bytes)  # fmt: skip
@@ -296,6 +304,8 @@ class Call:
     def _upstream_headers(self, admission: Admission, body: Body | None) -> list[tuple[bytes, bytes]]:
         """The caller's headers without credentials and claims of identity, then the gate's own."""
         dropped = self.gate.dropped_headers
+        if self.gate.state.restrictions.names_methods:
+            dropped |= OVERRIDES
         headers = [
             pair
             for pair in self.head.headers
@@ -333,11 +343,15 @@ class Call:
             or dashed.startswith(IDENTITY_PREFIX)
         )
 
+    def _place(self) -> Place:
+        origin = self.gate.state.geography.of(self.head.client_address)
+        return Place(self.head.client_network, origin.country, origin.asn)
+
     def record(self, decision: Decision, status: int, **known: Any) -> None:  # Any: Exchange's own fields
         took_us = self.services.tick_us() - self.started_us
         exchange = Exchange(
             self.head, decision, status, charges=self.charges, took_us=took_us,
-            admit_us=self.admit_us, gate_us=self.gate_us or took_us, **known,
+            admit_us=self.admit_us, gate_us=self.gate_us or took_us, place=self._place(), **known,
         )  # fmt: skip
         self.services.record(exchange, self.gate)
 

@@ -18,6 +18,7 @@ from sallygate.parsing.head import HeadReader
 from sallygate.state import State
 
 if TYPE_CHECKING:
+    from sallygate.guard.door import Door, Tally
     from sallygate.guard.rush import Rush
 
 Scope = MutableMapping[str, Any]  # Any: ASGI's own types are open
@@ -33,6 +34,7 @@ class Gate(Struct, frozen=True):
 
     engine: Engine
     reader: HeadReader
+    door: Door
     state: State
     policy_hash: str
     dropped_headers: frozenset[bytes]
@@ -53,11 +55,19 @@ class Services(Protocol):
     under_way: int
     """Requests that have begun and not ended."""
 
+    turned: Tally
+    """Who was turned away at the door."""
+
     @property
     def gate(self) -> Gate: ...
     @property
     def own(self) -> App:
         """What answers at `/auth`."""
+        ...
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody wants to see every single exchange: then none is turned away at the door."""
         ...
 
     def now(self) -> float: ...

@@ -61,6 +61,8 @@ class KnownPlace(Struct, frozen=True, gc=False, omit_defaults=True):
     first_at: float
     by: str = ""
     """Who admitted it: `code`, or the operator's name."""
+    verified_at: float = 0.0
+    """When it was admitted the last time."""
     revision: int = 0
 
 

@@ -10,12 +10,15 @@ from sallygate.model.finding import Finding, Mode, Verdict
 
 
 class Place(Struct, frozen=True, gc=False, omit_defaults=True):
-    """Where a call came from. Country, network number and TLS fingerprint are filled by the parts that know them."""
+    """Where a call came from. What nobody knows is empty; TLS fingerprints come with an edge."""
 
     network: str
     country: str = ""
     asn: int = 0
     tls: str = ""
+
+
+NO_PLACE = Place("")
 
 
 class Event(Struct, frozen=True, gc=False, omit_defaults=True):

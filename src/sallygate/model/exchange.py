@@ -5,6 +5,8 @@ from __future__ import annotations
 from msgspec import Struct
 
 from sallygate.model.decision import Decision, Learned
+from sallygate.model.event import NO_PLACE, Place
+from sallygate.model.finding import Finding
 from sallygate.model.operation import Operation
 from sallygate.model.principal import Principal
 from sallygate.model.request import RequestHead
@@ -33,8 +35,31 @@ class Exchange(Struct, frozen=True, gc=False):
     request_bytes: int = 0
     response_bytes: int = 0
     learned: Learned = NOTHING_LEARNED
+    place: Place = NO_PLACE
     charges: tuple[Charge, ...] = ()
     took_us: int = 0
     admit_us: int = 0
     """Until it was admitted, or refused."""
     gate_us: int = 0
+
+
+MANY = "many"
+"""Stands for the addresses of refusals that are told of together."""
+
+
+class Turned(Struct):
+    """Refusals alike: one finding, one source, one method."""
+
+    finding: Finding
+    address: str
+    network: str
+    method: str
+    path: str
+    request_id: str
+    at: float
+    """Of the first; all else of it too."""
+    until: float
+    count: int = 0
+    response_bytes: int = 0
+    took_us: int = 0
+    """Of all together."""

@@ -5,7 +5,7 @@ The values keep both readings: the bytes that will be forwarded, and the one can
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 from msgspec import Struct
@@ -114,3 +114,10 @@ class Body(Struct, frozen=True):
 
 
 EMPTY_BODY = Body(b"", "none", "", None)
+
+
+def is_among(method: str, methods: Collection[str]) -> bool:
+    """Whether `methods`, in capitals, names the method. GET names HEAD too, which is a GET without its body; and `post`
+    is POST, as it is to some servers."""
+    method = method.upper()
+    return method in methods or (method == "HEAD" and "GET" in methods)

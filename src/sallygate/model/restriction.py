@@ -6,8 +6,17 @@ from typing import Literal
 
 from msgspec import Struct
 
-ScopeKind = Literal["address", "prefix", "key", "account", "operation"]
-Act = Literal["deny", "throttle"]
+ScopeKind = Literal["address", "prefix", "asn", "country", "continent", "key", "account", "operation"]
+"""`tls`, the fingerprint of a client's TLS, joins them with an edge that sees it."""
+PLACES: frozenset[ScopeKind] = frozenset(("address", "prefix", "asn", "country", "continent"))
+"""What is known of a caller from where it calls alone."""
+Act = Literal["terminate", "deny", "challenge", "throttle"]
+ACTS: tuple[Act, ...] = ("terminate", "deny", "challenge", "throttle")
+"""Strongest first: of several restrictions that cover a caller, this order decides.
+
+`terminate` is `deny`, and what is under way is cut and the connection closed. `challenge` refuses until the caller has
+proven again, since the restriction was made, that the place it calls from is its own.
+"""
 
 
 class Restriction(Struct, frozen=True, omit_defaults=True):
@@ -27,6 +36,17 @@ class Restriction(Struct, frozen=True, omit_defaults=True):
     lifted_at: float | None = None
     lifted_by: str = ""
     revision: int = 0
+    methods: tuple[str, ...] = ()
+    """Only these; empty: all."""
 
     def active(self, now: float) -> bool:
         return self.lifted_at is None and now < self.expires_at
+
+    @property
+    def by_place_alone(self) -> bool:
+        return all(kind in PLACES for kind, _ in self.scope)
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether it is decided before anybody is asked who calls, which is what a challenge asks."""
+        return self.act != "challenge" and self.by_place_alone

@@ -13,11 +13,12 @@ from msgspec import Struct
 from pydantic import ValidationError
 
 from sallygate.model.operation import Operation
-from sallygate.parsing.addresses import is_loopback
+from sallygate.parsing.addresses import Prefixes, is_loopback
 from sallygate.parsing.openapi import OpenAPIError, base_path, read_document, read_operations
 from sallygate.parsing.yamltext import YamlError, read_strings
 from sallygate.policy.errors import PolicyError, Problem
 from sallygate.policy.issuers import check_issuers, without_secret
+from sallygate.policy.lists import check_network, read_lists
 from sallygate.policy.schema import Plan, Policy
 
 Door = Literal["gateway", "guard", "replay"]
@@ -57,6 +58,8 @@ class Loaded(Struct, frozen=True):
     operations: tuple[Operation, ...]
     plans: dict[str, Plan]
     door: Door
+    lists: dict[str, Prefixes] = {}
+    """The address lists it names; a list that changes is put in its place."""
 
     @property
     def state_dir(self) -> Path:
@@ -114,13 +117,17 @@ def load_policy(file: Path, door: Door = "gateway") -> Loaded:
     _check_auth(reader, policy, operations, document)
     if policy.identity is not None:
         check_issuers(reader.say, policy.identity, plans, lambda name: beside(file, name))
+    check_network(
+        reader.say, policy.network, set(plans), {one.id for one in operations}, lambda name: beside(file, name)
+    )
+    lists = read_lists(reader.say, reader.problems, policy.network, lambda name: beside(file, name))
     if policy.workers != 1:
         reader.say(("workers",), "unsafe", "more than one worker would count limits apart",
                    "write `workers: 1`; several need shared counters, which this version does not have")  # fmt: skip
     if reader.problems:
         raise PolicyError(reader.problems)
     digest = hashlib.sha256(data + b"\0" + contract_data).hexdigest()[:12]
-    return Loaded(policy, file, digest, document, operations, plans, door)
+    return Loaded(policy, file, digest, document, operations, plans, door, lists)
 
 
 def state_directory_of(file: Path) -> Path:

@@ -24,6 +24,7 @@ from sallygate.policy.fields import (
 )
 from sallygate.policy.flood import Flood
 from sallygate.policy.identifying import Identity
+from sallygate.policy.network import Network
 from sallygate.policy.serving import EventsSection, Listen, LogSection, Telemetry, UpstreamSection
 from sallygate.policy.units import Budget, read_rate
 
@@ -277,6 +278,7 @@ class Policy(Section):
         "signal", description="Reload at SIGHUP only, or also when this file or the contract changes."
     )
     transport: Transport | None = Field(None, description="HTTPS, forwarding headers, paths.")
+    network: Network | None = Field(None, description="Where callers may come from; anywhere when left out.")
     restrictions: RestrictionsSection = Field(RestrictionsSection(), description="Active blocks.")
     clients: Clients | None = Field(None, description="Unknown clients.")
     identity: Identity | None = Field(None, description="Who is calling; `none` must be written to run without.")

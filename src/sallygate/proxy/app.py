@@ -7,7 +7,6 @@ Refuses to know how upstreams are chosen (`pool`), which fields pass (`headers`)
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -15,18 +14,10 @@ from typing import Any, Final
 
 import aiohttp
 import msgspec
-from multidict import CIMultiDict
 
+from sallygate.proxy.connection import Answer, AnswerBroken, Body, ConnectionLost, Connections, Fields, Unreachable
 from sallygate.proxy.headers import RequestFields, for_client
-from sallygate.proxy.pool import (
-    ConnectionLost,
-    Log,
-    Pool,
-    Upstream,
-    UpstreamSettings,
-    UpstreamStatus,
-    open_session,
-)
+from sallygate.proxy.pool import Log, Pool, Upstream, UpstreamSettings, UpstreamStatus, trusting
 from sallygate.proxy.watch import (
     ClientGone,
     ClientStalled,
@@ -47,9 +38,6 @@ _PATH: Final = re.compile(rb"/[!-\"$->@-~]*")
 _QUERY: Final = re.compile(rb"[!-\"$-~]*")
 """Visible ASCII but for what would end the path or query: anything else would leave in other bytes, or as two
 things."""
-
-CLOSE_S: Final = 1.0
-"""How long connections may take to close: one whose upstream stopped reading never does by itself."""
 
 _BODYLESS: Final = frozenset((204, 304))
 _REPEATABLE: Final = frozenset(("GET", "HEAD"))
@@ -77,25 +65,29 @@ class ReverseProxy:
         self._settings = settings
         self._pool = Pool(settings, log)
         self._sweep = Sweep()
-        self._session: aiohttp.ClientSession | None = None
+        self._connections: dict[Upstream, Connections] = {}
         self._checks: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Opens the session and, with a `health_path`, begins checking. Raises `OSError` for an unreadable CA
-        file."""
+        """With a `health_path`, begins checking. Raises `OSError` for an unreadable CA file."""
         self._loop = asyncio.get_running_loop()
-        self._session = open_session(self._settings)
+        tls = trusting(self._settings)
+        self._connections = {up: up.connections(self._settings, tls) for up in self._pool.upstreams}
         if self._settings.health_path is not None:
-            self._checks = asyncio.create_task(self._pool.check_for_ever(self._session))
+            self._checks = asyncio.create_task(self._pool.check_for_ever(self._status_of))
+
+    async def _status_of(self, upstream: Upstream, path: str) -> int:
+        target = upstream.target(path.encode("ascii"), b"")
+        answer = await self._connections[upstream].ask("GET", target, upstream.authority, (), None, None)
+        answer.close()
+        return answer.status
 
     async def close(self) -> None:
         """Closes every connection, those in use too."""
         if self._checks is not None:
             self._checks.cancel()
-        if self._session is not None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(CLOSE_S):
-                    await self._session.close()
+        for connections in self._connections.values():
+            connections.close()
 
     async def reachable(self) -> tuple[UpstreamStatus, ...]:
         """The upstreams, those nothing is known of tried first."""
@@ -110,7 +102,7 @@ class ReverseProxy:
             raise RuntimeError(f"a reverse proxy has no answer to {scope['type']}")
         exchange = Exchange(asyncio.current_task(), receive)
         self._sweep.add(exchange, self._loop)
-        answer: aiohttp.ClientResponse | None = None
+        answer: Answer | None = None
         try:
             answer = await self._ask(scope, receive, exchange)
             await self._pass_on(answer, scope["method"], send, exchange)
@@ -135,7 +127,7 @@ class ReverseProxy:
         code = "request.timeout" if exchange.reason == "stalled" else "upstream.timeout"
         await _answer_problem(code, scope, send, 0)
 
-    async def _ask(self, scope: Scope, receive: Receive, exchange: Exchange) -> aiohttp.ClientResponse:
+    async def _ask(self, scope: Scope, receive: Receive, exchange: Exchange) -> Answer:
         """Sends the request, to another upstream if one refuses the connection, and waits for the response
         head."""
         asked = await _read(scope, receive, exchange, self._settings)
@@ -151,26 +143,21 @@ class ReverseProxy:
                 if not (lost.stale and repeatable):
                     raise _Refused("upstream.broken") from lost
                 repeatable = False
-            except aiohttp.ServerTimeoutError as error:
-                self._pool.failed(upstream, self._loop.time(), error)
-                raise _Refused("upstream.timeout") from error
-            except aiohttp.ClientConnectorError as error:
-                self._pool.failed(upstream, self._loop.time(), error)
+            except Unreachable as error:
+                self._pool.failed(upstream, self._loop.time(), error.args[0])
+                if error.late:
+                    raise _Refused("upstream.timeout") from error
                 tried.append(upstream)
-            except ValueError as error:  # aiohttp refuses control characters in header values
+            except ValueError as error:
                 raise _Refused("request.target") from error
-            except (aiohttp.ClientError, OSError) as error:
+            except AnswerBroken as error:
                 raise _Refused("upstream.broken") from error
 
-    async def _send(self, upstream: Upstream, asked: _Asked, exchange: Exchange) -> aiohttp.ClientResponse:
-        assert self._session is not None
+    async def _send(self, upstream: Upstream, asked: _Asked, exchange: Exchange) -> Answer:
         exchange.wait("late", self._loop.time() + self._settings.connect_s + self._settings.first_byte_s)
-        answer = await self._session.request(
-            asked.method,
-            upstream.target(asked.path, asked.query),
-            headers=asked.fields,
-            data=asked.body,
-            allow_redirects=False,
+        host = asked.host if self._settings.preserve_host and asked.host else upstream.authority
+        answer = await self._connections[upstream].ask(
+            asked.method, upstream.target(asked.path, asked.query), host, asked.fields, asked.body, asked.length
         )
         if answer.status == 101:  # nobody asked for another protocol: `Upgrade` does not cross
             answer.close()
@@ -179,14 +166,14 @@ class ReverseProxy:
             self._pool.connected(upstream)
         return answer
 
-    async def _pass_on(self, answer: aiohttp.ClientResponse, method: str, send: Send, exchange: Exchange) -> None:
+    async def _pass_on(self, answer: Answer, method: str, send: Send, exchange: Exchange) -> None:
         """The response, piece by piece; the last piece says that it is the last, so that small answers take
         one."""
         content = answer.content
         headers = for_client(answer.raw_headers)
         start: Message = {"type": "http.response.start", "status": answer.status, "headers": headers}
         if content.at_eof() or method == "HEAD" or answer.status in _BODYLESS:
-            if _cut_short(answer):
+            if answer.is_cut_short:
                 raise _Refused("upstream.broken")
             exchange.answered = True
             await send(start)
@@ -196,7 +183,7 @@ class ReverseProxy:
         loop, stall_s = self._loop, self._settings.client_stall_s
         exchange.answered = True
         await send(start)
-        if answer.content_type == "text/event-stream":
+        if answer.is_event_stream:
             idle_s = self._settings.stream_idle_s
         while True:
             exchange.wait("silent", loop.time() + idle_s)
@@ -205,7 +192,7 @@ class ReverseProxy:
             except (aiohttp.ClientError, OSError) as error:
                 raise UpstreamBroken(repr(error)) from error
             more = not content.at_eof()
-            if not more and _cut_short(answer):
+            if not more and answer.is_cut_short:
                 raise UpstreamBroken("reset before the end of a body without framing")
             exchange.wait("stalled", loop.time() + stall_s)
             await send({"type": "http.response.body", "body": piece, "more_body": more})
@@ -213,30 +200,20 @@ class ReverseProxy:
                 return
 
 
-def _cut_short(answer: aiohttp.ClientResponse) -> bool:
-    """Whether a body that only the end of its connection ends was ended by a reset, which aiohttp takes for
-    an end.
-
-    `_protocol` is aiohttp's own; the public `connection` is gone when the body ends. A test pulls this plug.
-    """
-    fields = answer.headers
-    if "Content-Length" in fields or "Transfer-Encoding" in fields:
-        return False
-    error = answer._protocol.exception() if answer._protocol is not None else None
-    return error is not None and not isinstance(error, aiohttp.ServerDisconnectedError)
-
-
 class _Asked:
     """A request as it will be sent."""
 
-    __slots__ = ("body", "fields", "method", "path", "query")
+    __slots__ = ("body", "fields", "host", "length", "method", "path", "query")
 
-    def __init__(self, scope: Scope, fields: CIMultiDict[str], body: bytes | AsyncIterator[bytes] | None) -> None:
+    def __init__(self, scope: Scope, header: RequestFields, body: Body, length: int | None) -> None:
         self.method: str = scope["method"]
-        self.path: str = scope["raw_path"].decode("ascii")
-        self.query: str = scope["query_string"].decode("ascii")
-        self.fields = fields
+        self.path: bytes = scope["raw_path"]
+        self.query: bytes = scope["query_string"]
+        self.host = header.host
+        self.fields: Fields = header.fields
         self.body = body
+        self.length = length
+        """As declared; None for a body that says no length."""
 
 
 async def _read(scope: Scope, receive: Receive, exchange: Exchange, settings: UpstreamSettings) -> _Asked:
@@ -248,12 +225,11 @@ async def _read(scope: Scope, receive: Receive, exchange: Exchange, settings: Up
         raise _Refused("request.target")
     client = scope["client"]
     try:
-        header = RequestFields(scope["headers"], client[0] if client else None, scope["scheme"], settings.preserve_host)
+        header = RequestFields(scope["headers"], client[0] if client else None, scope["scheme"])
     except ValueError as error:
         raise _Refused("request.target") from error
-    fields = header.fields
     if not header.has_body:
-        return _Asked(scope, fields, None)
+        return _Asked(scope, header, None, None)
     exchange.wait("stalled", asyncio.get_running_loop().time() + settings.client_stall_s)
     exchange.uploading = True
     first = await receive()
@@ -262,13 +238,9 @@ async def _read(scope: Scope, receive: Receive, exchange: Exchange, settings: Up
     body: bytes = first.get("body", b"")
     length = header.length
     if first.get("more_body", False) and (length is None or len(body) < length):
-        if length is not None:
-            fields["content-length"] = str(length)
-        return _Asked(scope, fields, _pieces(body, length, receive, exchange, settings))
+        return _Asked(scope, header, _pieces(body, length, receive, exchange, settings), length)
     exchange.uploading = False
-    if not body and length is not None:
-        fields["content-length"] = "0"
-    return _Asked(scope, fields, body or None)
+    return _Asked(scope, header, body or None, length)
 
 
 async def _pieces(

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from multidict import CIMultiDict
-
 Raw = Iterable[tuple[bytes, bytes]]
 
 _PER_HOP: Final = frozenset(
@@ -76,14 +74,14 @@ def named_by(connection: Iterable[bytes]) -> frozenset[bytes]:
 class RequestFields:
     """The header the upstream gets, in the order received, and what it said about the body."""
 
-    __slots__ = ("fields", "has_body", "length")
+    __slots__ = ("fields", "has_body", "host", "length")
 
-    def __init__(self, headers: Raw, client: str | None, scheme: str, preserve_host: bool) -> None:
-        """Raises `ValueError` for what is not UTF-8: the client library could not send it
-        unchanged."""
-        kept: list[tuple[str, str]] = []
+    def __init__(self, headers: Raw, client: str | None, scheme: str) -> None:
+        """Raises `ValueError` for a length that is none."""
+        kept: list[tuple[bytes, bytes]] = []
         connection: list[bytes] = []
-        host = ""
+        self.host = b""
+        """As the client sent it."""
         self.length: int | None = None
         """The declared length. Not among `fields`, because a body that was buffered knows its own."""
         self.has_body = False
@@ -91,26 +89,24 @@ class RequestFields:
             if name not in _REQUEST_DROPPED:
                 if b"_" in name and name.replace(b"_", b"-") in _REQUEST_DROPPED:
                     continue  # to CGI and WSGI the same field
-                kept.append((name.decode(), value.decode()))
+                kept.append((name, value))
             elif name == b"content-length":
                 self.length = int(value)
                 self.has_body = True
             elif name == b"host":
-                host = value.decode()
+                self.host = value
             elif name == b"connection":
                 connection.append(value)
             elif name == b"transfer-encoding":
                 self.has_body = True
         if connection and (gone := named_by(connection)):
-            kept = [pair for pair in kept if pair[0].encode() not in gone]
+            kept = [pair for pair in kept if pair[0] not in gone]
         if client is not None:
-            kept.append(("x-forwarded-for", client))
-        kept.append(("x-forwarded-proto", scheme))
-        if host:
-            kept.append(("x-forwarded-host", host))
-            if preserve_host:
-                kept.append(("Host", host))
-        self.fields = CIMultiDict(kept)
+            kept.append((b"x-forwarded-for", client.encode("ascii")))
+        kept.append((b"x-forwarded-proto", scheme.encode("ascii")))
+        if self.host:
+            kept.append((b"x-forwarded-host", self.host))
+        self.fields = kept
 
 
 def for_client(headers: Raw) -> list[tuple[bytes, bytes]]:

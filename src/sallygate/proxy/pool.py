@@ -1,4 +1,4 @@
-"""The upstreams: their settings, which one is next, which ones are up, and the client session they share.
+"""The upstreams: their settings, which one is next, and which ones are up.
 
 Knows addresses and health; refuses to know requests. An upstream goes down after `unhealthy_after` failures
 to connect in a row. It comes up again when a check of `health_path` succeeds or, without one, when the single
@@ -8,43 +8,20 @@ request let through every `health_every_s` gets a connection.
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-import aiohttp
-from aiohttp import AddrInfoType
 from yarl import URL
 
-READ_BYTES: Final = 64 * 1024
-"""What is read ahead of a slow client: the stream pauses the socket at twice this."""
+from sallygate.proxy.connection import AnswerBroken, ConnectionLost, Connections, Unreachable
 
 PROBE_EVERY_S: Final = 2.0
 """At most so often, however often somebody asks whether the gate is ready."""
 
 PROBE_S_MAX: Final = 1.0
 """Who asks for readiness waits a second or two; a connection that takes longer is none to rely on."""
-
-SOCKET_BYTES: Final = 128 * 1024
-"""The kernel's buffers per upstream connection, each way; Linux doubles the number. Left alone they grow to
-several MiB, which would count against what a stopped reader may cost; this still fills 1 Gbit/s at a round
-trip of 2 ms."""
-
-IDLE_CONNECTION_S: Final = 4.0
-"""Kept-alive connections are let go before the upstream does it, so that a POST does not meet a closing one:
-uvicorn and Node.js close after 5 s."""
-
-LINE_BYTES_MAX: Final = 8190
-"""A status line; Apache's and aiohttp's own number."""
-
-FIELD_BYTES_MAX: Final = 16 * 1024
-"""One response header field; twice what nginx buffers for a whole head, for the sake of long security
-policies."""
-
-FIELDS_MAX: Final = 200
-"""Response header fields; twice Apache's `LimitRequestFields`."""
 
 
 class Log(Protocol):
@@ -100,6 +77,7 @@ class Upstream:
 
     __slots__ = (
         "_in_a_row",
+        "authority",
         "failures",
         "healthy",
         "host",
@@ -120,7 +98,9 @@ class Upstream:
             raise ValueError(f"an upstream has no query, fragment or user: {url}")
         self.url = url
         self.scheme, self.host, self.port = parts.scheme, parts.raw_host, parts.port
-        self.prefix = parts.raw_path.rstrip("/")
+        self.authority = (parts.host_port_subcomponent or "").encode("ascii")
+        """What `Host` says to it."""
+        self.prefix = parts.raw_path.rstrip("/").encode("ascii")
         self.healthy = True
         self.reachable = True
         """By the last probe; requests do not go by it, they find out themselves."""
@@ -129,11 +109,13 @@ class Upstream:
         self.failures = 0
         self._in_a_row = 0
 
-    def target(self, path: str, query: str) -> URL:
-        """The address of a request, no byte of its target touched."""
-        path = self.prefix + path
-        return URL.build(
-            scheme=self.scheme, host=self.host, port=self.port, path=path, query_string=query, encoded=True
+    def target(self, path: bytes, query: bytes) -> bytes:
+        """The target of a request, no byte touched."""
+        return self.prefix + path + b"?" + query if query else self.prefix + path
+
+    def connections(self, settings: UpstreamSettings, tls: ssl.SSLContext | None) -> Connections:
+        return Connections(
+            self.host, self.port, tls if self.scheme == "https" else None, settings.connections_max, settings.connect_s
         )
 
     def connected(self) -> bool:
@@ -152,46 +134,7 @@ class Upstream:
         return changed
 
 
-class Request(aiohttp.ClientRequest):
-    """Knows whether its connection was made for it."""
-
-    fresh = False
-
-
-class _Connector(aiohttp.TCPConnector):
-    async def _create_connection(self, req: aiohttp.ClientRequest, *rest: Any) -> Any:  # Any: aiohttp's internals
-        if isinstance(req, Request):
-            req.fresh = True
-        return await super()._create_connection(req, *rest)
-
-
-class ConnectionLost(aiohttp.ClientError):
-    """The connection went before any response; `stale`, when it was a kept-alive one."""
-
-    def __init__(self, stale: bool) -> None:
-        super().__init__(stale)
-        self.stale = stale
-
-
-async def _never_again(req: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Takes aiohttp's own repetition of idempotent requests out: it would replay a PUT, body and all."""
-    try:
-        return await handler(req)
-    except (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError):
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise ConnectionLost(stale=not getattr(req, "fresh", True)) from error
-
-
-def _socket(address: AddrInfoType) -> socket.socket:
-    family, kind, protocol, _, _ = address
-    made = socket.socket(family, kind, protocol)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BYTES)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
-    return made
-
-
-def _tls(settings: UpstreamSettings) -> ssl.SSLContext:
+def trusting(settings: UpstreamSettings) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=settings.ca_file)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if not settings.verify_tls:
@@ -200,29 +143,8 @@ def _tls(settings: UpstreamSettings) -> ssl.SSLContext:
     return context
 
 
-def open_session(settings: UpstreamSettings) -> aiohttp.ClientSession:
-    """A session that adds, keeps, follows and unpacks nothing. To be called on the loop that will use it."""
-    connector = _Connector(
-        limit=0,
-        limit_per_host=settings.connections_max,
-        keepalive_timeout=IDLE_CONNECTION_S,
-        ssl=_tls(settings),
-        socket_factory=_socket,
-    )
-    return aiohttp.ClientSession(
-        connector=connector,
-        request_class=Request,
-        middlewares=(_never_again,),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        trust_env=False,
-        skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
-        timeout=aiohttp.ClientTimeout(total=None, connect=settings.connect_s, sock_connect=settings.connect_s),
-        read_bufsize=READ_BYTES,
-        max_line_size=LINE_BYTES_MAX,
-        max_field_size=FIELD_BYTES_MAX,
-        max_headers=FIELDS_MAX,
-    )
+Ask = Callable[[Upstream, str], Awaitable[int]]
+"""The status of an upstream's answer to a GET of a path."""
 
 
 class Pool:
@@ -266,22 +188,20 @@ class Pool:
         if changed and self._log is not None:
             self._log.warning("upstream.down", upstream=upstream.url, error=repr(error))
 
-    async def check_for_ever(self, session: aiohttp.ClientSession) -> None:
+    async def check_for_ever(self, ask: Ask) -> None:
         """Asks every upstream for `health_path`, all at once, every `health_every_s`."""
         while True:
-            await asyncio.gather(*(self._check(session, upstream) for upstream in self.upstreams))
+            await asyncio.gather(*(self._check(ask, upstream) for upstream in self.upstreams))
             await asyncio.sleep(self._settings.health_every_s)
 
-    async def _check(self, session: aiohttp.ClientSession, upstream: Upstream) -> None:
+    async def _check(self, ask: Ask, upstream: Upstream) -> None:
         path = self._settings.health_path
         assert path is not None
         error: BaseException | None = None
         try:
             async with asyncio.timeout(self._settings.connect_s + self._settings.health_every_s):
-                url = upstream.target(path, "")
-                async with session.get(url, allow_redirects=False) as answer:
-                    healthy = answer.status < 400
-        except (aiohttp.ClientError, OSError, TimeoutError) as reason:
+                healthy = await ask(upstream, path) < 400
+        except (Unreachable, ConnectionLost, AnswerBroken, OSError) as reason:  # TimeoutError is one
             healthy, error = False, reason
         if healthy:
             self.connected(upstream)

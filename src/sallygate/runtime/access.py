@@ -30,16 +30,18 @@ from sallygate.model.finding import Finding
 from sallygate.model.principal import Principal
 from sallygate.model.stores import StoreError
 from sallygate.model.work import ROUNDS_MAX, LoadAccount, LoadPlaces, PlacesLoaded, Work, WorkDone
+from sallygate.parsing.addresses import place_of
 from sallygate.parsing.jwk import read_key_set
 from sallygate.places import PLACES_MAX
 from sallygate.policy.authorising import Auth
 from sallygate.policy.load import Loaded
-from sallygate.runtime.administration import act_of
+from sallygate.runtime.acts import act_of
 from sallygate.runtime.logins import Logins
 from sallygate.signing import SigningKeys
 from sallygate.state import State
 from sallygate.stores.access import AccessStore
 from sallygate.stores.sqlite import SqliteStore
+from sallygate.travel import Seen, circle_of
 from sallygate.trust import KeySet
 
 SEEN_MAX = 10_000
@@ -255,7 +257,11 @@ class Access:
 
     def observe(self, exchange: Exchange) -> None:
         """A place that was seen for the first time is known from then on, and written a little later."""
-        if exchange.principal is None or not exchange.decision.findings:
+        if exchange.principal is None:
+            return
+        if exchange.decision.verdict == "allow" and self._runtime.gate.engine.controls.location is not None:
+            self._travelled(exchange.principal.id, exchange)
+        if not exchange.decision.findings:
             return
         for finding in exchange.decision.findings:
             known = self.state.places.of(exchange.principal.id) or {}
@@ -263,6 +269,12 @@ class Access:
                 place = KnownPlace(exchange.principal.id, finding.evidence, "seen", exchange.head.received_at)
                 self._seen[place.principal, place.network] = place
                 self.state.places.put(place)
+
+    def _travelled(self, principal: str, exchange: Exchange) -> None:
+        head, origin = exchange.head, self.state.geography.of(exchange.head.client_address)
+        if (circle := circle_of(origin)) is not None:
+            network = place_of(head.client_address)
+            self.state.travels.put(principal, Seen(network, origin.country, circle, head.received_at))
 
     async def beat(self) -> None:
         """New places written; keys that have had their time no longer published."""

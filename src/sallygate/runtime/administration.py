@@ -12,37 +12,21 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from sallygate.controls.identity import ALPHABET, KeyRing
-from sallygate.model.event import Event, Place
 from sallygate.model.principal import Credential
-from sallygate.model.restriction import Act, Restriction, ScopeKind
-from sallygate.parsing.addresses import parse_address, parse_prefix
 from sallygate.parsing.tokens import KEY_ID_CHARS, parse_api_key
-from sallygate.policy.units import read_rate
+from sallygate.runtime.restricting import Restricting
 from sallygate.stores.sqlite import SqliteStore
 
-RESTRICTION_S_MAX = 366 * 86400.0
-"""A year: every restriction ends, and one that should not is a rule for the policy."""
-WIDE_PREFIX = {32: 8, 128: 16}
-"""Prefixes shorter than this cover so much that they are asked about twice."""
 
-
-def act_of(act: str, subject: str, actor: str, note: str, now: float) -> Event:
-    """The event of an administrative act."""
-    return Event(
-        version=1,
-        at=now, request_id=secrets.token_hex(16), trace_id="", decision="allow", status=0, method="", path="",
-        client_address="", place=Place(""), kind="act", act=act, subject=subject, actor=actor, note=note,
-    )  # fmt: skip
-
-
-class Administration:
+class Administration(Restricting):
     """Raises `StoreError` for what the store refuses, `ValueError` for what makes no sense."""
 
     def __init__(self, store: SqliteStore, ring: KeyRing, actor: str, now: Callable[[], float] = time.time) -> None:
-        self._store, self._ring, self._actor, self._now = store, ring, actor, now
+        super().__init__(store, actor, now)
+        self._ring = ring
 
-    def _act(self, act: str, subject: str, note: str, now: float) -> Event:
-        return act_of(act, subject, self._actor, note, now)
+    def _key_id(self, name: str) -> str:
+        return self.key(name).id
 
     # keys ----------------------------------------------------------------------------------------------------------
 
@@ -109,64 +93,3 @@ class Administration:
             credential = replace(credential, revoked_at=now)
             self._store.put_credentials([credential], self._act("key.revoke", credential.id, "", now))
         return credential
-
-    # restrictions --------------------------------------------------------------------------------------------------
-
-    def restrict(
-        self,
-        scope: dict[ScopeKind, str],
-        act: Act,
-        reason: str,
-        for_s: float,
-        rate: str = "",
-        *,
-        wide: bool = False,
-    ) -> Restriction:
-        if not scope:
-            raise ValueError("say what to restrict: an address, a prefix, a key, an account or an operation")
-        if not reason.strip():
-            raise ValueError("say why: a restriction without a reason cannot be judged by the next person")
-        if not 0 < for_s <= RESTRICTION_S_MAX:
-            raise ValueError("a restriction lasts up to 366d")
-        if act == "throttle":
-            read_rate(rate)
-        elif rate:
-            raise ValueError("a rate belongs to a throttle")
-        clean = tuple((kind, self._clean(kind, value, wide)) for kind, value in scope.items())
-        now = self._now()
-        made = Restriction(secrets.token_hex(4), clean, act, reason.strip(), self._actor, now, now + for_s, rate)
-        note = f"{act} {', '.join(f'{kind} {value}' for kind, value in clean)} for {for_s:.0f} s: {reason}"
-        return self._store.put_restriction(made, self._act("restriction.add", made.id, note, now))
-
-    def _clean(self, kind: ScopeKind, value: str, wide: bool) -> str:
-        if kind == "address":
-            address = parse_address(value)
-            if address is None:
-                raise ValueError(f"{value!r} is not an address; write for example 203.0.113.7 or 2001:db8::1")
-            return address.text
-        if kind == "prefix":
-            try:
-                bits, length, _ = parse_prefix(value)
-            except ValueError as error:
-                raise ValueError(f"not a prefix ({error}); write for example 203.0.113.0/24") from None
-            if length < WIDE_PREFIX[bits] and not wide:
-                raise ValueError(f"{value} covers a very large part of the internet; confirm with --wide")
-            return value.strip()
-        return self.key(value).id if kind == "key" else value
-
-    def restrictions(self, *, ended: bool = False) -> list[Restriction]:
-        now = self._now()
-        return [found for found in self._store.restrictions() if ended or found.active(now)]
-
-    def restriction(self, restriction_id: str) -> Restriction:
-        for found in self._store.restrictions():
-            if found.id == restriction_id:
-                return found
-        raise ValueError(f"there is no restriction {restriction_id!r}; `sallygate restrict list` shows those there are")
-
-    def lift(self, restriction_id: str) -> Restriction:
-        found, now = self.restriction(restriction_id), self._now()
-        if not found.active(now):
-            return found
-        lifted = replace(found, lifted_at=now, lifted_by=self._actor)
-        return self._store.put_restriction(lifted, self._act("restriction.lift", found.id, "", now))

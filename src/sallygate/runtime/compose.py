@@ -12,10 +12,13 @@ from sallygate.controls.identity import IdentityControl, KeyRing, OwnIssuer
 from sallygate.controls.injection import InjectionControl
 from sallygate.controls.limits import LimitsControl
 from sallygate.controls.location import LocationControl
+from sallygate.controls.network import NetworkControl
 from sallygate.controls.restrictions import RestrictionsControl
 from sallygate.controls.transport import TransportControl
-from sallygate.engine import Controls, Engine
+from sallygate.engine import Engine
 from sallygate.guard import Gate
+from sallygate.guard.call import OVERRIDES
+from sallygate.guard.door import Door
 from sallygate.guard.rush import Rush
 from sallygate.parsing.addresses import prefix_set
 from sallygate.parsing.confined import confined_places
@@ -28,11 +31,9 @@ from sallygate.policy.flood import Flood
 from sallygate.policy.identifying import Identity
 from sallygate.policy.load import Loaded
 from sallygate.policy.schema import Clients, Injection, Limits, Policy, Transport
+from sallygate.releasing import Controls
 from sallygate.state import State
 
-OVERRIDES = (b"x-http-method-override", b"x-http-method", b"x-method-override", b"x-original-url", b"x-rewrite-url")
-"""By these, frameworks and IIS run another operation than the request line's, which is the one that was judged. Honest
-pages send them too (0.4% of recorded requests, to services that do without), so they are taken off, not refused."""
 DEFAULT_KEY_HEADER = "X-API-Key"
 
 
@@ -80,15 +81,19 @@ def _compose(
     own_routes = RouteTable(auth_operations(policy.auth), "") if policy.auth is not None else None
     hsts = ((b"strict-transport-security", f"max-age={int(transport.hsts)}".encode()),) if transport.hsts else ()
     dropped = set(controls.identity.credential_headers) if controls.identity else set()
-    dropped |= set(OVERRIDES) if routes is not None else set()
+    if routes is not None or (policy.network is not None and any(rule.methods for rule in policy.network.rules)):
+        dropped |= OVERRIDES
+    engine = Engine(controls, routes, IdHasher(id_key), own_routes)
+    reader = HeadReader(
+        prefix_set(tuple(transport.trusted_hops)),
+        transport.forwarded,
+        transport.ambiguous_paths or ("refuse" if routes is not None else "allow"),
+        SINGLETONS | {key_header.lower()},
+    )
     return Gate(
-        Engine(controls, routes, IdHasher(id_key), own_routes),
-        HeadReader(
-            prefix_set(tuple(transport.trusted_hops)),
-            transport.forwarded,
-            transport.ambiguous_paths or ("refuse" if routes is not None else "allow"),
-            SINGLETONS | {key_header.lower()},
-        ),
+        engine,
+        reader,
+        Door(engine, reader, hsts),
         state,
         loaded.hash,
         frozenset(dropped),
@@ -134,6 +139,7 @@ def _controls(
     flood = None if loaded.door == "replay" and "flood" not in policy.model_fields_set else policy.flood
     sections: dict[str, ControlSection | None] = {
         "transport": None if loaded.door == "replay" else transport,
+        "network": policy.network,
         "restrictions": policy.restrictions,
         "clients": clients,
         "identity": identity,
@@ -159,7 +165,8 @@ def _controls(
     )
     return Controls(
         TransportControl(transport, key_header) if "transport" in how else None,
-        RestrictionsControl(policy.restrictions, state) if "restrictions" in how else None,
+        NetworkControl(policy.network, loaded.lists, state, now) if policy.network and "network" in how else None,
+        RestrictionsControl(policy.restrictions, state, _ask_at(loaded)) if "restrictions" in how else None,
         ClientsControl(clients, _public(loaded), key_header, loaded.hash) if clients and "clients" in how else None,
         who,
         _location(loaded, state) if "location" in how else None,
@@ -195,8 +202,13 @@ def _location(loaded: Loaded, state: State) -> LocationControl | None:
     plans = {name: plan.new_location for name, plan in loaded.plans.items()}
     if all(does == "off" for does in plans.values()):
         return None
+    return LocationControl(plans, state, _ask_at(loaded))
+
+
+def _ask_at(loaded: Loaded) -> str:
+    """Where a place is admitted by a code, if anywhere."""
     auth = loaded.policy.auth
-    return LocationControl(plans, state, f"{auth.prefix}/locations" if auth is not None and auth.delivery else "")
+    return f"{auth.prefix}/locations" if auth is not None and auth.delivery else ""
 
 
 def own_issuer(policy: Policy) -> OwnIssuer | None:

@@ -59,6 +59,8 @@ async def status_of(runtime: Runtime) -> Status:
         if not issuer.keys or issuer.failing:
             why = f"{issuer.name}: {'its keys cannot be renewed' if issuer.keys else 'there are no keys of it'}"
             checks.append(Check("issuer", True, f"{why}: {issuer.said or 'it was not asked yet'}"))
+    feeds = runtime.feeds.states()
+    checks += [Check("feed", True, f"{feed.name}: {feed.said}") for feed in feeds if feed.said]
     if runtime.draining:
         checks.append(Check("draining", False, "is stopping"))
     database, log = runtime.installation.database, runtime.installation.events
@@ -77,7 +79,8 @@ async def status_of(runtime: Runtime) -> Status:
         under_way=runtime.under_way, credentials=len(state.credentials), restrictions=len(state.restrictions.all),
         counters={name: len(table.subjects()) for name, table in state.tables.items()},
         failures=dict(runtime.failures), clock_jumps=runtime.clock.jumps, log_lines_lost=Unfailing.lost_in_all,
-        memory_bytes=_resident_bytes(), issuers=issuers,
+        memory_bytes=_resident_bytes(), issuers=issuers, feeds=feeds,
+        geography=runtime.network.states(),
         flood=runtime.flooding.state(),
     )  # fmt: skip
 

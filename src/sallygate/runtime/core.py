@@ -37,16 +37,20 @@ from sallygate.runtime.access import Access, channel_of
 from sallygate.runtime.clock import Clock
 from sallygate.runtime.compose import compose
 from sallygate.runtime.condition import Life
+from sallygate.runtime.counters import Counters
 from sallygate.runtime.exporting import check_telemetry
+from sallygate.runtime.feeds.sources import FeedSources
 from sallygate.runtime.flooding import Flooding
 from sallygate.runtime.follow import Following
 from sallygate.runtime.issuers import Issuers
+from sallygate.runtime.jumps import Jumps
 from sallygate.runtime.log import Log, RequestLog, open_log
 from sallygate.runtime.logins import Logins
+from sallygate.runtime.network import NetworkFiles, databases_of
 from sallygate.runtime.patterns import compiled_patterns
 from sallygate.runtime.reporting import Reporting
 from sallygate.runtime.sockets import inherited, notify, notify_reloading, watchdog_s
-from sallygate.runtime.tables import add_restrictions
+from sallygate.runtime.turned import AtTheDoor
 from sallygate.signing import SigningKeys
 from sallygate.state import State
 from sallygate.stores.events import EventLog
@@ -59,10 +63,6 @@ FLUSH_S = 0.5
 CLOCK_S = 1.0
 WATCH_S = 1.0
 ISSUERS_S = 1.0
-FORGET_S = 3600.0
-"""Rates free for so long are removed from the store."""
-FORGET_EVERY_S = 60.0
-"""Looking for them reads every counter there is."""
 TOLD_EVERY_S = 10.0
 """The same failure is logged once in so long, with its count."""
 
@@ -93,6 +93,8 @@ class Runtime:
         self._published = b""
         self._publish_assertion_keys()
         self._patterns = compiled_patterns(self.installation, self.log)
+        self.network = NetworkFiles(self.state, self.clock.now, self.failed, self.log.warning)
+        self.network.configure(self.loaded, databases_of(self.loaded))
         self.gate = self._compose(self.loaded)
         self.store = SqliteStore(self.installation.database)
         self.events = EventLog(
@@ -105,6 +107,8 @@ class Runtime:
         self.under_way = 0
         self.draining = False
         self.life = Life(self.clock.now())
+        self.door = AtTheDoor(self)
+        self.turned = self.door.tally
         self.failures: Counter[str] = Counter()
         """Failures by what failed, since the start."""
         self.reporting = Reporting(self)
@@ -113,6 +117,7 @@ class Runtime:
         self.flooding = Flooding(self)
         self.turned_away = self.flooding.turned_away
         self.issuers = Issuers(self.installation, self.state, self.clock.now, self.failed, self.log.warning)
+        self.feeds = FeedSources(self.installation, self.state, self.clock.now, self.failed, self.log.warning)
         self.on_exchange: list[Callable[[Exchange], None]] = []
         """Watchers of every exchange, for a live view."""
         self.on_reload: list[Callable[[Loaded], Coroutine[Any, Any, None]]] = []
@@ -121,7 +126,7 @@ class Runtime:
         self._tasks: list[asyncio.Task[Any]] = []
         self._following = Following(self)
         self._behind = False
-        self._forget_at = 0.0
+        self.counters = Counters(self)
         self.instance = secrets.token_hex(8)
         """Of this process, the first half of every request id."""
         self._counter = count(int.from_bytes(secrets.token_bytes(4), "big"))
@@ -130,7 +135,6 @@ class Runtime:
         self.handed_over = inherited() if door == "gateway" else {}
         """Listening sockets of systemd's, until somebody takes them."""
         self._reloading = asyncio.Lock()
-        self._recheck = False
         self._database_inode = self.installation.database.stat().st_ino
 
     def _assertion_keys(self) -> SigningKeys:
@@ -155,6 +159,7 @@ class Runtime:
             if (table := self.state.tables.get(name)) is not None:
                 table.load(subject, a, b, now)
         self.issuers.load(self.loaded)
+        self.feeds.load(self.loaded)
 
     async def start(self) -> None:
         if self._started:
@@ -168,16 +173,19 @@ class Runtime:
             await self.issuers.beat()
             self.events.start()
             await self.reporting.start()
+            self.network.tell_age()
         except BaseException:
             self._started = False  # whoever asks again must not find a gate that knows no restriction
             raise
         self._tasks = [
             asyncio.create_task(self._every(SYNC_S, "sync", self._sync)),
+            asyncio.create_task(self._every(SYNC_S, "door", self.door.beat)),
             asyncio.create_task(self._every(FLUSH_S, "counters", self.flush)),
-            asyncio.create_task(self._every(CLOCK_S, "clock", self._check_clock)),
+            asyncio.create_task(self._every(CLOCK_S, "clock", Jumps(self).beat)),
             asyncio.create_task(self._every(WATCH_S, "watch", self._watch)),
             asyncio.create_task(self._every(FLUSH_S, "places", self.access.beat)),
             asyncio.create_task(self._every(ISSUERS_S, "issuers", self.issuers.beat)),
+            asyncio.create_task(self._every(ISSUERS_S, "feeds", self.feeds.beat)),
             asyncio.create_task(self._every(FLUSH_S, "flood", self.flooding.beat)),
             asyncio.create_task(self.flooding.watch_lateness()),
         ]
@@ -201,9 +209,11 @@ class Runtime:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.issuers.stop()
+        await self.feeds.stop()
         await self.reporting.stop()
         await self.access.stop()
         await self.logins.stop()
+        await self.door.beat()
         try:
             await self.flush()
         except StoreError as error:
@@ -258,44 +268,8 @@ class Runtime:
         self.gate = self._compose(self.loaded)
 
     async def flush(self) -> None:
-        """Write the counters that changed, but for rates that are free again: of a flood from a million addresses
-        nothing needs to be known after a restart but who is in penalty."""
-        now = self.clock.now()
-        rows, marked = [], []
-        for table in self.state.tables.values():
-            dirty, table.dirty = table.dirty, set()
-            marked.append((table, dirty))
-            kept = (row for subject in dirty if (row := table.row(subject)) is not None)
-            rows += [row for row in kept if row[3] or row[2] > now]
-        if not rows:
-            return
-        forget = now >= self._forget_at
-        try:
-            await self.in_store(lambda: self.store.put_counters(rows, now - FORGET_S if forget else None))
-        except StoreError:
-            for table, dirty in marked:
-                table.dirty |= dirty
-            raise
-        if forget:
-            self._forget_at = now + FORGET_EVERY_S
-
-    async def _check_clock(self) -> None:
-        if (jumped := self.clock.check()) is not None:
-            self.log.warning("clock jumped", seconds=round(jumped, 3), jumps=self.clock.jumps)
-            for table in self.state.tables.values():
-                table.shift(jumped)
-            self._recheck = True
-        if self._recheck:
-            # Those that had ended while the clock was ahead are in force again.
-            kept = await self.in_store(lambda: list(self.store.restrictions()))
-            add_restrictions(self.state, kept, self.clock.now())
-            self._recheck = False
-        if self._expired_restrictions():
-            add_restrictions(self.state, [], self.clock.now())
-
-    def _expired_restrictions(self) -> bool:
-        now = self.clock.now()
-        return any(not restriction.active(now) for restriction in self.state.restrictions.all.values())
+        """Write what was counted. Raises `StoreError`."""
+        await self.counters.flush()
 
     def _file_stamps(self) -> tuple[tuple[int, int], ...]:
         files = [self.loaded.file, *([self.loaded.contract_file] if self.loaded.contract_file else [])]
@@ -321,6 +295,7 @@ class Runtime:
     async def _watch(self) -> None:
         await self.reporting.take_control()
         self._check_database()
+        await self.network.beat()
         if self.loaded.policy.reload == "file" and (stamps := self._file_stamps()) != self._stamps:
             self._stamps = stamps
             await self.reload()
@@ -341,6 +316,7 @@ class Runtime:
             if loaded.state_dir != self.loaded.state_dir:
                 raise StoreError("`state` cannot change while running; restart instead")
             channel_of(loaded, self.installation.directory)
+            databases = databases_of(loaded)
             gate = self._compose(loaded)
         except Exception as error:  # whatever is wrong with it
             self.life.refused(str(error))
@@ -351,6 +327,8 @@ class Runtime:
             )
             return False
         old, self.loaded, self.gate = self.loaded, loaded, gate
+        self.network.configure(loaded, databases)
+        self.feeds.configure(loaded)
         self.logins.hashing.follow(loaded.policy.accounts)
         self._behind = True
         try:
@@ -391,6 +369,10 @@ class Runtime:
 
     def new_request_id(self) -> str:
         return f"{self.instance}{next(self._counter) & 0xFFFFFFFFFFFFFFFF:016x}"
+
+    @property
+    def watched(self) -> bool:
+        return bool(self.on_exchange)
 
     @property
     def own(self) -> App:
@@ -434,6 +416,7 @@ class Runtime:
         try:
             self.reporting.metrics.observe(exchange)
             self.access.observe(exchange)
+            self.counters.observe(exchange)
             for watch in self.on_exchange:
                 watch(exchange)
         except Exception as error:  # who counts or watches must not end a request

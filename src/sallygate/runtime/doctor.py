@@ -35,6 +35,8 @@ from sallygate.policy.load import Loaded, load_policy, state_directory_of
 from sallygate.policy.units import read_endpoint
 from sallygate.runtime.access import channel_of
 from sallygate.runtime.exporting import can_export
+from sallygate.runtime.feeds.kept import Kept
+from sallygate.runtime.feeds.sources import sections_of, state_of
 from sallygate.runtime.issuers import source_of
 from sallygate.runtime.management import ask_status
 from sallygate.stores.events import read_events
@@ -51,6 +53,8 @@ FUTURE_S_MAX = 5.0
 CONNECT_S = 2.0
 ACCOUNTS_SCHEMA = 3
 """Since which the database has accounts."""
+LATE_FEEDS = 3
+"""A feed older than so many of its periods is not being fetched."""
 HASHING_SHARE_MAX = 0.5
 """Of the machine's memory, for hashing passwords."""
 
@@ -90,7 +94,7 @@ def examine(policy: Path, state_dir: Path | None) -> Iterator[Found]:
         for look in (_directory, _secrets, _database, _events, _clock, _patterns, _running):
             yield from _guarded(look.__name__, look(installation))
     if loaded is not None:
-        for part in (_certificate, _listeners, _upstreams, _issuers, _telemetry, _hashing, _delivery):
+        for part in (_certificate, _listeners, _upstreams, _issuers, _feeds, _telemetry, _hashing, _delivery):
             yield from _guarded(part.__name__, part(loaded, directory))
 
 
@@ -351,6 +355,32 @@ def _issuers(loaded: Loaded, directory: Path) -> Iterator[Found]:
             yield Found("issuer", "note", f"{name}: {said}, which count no more", cure)
         else:
             yield ok("issuer", f"{name} takes connections; {said}")
+
+
+def _feeds(loaded: Loaded, directory: Path) -> Iterator[Found]:
+    for section in sections_of(loaded):
+        kept = Kept(directory / "feeds" / section.name, ())
+        about = kept.about()
+        if about is None or about.source != section.source:
+            said, cure = (
+                "was not fetched yet: it names nobody",
+                "a running gate fetches it; its log says why it could not",
+            )
+            yield Found("feed", "note", f"{section.name}: {said}", cure)
+            continue
+        state = state_of(section, about, kept.confirmed_at(), time.time())
+        age_s = time.time() - state.confirmed_at
+        said = f"{section.name}: {state.indicators:,} indicators, {age_s / 3600:.1f} h old"
+        if state.said:
+            yield Found("feed", "note", f"{said}; {state.said}", "sallygate feeds list")
+        elif section.kind != "file" and age_s > LATE_FEEDS * section.every:
+            yield Found(
+                "feed", "note", f"{said}, though asked every {section.every / 3600:.1f} h", "sallygate feeds list"
+            )
+        elif section.kind != "file" and (why := _unreachable(section.place)):
+            yield Found("feed", "note", f"{said}; {why}", "until it answers, what is kept counts until it expires")
+        else:
+            yield ok("feed", said)
 
 
 def _telemetry(loaded: Loaded, _: Path) -> Iterator[Found]:

@@ -27,7 +27,7 @@ from sallygate.model.principal import Credential
 from sallygate.model.restriction import Restriction
 from sallygate.model.stores import StoreError
 from sallygate.parsing.addresses import parse_address
-from sallygate.runtime.administration import act_of
+from sallygate.runtime.acts import act_of
 
 WAIT_S = 0.8
 """A gate that runs writes events within 50 ms and counters within 500; then nothing of before comes after."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from sallygate.model.access import Grant, KnownPlace, Revocation
 from sallygate.model.stores import StoreError
 from sallygate.parsing.addresses import parse_address, parse_prefix, place_of
-from sallygate.runtime.administration import act_of
+from sallygate.runtime.acts import act_of
 from sallygate.signing import LASTS_S
 from sallygate.stores.access import AccessStore
 from sallygate.stores.sqlite import SqliteStore
@@ -52,7 +52,8 @@ class Locations:
         now = self._now()
         before = next((place for place in self._access.places_of(principal) if place.network == network), None)
         first_at = before.first_at if before is not None else now
-        place = KnownPlace(principal, network, state, first_at, self._actor)  # type: ignore[arg-type]  # one of its words
+        verified_at = now if state == "verified" else 0.0
+        place = KnownPlace(principal, network, state, first_at, self._actor, verified_at)  # type: ignore[arg-type]  # one of its words
         (made,) = self._access.put_places([place], act_of(act, principal, self._actor, network, now))
         return made
 

@@ -19,7 +19,7 @@ from sallygate.model.account import Account
 from sallygate.model.stores import StoreError
 from sallygate.model.work import AccountLoaded, LoadAccount, PasswordVerified, VerifyPassword
 from sallygate.policy.load import Loaded
-from sallygate.runtime.administration import act_of
+from sallygate.runtime.acts import act_of
 from sallygate.runtime.hashing import Busy, Hashing
 from sallygate.state import State
 from sallygate.stores.sqlite import SqliteStore

@@ -28,7 +28,9 @@ from sallygate.model.work import ROUNDS_MAX, Charge, PasswordVerified, VerifyPas
 from sallygate.policy.load import load_policy
 from sallygate.runtime.access import own_key_set
 from sallygate.runtime.compose import compose
+from sallygate.runtime.feeds.sources import load_kept
 from sallygate.runtime.issuers import load_known
+from sallygate.runtime.network import databases_of, geography_of
 from sallygate.runtime.patterns import patterns_of
 from sallygate.runtime.recorded import Recorded
 from sallygate.runtime.tables import add_restrictions
@@ -64,8 +66,10 @@ class Offline:
         self.state = State()
         self._verified: dict[bytes, PasswordVerified] = {}
         patterns = patterns_of(directory)
+        self.state.geography = geography_of(databases_of(self.loaded))
         self.gate: Gate = compose(self.loaded, self.state, ring, pepper, self.now, patterns)
         load_known(self.state, self.loaded, installation)
+        load_kept(self.state, self.loaded, installation)
         if installation is not None:
             self._load(SqliteStore(installation.database, read_only=True))
             self._load_own_keys(installation)

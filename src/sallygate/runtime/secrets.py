@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from sallygate.installation import Installation, pepper_mark
 from sallygate.model.event import Event
 from sallygate.model.principal import Credential
-from sallygate.runtime.administration import act_of
+from sallygate.runtime.acts import act_of
 from sallygate.signing import AHEAD_S, SigningKeys
 from sallygate.stores.sqlite import SqliteStore, write_act
 

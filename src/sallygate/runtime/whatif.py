@@ -22,6 +22,7 @@ from msgspec.structs import replace
 from sallygate.case import Guarded, decide
 from sallygate.controls.identity import ACCOUNT, KeyRing, base62
 from sallygate.guard import Gate
+from sallygate.installation import Installation
 from sallygate.model.access import KnownPlace
 from sallygate.model.account import Account
 from sallygate.model.decision import Admission, Answer, Ask, Decision, Refuse
@@ -47,11 +48,19 @@ from sallygate.parsing.addresses import place_of
 from sallygate.parsing.tokens import KEY_ID_CHARS
 from sallygate.policy.load import Loaded
 from sallygate.runtime.compose import DEFAULT_KEY_HEADER, compose
+from sallygate.runtime.feeds.sources import load_kept
+from sallygate.runtime.network import databases_of, geography_of
 from sallygate.runtime.offline import Offline
 from sallygate.runtime.recorded import Recorded
 from sallygate.state import State
 
-_KEPT = {"contract": "contract", "body": "contract", "injection": "injection", "restriction": "restrictions"}
+_KEPT = {
+    "contract": "contract",
+    "body": "contract",
+    "injection": "injection",
+    "restriction": "restrictions",
+    "challenge": "restrictions",
+}
 """Findings that come from what events do not keep, by the first part of their code, and the control they are of."""
 _JUDGED_AGAIN = ("contract.query_unknown", "contract.parameter_repeated")
 """Of the contract's, what names alone tell; parameters in the path too, whose values events keep."""
@@ -63,6 +72,7 @@ _KEPT_CODES = {
     "flood.penalty": "flood", "flood.slow_body": "flood", "flood.shed": "shedding",
 }  # fmt: skip
 """What hung on how much was under way, how fast it came, or what was refused before."""
+_NEW_PLACE = ("location.new", "location.unverified")
 _NO_POLICY = frozenset(("upstream", "request", "control", "transport"))
 """What the connection, the API or a fault decided."""
 REPEATS_MAX = 1_000
@@ -137,12 +147,16 @@ class FromEvents:
         patterns: bytes | None,
         now: float,
         accounts: Iterable[Account] = (),
+        installation: Installation | None = None,
     ) -> None:
+        """`installation`: whose feeds of threat intelligence count; none do without."""
         self._ring = KeyRing(secrets.token_bytes(32))
         self._state = State()
         self._keys: dict[str, str] = {}
         identity = loaded.policy.identity
         self._header = (identity.api_keys.header if identity else DEFAULT_KEY_HEADER).lower().encode()
+        self._state.geography = geography_of(databases_of(loaded))
+        load_kept(self._state, loaded, installation)
         self._gate: Gate = compose(loaded, self._state, self._ring, secrets.token_bytes(32), now, patterns)
         self._contract = loaded.policy.contract
         self._identity, self._auth = loaded.policy.identity, loaded.policy.auth
@@ -242,7 +256,7 @@ def _done(work: Work, event: Event) -> WorkDone:
     if isinstance(work, LoadAccount):  # erased, or older than the database: the event says whose it was
         return AccountLoaded(work.name, Account(work.name, event.plan, password=RIGHT))
     if isinstance(work, LoadPlaces):  # where it came from was new, or not, as the event says
-        new = any(finding.control == "location" for finding in event.findings)
+        new = any(finding.code in _NEW_PLACE for finding in event.findings)
         place = KnownPlace(work.principal, place_of(event.client_address), "verified", event.at)
         return PlacesLoaded(work.principal, () if new else (place,))
     return PasswordVerified(work.tag, "right") if isinstance(work, VerifyPassword) else nothing_known(work)

@@ -296,3 +296,24 @@ def read_events(directory: Path, since: float = 0.0, after_seq: int = -1) -> Ite
                 raise StoreError(f"{file}: cannot be read: {error}; move it away to read the others") from error
         finally:
             connection.close()
+
+
+def latest_events(directory: Path, since: float, most: int) -> Iterator[Event]:
+    """The latest `most` events at or after `since`, latest first. Reads beside a writer. Raises `StoreError`."""
+    start, left = f"{datetime.fromtimestamp(since, UTC):%Y-%m-%dT%H}", most
+    for file in sorted(directory.glob("*.db"), reverse=True):
+        if file.stem < start or left <= 0:
+            return
+        connection = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=2.0)
+        try:
+            rows = connection.execute(
+                "SELECT seq, record FROM events WHERE at >= ? ORDER BY seq DESC LIMIT ?", (since, left)
+            )
+            for seq, record in rows:
+                left -= 1
+                yield replace(decode(record, type=Event), seq=seq)
+        except (sqlite3.DatabaseError, MsgspecError) as error:
+            if "no such table" not in str(error):  # the writer is just making it
+                raise StoreError(f"{file}: cannot be read: {error}; move it away to read the others") from error
+        finally:
+            connection.close()

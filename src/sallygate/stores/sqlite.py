@@ -10,7 +10,7 @@ import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -67,6 +67,7 @@ CREATE INDEX places_revision ON places (revision);
 CREATE TABLE revocations (id TEXT PRIMARY KEY, revision INTEGER NOT NULL, until REAL NOT NULL, record BLOB NOT NULL)
     WITHOUT ROWID;
 CREATE INDEX revocations_revision ON revocations (revision)""",
+    "CREATE TABLE restriction_hits (id TEXT PRIMARY KEY, hits INTEGER NOT NULL) WITHOUT ROWID",
 )
 """From each version to the next: statements, applied in order and together. Only ever added to; a process of the
 version before goes on working beside what they make."""
@@ -263,6 +264,18 @@ class SqliteStore:
             )
             write_act(connection, act)
         return made
+
+    def hits(self) -> dict[str, int]:
+        """Requests met, by restriction."""
+        with self._saying("read"):
+            return dict(self._connection.execute("SELECT id, hits FROM restriction_hits").fetchall())
+
+    def add_hits(self, hits: Mapping[str, int]) -> None:
+        with self._saying("written"), self._transaction() as connection:
+            connection.executemany(
+                "INSERT INTO restriction_hits VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET hits = hits + excluded.hits",
+                list(hits.items()),
+            )
 
     def acts(self, since: float = 0.0) -> Sequence[Event]:
         """The administrative acts, oldest first."""

@@ -121,6 +121,13 @@ class _Gate(Collector):
         yield healthy
         yield lost
         yield from self._issuers()
+        yield from self._feeds()
+        made = GaugeMetricFamily(
+            "sallygate_geography_made_timestamp_seconds", "When a database of places was made.", labels=("database",)
+        )
+        for database in now.geography:
+            made.add_metric((database.name,), database.made_at)
+        yield made
         yield from self._flood()
         stores = GaugeMetricFamily("sallygate_store_bytes", "Size of a store on disk.", labels=("store",))
         for store in now.stores:
@@ -167,4 +174,24 @@ class _Gate(Collector):
             failures.add_metric((issuer.name,), issuer.failures)
         yield keys
         yield fetched
+        yield failures
+
+    def _feeds(self) -> Iterator[Metric]:
+        indicators = GaugeMetricFamily("sallygate_feed_indicators", "Indicators of a feed.", labels=("feed",))
+        confirmed = GaugeMetricFamily(
+            "sallygate_feed_confirmed_timestamp_seconds",
+            "When a feed's source last had all that is in force.",
+            labels=("feed",),
+        )
+        failing = GaugeMetricFamily("sallygate_feed_failing", "1 when the last fetch failed.", labels=("feed",))
+        failures = CounterMetricFamily("sallygate_feed_fetch_failures", "Failures to fetch a feed.", labels=("feed",))
+        for feed in self._status.feeds:
+            indicators.add_metric((feed.name,), feed.indicators)
+            if feed.confirmed_at:
+                confirmed.add_metric((feed.name,), feed.confirmed_at)
+            failing.add_metric((feed.name,), float(feed.failing))
+            failures.add_metric((feed.name,), feed.failures)
+        yield indicators
+        yield confirmed
+        yield failing
         yield failures

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from sallygate.model.exchange import Exchange
+from sallygate.model.exchange import Exchange, Turned
 from sallygate.model.finding import Finding
 
 SERIES_MAX = 4_000
@@ -112,6 +112,18 @@ class Metrics:
         self._response_bytes += response_bytes
         _count(self._decisions, (finding.verdict, finding.code), count)
         _count(self._findings, (finding.mode, finding.code), count)
+
+    def turned_away(self, turned: Turned) -> None:
+        """Refusals alike, at the door: each took a few microseconds."""
+        times = turned.count
+        requests = self._series(("", turned.method, turned.finding.status))
+        requests.counts[0] += times
+        requests.sum_us += turned.took_us
+        self._admit.counts[0] += times
+        self._admit.sum_us += turned.took_us
+        self._response_bytes += turned.response_bytes
+        _count(self._decisions, (turned.finding.verdict, turned.finding.code), times)
+        _count(self._findings, (turned.finding.mode, turned.finding.code), times)
 
     def _find(self, verdict: str, findings: tuple[Finding, ...]) -> None:
         reason = next((finding.code for finding in findings if finding.mode == "enforce"), "")

@@ -47,6 +47,41 @@ class IssuerState(Struct, frozen=True):
     """What went wrong, or which of its keys are not used."""
 
 
+class GeographyState(Struct, frozen=True):
+    """A database of addresses' countries and networks."""
+
+    name: str
+    made_at: float
+    old: bool
+
+
+class FeedState(Struct, frozen=True):
+    """A feed of threat intelligence."""
+
+    name: str
+    source: str
+    """Where it is from, without what may be secret."""
+    act: str
+    indicators: int
+    confirmed_at: float
+    """When its source last had all that is in force; 0 when nothing is."""
+    failing: bool
+    """The last fetch failed: what is in force is as old as `confirmed_at` says."""
+    failures: int
+    said: str = ""
+    """What went wrong, or why it does not act as the policy says."""
+    read: int = 0
+    bad: int = 0
+    """Lines or objects that could not be read."""
+    bad_said: tuple[str, ...] = ()
+    unused: dict[str, int] = {}
+    """Good ones that are not used, by reason."""
+    shares: tuple[float, float] = (0.0, 0.0)
+    """Of all public addresses of IPv4 and IPv6, what it covers."""
+    tried_at: float = 0.0
+    """When the last fetch ended, however it did; 0 when there was none."""
+
+
 class EventsState(Struct, frozen=True):
     waiting: int
     queue: int
@@ -125,5 +160,7 @@ class Status(Struct, frozen=True):
     log_lines_lost: int
     memory_bytes: int
     issuers: tuple[IssuerState, ...] = ()
+    geography: tuple[GeographyState, ...] = ()
+    feeds: tuple[FeedState, ...] = ()
     flood: FloodState | None = None
     """None of a gate whose policy has no such section in force."""

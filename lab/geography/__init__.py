@@ -1,0 +1,1 @@
+"""How the geography that is installed with the package is made."""

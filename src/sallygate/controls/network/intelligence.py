@@ -1,0 +1,100 @@
+"""What feeds of threat intelligence say of a caller's address, and what the policy makes of it.
+
+Threat: addresses others have seen attack (OWASP API4, API8; MITRE T1595). Evidence: `network.intelligence` with the
+feed, the indicator, its confidence and its age; `network.intelligence_rate` (429) where a feed throttles and the
+address asks for more. Known bypasses: an address nobody has reported yet; an attacker who has many. An address has many
+users: a feed that denies shuts out those behind the same one. Cost: 0.6 µs a feed of a million indicators for an
+address it does not name.
+
+A feed that covers more than its share is observed, whatever its act: it came to be so under another policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from sallygate.feeds import Match
+from sallygate.model.finding import Finding, Mode
+from sallygate.model.work import Charge
+from sallygate.parsing.addresses import Address
+from sallygate.policy.intelligence import FeedSection
+from sallygate.state import RateTable, State, Table
+
+STRONGEST_FIRST = ("deny", "throttle", "score", "observe")
+
+
+class Named(Struct, frozen=True, gc=False):
+    """What the feeds make of an address."""
+
+    finding: Finding | None = None
+    """The one that refuses."""
+    seen: tuple[Finding, ...] = ()
+    """Those that do not."""
+    charges: tuple[Charge, ...] = ()
+    wait_s: float = 0.0
+    """After how long to come back; 0: not said."""
+
+
+NOT_NAMED = Named()
+
+
+class Intelligence:
+    def __init__(self, sections: Sequence[FeedSection], state: State, now: float) -> None:
+        self._state = state
+        self._sections = {section.name: section for section in sections}
+        self._tables: dict[str, Table] = {}
+        for section in sections:
+            if section.act == "throttle":
+                per_s, burst = section.allowed_rate
+                self._tables[section.name] = state.table(RateTable(f"feed:{section.name}", per_s, burst), now)
+
+    def judge(self, address: Address, now: float) -> Named:
+        matches = self._state.feeds.find(address, now)
+        return self._weigh(matches, address, now) if matches else NOT_NAMED
+
+    def denies(self, address: Address, now: float) -> Finding | None:
+        """What refuses every request from there, whatever else is said of it."""
+        for match in self._state.feeds.find(address, now):
+            if match.feed in self._sections and self._act(match) == "deny":
+                return _finding(match, "deny", now, refuses=True)
+        return None
+
+    def _weigh(self, matches: tuple[Match, ...], address: Address, now: float) -> Named:
+        acts = [(self._act(match), match) for match in matches if match.feed in self._sections]
+        acts.sort(key=lambda pair: (STRONGEST_FIRST.index(pair[0]), -pair[1].confidence))
+        seen: list[Finding] = []
+        charges: list[Charge] = []
+        refused: Finding | None = None
+        wait_s = 0.0
+        for act, match in acts:
+            if act == "throttle" and refused is None:
+                # Looked at by name: what a reload put in its place is what is charged.
+                room = self._tables[match.feed].look(address.network, now)
+                if not room.allowed:
+                    refused, wait_s = _finding(match, act, now, refuses=True), room.reset_s
+                    continue
+                charges.append(Charge(f"feed:{match.feed}", address.network, 1))
+            elif act == "deny" and refused is None:
+                refused = _finding(match, act, now, refuses=True)
+                continue
+            seen.append(_finding(match, act, now, refuses=False))
+        return Named(refused, tuple(seen), () if refused is not None else tuple(charges), wait_s)
+
+    def _act(self, match: Match) -> str:
+        section, feed = self._sections[match.feed], self._state.feeds.get(match.feed)
+        if feed is None or section.is_over_share(feed.compiled.about.shares):
+            return "observe"
+        return section.act
+
+
+def _finding(match: Match, act: str, now: float, *, refuses: bool) -> Finding:
+    age = f"{max(now - match.since, 0) / 86400:.1f} d"
+    evidence = f"{match.indicator}, confidence {match.confidence}, {age} old, {act}"
+    if refuses and act == "throttle":
+        return Finding("network.intelligence_rate", "Too many requests from this address.", 429, "throttle",
+                       rule=match.feed, evidence=evidence, owasp="API4", attack="T1595")  # fmt: skip
+    mode: Mode = "enforce" if refuses else "shadow"
+    return Finding("network.intelligence", "Access from this address is not allowed.", 403, "deny", rule=match.feed,
+                   evidence=evidence, mode=mode, owasp="API8", attack="T1595")  # fmt: skip

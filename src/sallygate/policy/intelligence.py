@@ -1,0 +1,169 @@
+"""Feeds of threat intelligence: where from, how read, what becomes of a caller one of them names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, model_validator
+
+from sallygate.parsing.indicators import Format, Settings
+from sallygate.policy.fields import RateText, Seconds, Section
+from sallygate.policy.issuers import Say, unsafe_url
+from sallygate.policy.units import read_rate
+
+Act = Literal["observe", "score", "throttle", "deny"]
+Kind = Literal["file", "url", "taxii", "misp"]
+KINDS: tuple[Kind, ...] = ("file", "url", "taxii", "misp")
+ENFORCING = ("deny", "throttle")
+
+
+class FeedSection(Section):
+    """One feed: from a `file`, a `url`, a `taxii` collection or a `misp` feed."""
+
+    name: str = Field(description="What events and commands call it.", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    file: str | None = Field(None, description="A file relative to this one, read again when it changes.")
+    url: str | None = Field(None, description="An https URL.")
+    taxii: str | None = Field(
+        None, description="The https URL of a TAXII 2.1 collection, `https://taxii.example/api1/collections/ID/`."
+    )
+    misp: str | None = Field(None, description="The https URL of a MISP feed, the directory its `manifest.json` is in.")
+    format: Format | None = Field(
+        None,
+        description="Of a file or URL; told by its name or content where that is plain when left out: `plain` is an address, prefix or range a line.",
+    )
+    column: str = Field(
+        "",
+        max_length=100,
+        description="Of a table: the column of addresses, by its name in the header or its number from 1. Found when there is one alone.",
+    )
+    confidence_column: str = Field("", max_length=100, description="Of a table: a column of confidences, 0 to 100.")
+    username: str = Field(
+        "", description="User name at the server; none when left out.", pattern=r"^[^:\x00-\x1f\x7f]{0,200}$"
+    )
+    password: str | None = Field(
+        None, description="File of the password, or `credential:NAME` for one handed over by systemd."
+    )
+    ca: str | None = Field(
+        None, description="A file with the authority its https is proved by; the system's when left out."
+    )
+    every: Annotated[Seconds, Field(ge=60, le=7 * 86400)] = Field(
+        3600.0, description="How often it is asked again, 1m to 7d; a file is looked at every second."
+    )
+    expiry: Annotated[Seconds, Field(ge=60, le=3660 * 86400)] = Field(
+        30 * 86400.0,
+        description="How long an indicator counts that names no end: after its own date (STIX, MISP), otherwise after the feed last had it.",
+    )
+    confidence: Annotated[int, Field(ge=1, le=100)] = Field(50, description="Of indicators that name none, 1 to 100.")
+    confidence_min: Annotated[int, Field(ge=0, le=100)] = Field(0, description="Indicators below it are not used.")
+    act: Act = Field(
+        "observe",
+        description="What becomes of a request from an address it names: a finding in the event (`observe`), the same for the monitor to weigh (`score`), less (`throttle`) or nothing (`deny`). A feed nobody has watched yet should not refuse anybody, so it observes unless this says otherwise.",
+    )
+    rate: RateText | None = Field(
+        None,
+        description="With `throttle`: requests of one address (an IPv6 /64 counts as one), 1/s burst 5 when left out.",
+    )
+    share_max: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.01,
+        description="Where it denies or throttles: of all public IPv4 or IPv6 addresses, the most it may cover. A feed that covers more is refused whole.",
+    )
+    bad_max: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.05, description="The share of lines or objects that may be unreadable. A feed with more is refused whole."
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> FeedSection:
+        named = [kind for kind in KINDS if getattr(self, kind) is not None]
+        if len(named) != 1:
+            raise ValueError("comes from one place; name one of `file`, `url`, `taxii` and `misp`")
+        if self.kind in ("taxii", "misp") and self.format is not None:
+            raise ValueError(f"`format` is what `{self.kind}` says already; leave it away")
+        if (self.column or self.confidence_column) and self.format not in (None, "csv"):
+            raise ValueError("columns are a table's; write `format: csv`, or leave them away")
+        if self.kind == "file" and (self.username or self.password is not None or self.ca is not None):
+            raise ValueError("a file asks nobody; leave `username`, `password` and `ca` away")
+        if bool(self.username) != (self.password is not None):
+            raise ValueError("`username` and `password` go together; name both or neither")
+        if self.rate is not None and self.act != "throttle":
+            raise ValueError("`rate` is for `act: throttle`; leave it away, or write that")
+        return self
+
+    @property
+    def kind(self) -> Kind:
+        return next(kind for kind in KINDS if getattr(self, kind) is not None)
+
+    @property
+    def place(self) -> str:
+        """The file or URL."""
+        place: str = getattr(self, self.kind)
+        return place
+
+    @property
+    def source(self) -> str:
+        """Where it is from, as one name: what was kept of another source does not count."""
+        return f"{self.kind} {self.place}"
+
+    @property
+    def shown(self) -> str:
+        """The same, as it may be shown: the query of a URL often holds a key."""
+        return f"{self.kind} {without_query(self.place)}" if self.kind != "file" else self.source
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(self.confidence, self.confidence_min, self.expiry, self.column, self.confidence_column)
+
+    @property
+    def allowed_rate(self) -> tuple[float, int]:
+        """Requests a second, and how many at once."""
+        rate = self.rate or read_rate("1/s burst 5")
+        return rate.per_s, rate.burst
+
+    def is_over_share(self, shares: tuple[float, float]) -> bool:
+        """Whether it would refuse more of the public addresses than it may."""
+        return self.act in ENFORCING and max(shares) > self.share_max
+
+
+def without_query(url: str) -> str:
+    base, mark, _ = url.partition("?")
+    return base + ("?…" if mark else "")
+
+
+def check_intelligence(say: Say, feeds: Sequence[FeedSection], beside: Callable[[str], Path]) -> None:
+    """Says what is wrong beyond the types. Reads nothing but whether files are there, and asks nobody."""
+    seen: set[str] = set()
+    for number, feed in enumerate(feeds):
+        path = ("network", "intelligence", number)
+        if feed.name in seen:
+            say((*path, "name"), "value", f"two feeds are called `{feed.name}`", "give each a name of its own")
+        seen.add(feed.name)
+        if feed.kind == "file":
+            _check_file(say, (*path, "file"), feed.place, beside)
+        else:
+            _check_url(say, (*path, feed.kind), feed)
+        if feed.ca is not None:
+            _check_file(say, (*path, "ca"), feed.ca, beside)
+        named = feed.password is not None and not feed.password.startswith("credential:")
+        if named and not beside(feed.password or "").is_file():
+            # Not repeated: it may be the password itself.
+            say((*path, "password"), "file", "there is no such file",
+                "name a file with the password in it, relative to the policy file")  # fmt: skip
+
+
+def _check_file(say: Say, path: tuple[str | int, ...], name: str, beside: Callable[[str], Path]) -> None:
+    if not beside(name).is_file():
+        say(path, "file", f"there is no file `{name}`", "give a path relative to the policy file")
+
+
+def _check_url(say: Say, path: tuple[str | int, ...], feed: FeedSection) -> None:
+    if why := unsafe_url(feed.place):
+        unencrypted = "unencrypted" in why
+        said = "would be fetched unencrypted: whoever is on the way could put in their own" if unencrypted else why
+        hint = "write an https URL"
+        if "has more than" in why:
+            hint = "give a name and password by `username` and `password`"
+        say(path, "unsafe" if unencrypted else "value", f"the URL {said}", hint)
+    elif feed.kind in ("taxii", "misp") and urlsplit(feed.place).query:
+        say(path, "value", "the URL has a query, where none can be", "leave it away")

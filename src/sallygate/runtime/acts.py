@@ -1,0 +1,16 @@
+"""The events of administrative acts."""
+
+from __future__ import annotations
+
+import secrets
+
+from sallygate.model.event import NO_PLACE, Event
+
+
+def act_of(act: str, subject: str, actor: str, note: str, now: float) -> Event:
+    """The event of an administrative act."""
+    return Event(
+        version=1,
+        at=now, request_id=secrets.token_hex(16), trace_id="", decision="allow", status=0, method="", path="",
+        client_address="", place=NO_PLACE, kind="act", act=act, subject=subject, actor=actor, note=note,
+    )  # fmt: skip

@@ -14,8 +14,8 @@ from rich.console import Console
 from sallygate.cli import status
 from sallygate.controls.flood import retry_s, shed
 from sallygate.model.decision import Decision
-from sallygate.model.event import Event
-from sallygate.model.exchange import Exchange
+from sallygate.model.event import Event, Place
+from sallygate.model.exchange import MANY, Exchange
 from sallygate.model.finding import Finding
 from sallygate.parsing.head import HeadReader
 from sallygate.parsing.identifiers import IdHasher
@@ -81,7 +81,7 @@ def test_those_turned_away_are_one_event_with_their_exact_number() -> None:
     assert sorted((event.method, event.count, event.response_bytes) for event in runtime.put) == [
         ("GET", 750, 75_000), ("_OTHER", 250, 25_000),
     ]  # fmt: skip
-    assert {(event.decision, event.status, event.client_address) for event in runtime.put} == {("throttle", 503, "")}
+    assert {(event.decision, event.status, event.client_address) for event in runtime.put} == {("throttle", 503, MANY)}
     taken = runtime.reporting.metrics.snapshot()
     assert taken.decisions == {("throttle", "flood.shed"): 1000} and taken.findings == {("enforce", "flood.shed"): 1000}
     assert sum(one.count for one in taken.requests.values()) == 1000
@@ -102,7 +102,11 @@ def pending(address: str, code: str = "clients.path", status: int = 404) -> Pend
         peer=address, request_id="0" * 32, now=NOW,
     )  # fmt: skip
     decision = Decision("deny", status, (Finding(code, "", status),))
-    return Pending(Exchange(head, decision, status, request_bytes=1, response_bytes=10), "abc", IdHasher(b"k" * 32))
+    return Pending(
+        Exchange(head, decision, status, request_bytes=1, response_bytes=10, place=Place(address)),
+        "abc",
+        IdHasher(b"k" * 32),
+    )
 
 
 def test_a_flood_from_many_sources_becomes_few_events_with_exact_counts() -> None:
@@ -112,8 +116,8 @@ def test_a_flood_from_many_sources_becomes_few_events_with_exact_counts() -> Non
     assert sum(event.count for event in kept) == 5001
     assert sum(event.request_bytes for event in kept) == 5001
     assert sum(event.response_bytes for event in kept) == 50_010
-    (spread,) = [event for event in kept if not event.client_address]
-    assert spread.place.network == "" and spread.count == 5000 - SPREAD_KEPT
+    (spread,) = [event for event in kept if event.client_address == MANY]
+    assert spread.place.network == MANY and spread.count == 5000 - SPREAD_KEPT
     assert [event.count for event in kept if event.findings[0].code == "clients.method"] == [1]
 
 

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from sallygate.model.event import Event, Place
+from sallygate.model.exchange import MANY
 from sallygate.model.finding import Finding
 from sallygate.penalties import ENTRIES_MAX
 from sallygate.shedding import RANKS
@@ -73,8 +74,8 @@ class Flooding:
         for (method, _, _), (finding, (count, response_bytes, took_us, first, last)) in kept.items():
             runtime.reporting.metrics.observe_alike(method, finding, int(count), int(response_bytes), int(took_us))
             runtime.events.put(
-                Event(1, first, runtime.new_request_id(), "", finding.verdict, finding.status, method, "", "",
-                      Place(""), findings=(finding,), policy=runtime.loaded.hash, response_bytes=int(response_bytes),
+                Event(1, first, runtime.new_request_id(), "", finding.verdict, finding.status, method, "", MANY,
+                      Place(MANY), findings=(finding,), policy=runtime.loaded.hash, response_bytes=int(response_bytes),
                       took_us=int(took_us / count), count=int(count), until=last)
             )  # fmt: skip
 

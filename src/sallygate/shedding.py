@@ -87,6 +87,8 @@ class Shedder:
         self._peaks, self._peaks_before = [0] * len(RANKS), [0] * len(RANKS)
         """What ranks better than each had under way or waiting at most."""
         self._peaks_at = 0.0
+        self.arrived = 0
+        """Requests seen at the door, all told."""
         self.late_s = 0.0
         """How late the gate itself is: by so much its loop does things after their time."""
         self.shed: Counter[tuple[str, str]] = Counter()

@@ -255,3 +255,23 @@ def test_caps_on_connections_are_refused_while_there_is_no_edge(tmp_path: Path) 
         load_policy(policy)
     (problem,) = refused.value.problems
     assert problem.code == "policy.unsupported" and "per_address" in problem.message and "edge" in problem.hint
+
+
+def test_an_answer_that_is_read_too_slowly_is_cut(tmp_path: Path) -> None:
+    def large(request: Received, client: socket.socket) -> None:
+        client.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 16000000\r\n\r\n")
+        client.sendall(b"x" * 16_000_000)
+
+    more = "flood: {answer: {rate: 100MB, after: 200ms}}\n"
+    with flooded(tmp_path, more=more, answer=large) as (running, _, _keys), running.connect() as client:
+        client.sendall(b"GET /status HTTP/1.1\r\nHost: a\r\n\r\n")
+        got = len(client.recv(1000))
+        time.sleep(1.0)  # the reader is what is slow here
+        try:
+            while part := client.recv(1 << 20):
+                got += len(part)
+        except OSError:
+            pass
+        assert 0 < got < 16_000_000
+        cut = until(lambda: [event for event in events_of(running) if event.status == 599])
+        assert len(cut) == 1

@@ -76,9 +76,20 @@ def test_under_the_same_policy_nothing_changes(world: World) -> None:
             decision="throttle", status=429, findings=(Finding("limits.concurrent", "d", 429, "throttle"),), **world.who
         ),
         event(status=502, upstream_status=0, operation="listThings", **world.who),
+        event(decision="throttle", status=503, findings=(Finding("flood.shed", "d", 503, "throttle"),), **world.who),
+        event("/status", decision="throttle", status=429, findings=(Finding("flood.penalty", "d", 429, "throttle"),)),
+        event(method="POST", decision="deny", status=408, findings=(Finding("flood.slow_body", "d", 408),),
+              operation="createThing", **world.who),
         event(kind="act", act="key.create"),
-    )
-    assert (found.requests, found.changed, found.changes()) == (11, 0, [])
+    )  # fmt: skip
+    assert (found.requests, found.changed, found.changes()) == (14, 0, [])
+
+
+def test_what_hung_on_load_follows_the_switch_of_the_new_policy(world: World) -> None:
+    shed = event("/status", decision="throttle", status=503, findings=(Finding("flood.shed", "d", 503, "throttle"),),
+                 operation="getStatus")  # fmt: skip
+    found = world.compare("flood: {shedding: {mode: shadow}}", shed)
+    assert [(one.was, one.would_be) for one in found.changes()] == [("flood.shed", "allow")]
 
 
 def test_shadow_to_enforce_and_back(world: World) -> None:

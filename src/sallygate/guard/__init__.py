@@ -45,6 +45,7 @@ class Guard:
         services = self._services
         gate, now = services.gate, services.now()
         if not services.watched and (away := gate.door.look(scope, now)) is not None:
+            gate.state.shedder.arrived += 1
             return away
         return gate.rush.look(scope, now) if gate.rush is not None else None
 

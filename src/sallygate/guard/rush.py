@@ -27,6 +27,7 @@ class Rush:
     def look(self, scope: Scope, now: float) -> Away | None:
         """Why a request is not let in; None for all that need a closer look."""
         shedder = self._shedder
+        shedder.arrived += 1
         if not shedder.crowded or scope["type"] != "http":
             return None
         key = b""

@@ -135,7 +135,7 @@ def _controls(
     patterns: bytes | None,
 ) -> Controls:
     policy = loaded.policy
-    # Recorded requests had no API of ours to load.
+    # Recorded requests had no API of ours to load; what was found then stands.
     flood = None if loaded.door == "replay" and "flood" not in policy.model_fields_set else policy.flood
     sections: dict[str, ControlSection | None] = {
         "transport": None if loaded.door == "replay" else transport,
@@ -145,8 +145,8 @@ def _controls(
         "identity": identity,
         "location": policy.location,
         "limits": limits,
-        "flood": flood,
-        "shedding": flood.shedding if flood is not None else None,
+        "flood": policy.flood,
+        "shedding": policy.flood.shedding,
         "contract": policy.contract if loaded.document is not None else None,
         "injection": injection,
     }

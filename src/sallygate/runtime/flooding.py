@@ -21,6 +21,9 @@ TOLD_EVERY_S = 60.0
 LATE_EVERY_S = 0.02
 LATE_STEP = 0.3
 """Of each measurement; a single pause is no rush."""
+RUSH_PER_S = 500
+"""Requests a second below which they are not what a loop is late for: on a slow machine a quarter of a core. An
+application that blocks the loop, or a machine that is busy with something else, sheds nobody."""
 
 
 class Flooding:
@@ -33,12 +36,16 @@ class Flooding:
         self._before = self._at_begin = 0
 
     async def watch_lateness(self) -> None:
-        """How much later than asked for the loop does things."""
+        """How much later than asked for the loop does things, as far as requests are the reason."""
         loop, shedder = asyncio.get_running_loop(), self._runtime.state.shedder
+        late_s = per_s = 0.0
         while True:
-            due = loop.time() + LATE_EVERY_S
+            began, arrived = loop.time(), shedder.arrived
             await asyncio.sleep(LATE_EVERY_S)
-            shedder.late_s += LATE_STEP * (loop.time() - due - shedder.late_s)
+            took_s = loop.time() - began
+            late_s += LATE_STEP * (took_s - LATE_EVERY_S - late_s)
+            per_s += LATE_STEP * ((shedder.arrived - arrived) / took_s - per_s)
+            shedder.late_s = late_s if per_s >= RUSH_PER_S else 0.0
 
     async def beat(self) -> None:
         """Say it when shedding begins, goes on and ends."""

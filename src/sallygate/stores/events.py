@@ -18,7 +18,7 @@ from msgspec.json import decode, encode
 from msgspec.structs import replace
 
 from sallygate.model.event import Event, Place
-from sallygate.model.exchange import Exchange
+from sallygate.model.exchange import MANY, Exchange
 from sallygate.model.stores import StoreError
 from sallygate.record import Pending
 
@@ -225,7 +225,7 @@ def condense(batch: list[Event | Pending]) -> list[Event]:
             more.setdefault(row, []).append(exchange)
         else:
             rows[kind] = len(out)
-            out.append(replace(one.event(), client_address="", place=Place(""), peer="", principal="", account=""))
+            out.append(replace(one.event(), client_address=MANY, place=Place(MANY), peer="", principal="", account=""))
     for row, exchanges in more.items():
         first = out[row]
         out[row] = replace(

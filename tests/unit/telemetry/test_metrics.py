@@ -12,7 +12,16 @@ from sallygate.model.finding import Finding
 from sallygate.parsing.head import HeadReader
 from sallygate.telemetry.exposition import render
 from sallygate.telemetry.metrics import OTHER, REASONS_MAX, SERIES_MAX, Histogram, Metrics, cumulative
-from sallygate.telemetry.status import Check, EventsState, ListenerStatus, Status, StoreState, UpstreamState
+from sallygate.telemetry.status import (
+    Check,
+    EventsState,
+    FloodState,
+    ListenerStatus,
+    SheddingState,
+    Status,
+    StoreState,
+    UpstreamState,
+)
 
 STATUS = Status(
     version="1", pid=1, door="gateway", ready=True, draining=False, checks=(Check("store", True),), started_at=1.0,
@@ -114,3 +123,19 @@ def test_a_snapshot_does_not_move() -> None:
     metrics.observe(exchange(took_us=1))
     assert [histogram.count for histogram in taken.requests.values()] == [1]
     assert taken.phases["admit"].count == 1
+
+
+def test_what_is_shed_and_who_is_boxed_is_exposed() -> None:
+    shedding = SheddingState("enforce", 12, {"high": 3, "unknown": 1}, {"high": 0, "unknown": 4},
+                             {"unknown.queue": 7}, {"low.wait": 2}, 0.0)  # fmt: skip
+    body, _ = render(Metrics().snapshot(), replace(STATUS, flood=FloodState(5, 100, 0, shedding)), "")
+    found = {
+        (sample.name, tuple(sorted(sample.labels.values()))): sample.value
+        for family in text_string_to_metric_families(body.decode())
+        for sample in family.samples
+    }
+    assert found["sallygate_boxed_sources", ()] == 5 and found["sallygate_upstream_limit", ()] == 12
+    assert found["sallygate_upstream_working", ("high",)] == 3
+    assert found["sallygate_upstream_waiting", ("unknown",)] == 4
+    assert found["sallygate_shed_requests_total", ("enforce", "queue", "unknown")] == 7
+    assert found["sallygate_shed_requests_total", ("low", "shadow", "wait")] == 2

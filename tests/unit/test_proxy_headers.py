@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from sallygate.proxy import ReverseProxy, UpstreamSettings
-from sallygate.proxy.connection import request_head
 from sallygate.proxy.headers import RequestFields, for_client, named_by
 from sallygate.proxy.pool import Pool
+from sallygate.proxy.request import request_head
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,17 @@ from typing import Any, Final
 import aiohttp
 import msgspec
 
-from sallygate.proxy.connection import Answer, AnswerBroken, Body, ConnectionLost, Connections, Fields, Unreachable
+from sallygate.proxy.connection import (
+    Answer,
+    AnswerBroken,
+    Busy,
+    ConnectionLost,
+    Connections,
+    Unreachable,
+)
 from sallygate.proxy.headers import RequestFields, for_client
 from sallygate.proxy.pool import Log, Pool, Upstream, UpstreamSettings, UpstreamStatus, trusting
+from sallygate.proxy.request import Body, Fields
 from sallygate.proxy.watch import (
     ClientGone,
     ClientStalled,
@@ -148,6 +156,8 @@ class ReverseProxy:
                 if error.late:
                     raise _Refused("upstream.timeout") from error
                 tried.append(upstream)
+            except Busy as busy:
+                raise _Refused("upstream.timeout") from busy
             except ValueError as error:
                 raise _Refused("request.target") from error
             except AnswerBroken as error:
@@ -159,11 +169,7 @@ class ReverseProxy:
         answer = await self._connections[upstream].ask(
             asked.method, upstream.target(asked.path, asked.query), host, asked.fields, asked.body, asked.length
         )
-        if answer.status == 101:  # nobody asked for another protocol: `Upgrade` does not cross
-            answer.close()
-            raise _Refused("upstream.broken")
-        if not upstream.healthy:
-            self._pool.connected(upstream)
+        self._pool.connected(upstream)
         return answer
 
     async def _pass_on(self, answer: Answer, method: str, send: Send, exchange: Exchange) -> None:

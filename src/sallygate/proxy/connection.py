@@ -3,7 +3,8 @@
 What is sent is written here, byte for byte; what comes back is read by aiohttp's protocol and parser. A session of
 aiohttp's over the same parser takes three times the processor time for a small exchange (see RATIONALE.md).
 
-Refuses to know which upstream, which fields, and how long: see `pool`, `headers`, `watch`.
+Refuses to know which upstream, which fields, and how long: see `pool`, `headers`, `watch`; what a head looks like, see
+`request`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import contextlib
 import socket
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Final
 
 import aiohttp
@@ -23,8 +24,7 @@ from aiohttp.http import RawResponseMessage
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
-Fields = Sequence[tuple[bytes, bytes]]
-Body = bytes | AsyncIterator[bytes] | None
+from sallygate.proxy.request import Body, Fields, request_head
 
 READ_BYTES: Final = 64 * 1024
 """What is read ahead of a slow client: the stream pauses the socket at twice this."""
@@ -52,10 +52,6 @@ WHOLE_BYTES_MAX: Final = 64 * 1024
 STAGGER_S: Final = 0.25
 """Between two addresses of one name (RFC 8305, section 5)."""
 
-_ENDS_A_FIELD: Final = b"\r\n\x00"
-_OWE_A_LENGTH: Final = frozenset(("POST", "PUT", "PATCH"))
-"""Their requests say that there is no body (RFC 9110, section 8.6)."""
-
 
 class Unreachable(Exception):
     """No connection could be had. `args[0]` is why; `late`, when it took too long."""
@@ -63,6 +59,10 @@ class Unreachable(Exception):
     def __init__(self, why: BaseException, *, late: bool = False) -> None:
         super().__init__(why)
         self.late = late
+
+
+class Busy(Exception):
+    """All connections stayed in use. Says nothing of whether the upstream is up."""
 
 
 class ConnectionLost(Exception):
@@ -88,30 +88,15 @@ class Connection(ResponseHandler):
         """Waits until the upstream has read most of what was written."""
         await self._drain_helper()
 
+    def rest(self) -> None:
+        """Nothing is awaited: whatever comes now is kept unread, up to `READ_BYTES`, and makes `should_close` true."""
+        self._parser = None
 
-def request_head(method: str, target: bytes, host: bytes, fields: Fields, body: Body, length: int | None) -> bytes:
-    """The bytes before the body. `length` is that of a body that comes in pieces; None: nobody knows it. Raises
-    `ValueError` for a field that would end early, or in two."""
-    parts = [method.encode("ascii"), b" ", target, b" HTTP/1.1\r\nHost: ", host, b"\r\n"]
-    for name, value in fields:
-        parts += (name, b": ", value, b"\r\n")
-    lines = len(fields) + 3
-    if (framing := _framing(method, body, length)) is not None:
-        parts += (framing, b"\r\n")
-        lines += 1
-    parts.append(b"\r\n")
-    head = b"".join(parts)
-    if len(head) - len(head.translate(None, _ENDS_A_FIELD)) != 2 * lines:
-        raise ValueError("a header field has a line break or a NUL in it")
-    return head
-
-
-def _framing(method: str, body: Body, length: int | None) -> bytes | None:
-    if isinstance(body, bytes):
-        return b"content-length: %d" % len(body)
-    if body is None:
-        return b"content-length: 0" if length is not None or method in _OWE_A_LENGTH else None
-    return b"transfer-encoding: chunked" if length is None else b"content-length: %d" % length
+    def cut(self) -> None:
+        """Ends it under a reader, who is told: `abort` would leave one waiting, or with a body that looks whole."""
+        self.set_exception(aiohttp.ClientConnectionError("the connection was closed on this side"))
+        if self.transport is not None:
+            self.transport.abort()
 
 
 class Answer:
@@ -140,9 +125,19 @@ class Answer:
     def _ended(self) -> None:
         """All has come: the connection is free, however slowly the client reads what is kept of it."""
         writer = self._writer
-        if (writer is None or writer.done()) and self._connection is not None and not self.is_unframed:
+        if (writer is None or writer.done()) and self._connection is not None and not self._ends_connection:
             connection, self._connection = self._connection, None
             self._connections.give_back(connection)
+
+    @property
+    def _ends_connection(self) -> bool:
+        """Whether the next answer on it could be part of this one: a 204 that speaks of a body may bring it."""
+        if self.status != 204:
+            return self.is_unframed
+        return any(
+            name.lower() == b"transfer-encoding" or (name.lower() == b"content-length" and value.strip() != b"0")
+            for name, value in self.raw_headers
+        )
 
     @property
     def is_event_stream(self) -> bool:
@@ -177,15 +172,16 @@ class Connections:
         self._connections_max, self._connect_s = connections_max, connect_s
         self._idle: deque[Connection] = deque()
         self._used: set[Connection] = set()
-        self._opening = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._places = 0
+        """Promised to somebody who is opening a connection, or about to."""
+        self._waiting: deque[asyncio.Future[Connection | None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
     async def ask(
         self, method: str, target: bytes, host: bytes, fields: Fields, body: Body, length: int | None
     ) -> Answer:
-        """Sends the request and waits for the head of the answer. Raises `Unreachable`, `ConnectionLost`,
+        """Sends the request and waits for the head of the answer. Raises `Unreachable`, `Busy`, `ConnectionLost`,
         `AnswerBroken`, or `ValueError` for what cannot be sent."""
         head = request_head(method, target, host, fields, body, length)
         connection = await self._take()
@@ -204,11 +200,13 @@ class Connections:
                 transport.write(head + body)
             else:
                 transport.write(head)
-                chunked = length is None and not isinstance(body, bytes)
-                writer = asyncio.get_running_loop().create_task(_write(connection, body, chunked=chunked))
+                size = len(body) if isinstance(body, bytes) else length
+                writer = asyncio.get_running_loop().create_task(_write(connection, body, size))
             while True:
                 message, content = await connection.read()
-                if not 100 <= message.code <= 199 or message.code == 101:
+                if message.code == 101:
+                    raise AnswerBroken("nobody asked for another protocol")
+                if not 100 <= message.code <= 199:
                     break
         except BaseException as error:
             if writer is not None:
@@ -216,12 +214,34 @@ class Connections:
             self.discard(connection)
             if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError):
                 raise ConnectionLost(stale=not connection.fresh) from error
-            if isinstance(error, aiohttp.ClientError | HttpProcessingError | OSError):
+            if isinstance(error, aiohttp.ClientError | HttpProcessingError | OSError | aiohttp.EofStream):
                 raise AnswerBroken(repr(error)) from error
             raise
         return Answer(self, connection, writer, message, content)
 
     async def _take(self) -> Connection:
+        """One that is kept, else a new one, else the first that somebody gives back."""
+        if (kept := self._kept()) is not None:
+            return kept
+        waited = False
+        try:
+            async with asyncio.timeout(self._connect_s):
+                if len(self._used) + self._places >= self._connections_max:
+                    waited = True
+                    given = await self._turn()
+                    if given is not None:
+                        return given
+                else:
+                    self._places += 1
+                return await self._open()
+        except TimeoutError as error:
+            if waited:  # what was left of the time says nothing of the upstream
+                raise Busy from error
+            raise Unreachable(error, late=True) from error
+        except (OSError, ssl.SSLError) as error:
+            raise Unreachable(error) from error
+
+    def _kept(self) -> Connection | None:
         now = asyncio.get_running_loop().time()
         while self._idle:
             connection = self._idle.pop()
@@ -230,39 +250,45 @@ class Connections:
                 self._used.add(connection)
                 return connection
             connection.abort()
-        try:
-            async with asyncio.timeout(self._connect_s):
-                return await self._open()
-        except TimeoutError as error:
-            raise Unreachable(error, late=True) from error
-        except (OSError, ssl.SSLError) as error:
-            raise Unreachable(error) from error
+        return None
 
-    async def _open(self) -> Connection:
+    async def _turn(self) -> Connection | None:
+        """Waits behind those who wait. What comes of it is a connection, or the place of one, counted already: nobody
+        who comes later can have it."""
         loop = asyncio.get_running_loop()
-        while len(self._used) + self._opening >= self._connections_max:
-            waiter: asyncio.Future[None] = loop.create_future()
-            self._waiting.append(waiter)
-            try:
-                await waiter
-            except BaseException:
+        waiter: asyncio.Future[Connection | None] = loop.create_future()
+        self._waiting.append(waiter)
+        try:
+            given = await waiter
+        except BaseException:
+            if not waiter.done() or waiter.cancelled():
                 with contextlib.suppress(ValueError):
                     self._waiting.remove(waiter)
-                if waiter.done() and not waiter.cancelled():
-                    self._wake()  # it was given what somebody else can have
-                raise
-            while self._idle:
-                connection = self._idle.pop()
-                if _is_good(connection, loop.time()):
-                    connection.fresh = False
-                    self._used.add(connection)
-                    return connection
-                connection.abort()
-        self._opening += 1
+            elif (unused := waiter.result()) is not None:
+                self.give_back(unused)
+            else:
+                self._leave_place()
+            raise
+        if given is None or _is_good(given, loop.time()):
+            return given
+        self._used.discard(given)
+        given.abort()
+        self._places += 1
+        return None
+
+    async def _open(self) -> Connection:
+        """Into a place that is counted."""
         try:
-            connection = await self._connected(loop)
-        finally:
-            self._opening -= 1
+            if self._closed:
+                raise ConnectionLost(stale=False)
+            connection = await self._connected(asyncio.get_running_loop())
+            if self._closed:
+                connection.abort()
+                raise ConnectionLost(stale=False)
+        except BaseException:
+            self._leave_place()
+            raise
+        self._places -= 1
         self._used.add(connection)
         return connection
 
@@ -281,29 +307,49 @@ class Connections:
 
     def give_back(self, connection: Connection) -> None:
         """It has done its exchange, and may do another."""
+        transport = connection.transport
+        if (
+            connection not in self._used
+            or connection.should_close
+            or transport is None
+            or transport.is_closing()
+            or transport.get_write_buffer_size()  # answered before it was asked: who knows what becomes of the rest
+        ):
+            self.discard(connection)
+            return
+        loop = asyncio.get_running_loop()
+        connection.rest()
+        connection.fresh = False
+        connection.idle_since = loop.time()
+        if (waiter := self._first_waiting()) is not None:
+            waiter.set_result(connection)
+            return
         self._used.discard(connection)
-        if self._closed or connection.should_close or not connection.is_connected():
-            connection.close()
-        else:
-            loop = asyncio.get_running_loop()
-            connection.idle_since = loop.time()
-            self._idle.append(connection)
-            if self._timer is None:
-                self._timer = loop.call_later(IDLE_CONNECTION_S, self._let_go)
-        self._wake()
+        self._idle.append(connection)
+        if self._timer is None:
+            self._timer = loop.call_later(IDLE_CONNECTION_S, self._let_go)
 
     def discard(self, connection: Connection) -> None:
         """It is in the middle of something, and done with."""
-        self._used.discard(connection)
         connection.abort()
-        self._wake()
+        if connection in self._used:
+            self._used.discard(connection)
+            self._places += 1
+            self._leave_place()
 
-    def _wake(self) -> None:
+    def _leave_place(self) -> None:
+        """To whoever waits longest."""
+        if (waiter := self._first_waiting()) is not None:
+            waiter.set_result(None)
+        else:
+            self._places -= 1
+
+    def _first_waiting(self) -> asyncio.Future[Connection | None] | None:
         while self._waiting:
             waiter = self._waiting.popleft()
             if not waiter.done():
-                waiter.set_result(None)
-                return
+                return waiter
+        return None
 
     def _let_go(self) -> None:
         """Those that have been idle for long enough."""
@@ -318,10 +364,14 @@ class Connections:
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
-        for connection in (*self._idle, *self._used):
+        for connection in self._idle:
             connection.abort()
         self._idle.clear()
-        self._used.clear()
+        for connection in tuple(self._used):
+            connection.cut()
+        while (waiter := self._first_waiting()) is not None:
+            self._places += 1
+            waiter.set_result(None)
 
 
 def _is_good(connection: Connection, now: float) -> bool:
@@ -336,16 +386,24 @@ def _socket(address: AddrInfoType) -> socket.socket:
     return made
 
 
-async def _write(connection: Connection, body: bytes | AsyncIterator[bytes], *, chunked: bool) -> None:
-    """The body, as fast as the upstream reads. What goes wrong shows where the answer is read."""
+async def _write(connection: Connection, body: bytes | AsyncIterator[bytes], size: int | None) -> None:
+    """The body, as fast as the upstream reads; `size` as its head said, None: in chunks. Another size would make the
+    rest of it, or the next request, into what it is not. What goes wrong shows where the answer is read."""
+    left = size
     try:
         async for piece in _pieces(body):
+            if left is not None:
+                left -= len(piece)
+                if left < 0:
+                    raise ValueError("the body is longer than was said")
             transport = connection.transport
             if transport is None:
                 return
-            transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+            transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if left is None else piece)
             await connection.drain()
-        if chunked and connection.transport is not None:
+        if left:
+            raise ValueError("the body is shorter than was said")
+        if left is None and connection.transport is not None:
             connection.transport.write(b"0\r\n\r\n")
     except asyncio.CancelledError:
         connection.force_close()

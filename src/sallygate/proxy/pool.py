@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 
 from yarl import URL
 
-from sallygate.proxy.connection import AnswerBroken, ConnectionLost, Connections, Unreachable
+from sallygate.proxy.connection import AnswerBroken, Busy, ConnectionLost, Connections, Unreachable
 
 PROBE_EVERY_S: Final = 2.0
 """At most so often, however often somebody asks whether the gate is ready."""
@@ -201,6 +201,8 @@ class Pool:
         try:
             async with asyncio.timeout(self._settings.connect_s + self._settings.health_every_s):
                 healthy = await ask(upstream, path) < 400
+        except Busy:
+            return  # no word on whether it is up
         except (Unreachable, ConnectionLost, AnswerBroken, OSError) as reason:  # TimeoutError is one
             healthy, error = False, reason
         if healthy:

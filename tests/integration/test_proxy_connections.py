@@ -1,0 +1,481 @@
+"""Connections to an upstream under a server that breaks everything, and callers that leave at any moment: none may be
+lost, no answer may reach another caller, nobody may wait for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import aiohttp
+import pytest
+
+from sallygate.proxy import ReverseProxy, UpstreamSettings
+from sallygate.proxy.connection import Answer, AnswerBroken, Busy, ConnectionLost, Connections, Unreachable
+from sallygate.proxy.request import Body
+from sallygate.proxy.watch import Message
+
+HOST = b"api.internal"
+Accept = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@contextlib.asynccontextmanager
+async def served(accept: Accept, connections_max: int = 4, connect_s: float = 5.0) -> AsyncIterator[Connections]:
+    async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            await accept(reader, writer)
+        writer.close()
+
+    server = await asyncio.start_server(one, "127.0.0.1", 0)
+    connections = Connections("127.0.0.1", server.sockets[0].getsockname()[1], None, connections_max, connect_s)
+    try:
+        yield connections
+    finally:
+        connections.close()
+        server.close()
+
+
+async def get(connections: Connections, target: bytes = b"/", method: str = "GET") -> Answer:
+    return await connections.ask(method, target, HOST, (), None, None)
+
+
+async def read(answer: Answer) -> bytes:
+    try:
+        return await answer.content.read()
+    finally:
+        answer.close()
+
+
+def answering(*answers: bytes) -> Accept:
+    """The n-th request of each connection gets the n-th answer, the last one again and again."""
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        number = 0
+        while True:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answers[min(number, len(answers) - 1)])
+            await writer.drain()
+            number += 1
+
+    return accept
+
+
+def free(connections: Connections) -> bool:
+    """Whether everything that was taken has been given back."""
+    return not connections._used and not connections._places and not connections._waiting
+
+
+async def settled(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+
+
+def test_who_fails_to_open_leaves_the_place_to_who_waits() -> None:
+    async def body() -> None:
+        async with served(answering(OK), connections_max=1) as connections:
+            opened = connections._connected
+            fail = asyncio.Event()
+
+            async def refused(loop: asyncio.AbstractEventLoop) -> None:
+                await fail.wait()
+                raise ConnectionRefusedError
+
+            connections._connected = refused  # type: ignore[method-assign, assignment]
+            first = asyncio.create_task(get(connections))
+            await settled(lambda: connections._places == 1)
+            second = asyncio.create_task(get(connections))
+            await settled(lambda: len(connections._waiting) == 1)
+            connections._connected = opened  # type: ignore[method-assign]
+            fail.set()
+            with pytest.raises(Unreachable):
+                await first
+            async with asyncio.timeout(2):
+                assert await read(await second) == b"ok"
+            assert free(connections)
+
+    asyncio.run(body())
+
+
+def test_who_waits_longest_is_first_and_nobody_overtakes() -> None:
+    async def body() -> None:
+        async with served(answering(OK), connections_max=1) as connections:
+            done: list[int] = []
+
+            async def one(number: int) -> None:
+                assert await read(await get(connections)) == b"ok"
+                done.append(number)
+
+            async with asyncio.TaskGroup() as tasks:
+                for number in range(20):
+                    tasks.create_task(one(number))
+            assert done == list(range(20))
+            assert free(connections)
+
+    asyncio.run(body())
+
+
+def test_a_full_house_says_nothing_of_the_upstream() -> None:
+    async def body() -> None:
+        async with served(answering(b""), connections_max=1, connect_s=0.5) as connections:
+            first = asyncio.create_task(get(connections))
+            await settled(lambda: len(connections._used) == 1)
+            with pytest.raises(Busy):
+                await get(connections)
+            assert not connections._waiting
+            first.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await first
+            assert free(connections)
+
+    asyncio.run(body())
+
+
+def test_an_upstream_is_down_after_failures_in_a_row_and_not_because_it_is_full() -> None:
+    async def body() -> None:
+        async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read()
+
+        async with served(silent) as connections:
+            settings = UpstreamSettings((f"http://127.0.0.1:{connections._port}",), connect_s=0.5, connections_max=1)
+            proxy = ReverseProxy(settings)
+            await proxy.start()
+            held = asyncio.create_task(_status(proxy))
+            (used,) = proxy._connections.values()
+            await settled(lambda: len(used._used) == 1)
+            assert [await _status(proxy) for _ in range(settings.unhealthy_after + 1)] == [504] * 4
+            assert proxy.status()[0].healthy and proxy.status()[0].failures == 0
+            await proxy.close()
+            assert await held == 502
+
+            upstream = proxy._pool.upstreams[0]
+            for _ in range(settings.unhealthy_after * 2):
+                proxy._pool.failed(upstream, 0.0, None)
+                proxy._pool.connected(upstream)
+            assert upstream.healthy
+
+    asyncio.run(body())
+
+
+async def _status(proxy: ReverseProxy) -> int:
+    found: list[int] = []
+
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            found.append(message["status"])
+
+    scope = {"type": "http", "method": "GET", "raw_path": b"/", "query_string": b"", "headers": [], "scheme": "https",
+             "client": ("127.0.0.1", 1)}  # fmt: skip
+    await proxy(scope, receive, send)
+    return found[0]
+
+
+@pytest.mark.parametrize(
+    ("framing", "start"),
+    [(b"content-length: 100\r\n", b"x"), (b"transfer-encoding: chunked\r\n", b"5\r\nhello\r\n"), (b"", b"x")],
+)
+def test_who_reads_when_all_is_closed_is_told_at_once(framing: bytes, start: bytes) -> None:
+    async def body() -> None:
+        async with served(answering(b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n" + start)) as connections:
+            answer = await get(connections)
+            await answer.content.readany()
+            reading = asyncio.create_task(answer.content.read())
+            await asyncio.sleep(0)
+            connections.close()
+            async with asyncio.timeout(2):
+                if framing:
+                    with pytest.raises(aiohttp.ClientPayloadError):
+                        await reading
+                else:
+                    await reading
+                    assert answer.is_cut_short
+            answer.close()
+            assert free(connections)
+
+    asyncio.run(body())
+
+
+def test_who_waits_when_all_is_closed_is_told_and_opens_nothing() -> None:
+    async def body() -> None:
+        accepted = 0
+
+        async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal accepted
+            accepted += 1
+            await reader.read()
+
+        async with served(silent, connections_max=1) as connections:
+            asked = [asyncio.create_task(get(connections)) for _ in range(3)]
+            await settled(lambda: len(connections._used) == 1 and len(connections._waiting) == 2)
+            connections.close()
+            async with asyncio.timeout(2):
+                found = await asyncio.gather(*asked, return_exceptions=True)
+            assert [type(one) for one in found] == [AnswerBroken, ConnectionLost, ConnectionLost]
+            assert free(connections)
+            assert accepted <= 1
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize("late", [b"x", b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil", b"\r\n"])
+def test_what_comes_unasked_on_a_kept_connection_ends_it(late: bytes) -> None:
+    async def body() -> None:
+        release = asyncio.Event()
+        accepted = 0
+
+        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal accepted
+            accepted += 1
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(OK)
+            if accepted == 1:
+                await release.wait()
+                writer.write(late)
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(OK.replace(b"ok", b"ko"))
+
+        async with served(accept) as connections:
+            assert await read(await get(connections)) == b"ok"
+            (kept,) = connections._idle
+            release.set()
+            await settled(lambda: kept.should_close)
+            assert await read(await get(connections)) == b"ok"
+            assert accepted == 2
+
+    asyncio.run(body())
+
+
+def test_an_idle_connection_that_is_flooded_keeps_little() -> None:
+    async def body() -> None:
+        release = asyncio.Event()
+
+        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(OK)
+            await release.wait()
+            for _ in range(200):
+                writer.write(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 2000)
+                await writer.drain()
+
+        async with served(accept) as connections:
+            assert await read(await get(connections)) == b"ok"
+            (kept,) = connections._idle
+            release.set()
+            await settled(lambda: kept.should_close)
+            for _ in range(50):
+                await asyncio.sleep(0.002)
+            assert len(kept._buffer) == 0
+            assert len(kept._tail) < 1 << 20
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 204 No Content\r\ncontent-length: 5\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\ntransfer-encoding: chunked\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok",
+        b"HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok",
+        OK + OK,
+    ],
+)
+def test_an_answer_that_may_go_on_is_the_last_of_its_connection(answer: bytes) -> None:
+    async def body() -> None:
+        accepted = 0
+
+        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal accepted
+            accepted += 1
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(answer if accepted == 1 else OK)
+
+        async with served(accept) as connections:
+            await read(await get(connections))
+            assert await read(await get(connections)) == b"ok"
+            assert accepted == 2
+            assert free(connections)
+
+    asyncio.run(body())
+
+
+def test_another_protocol_that_nobody_asked_for_is_no_answer() -> None:
+    async def body() -> None:
+        async with served(answering(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")) as connections:
+            with pytest.raises(AnswerBroken):
+                await get(connections)
+            assert free(connections) and not connections._idle
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize("pieces", [(b"abc",), (b"abc", b"defGET /admin HTTP/1.1\r\n\r\n")])
+def test_a_body_of_another_size_than_was_said_never_shares_a_connection(pieces: tuple[bytes, ...]) -> None:
+    async def stream() -> AsyncIterator[bytes]:
+        for piece in pieces:
+            yield piece
+
+    async def body() -> None:
+        seen: list[bytes] = []
+
+        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while piece := await reader.read(65536):
+                seen.append(piece)
+
+        async with served(accept) as connections:
+            async with asyncio.timeout(2):
+                with pytest.raises(AnswerBroken):
+                    await connections.ask("POST", b"/", HOST, (), stream(), 5)
+            assert free(connections) and not connections._idle
+            assert b"/admin" not in b"".join(seen)
+
+    asyncio.run(body())
+
+
+def test_a_flood_of_interim_answers_ends_with_the_caller() -> None:
+    async def body() -> None:
+        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            while True:
+                writer.write(b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n" * 500)
+                await writer.drain()
+
+        async with served(accept) as connections:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await get(connections)
+            assert free(connections)
+
+    asyncio.run(body())
+
+
+# everything at once ---------------------------------------------------------------------------------------------------
+
+CALLS, CALLERS, CONNECTIONS = 1500, 32, 8
+
+
+class Unruly:
+    """Answers `/<number>` with that number, one way or another; or breaks off at any byte."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        dice = self._random
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            method, target, _ = head.split(b" ", 2)
+            lower, early = head.lower(), dice.random() < 0.1
+            if not early:
+                if b"transfer-encoding: chunked" in lower:
+                    await reader.readuntil(b"0\r\n\r\n")
+                elif (at := lower.find(b"content-length: ")) >= 0:
+                    await reader.readexactly(int(lower[at + 16 :].split(b"\r\n")[0]))
+            answer = self._answer(method, target[1:])
+            if dice.random() < 0.15:
+                writer.write(answer[: dice.randrange(len(answer))])
+                if dice.random() < 0.5:
+                    writer.transport.abort()
+                return
+            size = dice.choice((len(answer), len(answer) // 8 + 1))
+            for at in range(0, len(answer), size):
+                writer.write(answer[at : at + size])
+                await asyncio.sleep(0)
+            if early or dice.random() < 0.1 or b"x-unframed" in answer:
+                return
+
+    def _answer(self, method: bytes, name: bytes) -> bytes:
+        dice = self._random
+        interim = b"HTTP/1.1 103 Early Hints\r\n\r\n" * dice.choice((0, 0, 0, 3))
+        head = interim + b"HTTP/1.1 200 OK\r\nx-name: " + name + b"\r\n"
+        body = name * dice.choice((1, 1, 1, 50, 20_000))
+        kind = dice.random()
+        if kind < 0.1:
+            return interim + b"HTTP/1.1 204 No Content\r\nx-name: " + name + b"\r\n\r\n"
+        if method == b"HEAD":
+            return head + b"content-length: %d\r\n\r\n" % len(body)
+        if kind < 0.3:
+            return head + b"transfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+        if kind < 0.4:
+            return head + b"x-unframed: 1\r\n\r\n" + body
+        return head + b"content-length: %d\r\n\r\n%b" % (len(body), body)
+
+
+class Callers:
+    def __init__(self, connections: Connections, seed: int) -> None:
+        self._connections, self._random = connections, random.Random(seed)
+        self.whole = self.broken = self.left = 0
+
+    async def many(self, numbers: list[int]) -> None:
+        while numbers:
+            name = b"%08d" % numbers.pop()
+            call = asyncio.create_task(self._call(name))
+            if self._random.random() < 0.2:
+                for _ in range(self._random.randrange(30)):
+                    await asyncio.sleep(0)
+                call.cancel()
+            try:
+                await call
+            except asyncio.CancelledError:
+                self.left += 1
+            except (Unreachable, ConnectionLost, AnswerBroken, aiohttp.ClientError):
+                self.broken += 1
+
+    async def _call(self, name: bytes) -> None:
+        method = self._random.choice(("GET", "GET", "HEAD", "POST"))
+        body: Body = None
+        length: int | None = None
+        if method == "POST":
+            body, length = self._random.choice(
+                ((b"b" * 10, None), (b"b" * 200_000, None), (_stream(3), 3 * 50_000), (_stream(3), None))
+            )
+        answer = await self._connections.ask(method, b"/" + name, HOST, (), body, length)
+        try:
+            assert dict(answer.raw_headers)[b"x-name"] == name
+            piece = b"".join([one async for one in _slowly(answer, self._random)])
+            assert (name * 20_000).startswith(piece)
+            self.whole += 1
+        finally:
+            answer.close()
+
+
+async def _stream(pieces: int) -> AsyncIterator[bytes]:
+    for _ in range(pieces):
+        await asyncio.sleep(0)
+        yield b"s" * 50_000
+
+
+async def _slowly(answer: Answer, dice: random.Random) -> AsyncIterator[bytes]:
+    while not answer.content.at_eof():
+        yield await answer.content.readany()
+        for _ in range(dice.choice((0, 0, 5))):
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_whatever_breaks_no_connection_is_lost_and_no_answer_mixed_up(seed: int) -> None:
+    async def body() -> None:
+        async with served(Unruly(seed), connections_max=CONNECTIONS, connect_s=20) as connections:
+            callers = Callers(connections, seed)
+            numbers = list(range(CALLS))
+            most = 0
+            async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+                running = [tasks.create_task(callers.many(numbers)) for _ in range(CALLERS)]
+                while not all(task.done() for task in running):
+                    most = max(most, len(connections._used) + connections._places + len(connections._idle))
+                    await asyncio.sleep(0.001)
+            assert most <= CONNECTIONS
+            assert free(connections)
+            assert callers.whole > CALLS / 4 and callers.broken > CALLS / 50 and callers.left > CALLS / 50
+            assert callers.whole + callers.broken + callers.left == CALLS
+
+    asyncio.run(body())

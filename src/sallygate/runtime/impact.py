@@ -9,11 +9,12 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from sallygate.controls.restrictions import covers
+from sallygate.controls.restrictions import is_covered
 from sallygate.geography import COUNTRIES, Geography
 from sallygate.model.event import Event
 from sallygate.model.restriction import Restriction
 from sallygate.parsing.addresses import UNKNOWN, parse_address
+from sallygate.state import Restrictions
 from sallygate.stores.events import latest_events
 
 LOOK_BACK_S = 3600.0
@@ -49,7 +50,7 @@ class Impact(Struct, frozen=True):
 
 def impact_of(restrictions: Iterable[Restriction], events: Path, geography: Geography, now: float) -> Impact:
     """What all of `restrictions` together would have met."""
-    restrictions = tuple(restrictions)
+    index = Restrictions(restrictions)  # 10,000 may be in force: asked one by one, it would take an hour
     since, requests, requests_met = now, 0, 0
     served: set[str] = set()
     met: Counter[tuple[str, str]] = Counter()
@@ -64,7 +65,7 @@ def impact_of(restrictions: Iterable[Restriction], events: Path, geography: Geog
             served.add(caller)
         names = names_of(event, geography)
         address = parse_address(event.client_address) or UNKNOWN
-        if any(covers(one, names, address, event.method) for one in restrictions):
+        if is_covered(index, names, address, event.method):
             requests_met += times
             met[caller, names.get("country", "")] += times
     callers_met = {caller for caller, _ in met} & served

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import tempfile
 from collections.abc import Callable, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -25,6 +26,9 @@ OLD_S = 90 * 86400.0
 """Some percent of addresses have moved to another country since; told of at the start and in `sallygate status`."""
 SETTLED_S = 60.0
 """Longer than reading a policy takes."""
+DATABASE_BYTES_MAX = 1 << 30
+"""Several times the largest database of cities."""
+COPY_BYTES = 1 << 20
 PACKAGED = "the one that comes with the package"
 
 Failed = Callable[[str, BaseException], None]
@@ -39,14 +43,40 @@ class Database(Struct, frozen=True):
 
 
 def open_database(file: Path, name: str) -> Database:
-    """Raises `StoreError`. What is open stays as it was read when the file is exchanged."""
+    """Raises `StoreError`. What is open stays as it was read, whatever becomes of the file."""
     try:
-        reader = maxminddb.open_database(file)
-        return Database(name, float(reader.metadata().build_epoch), reader.get)
+        reader = _opened(file)
+        return Database(name, float(reader.metadata().build_epoch), _reading(reader))
     except (OSError, ValueError, maxminddb.InvalidDatabaseError) as error:
         raise StoreError(
             f"{file}: is no MMDB file that can be read: {error}; get it anew, or take it out of `network.databases`"
         ) from None
+
+
+def _opened(file: Path) -> maxminddb.Reader:
+    """A copy without a name is mapped: of the file itself, one written over in place, as `cp` does it, would end the
+    whole process (SIGBUS)."""
+    with tempfile.NamedTemporaryFile(suffix=".mmdb") as kept:
+        with file.open("rb") as source:
+            while piece := source.read(COPY_BYTES):
+                kept.write(piece)
+                if kept.tell() > DATABASE_BYTES_MAX:
+                    raise ValueError(f"larger than {DATABASE_BYTES_MAX >> 20} MiB")
+        kept.flush()
+        return maxminddb.open_database(kept.name)
+
+
+def _reading(reader: maxminddb.Reader) -> Source:
+    """A file may open and be damaged further in: what cannot be read of it is not known of by it, and others are asked.
+    An exception would refuse every request from there."""
+
+    def look(address: str) -> object:
+        try:
+            return reader.get(address)
+        except maxminddb.InvalidDatabaseError:
+            return None
+
+    return look
 
 
 def packaged_database() -> Database:
@@ -77,13 +107,15 @@ class NetworkFiles:
         self._state, self._now, self._failed, self._say = state, now, failed, say
         self._loaded: Loaded | None = None
         self._databases: list[Database] = []
-        self._stamps: dict[Path, Stamp | None] = {}
+        self._stamps: dict[str, Stamp | None] = {}
+        self._gone: set[str] = set()
 
     def configure(self, loaded: Loaded, databases: list[Database]) -> None:
         """Take over a policy's files, its lists being read already."""
         self._loaded, self._databases = loaded, databases
         self._state.geography = geography_of(databases)
-        self._stamps = {file: self._settled(file) for file in self._files(loaded)}
+        self._stamps = {name: self._settled(file) for name, file in self._files(loaded).items()}
+        self._gone = set()
 
     def _settled(self, file: Path) -> Stamp | None:
         """None for a file that may have been written after it was read: it is read once more."""
@@ -99,21 +131,33 @@ class NetworkFiles:
                 days = f"{age_s / 86400:.0f} days old"
                 self._say(f"geography: {database.name} is {days}; name a newer one in `network.databases`")
 
-    def _files(self, loaded: Loaded) -> dict[Path, str]:
+    def _files(self, loaded: Loaded) -> dict[str, Path]:
+        """By the names the policy gives them, of which one file may have two."""
         network = loaded.policy.network
         named = [*(network.databases if network else ()), *(name for _, name in list_files(network))]
-        return {loaded.beside(name): name for name in named}
+        return {name: loaded.beside(name) for name in named}
 
     async def beat(self) -> None:
         """Every second: what has changed is read."""
         loaded = self._loaded
         if loaded is None:
             return
-        for file, name in self._files(loaded).items():
-            if (stamp := _stamp(file)) == self._stamps.get(file) or stamp is None:
+        for name, file in self._files(loaded).items():
+            stamp = _stamp(file)
+            if stamp is None:
+                self._tell_gone(file, name)
                 continue
-            self._stamps[file] = stamp
+            self._gone.discard(name)
+            if stamp == self._stamps.get(name):
+                continue
+            self._stamps[name] = stamp
             await (self._renew_list(loaded, file, name) if name in loaded.lists else self._renew_database(loaded, name))
+
+    def _tell_gone(self, file: Path, name: str) -> None:
+        """Once: the next reload or start will not do without it."""
+        if name not in self._gone:
+            self._gone.add(name)
+            self._failed("network", StoreError(f"{file}: is gone; what was read of it stays in force, put it back"))
 
     async def _renew_list(self, loaded: Loaded, file: Path, name: str) -> None:
         try:

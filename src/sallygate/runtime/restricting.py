@@ -109,6 +109,8 @@ class Restricting:
 
     def _clean(self, kind: ScopeKind, value: str) -> str:
         value = value.strip()
+        if not value:
+            raise ValueError(f"the {kind} is empty; write which one")
         if kind == "address":
             address = parse_address(value)
             if address is None:

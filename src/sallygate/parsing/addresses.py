@@ -5,6 +5,7 @@ Knows nothing of who is trusted or blocked.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
@@ -89,9 +90,13 @@ def parse_prefix(text: str) -> tuple[int, int, int]:
 
 
 def prefix_set(texts: tuple[str, ...]) -> Prefixes:
+    return prefixes_of(map(parse_prefix, texts))
+
+
+def prefixes_of(parsed: Iterable[tuple[int, int, int]]) -> Prefixes:
+    """Of what `parse_prefix` gave."""
     by_length: dict[tuple[int, int], set[int]] = {}
-    for text in texts:
-        bits, length, number = parse_prefix(text)
+    for bits, length, number in parsed:
         by_length.setdefault((bits, bits - length), set()).add(number >> (bits - length))
     return Prefixes(tuple((bits, shift, frozenset(numbers)) for (bits, shift), numbers in by_length.items()))
 

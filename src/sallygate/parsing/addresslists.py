@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sallygate.parsing.addresses import parse_prefix
+from sallygate.parsing.addresses import Prefixes, parse_prefix, prefixes_of
 
 LIST_BYTES_MAX = 64 << 20
 """Three million lines: a list of every host of a very large provider."""
@@ -20,22 +20,21 @@ class AddressListError(Exception):
         self.problems = problems
 
 
-def read_address_list(data: bytes) -> tuple[str, ...]:
-    """The prefixes of a list. Raises `AddressListError`."""
+def read_address_list(data: bytes) -> Prefixes:
+    """The prefixes of a list, each parsed once: a million lines take 5 s beside requests. Raises `AddressListError`."""
     if len(data) > LIST_BYTES_MAX:
         raise AddressListError([(0, f"the list is larger than {LIST_BYTES_MAX >> 20} MiB")])
     found, problems = [], []
     for number, entry in _entries(data):
         try:
-            parse_prefix(entry)
+            found.append(parse_prefix(entry))
         except ValueError as error:
             problems.append((number, f"not an address or prefix ({error})"))
             if len(problems) == BAD_SHOWN:
                 break
-        found.append(entry)
     if problems:
         raise AddressListError(problems)
-    return tuple(found)
+    return prefixes_of(found)
 
 
 def _entries(data: bytes) -> Iterator[tuple[int, str]]:

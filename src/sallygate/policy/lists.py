@@ -7,7 +7,7 @@ from pathlib import Path
 
 import maxminddb
 
-from sallygate.parsing.addresses import Prefixes, prefix_set
+from sallygate.parsing.addresses import Prefixes
 from sallygate.parsing.addresslists import LIST_BYTES_MAX, AddressListError, read_address_list
 from sallygate.policy.errors import Problem
 from sallygate.policy.intelligence import check_intelligence
@@ -33,7 +33,7 @@ def list_files(network: Network | None) -> Iterator[tuple[tuple[str | int, ...],
 def read_list(file: Path) -> Prefixes:
     """Raises `AddressListError` or `OSError`."""
     with file.open("rb") as stream:
-        return prefix_set(read_address_list(stream.read(LIST_BYTES_MAX + 1)))
+        return read_address_list(stream.read(LIST_BYTES_MAX + 1))
 
 
 def read_lists(

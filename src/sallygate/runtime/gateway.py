@@ -223,8 +223,10 @@ def upstream_settings(section: UpstreamSection, loaded: Loaded) -> UpstreamSetti
 
 
 async def _close_later(proxy: ReverseProxy) -> None:
-    await asyncio.sleep(DRAIN_S)
-    await proxy.close()
+    try:
+        await asyncio.sleep(DRAIN_S)
+    finally:  # at a stop, too
+        await proxy.close()
 
 
 def _check_pair(cert: Path, key: Path) -> None:

@@ -6,11 +6,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import aiohttp
 import pytest
 
+from sallygate.certificates import development_certificate
 from sallygate.proxy import ReverseProxy, UpstreamSettings
 from sallygate.proxy.connection import Answer, AnswerBroken, Busy, ConnectionLost, Connections, Unreachable
 from sallygate.proxy.request import Body
@@ -21,14 +25,21 @@ Accept = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @contextlib.asynccontextmanager
-async def served(accept: Accept, connections_max: int = 4, connect_s: float = 5.0) -> AsyncIterator[Connections]:
+async def served(
+    accept: Accept, connections_max: int = 4, connect_s: float = 5.0, certificates: Path | None = None
+) -> AsyncIterator[Connections]:
     async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             await accept(reader, writer)
         writer.close()
 
-    server = await asyncio.start_server(one, "127.0.0.1", 0)
-    connections = Connections("127.0.0.1", server.sockets[0].getsockname()[1], None, connections_max, connect_s)
+    theirs = ours = None
+    if certificates is not None:
+        cert, key, authority = development_certificate(certificates, "127.0.0.1", time.time())
+        theirs, ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context(cafile=str(authority))
+        theirs.load_cert_chain(cert, key)
+    server = await asyncio.start_server(one, "127.0.0.1", 0, ssl=theirs)
+    connections = Connections("127.0.0.1", server.sockets[0].getsockname()[1], ours, connections_max, connect_s)
     try:
         yield connections
     finally:
@@ -461,10 +472,12 @@ async def _slowly(answer: Answer, dice: random.Random) -> AsyncIterator[bytes]:
             await asyncio.sleep(0)
 
 
+@pytest.mark.parametrize("tls", [False, True])
 @pytest.mark.parametrize("seed", [1, 2])
-def test_whatever_breaks_no_connection_is_lost_and_no_answer_mixed_up(seed: int) -> None:
+def test_whatever_breaks_no_connection_is_lost_and_no_answer_mixed_up(seed: int, tls: bool, tmp_path: Path) -> None:
     async def body() -> None:
-        async with served(Unruly(seed), connections_max=CONNECTIONS, connect_s=20) as connections:
+        certificates = tmp_path if tls else None
+        async with served(Unruly(seed), CONNECTIONS, 20, certificates) as connections:
             callers = Callers(connections, seed)
             numbers = list(range(CALLS))
             most = 0

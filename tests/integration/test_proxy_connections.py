@@ -319,9 +319,18 @@ def test_an_answer_that_may_go_on_is_the_last_of_its_connection(answer: bytes) -
     asyncio.run(body())
 
 
-def test_another_protocol_that_nobody_asked_for_is_no_answer() -> None:
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
+        b"HTTP/1.1 099 Early\r\ncontent-length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\nok",
+    ],
+)
+def test_what_nobody_asked_for_is_no_answer(answer: bytes) -> None:
     async def body() -> None:
-        async with served(answering(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")) as connections:
+        async with served(answering(answer)) as connections:
             with pytest.raises(AnswerBroken):
                 await get(connections)
             assert free(connections) and not connections._idle

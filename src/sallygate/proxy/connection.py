@@ -204,10 +204,10 @@ class Connections:
                 writer = asyncio.get_running_loop().create_task(_write(connection, body, size))
             while True:
                 message, content = await connection.read()
-                if message.code == 101:
-                    raise AnswerBroken("nobody asked for another protocol")
-                if not 100 <= message.code <= 199:
+                if not 100 <= message.code <= 199 or message.code == 101:
                     break
+            if (why := _unasked(message)) is not None:
+                raise AnswerBroken(why)
         except BaseException as error:
             if writer is not None:
                 writer.cancel()
@@ -372,6 +372,16 @@ class Connections:
         while (waiter := self._first_waiting()) is not None:
             self._places += 1
             waiter.set_result(None)
+
+
+def _unasked(message: RawResponseMessage) -> str | None:
+    """What the parser takes and no client could be given."""
+    if message.code < 200:
+        return "another protocol, or a status that is none"
+    coding = message.headers.get("Transfer-Encoding")
+    if coding is not None and coding.strip().lower() != "chunked":
+        return "a transfer coding that would be lost on the way"
+    return None
 
 
 def _is_good(connection: Connection, now: float) -> bool:

@@ -161,3 +161,37 @@ def test_a_flood_of_the_denied_is_counted_exactly_and_kept_small(gate: Running, 
     status, _, body = gate.get("/things", key, X_Forwarded_For="192.0.2.99", X_Forwarded_Proto="https")
     told = json.loads(body)
     assert status == 403 and set(told) == {"type", "title", "status", "code", "detail", "request_id"}
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_a_body_left_unread_at_the_door_is_nobodys_request(
+    gate: Running, key: str, upstream: Upstream, framing: str, pieces: int
+) -> None:
+    """A hop sends the requests of many callers over one connection: what a denied one writes as its body must not be
+    read as another's request, nor answers be told apart by one."""
+    open_ = f"Host: x\r\nX-API-Key: {key}\r\nX-Forwarded-For: {JAPAN}\r\nX-Forwarded-Proto: https\r\n\r\n"
+    inner = f"GET /things/smuggled HTTP/1.1\r\n{open_}"
+    body = inner if framing == "length" else f"{len(inner):x}\r\n{inner}\r\n0\r\n\r\n"
+    named = f"Content-Length: {len(body)}" if framing == "length" else "Transfer-Encoding: chunked"
+    denied = (
+        f"POST /things HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {BRAZIL}\r\nX-Forwarded-Proto: https\r\n{named}\r\n\r\n"
+    )
+    after = f"GET /things HTTP/1.1\r\nConnection: close\r\n{open_}"
+    before, answer = len(upstream.received), b""
+    with gate.connect() as client:
+        for piece in [denied + body + after] if pieces == 1 else [denied, body + after]:
+            try:
+                client.sendall(piece.encode())
+            except OSError:
+                break
+            time.sleep(0.1)
+        client.settimeout(5)
+        try:
+            while part := client.recv(65536):
+                answer += part
+        except OSError:
+            pass
+    statuses = [int(found.split(b" ", 1)[1][:3]) for found in answer.split(b"HTTP/1.1")[1:] if found.startswith(b" ")]
+    assert statuses in ([403], [403, 200]), answer
+    assert not any(b"smuggled" in received.line for received in upstream.received[before:])

@@ -90,6 +90,15 @@ def test_keys_from_making_to_revoking(tmp_path: Path) -> None:
     assert text not in run("events", "-p", policy, "--json").output
 
 
+def test_of_a_scope_given_twice_neither_is_left_open_in_silence(tmp_path: Path) -> None:
+    policy = str(write_policy(tmp_path))
+    add = ["restrict", "add", "-p", policy, "--reason", "flood"]
+    refused = run(*add, "--country", "BR", "--country", "DE", code=2).stderr
+    assert "--country is given 2 times; make a restriction for each" in refused
+    assert "say how much as its rate" in run(*add, "--country", "BR", "--act", "throttle", code=2).stderr
+    assert "no restrictions" in run("restrict", "list", "-p", policy).stdout
+
+
 def test_restrictions_from_adding_to_lifting(tmp_path: Path) -> None:
     policy = write_policy(tmp_path)
     add = ["restrict", "add", "-p", policy, "--reason", "scraping"]

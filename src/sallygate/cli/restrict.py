@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from sallygate.policy.load import Loaded
     from sallygate.runtime.impact import Impact
 
+ONE = "<str>"
+"""Read as a list, so that a second one is refused."""
+
 app = typer.Typer(help="Restrictions: add, list, show, lift, history.", no_args_is_help=True)
 
 
@@ -41,14 +44,14 @@ app = typer.Typer(help="Restrictions: add, list, show, lift, history.", no_args_
 def add(
     reason: Annotated[str, typer.Option(help="Why, for whoever comes next.")],
     for_: Annotated[str, typer.Option("--for", help="How long, 2h.")] = "1h",
-    address: Annotated[str | None, typer.Option(help="A client address.")] = None,
-    prefix: Annotated[str | None, typer.Option(help="A prefix, 203.0.113.0/24.")] = None,
-    asn: Annotated[str | None, typer.Option(help="A network's number, AS64496.")] = None,
-    country: Annotated[str | None, typer.Option(help="A country's code of ISO 3166-1, DE.")] = None,
-    continent: Annotated[str | None, typer.Option(help="AF, AN, AS, EU, NA, OC or SA.")] = None,
-    key: Annotated[str | None, typer.Option(help="A key's id.")] = None,
-    account: Annotated[str | None, typer.Option(help="An account.")] = None,
-    operation: Annotated[str | None, typer.Option(help="An operationId.")] = None,
+    address: Annotated[list[str] | None, typer.Option(metavar=ONE, help="A client address.")] = None,
+    prefix: Annotated[list[str] | None, typer.Option(metavar=ONE, help="A prefix, 203.0.113.0/24.")] = None,
+    asn: Annotated[list[str] | None, typer.Option(metavar=ONE, help="A network's number, AS64496.")] = None,
+    country: Annotated[list[str] | None, typer.Option(metavar=ONE, help="A country's code of ISO 3166-1, DE.")] = None,
+    continent: Annotated[list[str] | None, typer.Option(metavar=ONE, help="AF, AN, AS, EU, NA, OC or SA.")] = None,
+    key: Annotated[list[str] | None, typer.Option(metavar=ONE, help="A key's id.")] = None,
+    account: Annotated[list[str] | None, typer.Option(metavar=ONE, help="An account.")] = None,
+    operation: Annotated[list[str] | None, typer.Option(metavar=ONE, help="An operationId.")] = None,
     methods: Annotated[str, typer.Option(help="Only these methods, POST,PUT; GET means HEAD too.")] = "",
     act: Annotated[
         str,
@@ -67,15 +70,15 @@ def add(
 
     Example: sallygate restrict add --country BR --methods POST,PUT --for 2h --reason "flood of orders" --dry-run
     """
-    given = {
+    given: dict[ScopeKind, list[str] | None] = {
         "address": address, "prefix": prefix, "asn": asn, "country": country, "continent": continent, "key": key,
         "account": account, "operation": operation,
     }  # fmt: skip
-    scope = cast("dict[ScopeKind, str]", {kind: value for kind, value in given.items() if value is not None})
+    scope = _scope(given)
     named = tuple(method.strip() for method in methods.split(",") if method.strip())
     with administration(policy, state_dir) as (admin, loaded):
-        if operation is not None:
-            _check_operation(operation, loaded)
+        if "operation" in scope:
+            _check_operation(scope["operation"], loaded)
         if dry_run:
             draft = admin.draft(scope, cast("Act", act), reason, duration(for_), rate, named)
             _show_impact(_impact(policy, state_dir, loaded)([draft]), json=json)
@@ -86,10 +89,18 @@ def add(
         print_json(_record(made))
         return
     out.print(f"restriction {made.id} is in force until {moment(made.expires_at)}", highlight=False)
-    if address is not None and ":" in address:
+    if ":" in scope.get("address", ""):
         out.print("one subscriber has a whole /64 of IPv6: consider --prefix instead", style="yellow")
     if loaded is not None and loaded.policy.network is not None and loaded.policy.network.allow and made.by_place_alone:
         out.print("addresses in the policy's `network.allow` still pass", style="yellow")
+
+
+def _scope(given: Mapping[ScopeKind, list[str] | None]) -> dict[ScopeKind, str]:
+    """Of each kind one: the last of several would be restricted, and the others not, without a word."""
+    for kind, values in given.items():
+        if values and len(values) > 1:
+            raise ValueError(f"--{kind} is given {len(values)} times; make a restriction for each")
+    return {kind: values[0] for kind, values in given.items() if values}
 
 
 def _check_operation(operation: str, loaded: Loaded | None) -> None:

@@ -95,6 +95,8 @@ class Restricting:
             raise ValueError("say why: a restriction without a reason cannot be judged by the next person")
         if not 0 < for_s <= RESTRICTION_S_MAX:
             raise ValueError("a restriction lasts up to 366d")
+        if act == "throttle" and not rate:
+            raise ValueError("a throttle leaves something; say how much as its rate, for example 10/s burst 20")
         if act == "throttle":
             read_rate(rate)
         elif rate:

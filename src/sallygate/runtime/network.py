@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import IO
 
 import maxminddb
 from msgspec import Struct
@@ -42,10 +45,11 @@ class Database(Struct, frozen=True):
     source: Source
 
 
-def open_database(file: Path, name: str) -> Database:
-    """Raises `StoreError`. What is open stays as it was read, whatever becomes of the file."""
+def open_database(file: Path, name: str, *, copied: bool = True) -> Database:
+    """Raises `StoreError`. What is open stays as it was read, whatever becomes of the file: `copied`, for one that
+    somebody may write to."""
     try:
-        reader = _opened(file)
+        reader = _opened(file) if copied else maxminddb.open_database(file)
         return Database(name, float(reader.metadata().build_epoch), _reading(reader))
     except (OSError, ValueError, maxminddb.InvalidDatabaseError) as error:
         raise StoreError(
@@ -55,15 +59,20 @@ def open_database(file: Path, name: str) -> Database:
 
 def _opened(file: Path) -> maxminddb.Reader:
     """A copy without a name is mapped: of the file itself, one written over in place, as `cp` does it, would end the
-    whole process (SIGBUS)."""
-    with tempfile.NamedTemporaryFile(suffix=".mmdb") as kept:
-        with file.open("rb") as source:
-            while piece := source.read(COPY_BYTES):
-                kept.write(piece)
-                if kept.tell() > DATABASE_BYTES_MAX:
-                    raise ValueError(f"larger than {DATABASE_BYTES_MAX >> 20} MiB")
+    whole process (SIGBUS). In memory where that can be, since a container may have nowhere to write."""
+    with _nameless() as kept, file.open("rb") as source:
+        while piece := source.read(COPY_BYTES):
+            kept.write(piece)
+            if kept.tell() > DATABASE_BYTES_MAX:
+                raise ValueError(f"larger than {DATABASE_BYTES_MAX >> 20} MiB")
         kept.flush()
-        return maxminddb.open_database(kept.name)
+        return maxminddb.open_database(f"/proc/self/fd/{kept.fileno()}" if sys.platform == "linux" else kept.name)
+
+
+def _nameless() -> IO[bytes]:
+    if sys.platform == "linux":
+        return os.fdopen(os.memfd_create("geography"), "wb")
+    return tempfile.NamedTemporaryFile(suffix=".mmdb")
 
 
 def _reading(reader: maxminddb.Reader) -> Source:
@@ -81,7 +90,7 @@ def _reading(reader: maxminddb.Reader) -> Source:
 
 def packaged_database() -> Database:
     with as_file(files("sallygate") / "data" / "places.mmdb") as file:
-        return open_database(file, PACKAGED)
+        return open_database(file, PACKAGED, copied=False)
 
 
 def databases_of(loaded: Loaded) -> list[Database]:

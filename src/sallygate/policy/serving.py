@@ -30,7 +30,9 @@ class UpstreamSection(Section):
     connect: Seconds = Field(3.0, description="Longest wait for a connection; then 504.")
     first_byte: Seconds = Field(30.0, description="Longest wait for the answer's head; then 504.")
     idle: Seconds = Field(60.0, description="Longest pause within an answer; then the connection is cut.")
-    connections: Count = Field(256, description="Most connections to each upstream at once; who finds none free within `connect` gets 504.")
+    connections: Count = Field(
+        256, description="Most connections to each upstream at once; who finds none free within `connect` gets 504."
+    )
     health: Health | None = Field(
         None, description="Active health checks; without them an upstream is judged by its connections."
     )

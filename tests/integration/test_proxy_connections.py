@@ -38,7 +38,7 @@ async def served(
         cert, key, authority = development_certificate(certificates, "127.0.0.1", time.time())
         theirs, ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context(cafile=str(authority))
         theirs.load_cert_chain(cert, key)
-    server = await asyncio.start_server(one, "127.0.0.1", 0, ssl=theirs)
+    server = await asyncio.start_server(one, "127.0.0.1", 0, ssl=theirs, limit=1 << 20)
     connections = Connections("127.0.0.1", server.sockets[0].getsockname()[1], ours, connections_max, connect_s)
     try:
         yield connections
@@ -373,6 +373,27 @@ def test_a_flood_of_interim_answers_ends_with_the_caller() -> None:
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.2):
                     await get(connections)
+            assert free(connections)
+
+    asyncio.run(body())
+
+
+def test_who_leaves_during_a_handshake_takes_no_other_connection_along(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with served(answering(OK), 64, certificates=tmp_path) as connections:
+            for steps in range(120):
+                leaving = [asyncio.create_task(get(connections)) for _ in range(4)]
+                for _ in range(steps % 40):
+                    await asyncio.sleep(0)
+                for one in leaving:
+                    one.cancel()
+                await asyncio.gather(*leaving, return_exceptions=True)
+                for answer in [one.result() for one in leaving if not one.cancelled()]:
+                    answer.close()
+                for kept in connections._idle:
+                    kept.force_close()
+                async with asyncio.timeout(5):
+                    assert await read(await get(connections)) == b"ok"
             assert free(connections)
 
     asyncio.run(body())

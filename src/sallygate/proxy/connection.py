@@ -295,14 +295,12 @@ class Connections:
     async def _connected(self, loop: asyncio.AbstractEventLoop) -> Connection:
         found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
         made = await start_connection(found, happy_eyeballs_delay=STAGGER_S, socket_factory=_socket)
-        try:
-            name = self._host if self._tls is not None else None
-            _, connection = await loop.create_connection(
-                lambda: Connection(loop), sock=made, ssl=self._tls, server_hostname=name
-            )
-        except BaseException:
-            made.close()
-            raise
+        name = self._host if self._tls is not None else None
+        # Whatever happens, its transport closes the socket: closed here, too, before that is done with it, its number
+        # would be another connection's already.
+        _, connection = await loop.create_connection(
+            lambda: Connection(loop), sock=made, ssl=self._tls, server_hostname=name
+        )
         return connection
 
     def give_back(self, connection: Connection) -> None:

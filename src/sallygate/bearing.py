@@ -60,6 +60,8 @@ DIP, DIP_EVERY_S, DIP_AGAIN_S = 0.7, 10.0, 2.0
 hundredth of what the API bears."""
 UNHELPED = 0.95
 """A dip that leaves the median above this share of what it was has not helped."""
+COLD_ANSWERS = 20
+"""Before these nothing is known of the API, and an hour ago, before a restart, it may have borne a hundred."""
 UNUSED_S = 60.0
 """What was used at most in so long is what the API is known to bear."""
 UNUSED_SHRINK = 0.9
@@ -102,12 +104,17 @@ class Bearing:
         self._used = self._used_before = 0
         self._used_at: float | None = None
         self._peak, self._full = 0, False
+        self._cold = 0
+        """Answers still to come before anything is known."""
         self._restart(0.0)
 
-    def configure(self, least: int, initial: int, most: int) -> None:
-        """Other bounds; what was found out counts on."""
-        if initial != self._initial and not self._baselines:
-            self.limit = float(initial)
+    def configure(self, least: int, initial: int, most: int, cold: int = 0) -> None:
+        """Other bounds; what was found out counts on. `cold`: so many at once, at least, until the first answers are
+        there."""
+        if not self._baselines:
+            self._cold = COLD_ANSWERS if cold > initial else 0
+            if initial != self._initial or self._cold:
+                self.limit = float(max(initial, cold))
         self._least, self._initial, self._most = least, initial, most
         self.limit = min(max(self.limit, least), most)
 
@@ -135,6 +142,13 @@ class Bearing:
         self, operation: str, source: str, began_at: float, took_s: float, now: float, *, failed: bool, known: bool
     ) -> None:
         """One request was answered. `source` is whose it was; `known`: a caller in good standing."""
+        if self._cold:
+            self._cold -= 1
+            if not failed:
+                self._ratio(operation, took_s, known)
+            if not self._cold:
+                self._set(max(self._initial, 2.0 * self._used), now)
+            return
         if not failed:
             self._typical_s += TYPICAL_STEP * (took_s - self._typical_s)
         if now < self._settled_at:

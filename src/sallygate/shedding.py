@@ -30,6 +30,9 @@ RESERVED_MAX = 0.8
 """Share of the limit that is left free for better ranks at most: the others get on, if slowly."""
 PEAK_S = 5.0
 """What better ranks had under way at most is remembered for one to two of these."""
+COLD = 100
+"""At once, before anything is known of the API: a slow one that had forty callers a minute ago has them again right
+after a restart. One that cannot bear so many is found out within twenty answers."""
 QUEUE_PER_PLACE = 2
 """Waiting for each place, at most: more would wait for longer than anybody likes."""
 QUEUE_MIN = 40
@@ -98,7 +101,7 @@ class Shedder:
 
     def configure(self, least: int, initial: int, most: int, queue: int, wait_s: float, connections: int) -> None:
         """As a policy says. What is under way goes on."""
-        self.bearing.configure(least, initial, most)
+        self.bearing.configure(least, initial, most, COLD)
         self._queue_max, self.wait_s, self.connections = queue, wait_s, connections
 
     @property

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from sallygate.bearing import Bearing
+from sallygate.bearing import COLD_ANSWERS, Bearing
 from sallygate.shedding import Shedder
 from simulated_api import Arrival, World, poisson
 
@@ -137,6 +137,29 @@ def test_operations_are_compared_with_themselves() -> None:
     world.run(arrivals)
     late = [one for one in world.done if one.at >= 15]
     assert sum(1 for one in late if one.outcome == "ok") >= 0.99 * len(late) > 0
+
+
+def test_until_the_first_answers_more_is_let_through() -> None:
+    """A slow API with forty callers, right after a restart of the gate; and one that has two."""
+    for at_once, limit in ((40, 80), (2, 10)):
+        bearing = Bearing()
+        bearing.configure(5, 10, 1000, cold=100)
+        bearing.use(at_once, 0.0)
+        for number in range(COLD_ANSWERS):
+            assert bearing.limit == 100
+            failed = number == 3
+            bearing.sample("get", f"s{number}", 0.0, 1.0, 1.0, failed=failed, known=True)
+        assert bearing.limit == limit and bearing.baseline("get") == 1.0
+    bearing = Bearing()
+    bearing.configure(2, 10, 10, cold=100)
+    assert bearing.limit == 10, "what the policy allows at most holds from the beginning"
+    bearing.configure(5, 10, 1000, cold=100)
+    bearing.sample("get", "s", 0.0, 1.0, 1.0, failed=False, known=True)
+    bearing.configure(5, 10, 1000, cold=100)
+    for _ in range(COLD_ANSWERS - 1):
+        assert bearing.limit == 100
+        bearing.sample("get", "s", 0.0, 1.0, 1.0, failed=False, known=True)
+    assert bearing.limit == 10, "a reload begins nothing anew"
 
 
 def test_other_bounds_hold_at_once_and_what_was_found_out_stays() -> None:

@@ -122,6 +122,10 @@ class Bearing:
         """Seconds the operation takes unloaded; 0: not known yet."""
         return self._baselines.get(operation, (0.0, 0))[0]
 
+    def expected_s(self, operation: str) -> float:
+        """What it takes at least, as far as it is known."""
+        return self.baseline(operation) or self._typical_s
+
     def refuse(self, now: float) -> None:
         """Somebody has to wait for a place, or gets none."""
         self._full = True

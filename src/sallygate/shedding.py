@@ -6,7 +6,8 @@ time is an argument, in seconds of a clock that never goes back.
                    └▶ shed
 
 A place is held from when the API has the whole request until the head of its answer is there: what a client sends or
-reads slowly holds none. What it does hold is a connection to the API, of which each rank has its share.
+reads slowly holds none. What it does hold is a connection to the API, of which each rank has its share. Whoever asks
+and leaves frees no place by it: few APIs notice, so it is held for as long as the answer would have taken.
 
 Callers are served by rank: plans of high, normal and low priority, then those that their limits refused lately, then
 those nobody knows. A rank leaves free what the better ones had under way of late, so that these seldom wait. Who waits
@@ -38,7 +39,10 @@ QUEUE_PER_PLACE = 2
 QUEUE_MIN = 40
 """But so many always: a page that asks for thirty things at once is no flood."""
 
-TicketState = Literal["open", "waiting", "working", "answering", "left", "shed"]
+ABANDONED_S_MAX = 30.0
+"""For no longer a place is held for a caller who left: who waits for a slower answer is rare, and might have stayed."""
+
+TicketState = Literal["open", "waiting", "working", "abandoned", "answering", "left", "shed"]
 LATE_S = (float("inf"), 0.2, 0.1, 0.05, 0.025)
 """How late the gate may be until a rank is refused, so that the better ones are not kept waiting by refusals of the
 worse: a gate that is not loaded is late by less than 5 ms."""
@@ -212,6 +216,18 @@ class Shedder:
             self._leave_queue(ticket)
             self._shed(ticket, "wait")
 
+    def abandon(self, ticket: Ticket, now: float) -> float:
+        """Its caller has gone. For how many seconds more an API elsewhere is taken to work on it: the place is held
+        until `leave`, the connection given back. 0: it has no place, and nothing has changed."""
+        if ticket.state != "working" or not self.connections:
+            return 0.0
+        expected_s = min(self.bearing.expected_s(ticket.operation), ABANDONED_S_MAX)
+        if (left_s := ticket.entered_at + expected_s - now) <= 0:
+            return 0.0
+        ticket.state = "abandoned"
+        self._open[ticket.rank] -= 1
+        return left_s
+
     def leave(self, ticket: Ticket, now: float) -> None:
         """Its exchange has ended, however. May be said more than once."""
         state = ticket.state
@@ -219,6 +235,10 @@ class Shedder:
             self._leave_queue(ticket)
         elif state == "working":  # without an answer: tells nothing of the API, its client may have gone
             self._give_back(ticket.rank)
+        elif state == "abandoned":
+            ticket.state = "left"
+            self._give_back(ticket.rank)
+            self._dispatch(now)
         if state in ("open", "waiting", "working", "answering"):
             ticket.state = "left"
             self._open[ticket.rank] -= 1

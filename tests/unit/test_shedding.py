@@ -36,6 +36,32 @@ def test_places_are_given_up_to_the_limit_and_then_waited_for() -> None:
     assert woken == ["working"] and shedder.under_way == 4
 
 
+def test_whoever_leaves_frees_no_place_while_an_api_elsewhere_still_works_on_it() -> None:
+    shedder = made(1, connections=10)
+    first = enter(shedder, now=0.0)
+    shedder.answered(first, 2.0)
+    shedder.leave(first, 2.0)
+    left, waits = enter(shedder, now=10.0), enter(shedder, now=10.1)
+    assert shedder.abandon(waits, 10.2) == 0 and waits.state == "waiting", "one that waits has asked the API nothing"
+    assert shedder.abandon(left, 10.5) == 1.5 and (left.state, shedder.under_way) == ("abandoned", 1)
+    shedder.answered(left, 10.6, failed=True)
+    assert shedder.look(RANK["high"], "x") == "" and waits.state == "waiting", "nobody else gets its place meanwhile"
+    for now in (12.0, 13.0):
+        shedder.leave(left, now)
+        assert (left.state, waits.state, shedder.under_way) == ("left", "working", 1)
+    shedder.leave(waits, 20.0)
+    assert shedder.under_way == 0 and shedder._open == [0] * len(RANKS)
+
+
+def test_whoever_leaves_late_or_an_application_of_this_process_frees_its_place_at_once() -> None:
+    for connections, now in ((10, 12.1), (0, 10.5)):
+        shedder = made(1, connections=connections)
+        first = enter(shedder, now=0.0)
+        shedder.answered(first, 2.0)
+        left = enter(shedder, now=10.0)
+        assert shedder.abandon(left, now) == 0 and left.state == "working"
+
+
 def test_the_better_are_served_first_whoever_came_first() -> None:
     shedder = made(4)
     working = fill(shedder, "normal", 4)

@@ -282,7 +282,7 @@ class Call:
             raise
         finally:
             if turn is not None:
-                turn.end()
+                turn.end(gone=upstream.gone)
         upstream.finish(body)
         if not upstream.done and not upstream.gone:
             # Whoever swallowed the error: an answer that is not whole must not look whole. The server cuts it.

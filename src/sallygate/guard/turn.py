@@ -97,6 +97,7 @@ class Turn:
                 if watcher is not None and watcher.done() and not watcher.cancelled():
                     came.append(watcher.result())
                     if came[-1]["type"] == "http.disconnect":
+                        self._leave()  # now: what unwinds may take a while, or answer for the API
                         raise ClientLeft
         finally:
             ticket.wake = None
@@ -108,7 +109,15 @@ class Turn:
         """The head of the answer is there."""
         self._shedder.answered(self._ticket, self._now(), failed=status in OVERLOADED)
 
-    def end(self) -> None:
+    def end(self, *, gone: bool = False) -> None:
+        """`gone`: because its client went."""
+        left_s = self._shedder.abandon(self._ticket, self._now()) if gone else 0.0
+        if left_s:
+            asyncio.get_running_loop().call_later(left_s, self._leave)
+        else:
+            self._leave()
+
+    def _leave(self) -> None:
         self._shedder.leave(self._ticket, self._now())
 
 

@@ -283,6 +283,45 @@ def test_an_indicator_that_begins_later_counts_from_then_on(tmp_path: Path) -> N
         run(house, story)
 
 
+def test_an_indicator_of_a_file_that_begins_later_counts_though_the_file_stays_as_it_is(tmp_path: Path) -> None:
+    later = indicator(ip("198.51.100.7"), valid_from="2026-12-01T00:00:00Z")
+    (tmp_path / "feed.stix.json").write_bytes(bundle(later, indicator(ip("198.51.100.8"))))
+    house = FeedHouse(tmp_path, "{name: a, file: feed.stix.json, expiry: 60d}")
+
+    async def story() -> None:
+        await house.settle()
+        assert not house.names("198.51.100.7") and house.only.unused == {"not yet true": 1}
+        house.now = NOW + 20 * 86400
+        await house.settle()
+        assert house.names("198.51.100.7")
+
+    run(house, story)
+
+
+def test_a_bad_object_among_few_new_ones_does_not_keep_a_collection_from_going_on(tmp_path: Path) -> None:
+    """Whoever may add to it would blind the gate by one; of the whole collection it is a small share."""
+    (tmp_path / "password").write_text("s3cret:x")
+    with taxii_server(page=50) as server:
+        server.add(*(indicator(ip(f"198.51.100.{number}"), number=number) for number in range(1, 30)))
+        house = FeedHouse(
+            tmp_path, f"{{name: shared, taxii: '{server.collection}', username: reader, password: password}}"
+        )
+
+        async def story() -> None:
+            await house.settle()
+            assert house.names("198.51.100.29")
+            server.add(indicator("[rubbish", number=30), indicator(ip("203.0.113.1"), number=31))
+            house.now += 3601
+            await house.settle()
+            assert house.names("203.0.113.1") and not house.only.failing and house.only.bad == 1
+            server.add(*(indicator("[rubbish", number=number) for number in range(40, 50)))
+            house.now += 3601
+            await house.settle()
+            assert house.only.failing and "more than `bad_max`" in house.only.said and house.names("203.0.113.1")
+
+        run(house, story)
+
+
 def test_a_refresh_that_is_wanted_is_made(tmp_path: Path) -> None:
     with serving({"/list.txt": b"198.51.100.7\n"}) as (url, served):
         house = FeedHouse(tmp_path, f"{{name: bad, url: '{url}/list.txt'}}")

@@ -257,11 +257,16 @@ class FeedSources:
             wanted.unlink()
             return True
         if source.file is not None and not source.failing:
-            return source.look() != source.stamp
+            return source.look() != source.stamp or self._begins(source, now)
         if source.file is not None and source.look() != source.stamp:
             return True
         # A clock set back must not put it off for as long.
         return not now < source.due_at <= now + max(source.section.every, RETRY_S_MAX)
+
+    def _begins(self, source: _Source, now: float) -> bool:
+        """Whether something counts now that did not when the file was read."""
+        feed = self._state.feeds.get(source.section.name)
+        return feed is not None and 0 < feed.compiled.about.anew_at <= now
 
     async def stop(self) -> None:
         self._stopping = True

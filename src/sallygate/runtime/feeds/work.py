@@ -73,9 +73,11 @@ def _work(task: Task, kept: Kept) -> Done:
     reading = found.reading
     if found.unchanged and earlier is not None and not begins:
         return Done("unchanged", about=earlier.about, more=found.more)
-    if reading.bad > task.bad_max * reading.read:
+    # Of a collection a poll brings what is new: one bad object of two would keep it from going on for ever.
+    looked_at = reading.read + len(known.groups)
+    if reading.bad > task.bad_max * looked_at:
         raise IndicatorError(
-            f"{reading.bad:,} of {reading.read:,} lines or objects cannot be read, more than `bad_max` "
+            f"{reading.bad:,} of {looked_at:,} lines or objects cannot be read, more than `bad_max` "
             f"({task.bad_max:.3g}): {'; '.join(reading.said)}"
         )
     compiled = compiled_of(task, found, earlier)

@@ -5,12 +5,18 @@ from __future__ import annotations
 import http.client
 import ssl
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from gatehouse import ADDRESSES, CREDENTIALS, NOW, House, Request, policy_text
+from sallygate.guard.door import SOURCES_MAX, Away, Tally
+from sallygate.model.decision import Admission, Refuse
+from sallygate.model.exchange import MANY
+from sallygate.model.finding import Finding
+from sallygate.parsing.addresses import parse_address
 from sallygate.shedding import RANKS, Ticket
 from support import Received, Running, Upstream, make_key, plain_answer, running_gateway, until, write_policy
 
@@ -116,6 +122,79 @@ def test_claiming_priority_in_a_header() -> None:
     assert not made.passes(Request(key="small", headers=((b"priority", b"u=0"),)))
 
 
+def crowd(made: House) -> None:
+    """More strangers than may wait."""
+    for index in range(1000):
+        ticket = Ticket(RANKS.index("unknown"), f"x{index}", "")
+        made.state.shedder.open(ticket)
+        made.state.shedder.enter(ticket, 0.0)
+
+
+PREFLIGHT = ((b"origin", b"https://shop.example"), (b"access-control-request-method", b"GET"),
+             (b"access-control-request-headers", b"content-type, X-API-Key"))  # fmt: skip
+CORS = "cors: {origins: ['https://shop.example']}"
+
+
+def test_shutting_browsers_out_by_the_question_they_ask_without_their_key() -> None:
+    """A neighbour gets the address boxed, or strangers fill the queue: the preflight has no key, the call after it
+    has."""
+    text = policy_text(plans=PLANS, limits="address: 10000/s burst 10000", flood=STRICT, clients=CORS)
+    boxed, crowded = House(text), House(text)
+    for made in (boxed, crowded):
+        made.watched = False
+    for _ in range(30):
+        boxed.passes(Request(path="/nothing"))
+    crowd(crowded)
+    for made in (boxed, crowded):
+        assert not made.passes(Request(path="/status")) and made.said[0]["status"] in (429, 503)
+        made.passes(Request("OPTIONS", headers=PREFLIGHT))
+        assert made.said[0]["status"] == 204
+        assert made.gate.rush.look(Request(key="large").scope(), NOW) is None
+    assert boxed.passes(Request(key="large"))
+    for headers in ((), PREFLIGHT[:2], PREFLIGHT[1:]):
+        boxed.passes(Request("OPTIONS", headers=headers))
+        assert boxed.said[0]["status"] == 429, "what will bring no credential is a stranger's"
+
+
+def test_keeping_a_neighbour_from_signing_in() -> None:
+    """Its token has ended, and the one that renews it is in the body. What signing in may cost is limited there."""
+    text = policy_text(plans=PLANS, limits="address: 10000/s burst 10000", flood=STRICT)
+    made = House(text + "auth: {issuer: https://api.example}\n")
+    made.watched = False
+    for _ in range(30):
+        made.passes(Request(path="/nothing"))
+    form = ((b"content-type", b"application/x-www-form-urlencoded"),)
+    token = Request("POST", path="/auth/token", headers=form, body=b"grant_type=refresh_token")
+    assert made.gate.door.look(token.scope(), NOW) is None
+    admitted = made.gate.engine.admit(made.head(token), NOW)
+    assert isinstance(admitted, Admission) and admitted.own
+    for other in (Request(path="/auth/jwks.json"), Request("POST", path="/auth/revoke"), Request(path="/auth/token")):
+        refused = made.gate.engine.admit(made.head(other), NOW)
+        assert isinstance(refused, Refuse) and refused.decision.reasons == ("flood.penalty",), other
+
+
+def test_being_one_of_many_addresses_that_a_feed_names_one_by_one() -> None:
+    """Each is refused with evidence of its own; of a flood of them one event is told, not one for each."""
+    tally = Tally()
+    for number in range(3 * SOURCES_MAX):
+        address = parse_address(f"198.51.{number // 250}.{number % 250}")
+        found = Finding("network.intelligence", "", 403, rule="list", evidence=f"{address.text}, deny")
+        tally.add(Away(found, address), Request().scope(), "0" * 32, NOW, 10)
+    told = tally.take()
+    assert len(told) == SOURCES_MAX + 1 and sum(one.count for one in told) == 3 * SOURCES_MAX
+    assert (told[-1].address, told[-1].finding.evidence) == (MANY, "") and told[0].finding.evidence
+
+
+def test_a_rush_at_a_server_that_gives_no_raw_path() -> None:
+    made = house()
+    crowd(made)
+    scope = Request(path="/status").scope()
+    del scope["raw_path"]
+    for given in (scope, {**scope, "raw_path": None}):
+        assert made.gate.rush.look(given, NOW).finding.code == "flood.shed"
+        assert made.gate.rush.look({**given, "path": "/openapi.json"}, NOW) is None
+
+
 def test_claiming_a_good_key_in_a_rush_and_not_having_it() -> None:
     """It gets past the door, which proves nothing, and is refused by identity; a few of them box the source."""
     made = house("penalty: {refusals: 60/min burst 60}")
@@ -174,6 +253,33 @@ def test_holding_places_in_the_queue_and_leaving(tmp_path: Path) -> None:
             served = [running.get("/things", key)[0] for _ in range(20)]
             assert all(one.result() is None for one in left)
             assert served == [200] * 20
+
+
+def test_giving_the_api_more_than_it_bears_by_asking_and_leaving(tmp_path: Path) -> None:
+    """Each asks for what takes a second and hangs up: the API is busy with it still, and is given no other for it."""
+    busy, most, lock = 0, 0, threading.Lock()
+
+    def answer(request: Received, client: object) -> None:
+        nonlocal busy, most
+        if request.line.startswith(b"GET /status"):
+            with lock:
+                busy += 1
+                most = max(most, busy)
+            time.sleep(1.0)  # the API's own work, which goes on whether its client is there or not
+            with lock:
+                busy -= 1
+        plain_answer(request, client)
+
+    with Upstream(answer) as api:
+        policy = write_policy(tmp_path, NARROW, upstream=api.url)
+        with running_gateway(policy) as running:
+            assert running.get("/status")[0] == 200, "what it takes is known from one"
+            for _ in range(20):
+                client = running.connect()
+                client.sendall(b"GET /status HTTP/1.1\r\nHost: a\r\n\r\n")
+                threading.Event().wait(0.1)
+                client.close()
+    assert 1 <= most <= 2, f"{most} at once"
 
 
 @pytest.mark.parametrize("kind", ["reads", "sends"])

@@ -11,7 +11,8 @@ it, and the address only of those who have proven nothing. So nobody behind a sh
 neighbour sends. What anonymous neighbours send, in an office or behind a carrier's translation, can get the address
 boxed. That is why the box holds strangers only: a request that names a living key this gate knows, or carries a
 credential in `Authorization` that identity judges, goes on to identity and is served when it proves right; what it
-costs there has limits of its own. A false proof under a known key's name counts as `FALSE_CLAIM` refusals, in the box
+costs there has limits of its own. So does whoever signs in, whose code or token is in the body, and the question a
+browser asks before it sends a credential along. A false proof under a known key's name counts as `FALSE_CLAIM` refusals, in the box
 too. Pages of others that have browsers ask for things that are not there can so shut out their visitors from public
 operations, for a minute, and not from what they have a credential for. Addresses of this machine are never boxed: a
 proxy on it that is not named in `transport.trusted_hops` would take everyone with it.
@@ -73,15 +74,18 @@ class FloodControl:
         state: State,
         credential_headers: frozenset[str],
         long_polls: frozenset[str],
+        sign_in: frozenset[bytes],
         now: float,
     ) -> None:
         """`credential_headers`: those whose credentials identity judges, and refuses when they are none.
-        `long_polls`: operations that wait for something to say, and take no place."""
+        `long_polls`: operations that wait for something to say, and take no place. `sign_in`: paths to which a
+        credential comes in the body."""
         self.counting = section.mode != "off"
         """Whether refusals are counted."""
         self.long_polls = long_polls
         self.body, self.answer = section.body, section.answer
         self._state = state
+        self._credential_headers, self.sign_in = credential_headers, sign_in
         self._key_header = next((name for name in credential_headers if name != "authorization"), "")
         self._authorization = "authorization" in credential_headers
         penalty = section.penalty
@@ -125,7 +129,20 @@ class FloodControl:
 
     def _may_prove(self, head: RequestHead, now: float) -> bool:
         """Whether identity is worth asking, for one who is in the box."""
-        return (self._authorization and "authorization" in head.fields) or self._names_key(head, now)
+        if self._authorization and "authorization" in head.fields:
+            return True
+        if head.method == "POST" and head.raw_path in self.sign_in:
+            return True
+        return self._names_key(head, now) or self._prepares(head)
+
+    def _prepares(self, head: RequestHead) -> bool:
+        """Whether a browser asks if it may send a request with a credential: it never sends that along."""
+        if head.method != "OPTIONS" or "origin" not in head.fields:
+            return False
+        if head.raw_path in self.sign_in:
+            return "access-control-request-method" in head.fields
+        wanted = head.fields.get("access-control-request-headers", "").lower().split(",")
+        return not self._credential_headers.isdisjoint(name.strip() for name in wanted)
 
     def _names_key(self, head: RequestHead, now: float) -> bool:
         """Whether the request names a living key. Says nothing about whether it has the key."""

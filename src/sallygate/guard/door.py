@@ -13,6 +13,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sallygate.engine import Engine
 from sallygate.guard.services import Scope, Send
@@ -54,18 +55,19 @@ class Tally:
 
     def __init__(self) -> None:
         self._turned: dict[tuple[str, str, str, str, str], Turned] = {}
-        self._sources: dict[tuple[str, str, str], int] = {}
+        self._sources: dict[tuple[str, str], int] = {}
 
     def add(self, away: Away, scope: Scope, request_id: str, now: float, sent: int) -> Turned:
         finding, address = away.finding, away.address
-        kind = (finding.code, finding.rule, finding.evidence)
+        kind = (finding.code, finding.rule)  # evidence may name the source: each would be a kind of its own
         method = scope["method"] if scope["method"] in METHODS else OTHER  # bounds what is kept
-        key = (*kind, address.network if address is not None else MANY, method)
+        key = (*kind, finding.evidence, address.network if address is not None else MANY, method)
         turned = self._turned.get(key)
         if turned is None and address is not None:
             many = self._sources.get(kind, 0)
             if many >= SOURCES_MAX:
-                address, key = None, (*kind, MANY, method)
+                address, key = None, (*kind, "", MANY, method)
+                finding = replace(finding, evidence="")  # it would be one source's, and is many's
                 turned = self._turned.get(key)
             else:
                 self._sources[kind] = many + 1
@@ -95,6 +97,8 @@ class Door:
         self._by_chain = reader.forwarded == "x-forwarded-for"
         identity = engine.controls.identity
         self._credential_headers = frozenset(identity.credential_headers) if identity is not None else frozenset()
+        flood = engine.controls.flood
+        self._sign_in = flood.sign_in if flood is not None else frozenset()
         self._known: dict[tuple[str, str], tuple[float, Finding | None, bool]] = {}
         self._restrictions: object = None
         self._answers: dict[tuple[str, int, str], tuple[bytes, bytes, list[tuple[bytes, bytes]]]] = {}
@@ -120,9 +124,9 @@ class Door:
         return None
 
     def _brings_credential(self, scope: Scope) -> bool:
-        """Whether identity may have something to say."""
+        """Whether identity may have something to say, or whoever signs in."""
         headers = self._credential_headers
-        return any(name in headers for name, _ in scope["headers"])
+        return any(name in headers for name, _ in scope["headers"]) or scope.get("raw_path") in self._sign_in
 
     def _denied(self, address: Address, method: str, now: float) -> tuple[Finding | None, bool]:
         engine = self._engine

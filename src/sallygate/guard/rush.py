@@ -28,8 +28,8 @@ class Rush:
         """Why a request is not let in; None for all that need a closer look."""
         shedder = self._shedder
         shedder.arrived += 1
-        if not shedder.crowded or scope["type"] != "http":
-            return None
+        if not shedder.crowded or scope["type"] != "http" or scope["method"] == "OPTIONS":
+            return None  # what browsers ask first has no credential, the request after it may have the best
         key = b""
         for name, value in scope["headers"]:
             if name == self._key_header:
@@ -38,7 +38,8 @@ class Rush:
                 return None
         rank, source = self._flood.claimed(key, now) if key else (UNKNOWN_RANK, "")
         reason = shedder.look(rank, source)
-        if not reason or scope["raw_path"].startswith(self._own_paths):
+        path: bytes = scope.get("raw_path") or scope["path"].encode()  # the former is optional in ASGI
+        if not reason or path.startswith(self._own_paths):
             return None
         finding = shed(rank, reason)
         return Away(finding, wait_s=lambda request_id: retry_s(finding.rule, request_id))

@@ -187,7 +187,9 @@ def _flood(
 ) -> FloodControl:
     judged = frozenset(place.removeprefix("header:") for place in _credentials(identity, how))
     long_polls = frozenset(name for name, part in loaded.policy.operations.items() if part.long_poll)
-    return FloodControl(section, loaded.plans, state, judged, long_polls, now)
+    auth = loaded.policy.auth
+    sign_in = frozenset(f"{auth.prefix}/{name}".encode() for name in ("token", "codes")) if auth else frozenset()
+    return FloodControl(section, loaded.plans, state, judged, long_polls, sign_in, now)
 
 
 def _credentials(identity: IdentityControl | None, how: dict[str, Guarded]) -> frozenset[str]:

@@ -182,6 +182,18 @@ def test_when_full_ordinary_events_are_sampled_and_losses_counted(tmp_path: Path
     assert any(one.sampled == 10 for one in ordinary)
 
 
+def test_what_is_lost_is_counted_by_exchanges_and_told_until_its_last(tmp_path: Path) -> None:
+    """One event tells of all that were turned away at the door in a tenth of a second."""
+    log = EventLog(tmp_path, 10, 86400.0, print)  # not started: nothing is taken out
+    for _ in range(20):
+        log.put(event(decision="deny", code="x.y"))
+    log.put(event(decision="deny", code="x.y", count=3000))
+    assert log.dropped == 3000
+    flood = [event(at=1.0, decision="deny", code="x.y", count=500, until=1.5) for _ in range(ALIKE_KEPT + 2)]
+    last = aggregate(flood)[-1]
+    assert (last.count, last.until) == (1000, 1.5)
+
+
 def test_a_disk_that_refuses_is_told_once_and_nothing_is_lost_when_it_recovers(tmp_path: Path) -> None:
     told: list[str] = []
     directory = tmp_path / "events"

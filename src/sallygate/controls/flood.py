@@ -12,10 +12,10 @@ neighbour sends. What anonymous neighbours send, in an office or behind a carrie
 boxed. That is why the box holds strangers only: a request that names a living key this gate knows, or carries a
 credential in `Authorization` that identity judges, goes on to identity and is served when it proves right; what it
 costs there has limits of its own. So does whoever signs in, whose code or token is in the body, and the question a
-browser asks before it sends a credential along. A false proof under a known key's name counts as `FALSE_CLAIM` refusals, in the box
-too. Pages of others that have browsers ask for things that are not there can so shut out their visitors from public
-operations, for a minute, and not from what they have a credential for. Addresses of this machine are never boxed: a
-proxy on it that is not named in `transport.trusted_hops` would take everyone with it.
+browser asks before it sends a credential along. A false proof under a known key's name counts as `FALSE_CLAIM`
+refusals, in the box too. Pages of others that have browsers ask for things that are not there can so shut out their
+visitors from public operations, for a minute, and not from what they have a credential for. Addresses of this machine
+are never boxed: a proxy on it that is not named in `transport.trusted_hops` would take everyone with it.
 
 **Which refusals count.** All that the caller can help (4xx), but for those that others can bring about: limits shared
 with a network, throttles shared with all that a restriction covers, and logins, which have counts of their own. Never

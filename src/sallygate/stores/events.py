@@ -100,7 +100,7 @@ class EventLog:
             self._unsampled = 0
             event = replace(event, sampled=SAMPLE_EVERY)
         elif waiting >= 2 * self._queue_max:  # refusals have room of their own, not room without end
-            self.dropped += 1
+            self.dropped += _exchanges_in(event)
             return
         if waiting >= PENDING_MAX and isinstance(event, Pending):
             event = event.event()
@@ -139,7 +139,7 @@ class EventLog:
             return
         except Exception as error:  # an event that cannot be written must not end the log
             self._tell(f"{count} events are lost: {type(error).__name__}: {error}")
-            self.dropped += count
+            self.dropped += sum(map(_exchanges_in, batch))
             self._watched = 0
             return
         self.written += count
@@ -198,6 +198,11 @@ class EventLog:
         if self._connection is not None:
             self._connection.close()
         self._connection, self._hour = None, -1
+
+
+def _exchanges_in(one: Event | Pending) -> int:
+    """How many it tells of: of those turned away at the door one event tells of many."""
+    return 1 if isinstance(one, Pending) else one.count
 
 
 def condense(batch: list[Event | Pending]) -> list[Event]:
@@ -270,7 +275,7 @@ def aggregate(events: list[Event]) -> list[Event]:
             out[last_of[alike]] = replace(
                 merged,
                 count=merged.count + event.count,
-                until=event.at,
+                until=event.until or event.at,
                 request_bytes=merged.request_bytes + event.request_bytes,
                 response_bytes=merged.response_bytes + event.response_bytes,
             )

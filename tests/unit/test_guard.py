@@ -13,9 +13,10 @@ import pytest
 
 from sallygate.guard import Guard
 from sallygate.guard.door import Tally
-from sallygate.model.exchange import Exchange
+from sallygate.model.exchange import GONE, Exchange
 from sallygate.model.work import CredentialLoaded
 from sallygate.runtime.offline import Offline
+from sallygate.shedding import Ticket
 from support import OPENAPI, make_key, write_policy
 
 
@@ -273,6 +274,27 @@ def test_a_streamed_body_is_metered(bench) -> None:
     assert made.call(method="POST", body=parts, headers=headers)[0] == 413
     assert made.call(method="POST", body=parts[:2], headers=headers)[0] == 200
     assert made.seen["body"] == b"x" * 8000
+
+
+def test_a_client_that_leaves_while_its_upload_waits_for_a_place_is_told_of_as_gone(bench) -> None:
+    """Not as an API that is broken: the proxy would say 502 of an upload that raises."""
+    made = bench("contract: {upload: 10KB}\nflood: {shedding: {wait: 5s}}\n")
+    shedder = made.services.gate.state.shedder
+    for index in range(shedder.limit):
+        ticket = Ticket(0, f"x{index}", "")
+        shedder.open(ticket)
+        shedder.enter(ticket, 0.0)
+    under_way, told = shedder.under_way, []
+
+    async def app(scope, receive, send) -> None:
+        told.extend([await receive(), await receive()])
+
+    headers = [(b"content-type", b"application/octet-stream"), (b"transfer-encoding", b"chunked")]
+    with pytest.raises(IndexError):  # there is no answer
+        made.call(method="POST", body=[b"x" * 4000] * 2, headers=headers, app=app)
+    assert [message["type"] for message in told] == ["http.request", "http.disconnect"]
+    assert made.last.status == GONE and not made.services.failures
+    assert shedder.under_way == under_way and not sum(shedder.waiting)
 
 
 def test_what_left_is_counted_and_its_ids_remembered(bench) -> None:

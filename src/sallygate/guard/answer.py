@@ -10,7 +10,7 @@ from msgspec.json import decode
 
 from sallygate.guard.body import allowed_s, pace_of, slow_body
 from sallygate.guard.services import Message, Receive
-from sallygate.guard.turn import Turn
+from sallygate.guard.turn import ClientLeft, Turn
 from sallygate.model.decision import Admission, Decision, HeaderList, Learned, Refuse
 from sallygate.model.exchange import CUT, GONE, NOTHING_LEARNED
 from sallygate.model.finding import Finding
@@ -119,7 +119,11 @@ class ApiAnswer:
                 self._stop(Finding(plan.over, f"The body is larger than {plan.bytes_max} bytes.", 413, owasp="API4"))
             whole = not message.get("more_body") or length == str(self.received)
             if sending and whole and message["type"] == "http.request":
-                await self._take_turn()
+                try:
+                    await self._take_turn()
+                except ClientLeft:  # as if the last piece had never come
+                    self.gone = True
+                    return {"type": "http.disconnect"}
             return message
 
         return metered

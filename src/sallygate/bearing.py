@@ -71,6 +71,9 @@ BELOW = 0.9
 """A window whose median is below this share of the baselines says that they are too high; less is chance."""
 FLOOR_UP = 1.5
 """By which it follows a window's median up, at the floor."""
+UNSEEN_S = 1.0
+"""Taken for what an operation takes that nobody has waited for the answer of: one that is asked for and left each time
+may be a slow one."""
 CLOCK_S = 1e-6
 """No answer takes less: what the clock tells apart."""
 BASELINES_MAX = 10_000
@@ -124,7 +127,7 @@ class Bearing:
 
     def expected_s(self, operation: str) -> float:
         """What it takes at least, as far as it is known."""
-        return self.baseline(operation) or self._typical_s
+        return self.baseline(operation) or max(self._typical_s, UNSEEN_S)
 
     def refuse(self, now: float) -> None:
         """Somebody has to wait for a place, or gets none."""

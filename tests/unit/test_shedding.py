@@ -53,6 +53,12 @@ def test_whoever_leaves_frees_no_place_while_an_api_elsewhere_still_works_on_it(
     assert shedder.under_way == 0 and shedder._open == [0] * len(RANKS)
 
 
+def test_an_operation_whose_answer_nobody_waits_for_is_taken_to_be_slow() -> None:
+    shedder = made(1, connections=10)
+    left = enter(shedder, now=10.0)
+    assert shedder.abandon(left, 10.25) == 0.75
+
+
 def test_whoever_leaves_late_or_an_application_of_this_process_frees_its_place_at_once() -> None:
     for connections, now in ((10, 12.1), (0, 10.5)):
         shedder = made(1, connections=connections)

@@ -60,8 +60,9 @@ DIP, DIP_EVERY_S, DIP_AGAIN_S = 0.7, 10.0, 2.0
 hundredth of what the API bears."""
 UNHELPED = 0.95
 """A dip that leaves the median above this share of what it was has not helped."""
-COLD_ANSWERS = 20
-"""Before these nothing is known of the API, and an hour ago, before a restart, it may have borne a hundred."""
+COLD_ANSWERS, COLD_S = 20, 5.0
+"""Before so many, and so long after the first, nothing is known of the API: before a restart it may have borne
+hundreds, who all come back at once."""
 UNUSED_S = 60.0
 """What was used at most in so long is what the API is known to bear."""
 UNUSED_SHRINK = 0.9
@@ -108,18 +109,28 @@ class Bearing:
         self._used_at: float | None = None
         self._peak, self._full = 0, False
         self._cold = 0
-        """Answers still to come before anything is known."""
+        """Answers still to come before anything is known, and one more until it was long enough; 0: it is known."""
+        self._cold_at, self._rushed = 0.0, False
         self._restart(0.0)
 
     def configure(self, least: int, initial: int, most: int, cold: int = 0) -> None:
         """Other bounds; what was found out counts on. `cold`: so many at once, at least, until the first answers are
         there."""
         if not self._baselines:
-            self._cold = COLD_ANSWERS if cold > initial else 0
+            self._cold = COLD_ANSWERS + 1 if cold > initial else 0
             if initial != self._initial or self._cold:
                 self.limit = float(max(initial, cold))
         self._least, self._initial, self._most = least, initial, most
         self.limit = min(max(self.limit, least), most)
+
+    @property
+    def cold(self) -> bool:
+        """Whether nothing is known of the API yet."""
+        return self._cold > 0
+
+    @property
+    def most(self) -> int:
+        return self._most
 
     def baseline(self, operation: str) -> float:
         """Seconds the operation takes unloaded; 0: not known yet."""
@@ -150,11 +161,7 @@ class Bearing:
     ) -> None:
         """One request was answered. `source` is whose it was; `known`: a caller in good standing."""
         if self._cold:
-            self._cold -= 1
-            if not failed:
-                self._ratio(operation, took_s, known)
-            if not self._cold:
-                self._set(max(self._initial, 2.0 * self._used), now)
+            self._warm_up(operation, took_s, now, failed=failed, known=known)
             return
         if not failed:
             self._typical_s += TYPICAL_STEP * (took_s - self._typical_s)
@@ -167,6 +174,20 @@ class Bearing:
         open_s = now - self._window_at
         if open_s >= WINDOW_S:
             self._close(open_s, now)
+
+    def _warm_up(self, operation: str, took_s: float, now: float, *, failed: bool, known: bool) -> None:
+        """What is under way in the second half, when those who waited for the gate are served, is what the API is known
+        to bear."""
+        if not failed:
+            self._ratio(operation, took_s, known)
+        if self._cold > COLD_ANSWERS:
+            self._cold_at = now
+        if not self._rushed and now - self._cold_at >= COLD_S / 2:
+            self._rushed, self._peak = True, 0
+        self._cold = max(self._cold - 1, 1)
+        if self._cold == 1 and now - self._cold_at >= COLD_S:
+            self._cold = 0
+            self._set(max(self._initial, 2.0 * self._peak), now)
 
     def _ratio(self, operation: str, took_s: float, known: bool) -> float:
         """How many times its baseline, which it teaches where the API is not loaded."""

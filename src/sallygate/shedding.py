@@ -43,7 +43,7 @@ ABANDONED_S_MAX = 30.0
 """For no longer a place is held for a caller who left: who waits for a slower answer is rare, and might have stayed."""
 
 TicketState = Literal["open", "waiting", "working", "abandoned", "answering", "left", "shed"]
-LATE_S = (float("inf"), 0.2, 0.1, 0.05, 0.025)
+LATE_S = (float("inf"), 1.0, 0.1, 0.05, 0.025)
 """How late the gate may be until a rank is refused, so that the better ones are not kept waiting by refusals of the
 worse: a gate that is not loaded is late by less than 5 ms."""
 
@@ -135,7 +135,7 @@ class Shedder:
 
     def look(self, rank: int, source: str) -> Reason:
         """Why a request would be refused now; empty: it would get a place, or might wait for one. Changes nothing."""
-        if self.late_s > LATE_S[rank]:
+        if self.late_s > LATE_S[rank] and not self._welcomes(rank):
             return "late"
         if self.connections and not self._connects(rank):
             return "connections"
@@ -143,11 +143,20 @@ class Shedder:
             return ""
         return self._may_wait(rank, source)
 
+    def _welcomes(self, rank: int) -> bool:
+        """Whether nothing is known of the API yet, and the caller is: who was served before a restart of the gate is
+        let through, as far as the policy lets anybody."""
+        return self.bearing.cold and rank <= RANKS.index("low")
+
     def _connects(self, rank: int) -> bool:
         opened = self._open
+        if self._welcomes(rank):
+            return True
         return sum(opened) < self.connections and sum(opened[rank:]) < max(1, int(CONNECTIONS[rank] * self.connections))
 
     def _has_room(self, rank: int) -> bool:
+        if self._welcomes(rank):
+            return self._under_way < self.bearing.most
         limit = self.limit
         if self._under_way >= limit:
             return False

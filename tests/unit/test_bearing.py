@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from sallygate.bearing import COLD_ANSWERS, Bearing
-from sallygate.shedding import Shedder
+from sallygate.bearing import COLD_ANSWERS, COLD_S, Bearing
+from sallygate.shedding import RANKS, Shedder, Ticket
 from simulated_api import Arrival, World, poisson
 
 RNG = 7
@@ -144,22 +144,57 @@ def test_until_the_first_answers_more_is_let_through() -> None:
     for at_once, limit in ((40, 80), (2, 10)):
         bearing = Bearing()
         bearing.configure(5, 10, 1000, cold=100)
-        bearing.use(at_once, 0.0)
-        for number in range(COLD_ANSWERS):
-            assert bearing.limit == 100
-            failed = number == 3
-            bearing.sample("get", f"s{number}", 0.0, 1.0, 1.0, failed=failed, known=True)
-        assert bearing.limit == limit and bearing.baseline("get") == 1.0
+        bearing.use(300, 0.0)  # what had waited for the gate
+        for number in range(60):
+            assert bearing.limit == 100 and bearing.cold
+            now = 1.0 + number * 0.1
+            bearing.sample("get", f"s{number}", now - 1.0, 1.0, now, failed=number == 3, known=True)
+            bearing.use(at_once, now)
+            if not bearing.cold:
+                break
+        assert now == pytest.approx(1.0 + COLD_S) and bearing.limit == limit and bearing.baseline("get") == 1.0
+
+
+def test_few_answers_say_nothing_however_long_they_take() -> None:
+    bearing = Bearing()
+    bearing.configure(5, 10, 1000, cold=100)
+    for number in range(COLD_ANSWERS - 1):
+        bearing.sample("get", "s", 0.0, 1.0, 10.0 * number, failed=False, known=True)
+        assert bearing.cold
+    bearing.sample("get", "s", 0.0, 1.0, 1000.0, failed=False, known=True)
+    assert not bearing.cold
+
+
+def test_what_is_not_known_yet_keeps_to_the_bounds_and_to_a_reload() -> None:
     bearing = Bearing()
     bearing.configure(2, 10, 10, cold=100)
     assert bearing.limit == 10, "what the policy allows at most holds from the beginning"
     bearing.configure(5, 10, 1000, cold=100)
     bearing.sample("get", "s", 0.0, 1.0, 1.0, failed=False, known=True)
     bearing.configure(5, 10, 1000, cold=100)
-    for _ in range(COLD_ANSWERS - 1):
-        assert bearing.limit == 100
-        bearing.sample("get", "s", 0.0, 1.0, 1.0, failed=False, known=True)
-    assert bearing.limit == 10, "a reload begins nothing anew"
+    for _ in range(COLD_ANSWERS - 2):
+        bearing.sample("get", "s", 0.0, 1.0, 2.0, failed=False, known=True)
+    assert bearing.cold
+    bearing.sample("get", "s", 0.0, 1.0, 1.0 + COLD_S, failed=False, known=True)
+    assert not bearing.cold and bearing.limit == 10, "a reload begins nothing anew"
+
+
+def test_known_callers_are_let_through_before_anything_is_known_and_strangers_are_not() -> None:
+    shedder = Shedder()
+    shedder.configure(5, 10, 1000, 100, 0.5, 256)
+
+    def passed(rank: str, count: int) -> int:
+        tickets = [Ticket(RANKS.index(rank), f"{rank}{number}", "get") for number in range(count)]
+        for ticket in tickets:
+            shedder.open(ticket)
+            if ticket.state == "open":
+                shedder.enter(ticket, 0.0)
+        return sum(ticket.state == "working" for ticket in tickets)
+
+    assert passed("unknown", 150) <= 100
+    assert passed("normal", 400) == 400
+    passed("high", 1000)
+    assert shedder.under_way == 1000, "what the policy allows at most"
 
 
 def test_other_bounds_hold_at_once_and_what_was_found_out_stays() -> None:

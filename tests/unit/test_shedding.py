@@ -195,7 +195,7 @@ def test_in_shadow_all_pass_and_all_are_counted_back() -> None:
 def test_a_late_gate_refuses_by_rank() -> None:
     shedder = made(100)
     reasons = {}
-    for late_s in (0.0, 0.03, 0.06, 0.15, 0.5):
+    for late_s in (0.0, 0.03, 0.06, 0.15, 1.5):
         shedder.late_s = late_s
         reasons[late_s] = [shedder.look(rank, "x") for rank in range(len(RANKS))]
     refused = [sum(reason == "late" for reason in found) for found in reasons.values()]

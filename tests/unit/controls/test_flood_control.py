@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gatehouse import ADDRESSES, CREDENTIALS, NOW, House, Request, policy_text
+from sallygate.bearing import COLD_ANSWERS
 from sallygate.model.finding import Finding
 from sallygate.penalties import UNITS
 from sallygate.shedding import RANKS, Ticket
@@ -102,6 +103,9 @@ def test_a_network_has_a_rate_and_a_number_at_once() -> None:
 
 def full(made: House, rank: str) -> None:
     shedder, number = made.state.shedder, RANKS.index(rank)
+    for second in range(COLD_ANSWERS):  # the API is known by then
+        shedder.bearing.sample("warm", f"s{second}", second - 0.1, 0.1, float(second), failed=False, known=True)
+    assert not shedder.bearing.cold
     for index in range(1000):
         ticket = Ticket(number, f"x{index}", "")
         shedder.open(ticket)

@@ -278,7 +278,7 @@ def test_a_streamed_body_is_metered(bench) -> None:
 
 def test_a_client_that_leaves_while_its_upload_waits_for_a_place_is_told_of_as_gone(bench) -> None:
     """Not as an API that is broken: the proxy would say 502 of an upload that raises."""
-    made = bench("contract: {upload: 10KB}\nflood: {shedding: {wait: 5s}}\n")
+    made = bench("contract: {upload: 10KB}\nflood: {shedding: {min: 2, initial: 2, max: 2, wait: 5s}}\n")
     shedder = made.services.gate.state.shedder
     for index in range(shedder.limit):
         ticket = Ticket(0, f"x{index}", "")

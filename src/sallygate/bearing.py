@@ -187,7 +187,7 @@ class Bearing:
         self._cold = max(self._cold - 1, 1)
         if self._cold == 1 and now - self._cold_at >= COLD_S:
             self._cold = 0
-            self._set(max(self._initial, 2.0 * self._peak), now)
+            self._set(float(max(self._initial, self._peak)), now)
 
     def _ratio(self, operation: str, took_s: float, known: bool) -> float:
         """How many times its baseline, which it teaches where the API is not loaded."""

@@ -141,7 +141,7 @@ def test_operations_are_compared_with_themselves() -> None:
 
 def test_until_the_first_answers_more_is_let_through() -> None:
     """A slow API with forty callers, right after a restart of the gate; and one that has two."""
-    for at_once, limit in ((40, 80), (2, 10)):
+    for at_once, limit in ((40, 40), (2, 10)):
         bearing = Bearing()
         bearing.configure(5, 10, 1000, cold=100)
         bearing.use(300, 0.0)  # what had waited for the gate

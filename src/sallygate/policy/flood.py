@@ -66,7 +66,7 @@ class Shedding(ControlSection):
     min: Count = Field(5, description="So many the API always gets at once.")
     initial: Count = Field(
         10,
-        description="So many once its first answers are there, or twice as many as were under way; half as many again each moment while it bears them. Until then, for some seconds, callers with a credential up to `max`, others up to 100.",
+        description="So many once its first answers are there, or as many as were under way; half as many again each moment while it bears them. Until then, for some seconds, callers with a credential up to `max`, others up to 100.",
     )
     max: Annotated[int, Field(ge=1, le=10_000)] = Field(1000, description="Never more than so many at once.")
     queue: Annotated[int, Field(ge=1, le=10_000)] = Field(

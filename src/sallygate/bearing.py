@@ -63,6 +63,8 @@ UNHELPED = 0.95
 COLD_ANSWERS, COLD_S = 20, 5.0
 """Before so many, and so long after the first, nothing is known of the API: before a restart it may have borne
 hundreds, who all come back at once."""
+COLD_S_MAX = 15.0
+"""Nor is it longer than that after the first request: an API that does not answer is known to bear nothing."""
 UNUSED_S = 60.0
 """What was used at most in so long is what the API is known to bear."""
 UNUSED_SHRINK = 0.9
@@ -151,6 +153,9 @@ class Bearing:
         """So many are under way now."""
         if self._used_at is None:
             self._used_at = self._dip_at = now
+        elif self._cold and now - self._used_at >= COLD_S_MAX:
+            self._cold = 0
+            self._set(float(self._initial), now)
         elif now - self._used_at >= UNUSED_S:
             self._used_before, self._used, self._used_at = self._used, 0, now
         self._peak = max(self._peak, under_way)
@@ -160,11 +165,11 @@ class Bearing:
         self, operation: str, source: str, began_at: float, took_s: float, now: float, *, failed: bool, known: bool
     ) -> None:
         """One request was answered. `source` is whose it was; `known`: a caller in good standing."""
+        if not failed:
+            self._typical_s += TYPICAL_STEP * (took_s - self._typical_s)
         if self._cold:
             self._warm_up(operation, took_s, now, failed=failed, known=known)
             return
-        if not failed:
-            self._typical_s += TYPICAL_STEP * (took_s - self._typical_s)
         if now < self._settled_at:
             return
         if began_at >= self._changed_at:

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from sallygate.bearing import COLD_ANSWERS, COLD_S, Bearing
+from sallygate.bearing import COLD_ANSWERS, COLD_S, COLD_S_MAX, Bearing
 from sallygate.shedding import RANKS, Shedder, Ticket
 from simulated_api import Arrival, World, poisson
 
@@ -163,6 +163,16 @@ def test_few_answers_say_nothing_however_long_they_take() -> None:
         assert bearing.cold
     bearing.sample("get", "s", 0.0, 1.0, 1000.0, failed=False, known=True)
     assert not bearing.cold
+
+
+def test_an_api_that_does_not_answer_is_not_waited_for_without_end() -> None:
+    bearing = Bearing()
+    bearing.configure(5, 10, 1000, cold=100)
+    bearing.use(1, 100.0)
+    bearing.use(300, 100.0 + COLD_S_MAX - 1)
+    assert bearing.cold
+    bearing.use(301, 100.0 + COLD_S_MAX)
+    assert not bearing.cold and bearing.limit == 10
 
 
 def test_what_is_not_known_yet_keeps_to_the_bounds_and_to_a_reload() -> None:

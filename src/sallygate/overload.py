@@ -50,10 +50,12 @@ def come_back(finding: Finding, head: RequestHead) -> HeaderList:
 
 
 def price(
-    flood: FloodControl | None, decision: Decision, head: RequestHead, principal: Principal | None, now: float
+    flood: FloodControl | None, decision: Decision, head: RequestHead, principal: Principal | None
 ) -> tuple[Charge, ...]:
     """What a refusal costs whoever it is of."""
-    if flood is None or not flood.counting:
+    if flood is None:
         return ()
     decisive = next((finding for finding in decision.findings if finding.mode == "enforce"), None)
-    return flood.refused(decisive, head, principal, now) if decisive is not None else ()
+    if decisive is None:
+        return ()
+    return flood.refused(decisive, head.client_network, head.client_address, principal)

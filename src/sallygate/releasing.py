@@ -79,6 +79,10 @@ class Releasing:
         most = RECORDS_READ_BYTES_MAX if counted else ANSWER_READ_BYTES_MAX
         return Release(cut, most, "gzip" if coding == b"gzip" else "")
 
+    def _enforces(self, control: str) -> bool:
+        how = self.controls.how.get(control)
+        return how is not None and how.mode == "enforce"
+
     # at the door ---------------------------------------------------------------------------------------------------
 
     @property
@@ -116,12 +120,29 @@ class Releasing:
     def boxes(self) -> bool:
         """Whether anybody is in the penalty box at present, and kept out."""
         flood = self.controls.flood
-        return flood is not None and flood.has_boxed and self.controls.how["flood"].mode == "enforce"
+        return flood is not None and flood.has_boxed and self._enforces("flood")
 
     def boxed(self, address: Address, now: float) -> tuple[Finding, float] | None:
         """What keeps a stranger from there out, and for how many seconds more."""
         flood = self.controls.flood
         return flood.boxed(address.network, place_of(address.text), now) if flood is not None else None
+
+    def too_fast(self, address: Address, now: float) -> tuple[Finding, float, tuple[Charge, ...]] | None:
+        """What refuses more requests from there, whoever sends them; for how many seconds; and what that costs."""
+        flood, limits = self.controls.flood, self.controls.limits
+        charges: tuple[Charge, ...] = ()
+        if flood is not None and "flood" in self.controls.how:
+            finding, charges, _, wait_s = flood.judge_site(place_of(address.text), now)
+            if finding is not None:  # in shadow, the whole way has more to tell
+                return (finding, wait_s, ()) if self._enforces("flood") else None
+        if limits is None or not self._enforces("limits"):
+            return None
+        finding, wait_s = limits.judge_network(address.network, now)
+        if finding is None:
+            return None
+        if flood is not None:
+            charges += flood.refused(finding, address.network, address.text, None)
+        return finding, wait_s, charges
 
     # released ------------------------------------------------------------------------------------------------------
 

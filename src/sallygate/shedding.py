@@ -43,7 +43,7 @@ ABANDONED_S_MAX = 30.0
 """For no longer a place is held for a caller who left: who waits for a slower answer is rare, and might have stayed."""
 
 TicketState = Literal["open", "waiting", "working", "abandoned", "answering", "left", "shed"]
-LATE_S = (float("inf"), 1.0, 0.1, 0.05, 0.025)
+LATE_S = (float("inf"), 1.0, 0.05, 0.035, 0.025)
 """How late the gate may be until a rank is refused, so that the better ones are not kept waiting by refusals of the
 worse: a gate that is not loaded is late by less than 5 ms."""
 
@@ -215,7 +215,8 @@ class Shedder:
         ticket.state = "answering"
         self._give_back(ticket.rank)
         began = ticket.entered_at
-        self.bearing.sample(ticket.operation, ticket.source, began, now - began, now, failed=failed,
+        took_s = max(now - began - self.late_s, 0.0)  # the gate's own lateness is no load of the API
+        self.bearing.sample(ticket.operation, ticket.source, began, took_s, now, failed=failed,
                             known=ticket.rank < RANKS.index("refused"))  # fmt: skip
         self._dispatch(now)
 

@@ -232,6 +232,20 @@ def test_being_refused_for_want_of_room_leads_to_nothing_worse() -> None:
     assert made.passes(Request(path="/status"))
 
 
+def test_a_valid_key_that_is_too_fast_is_refused_unread_and_served_again_when_it_is_not() -> None:
+    made = House(policy_text(plans=PLANS, limits="address: 10/s burst 5", flood=STRICT))
+    made.watched = False
+    passed = [made.passes(Request(key="large")) for _ in range(50)]
+    assert passed == [True] * 5 + [False] * 45
+    assert len(made.exchanges) == 6, "the first that was too fast was looked at, the others were not"
+    assert [(one.finding.code, one.count) for one in made.turned.take()] == [("limits.address", 44)]
+    assert made.passes(Request(key="large", address=ADDRESSES[1])), "nobody else is"
+    made.state.tables["address"].shift(-10.0)
+    assert made.passes(Request(key="large"))
+    network = made.state.tables["flood:prefix"].row("192.0.2.0/24")
+    assert network is not None and network[2] == pytest.approx(NOW + 52 / 1000, abs=1e-5), "each costs"
+
+
 # over sockets --------------------------------------------------------------------------------------------------------
 
 NARROW = "flood: {shedding: {min: 2, initial: 2, max: 2, queue: 4, wait: 500ms}}\n"

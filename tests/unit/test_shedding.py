@@ -195,11 +195,25 @@ def test_in_shadow_all_pass_and_all_are_counted_back() -> None:
 def test_a_late_gate_refuses_by_rank() -> None:
     shedder = made(100)
     reasons = {}
-    for late_s in (0.0, 0.03, 0.06, 0.15, 1.5):
+    for late_s in (0.0, 0.03, 0.04, 0.06, 1.5):
         shedder.late_s = late_s
         reasons[late_s] = [shedder.look(rank, "x") for rank in range(len(RANKS))]
     refused = [sum(reason == "late" for reason in found) for found in reasons.values()]
     assert refused == [0, 1, 2, 3, 4] and LATE_S[0] == float("inf"), "the best are never refused for that"
+
+
+def test_a_gate_that_is_late_does_not_take_the_api_for_slow() -> None:
+    rng = random.Random(5)
+    shedder, now, limits = made(20), 10.0, []
+    for beat in range(300):
+        tickets = [enter(shedder, "high", f"a{number}", now) for number in range(20)]
+        shedder.late_s = rng.uniform(0.0, 0.4) if beat >= 100 else 0.0
+        now += 0.1 + shedder.late_s
+        for ticket in tickets:
+            shedder.answered(ticket, now)
+            shedder.leave(ticket, now)
+        limits.append(shedder.limit)
+    assert sum(limits[100:]) / 200 > 0.95 * sum(limits[:100]) / 100
 
 
 def test_a_flood_of_strangers_costs_the_loyal_nothing_but_a_moment() -> None:

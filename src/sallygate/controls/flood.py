@@ -105,6 +105,10 @@ class FloodControl:
         site = place_of(head.client_address)
         if (boxed := self.boxed(network, site, now)) is not None and not self._may_prove(head, now):
             return boxed[0], (), (), boxed[1]
+        return self.judge_site(site, now)
+
+    def judge_site(self, site: str, now: float) -> Judged:
+        """One more request from a /24 or IPv6 /48."""
         room = self._prefix.look(site, now)
         if not room.allowed:
             detail = "This network has sent too many requests."
@@ -147,27 +151,28 @@ class FloodControl:
     def _names_key(self, head: RequestHead, now: float) -> bool:
         """Whether the request names a living key. Says nothing about whether it has the key."""
         sent = head.fields.get(self._key_header) if self._key_header else None
-        key = parse_api_key(sent) if sent is not None else None
+        return sent is not None and self.is_living(sent, now)
+
+    def is_living(self, key_text: str, now: float) -> bool:
+        """Whether there is a key of that name."""
+        key = parse_api_key(key_text)
         credential = self._state.credentials.get(key.id) if key is not None else None
         return credential is not None and credential.alive(now)
 
     # after a refusal -------------------------------------------------------------------------------------------------
 
-    def refused(
-        self, finding: Finding, head: RequestHead, principal: Principal | None, now: float
-    ) -> tuple[Charge, ...]:
+    def refused(self, finding: Finding, network: str, address: str, principal: Principal | None) -> tuple[Charge, ...]:
         """What a refusal costs whoever it is of."""
-        if not 400 <= finding.status < 500 or finding.code in SHARED:
+        if not self.counting or not 400 <= finding.status < 500 or finding.code in SHARED:
             return ()
         if principal is not None:
             return (Charge(STANDING_TABLE, principal.account, 1),)
-        network = head.client_network
         if network in UNBOXED:
             return ()
         times = FALSE_CLAIM if finding.code == "identity.invalid" and finding.rule == "digest" else 1
         own = Charge(Penalties.NAME, network, times * UNITS)
         # Whoever has a /48 has 65,536 networks that are counted apart. A /24 is not one's own.
-        return (own, Charge(Penalties.NAME, place_of(head.client_address), times)) if ":" in network else (own,)
+        return (own, Charge(Penalties.NAME, place_of(address), times)) if ":" in network else (own,)
 
     # what the API bears ----------------------------------------------------------------------------------------------
 

@@ -122,15 +122,21 @@ class LimitsControl:
     def admit_address(self, head: RequestHead, now: float) -> Allowed:
         """Before identity, by address or IPv6 /64. Charged to every request, also to those refused later."""
         subject = head.client_network
-        room = self._address.look(subject, now)
-        if not room.allowed:
-            finding = _over("limits.address", "This address has sent too many requests.", ADDRESS_TABLE)
-            return Allowed(finding, headers=retry_after(room.reset_s))
-        if self._state.held.count(ADDRESS_TABLE, subject) >= self._address_concurrent:
-            finding = _over("limits.address_concurrent", "This address has too many requests under way.", ADDRESS_TABLE)
-            return Allowed(finding, headers=retry_after(1))
+        finding, wait_s = self.judge_network(subject, now)
+        if finding is not None:
+            return Allowed(finding, headers=retry_after(wait_s))
         held = ((ADDRESS_TABLE, subject, self._address_concurrent),)
         return Allowed(None, (Charge(ADDRESS_TABLE, subject, 1),), held=held)
+
+    def judge_network(self, network: str, now: float) -> tuple[Finding | None, float]:
+        """What refuses one more request from an address or IPv6 /64, and for how many seconds."""
+        room = self._address.look(network, now)
+        if not room.allowed:
+            return _over("limits.address", "This address has sent too many requests.", ADDRESS_TABLE), room.reset_s
+        if self._state.held.count(ADDRESS_TABLE, network) >= self._address_concurrent:
+            detail = "This address has too many requests under way."
+            return _over("limits.address_concurrent", detail, ADDRESS_TABLE), 1.0
+        return None, 0.0
 
     def admit_principal(
         self, head: RequestHead, principal: Principal | None, operation: Operation | None, now: float

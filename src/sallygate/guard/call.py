@@ -172,8 +172,9 @@ class Call:
     def price(self, refuse: Refuse) -> None:
         """Charge what being refused costs."""
         try:
-            flood, now = self.gate.engine.controls.flood, self.services.now()
-            self.charge(price(flood, refuse.decision, self.head, refuse.principal, now))
+            self.charge(price(self.gate.engine.controls.flood, refuse.decision, self.head, refuse.principal))
+            if refuse.decision.status == 429:
+                self.gate.door.expect_haste(self.services.now())
         except Exception as error:  # whoever counts must not turn a refusal into an error
             self.services.failed("flood", error)
 

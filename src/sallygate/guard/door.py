@@ -1,6 +1,6 @@
-"""Refusals that a place alone decides, before the request is read: an address that is listed, restricted or in the
-penalty box costs a quarter of what a refusal by the whole way costs, and a flood from such addresses little more than
-its connections. How whoever is turned away is told, and counted.
+"""Refusals that a place alone decides, before the request is read: an address that is listed, restricted, in the
+penalty box or too fast costs a quarter of what a refusal by the whole way costs, and a flood from such addresses little
+more than its connections. How whoever is turned away is told, and counted.
 
 Decides nothing by itself: it asks the engine, and lets everything through to the whole way that is not plain: hops
 that do not say where a call comes from in one word, plain HTTP, other methods than the usual.
@@ -20,6 +20,7 @@ from sallygate.guard.services import Scope, Send
 from sallygate.model.decision import Decision, HeaderList
 from sallygate.model.exchange import MANY, Turned
 from sallygate.model.finding import Finding
+from sallygate.model.work import Charge
 from sallygate.parsing.addresses import Address, parse_address, strip_port
 from sallygate.parsing.head import HeadReader
 from sallygate.problem import problem_body, problem_headers
@@ -33,6 +34,8 @@ KNOWN_S = 0.1
 """For so long an answer is believed: lists, restrictions and feeds are in force within 300 ms."""
 SOURCES_MAX = 256
 """Of one kind of refusal, sources told of one by one every tenth of a second; all others together."""
+HASTE_S = 1.0
+"""For so long after a 429, the limits of addresses and their networks are asked at the door."""
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"))
 OTHER = "_OTHER"
 """Any other method, in events and numbers."""
@@ -48,6 +51,8 @@ class Away(Struct, frozen=True, gc=False):
     """None where nobody looked: they are told of together."""
     wait_s: Callable[[str], float] | None = None
     """By request id: after how many seconds to come back; None: not said."""
+    charges: tuple[Charge, ...] = ()
+    """What that costs whoever it is."""
 
 
 class Tally:
@@ -97,8 +102,8 @@ class Door:
         self._by_chain = reader.forwarded == "x-forwarded-for"
         identity = engine.controls.identity
         self._credential_headers = frozenset(identity.credential_headers) if identity is not None else frozenset()
-        flood = engine.controls.flood
-        self._sign_in = flood.sign_in if flood is not None else frozenset()
+        self._flood = engine.controls.flood
+        self._hasty_until = 0.0
         self._known: dict[tuple[str, str], tuple[float, Finding | None, bool]] = {}
         self._restrictions: object = None
         self._answers: dict[tuple[str, int, str], tuple[bytes, bytes, list[tuple[bytes, bytes]]]] = {}
@@ -109,8 +114,8 @@ class Door:
     def look(self, scope: Scope, now: float) -> Away | None:
         """Who is turned away, and why; None: come in, and be looked at."""
         engine = self._engine
-        judges, boxes = engine.judges_places, engine.boxes
-        if not (judges or boxes) or (method := scope["method"]) not in METHODS:
+        judges, boxes, hasty = engine.judges_places, engine.boxes, now < self._hasty_until
+        if not (judges or boxes or hasty) or (method := scope["method"]) not in METHODS:
             return None
         address = self._caller(scope)
         if address is None:
@@ -118,15 +123,47 @@ class Door:
         finding, plain = self._denied(address, method, now) if judges else (None, True)
         if finding is not None:
             return Away(finding, address)
-        if boxes and plain and not self._brings_credential(scope) and (boxed := engine.boxed(address, now)) is not None:
-            finding, wait_s = boxed
-            return Away(finding, address, lambda _: wait_s)
-        return None
+        if not plain:
+            return None
+        if boxes and (boxed := engine.boxed(address, now)) is not None:
+            proves = self._may_prove(scope, now)
+            if proves is None:
+                return None
+            if not proves:
+                finding, wait_s = boxed
+                return Away(finding, address, lambda _: wait_s)
+        return self._hasty(address, now) if hasty else None
 
-    def _brings_credential(self, scope: Scope) -> bool:
-        """Whether identity may have something to say, or whoever signs in."""
-        headers = self._credential_headers
-        return any(name in headers for name, _ in scope["headers"]) or scope.get("raw_path") in self._sign_in
+    def expect_haste(self, now: float) -> None:
+        """Somebody was too fast, and may not have noticed."""
+        self._hasty_until = now + HASTE_S
+
+    def _hasty(self, address: Address, now: float) -> Away | None:
+        try:
+            found = self._engine.too_fast(address, now)
+        except Exception:  # the whole way says what a control that fails means
+            return None
+        if found is None:
+            return None
+        finding, wait_s, charges = found
+        self.expect_haste(now)
+        return Away(finding, address, lambda _: wait_s, charges)
+
+    def _may_prove(self, scope: Scope, now: float) -> bool | None:
+        """Whether identity is worth asking, for one who is in the box; None where that is not plain to see."""
+        flood, key = self._flood, None
+        if flood is None:
+            return None
+        if scope["method"] == "POST" and scope.get("raw_path") in flood.sign_in:
+            return True
+        for name, value in scope["headers"]:
+            if name in self._credential_headers:
+                if name == b"authorization":
+                    return True
+                if key is not None:
+                    return None
+                key = value
+        return key is not None and flood.is_living(key.decode("latin-1"), now)
 
     def _denied(self, address: Address, method: str, now: float) -> tuple[Finding | None, bool]:
         engine = self._engine
@@ -163,10 +200,12 @@ class Door:
                 if scheme is not None:
                     return None
                 scheme = value
-        if not self._by_chain or chain is None or b"," in chain:
+        if not self._by_chain or (chain is not None and b"," in chain):
             return None
         if scheme != b"https" and (scheme is not None or scope["scheme"] != "https"):
             return None
+        if chain is None:
+            return address  # it is its own call
         address = parse_address(strip_port(chain.decode("latin-1").strip()))
         return None if address is None or address in self._hops else address
 
@@ -182,6 +221,9 @@ class Door:
             out.append((b"retry-after", b"%d" % max(1, ceil(away.wait_s(request_id)))))
         if finding.verdict == "terminate" and scope.get("http_version", "1.1")[:1] == "1":
             out.append((b"connection", b"close"))
+        tables = services.gate.state.tables
+        for charge in away.charges:
+            tables[charge.table].take(charge.subject, now, charge.amount)
         turned = services.turned.add(away, scope, request_id, now, len(body))
         try:
             await send({"type": "http.response.start", "status": finding.status, "headers": out})

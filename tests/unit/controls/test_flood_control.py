@@ -71,7 +71,8 @@ def test_refusals_of_a_known_caller_count_against_it_and_not_its_address() -> No
 def test_what_others_can_bring_about_never_counts(code: str, status: int) -> None:
     made = house()
     head = made.head(Request())
-    assert made.gate.engine.controls.flood.refused(Finding(code, "", status), head, None, NOW) == ()
+    flood = made.gate.engine.controls.flood
+    assert flood.refused(Finding(code, "", status), head.client_network, head.client_address, None) == ()
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
@@ -152,5 +153,7 @@ def test_off_is_off() -> None:
 def test_units_are_tenths() -> None:
     made = house()
     head = made.head(Request(address="2001:db8::1"))
-    own, site = made.gate.engine.controls.flood.refused(Finding("clients.path", "", 404), head, None, NOW)
+    own, site = made.gate.engine.controls.flood.refused(
+        Finding("clients.path", "", 404), head.client_network, head.client_address, None
+    )
     assert (own.amount, site.amount) == (UNITS, 1) and site.subject == "2001:db8::/48"

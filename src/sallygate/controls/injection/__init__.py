@@ -33,7 +33,7 @@ from sallygate.controls.injection.evidence import Family
 from sallygate.controls.injection.judges import JUDGES, make_prefilter, patterns_signature
 from sallygate.controls.injection.judging import Effort, Judging, Seen
 from sallygate.controls.injection.strip import strip_fields
-from sallygate.controls.injection.values import Value, texts_of, values_of
+from sallygate.controls.injection.values import Familiar, Value, texts_of, values_of
 from sallygate.model.decision import Edit
 from sallygate.model.finding import Finding
 from sallygate.model.request import EMPTY_BODY, Body, BodyPlan, RequestHead
@@ -79,6 +79,7 @@ class InjectionControl:
         self._exclusions = tuple(section.exclude)
         self._confined = confined or {}
         self._credentials = credentials
+        self._familiar = Familiar()
         self._judging = Judging(JUDGES, make_prefilter(patterns or compile_patterns()))
 
     def plan_body(self, head: RequestHead, plan: BodyPlan) -> BodyPlan | Finding:
@@ -109,8 +110,10 @@ class InjectionControl:
         return tuple([_finding(one) for one in seen]), None
 
     def _look(self, operation: str, head: RequestHead, body: Body) -> list[Seen]:
-        effort = self._judging.looks(texts_of(head, body), body.tree)
+        texts, fresh = texts_of(head, body, self._familiar)
+        effort = self._judging.looks(texts, body.tree)
         if effort is None:
+            self._familiar.add(fresh)
             return []
         seen = self._seen(operation, head, values_of(head, body), effort)
         seen.sort(key=lambda one: -one.evidence.score)

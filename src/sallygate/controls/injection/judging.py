@@ -12,6 +12,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
+from string import ascii_letters, digits
 from types import ModuleType
 
 from msgspec import Struct
@@ -21,6 +22,7 @@ from sallygate.controls.injection.evidence import ATTACK, Evidence, Family
 from sallygate.controls.injection.forms import FORMS_MAX, DocumentForms, Form, Forms, base64_texts
 from sallygate.controls.injection.prefilter import Prefilter
 from sallygate.controls.injection.values import (
+    BETWEEN,
     DOCUMENT_BEGINS,
     FILE_MARK,
     NESTED_MAX,
@@ -38,13 +40,16 @@ OVERLAP = 1024
 JUDGED_BASE, JUDGED_SHARE = 163_840, 0.5
 """Characters judges may read of one request, weighed by their cost: so many, and so many times the characters it has.
 Prose, pages and programs are read by two or three judges at once; 64 KiB of them are judged whole."""
-JUDGED_MIN = 256
-"""Characters that the shortest text counts for: less than any a judge is done with in the time it takes to ask it."""
+JUDGED_MIN = 640
+"""Characters that the shortest text counts for: what a judge reads in the time it takes to ask it."""
+FORM_COST = 128
+"""Characters that another form of a value counts for: it is made and scanned in the time in which they are judged."""
 VALUE_SHORT, TOGETHER = 256, 8
 """Values of so many characters are scanned so many at a time before each is looked at, and the square of it before that."""
 VALUE_LONG = 1024
 """Characters, on average, from which on values are not scanned together."""
-DECODED_BASE, DECODED_SHARE = 65_536, 4
+_ALPHANUMERIC = (ascii_letters + digits).encode()
+DECODED_BASE, DECODED_SHARE = 65_536, 3
 """Characters of forms made of one request, likewise."""
 
 
@@ -117,15 +122,18 @@ class Judging:
         itself, once."""
         size = sum(map(len, texts)) + len(texts)
         if len(texts) * VALUE_LONG < size:
-            return Effort(size + sum(len(text) for text in texts if text.startswith(DOCUMENT_BEGINS)))
+            return Effort(size + sum(len(text) for text in texts if text[:1] in DOCUMENT_BEGINS))
         surface = together([*texts, *base64_texts(whole)] if isinstance(whole, str) else texts)
         return Effort(len(surface)) if self.calls(surface) else None
 
     def calls(self, surface: str) -> bool:
         """Whether anything in a joined text, or in what it decodes to, is to be judged at all."""
-        if self._hit(surface):
+        return any(map(self._calls, _joined_windows(surface)))
+
+    def _calls(self, window: str) -> bool:
+        if self._prefilter.hits(window):
             return True
-        forms = Forms(surface)
+        forms = Forms(window)
         count = 1
         for form in islice(forms, 1, None):
             if self._hit(form.text) or any(self._hit(spelled) for spelled in base64_texts(form.text)):
@@ -156,7 +164,7 @@ class Judging:
                     yield from few
 
     def _hit(self, text: str) -> bool:
-        return any(self._prefilter.hits(window) for window in _windows(text))
+        return any(self._prefilter.hits(window) for window in _joined_windows(text))
 
     def judge(self, value: Value, effort: Effort, stop: int) -> list[Seen]:
         """Evidence in one value and the JSON it may hold, one a family, strongest first. Ends early at a score of
@@ -182,6 +190,8 @@ class Judging:
         form = Form(value.text)
         for form in forms:
             effort.decoded -= len(form.text)
+            if form.steps:
+                effort.judged -= FORM_COST
             kind = value.kind
             try:
                 tree = document_in(form.text) if kind != "json" and depth < NESTED_MAX else None
@@ -210,12 +220,14 @@ class Judging:
         steps = (*value.steps, *form.steps)
         for window in _windows(form.text):
             seen: list[Seen] = []
+            size = 0.0
             hits = self._prefilter.hits(FILE_MARK + window if kind == "file" else window, kind in DOCUMENTS)
             for number in sorted(hits):
                 judge = self._judges[number]
                 if kind not in judge.kinds:
                     continue
-                effort.judged -= max(len(window), JUDGED_MIN) * judge.cost
+                size = size or max(_weight(window), JUDGED_MIN)
+                effort.judged -= size * judge.cost
                 if effort.judged < 0:
                     break
                 found = judge.judge(window, hits[number])
@@ -226,10 +238,32 @@ class Judging:
                 return
 
 
+def _weight(text: str) -> float:
+    """What a text is to judges, in characters of prose: what is no letter or digit is three times the work."""
+    marks = len(text.encode("latin-1", "replace").translate(None, _ALPHANUMERIC))
+    return (len(text) + 3 * marks) / 2
+
+
 def _windows(text: str) -> Iterable[str]:
     if len(text) <= WINDOW:
         return (text,)
     return (text[at : at + WINDOW] for at in range(0, len(text) - OVERLAP, WINDOW - OVERLAP))
+
+
+def _joined_windows(text: str) -> Iterator[str]:
+    """The same of a joined text, cut between values where that is possible: what is cut through looks as if it ended."""
+    at, size = 0, len(text)
+    while True:
+        end = at + WINDOW
+        if end + OVERLAP >= size:
+            yield text[at:]
+            return
+        if (between := text.find(BETWEEN, end, end + OVERLAP)) >= 0:
+            end = between
+        yield text[at:end]
+        at = end - OVERLAP
+        if (between := text.rfind(BETWEEN, at - OVERLAP, at)) >= 0:
+            at = between + 1
 
 
 def _keep(best: dict[Family, Seen], seen: Seen) -> None:

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from sallygate.controls.injection.forms import base64_texts, from_base64, is_base64, utf8
+from sallygate.controls.injection.forms import BASE64_CHARS_MIN, base64_texts, from_base64, is_base64, utf8
 from sallygate.model.request import Body, Part, RequestHead
 from sallygate.parsing.jsontext import JsonError, parse_json
 from sallygate.parsing.pointers import escape_pointer
@@ -26,6 +26,10 @@ BETWEEN = "\x1e"
 """Stands between joined values: no honest value holds it (ASCII's record separator)."""
 FILE_MARK = "\x1d" + BETWEEN
 """Stands before the name of a file, so that only those are looked at as such, and it like any value, too."""
+COOKIES_MARK = "\x1c"
+"""Stands before a familiar field of cookies, which is read otherwise than others."""
+FAMILIAR_MAX, FAMILIAR_CHARS_MAX, FAMILIAR_FEW = 8192, 512, 64
+"""Texts remembered, of so many characters: 8 MB at most; of requests that have so many new ones, not more."""
 NESTED_MAX = 3
 """JSON within a string within JSON, so many times."""
 NESTED_CHARS_MIN = 5
@@ -55,7 +59,7 @@ HOPS = frozenset(
 FILE_NAMES = frozenset("x-filename x_filename x.filename x-file-name x-file x-upload-filename slug".split())
 """Headers by which uploads name their file."""
 
-DOCUMENT_BEGINS = ("{", "[", '"')
+DOCUMENT_BEGINS = frozenset(("{", "[", '"'))
 """What a document of JSON begins with."""
 _IDENTIFIER = re.compile(r"[\w.$\[\]-]{1,64}").fullmatch
 _QUOTES = re.compile(r'\\*+"')
@@ -76,32 +80,59 @@ class Value(Struct, frozen=True, gc=False):
     """What was undone to get here: decodings, `json` for a leaf of a document in a string."""
 
 
-def texts_of(head: RequestHead, body: Body) -> list[str]:
-    """The texts of all values of a request."""
+class Familiar:
+    """Header fields and names in which nothing was to be judged: callers send the same ones again and again, and what was
+    found of a text is found of it each time. Bounded; full, it begins anew."""
+
+    def __init__(self) -> None:
+        self._texts: set[str] = set()
+
+    def __contains__(self, text: str) -> bool:
+        return text in self._texts
+
+    def add(self, texts: list[str]) -> None:
+        if not texts or len(texts) > FAMILIAR_FEW:
+            return
+        if len(self._texts) + len(texts) > FAMILIAR_MAX:
+            self._texts.clear()
+        self._texts.update(text for text in texts if len(text) <= FAMILIAR_CHARS_MAX)
+
+
+def texts_of(head: RequestHead, body: Body, familiar: Familiar) -> tuple[list[str], list[str]]:
+    """The texts of all values of a request, but for familiar header fields and names; and those that are not familiar
+    yet."""
     parts = ["/".join(head.segments), *head.segments]
+    fresh: list[str] = []
     for pair in head.query:
         parts += pair
-    hops = []
+    connection = ""
     for name, field in head.fields.items():
         kind = _SPECIAL.get(name)
-        if _is_odd_header(name):
-            parts.append(name)
         if kind is None:
-            parts.append(field)
+            if _is_odd_header(name):
+                parts.append(name)
+            if field not in familiar:
+                parts.append(field)
+                fresh.append(field)
         elif kind == "hop":
-            hops.append(field)
+            connection += BETWEEN + field
         elif kind == "cookie":
-            parts.append(field)
-            for cookie_name, cookie in _cookies(field):
-                parts += (cookie_name, cookie)
+            if (cookies := COOKIES_MARK + field) not in familiar:
+                fresh.append(cookies)
+                parts.append(field)
+                for cookie_name, cookie in _cookies(field):
+                    parts += (cookie_name, cookie)
         elif kind == "file":
             parts.append(FILE_MARK + field)
-    connection = BETWEEN.join(hops)
     if "$" in connection or "(" in connection or "%" in connection or "\\" in connection:
         parts.append(connection)  # what attacks the writer of a log needs one of these; honest ones do not
     if body.kind != "none":
-        parts.extend(_body_texts(body))
-    return parts
+        texts, names = _body_texts(body)
+        new = [name for name in names if name not in familiar]
+        fresh += new
+        parts += texts
+        parts += new
+    return parts, fresh
 
 
 def together(parts: list[str]) -> str:
@@ -109,10 +140,10 @@ def together(parts: list[str]) -> str:
     in those of base64 and in documents."""
     spelled = []
     for part in parts:
-        if is_base64(part):
+        if len(part) >= BASE64_CHARS_MIN and is_base64(part):
             if (text := from_base64(part)) is not None:
                 spelled.append(text)
-        elif part.startswith(DOCUMENT_BEGINS):  # a document, whose texts are values
+        elif part[:1] in DOCUMENT_BEGINS:  # a document, whose texts are values
             spelled.append(_QUOTES.sub(BETWEEN, part))
             spelled += base64_texts(part)
     return BETWEEN.join(parts + spelled)
@@ -124,36 +155,40 @@ _SPECIAL: dict[str, Literal["hop", "cookie", "file", "unread"]] = {
 """Headers that are not just read."""
 
 
-def _body_texts(body: Body) -> Iterator[str]:
+def _body_texts(body: Body) -> tuple[list[str], Iterable[str]]:
+    """Texts, and the names they go by."""
     tree = body.tree
     if body.kind == "json":
-        yield from _leaves_and_keys(tree)
-    elif body.kind == "form":
-        for name, value in tree:  # type: ignore[attr-defined]
-            yield name
-            yield value
-    elif body.kind == "multipart":
+        return _leaves_and_keys(tree)
+    if body.kind == "form":
+        return [value for _, value in tree], [name for name, _ in tree]  # type: ignore[attr-defined]
+    texts: list[str] = []
+    if body.kind == "multipart":
+        names = []
         for part in tree:  # type: ignore[attr-defined]
-            yield part.name
+            names.append(part.name)
             if part.filename is not None:
-                yield FILE_MARK + part.filename
+                texts.append(FILE_MARK + part.filename)
             if (text := part_text(part)) is not None:
-                yield text
-    elif isinstance(tree, str):
-        yield tree
+                texts.append(text)
+        return texts, names
+    return [tree] if isinstance(tree, str) else [], ()
 
 
-def _leaves_and_keys(tree: Any) -> Iterator[str]:
+def _leaves_and_keys(tree: Any) -> tuple[list[str], list[str]]:
+    leaves: list[str] = []
+    keys: list[str] = []
     stack = [tree]
     while stack:
         node = stack.pop()
         if type(node) is str:
-            yield node
+            leaves.append(node)
         elif type(node) is dict:
-            yield from node
+            keys += node
             stack.extend(node.values())
         elif type(node) is list:
             stack.extend(node)
+    return leaves, keys
 
 
 def part_text(part: Part) -> str | None:

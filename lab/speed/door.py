@@ -1,27 +1,31 @@
-"""Section `door`: what it costs to turn away whoever may not come from where it does: in the engine, and on the wire over
-TLS, on connections that are kept and with a handshake each.
+"""Section `door`: what it costs to know where an address is, and to turn away whoever may not come from there: in the
+engine, and on the wire over TLS, on connections that are kept and with a handshake each.
 
 Refusals a second and core are the reciprocal of the gateway's processor time for one, all of its threads counted.
 """
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from lab.speed import servers
 from lab.speed.engine import Bench, restrictions
 from lab.speed.figures import Advance, Section, quantile
 from lab.speed.settings import GET_TARGET, install
+from sallygate.runtime.network import geography_of, packaged_database
 from sallygate.runtime.offline import Offline
 
 ROUNDS = 5
 DECISIONS = 20_000
 SECONDS = 2
-STEPS = 2 * ROUNDS
-ENGINE_US, KEPT_PER_S, HANDSHAKE_PER_S = 12.0, 20_000.0, 3_500.0
+STEPS = 3 * ROUNDS
+ENGINE_US, KEPT_PER_S, HANDSHAKE_PER_S, GEOGRAPHY_US = 12.0, 20_000.0, 3_500.0, 2.0
+LOOKED_UP = 50_000
 LISTED = 10_000
 """Prefixes of the policy's deny list."""
 MATCH = "192.0.2.66"
@@ -29,9 +33,26 @@ MATCH = "192.0.2.66"
 
 def run(directory: Path, advance: Advance) -> Section:
     section, directory = Section("door"), directory / "door"
+    _geography(section, advance)
     _engine(section, directory / "engine", advance)
     _wire(section, directory / "wire", advance)
     return section
+
+
+def _geography(section: Section, advance: Advance) -> None:
+    """Addresses that were never asked about, in the database that comes with the package."""
+    database, chance, spent, found = packaged_database(), random.Random(6), [], 0
+    for number in range(ROUNDS):
+        geography = geography_of([database])
+        addresses = [str(IPv4Address(chance.randrange(1 << 24, 224 << 24))) for _ in range(LOOKED_UP)]
+        before = time.perf_counter()
+        for address in addresses:
+            geography.of(address)
+        spent.append((time.perf_counter() - before) / LOOKED_UP * 1e6)
+        found += sum(1 for address in addresses if geography.of(address).country)
+        advance(f"door, geography, round {number + 1} of {ROUNDS}")
+    assert found > ROUNDS * LOOKED_UP / 2
+    section.add("country and network of a new address", "µs", spent, GEOGRAPHY_US)
 
 
 def _listed(directory: Path, wanted: str) -> str:

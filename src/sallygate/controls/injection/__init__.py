@@ -115,7 +115,7 @@ class InjectionControl:
         if effort is None:
             self._familiar.add(fresh)
             return []
-        seen = self._seen(operation, head, values_of(head, body), effort)
+        seen = self._seen(operation, head, values_of(head, body, self._judging.calls), effort)
         seen.sort(key=lambda one: -one.evidence.score)
         return seen[:FINDINGS_MAX]
 

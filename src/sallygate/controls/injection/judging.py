@@ -26,6 +26,7 @@ from sallygate.controls.injection.values import (
     DOCUMENT_BEGINS,
     FILE_MARK,
     NESTED_MAX,
+    VALUE_SHORT,
     Kind,
     Value,
     document_in,
@@ -44,8 +45,10 @@ JUDGED_MIN = 640
 """Characters that the shortest text counts for: what a judge reads in the time it takes to ask it."""
 FORM_COST = 128
 """Characters that another form of a value counts for: it is made and scanned in the time in which they are judged."""
-VALUE_SHORT, TOGETHER = 256, 8
-"""Values of so many characters are scanned so many at a time before each is looked at, and the square of it before that."""
+VALUE_COST = 64
+"""Characters that looking at a value by itself counts for."""
+TOGETHER = 8
+"""Short values are scanned so many at a time before each is looked at, and the square of it before that."""
 VALUE_LONG = 1024
 """Characters, on average, from which on values are not scanned together."""
 _ALPHANUMERIC = (ascii_letters + digits).encode()
@@ -186,6 +189,7 @@ class Judging:
         stop: int,
         best: dict[Family, Seen],
     ) -> bool:
+        effort.judged -= VALUE_COST
         forms = Forms(value.text) if value.kind != "json" else DocumentForms(value.text)
         form = Form(value.text)
         for form in forms:
@@ -200,7 +204,8 @@ class Judging:
                 break
             if tree is not None:
                 steps = (*value.steps, *form.steps, "json")
-                todo.extend((replace(leaf, steps=steps), depth + 1) for leaf in json_values(value.where, tree))
+                leaves = self.called(json_values(value.where, tree, self.calls))
+                todo.extend((replace(leaf, steps=steps), depth + 1) for leaf in leaves)
                 kind = "json" if type(tree) is not str else kind
             for found in self._of_form(value, kind, form, effort):
                 for seen in found:

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from html import unescape
 from typing import Any, Literal
 
 from msgspec import Struct
 
-from sallygate.controls.injection.forms import BASE64_CHARS_MIN, base64_texts, from_base64, is_base64, utf8
+from sallygate.controls.injection.forms import BASE64_CHARS_MIN, base64_texts, from_base64, utf8
 from sallygate.model.request import Body, Part, RequestHead
 from sallygate.parsing.jsontext import JsonError, parse_json
 from sallygate.parsing.pointers import escape_pointer
@@ -30,6 +30,10 @@ COOKIES_MARK = "\x1c"
 """Stands before a familiar field of cookies, which is read otherwise than others."""
 FAMILIAR_MAX, FAMILIAR_CHARS_MAX, FAMILIAR_FEW = 8192, 512, 64
 """Texts remembered, of so many characters: 8 MB at most; of requests that have so many new ones, not more."""
+VALUE_SHORT = 256
+"""Characters of a value that is asked about together with others."""
+ROW, ROW_MIN = 64, 16
+"""Members or elements asked about together; fewer are soon looked at one by one."""
 NESTED_MAX = 3
 """JSON within a string within JSON, so many times."""
 NESTED_CHARS_MIN = 5
@@ -61,6 +65,8 @@ FILE_NAMES = frozenset("x-filename x_filename x.filename x-file-name x-file x-up
 
 DOCUMENT_BEGINS = frozenset(("{", "[", '"'))
 """What a document of JSON begins with."""
+_DOCUMENTS = re.compile(f'{BETWEEN}[{{["]').search
+_BASE64_PARTS = re.compile(rf"{BETWEEN}([A-Za-z0-9+/_-]{{{BASE64_CHARS_MIN},}}={{0,2}})(?={BETWEEN})").findall
 _IDENTIFIER = re.compile(r"[\w.$\[\]-]{1,64}").fullmatch
 _QUOTES = re.compile(r'\\*+"')
 _TAG = re.compile(r"<[^<>]*+>")
@@ -138,15 +144,15 @@ def texts_of(head: RequestHead, body: Body, familiar: Familiar) -> tuple[list[st
 def together(parts: list[str]) -> str:
     """The surface of texts: each stands between two `BETWEEN`, as it stands when it is judged alone; and what is spelled
     in those of base64 and in documents."""
-    spelled = []
-    for part in parts:
-        if len(part) >= BASE64_CHARS_MIN and is_base64(part):
-            if (text := from_base64(part)) is not None:
-                spelled.append(text)
-        elif part[:1] in DOCUMENT_BEGINS:  # a document, whose texts are values
-            spelled.append(_QUOTES.sub(BETWEEN, part))
-            spelled += base64_texts(part)
-    return BETWEEN.join(parts + spelled)
+    joined = BETWEEN.join(parts)
+    edged = f"{BETWEEN}{joined}{BETWEEN}"
+    spelled = [text for word in _BASE64_PARTS(edged) if (text := from_base64(word)) is not None]
+    if _DOCUMENTS(edged):
+        for part in parts:
+            if part[:1] in DOCUMENT_BEGINS:  # a document, whose texts are values
+                spelled.append(_QUOTES.sub(BETWEEN, part))
+                spelled += base64_texts(part)
+    return BETWEEN.join([joined, *spelled])
 
 
 _SPECIAL: dict[str, Literal["hop", "cookie", "file", "unread"]] = {
@@ -203,24 +209,40 @@ def _is_text(media: str) -> bool:
     return media.endswith(("json", "xml", "x-www-form-urlencoded", "graphql", "yaml", "svg+xml"))
 
 
-def values_of(head: RequestHead, body: Body) -> Iterator[Value]:
-    """Every value with its place, those of the head first."""
-    yield from _target_values(head)
+Calls = Callable[[str], bool]
+"""Whether anything in joined texts is to be judged."""
+
+
+def values_of(head: RequestHead, body: Body, calls: Calls) -> Iterator[Value]:
+    """Every value with its place, those of the head first; but for rows of a document of JSON in which nothing calls."""
+    yield from _target_values(head, calls)
     yield from _header_values(head.fields)
     if body.kind != "none":
-        yield from _body_values(body)
+        yield from _body_values(body, calls)
 
 
-def _target_values(head: RequestHead) -> Iterator[Value]:
+def _target_values(head: RequestHead, calls: Calls) -> Iterator[Value]:
     yield Value("path:", "/" + "/".join(head.segments), "path")
     for at, segment in enumerate(head.segments):
         if len(segment) > 1:
             yield Value(f"path:{at}", segment, "path")
-    together: dict[str, list[str]] = {}
-    for name, value in head.query:
-        yield from _named("query:", name, value, "query")
-        together.setdefault(name, []).append(value)
-    yield from _joined("query:", together)
+    yield from _pairs("query:", head.query, "query", calls)
+
+
+def _pairs(place: str, pairs: Sequence[tuple[str, str]], kind: Kind, calls: Calls) -> Iterator[Value]:
+    repeated: dict[str, list[str]] = {}
+    for name, value in pairs:
+        repeated.setdefault(name, []).append(value)
+    for begin in range(0, len(pairs), ROW):
+        row = pairs[begin : begin + ROW]
+        texts = [text for pair in row for text in pair]
+        if len(row) >= ROW_MIN and max(map(len, texts)) <= VALUE_SHORT:
+            texts += [f"{name}={value}" for name, value in row if not (name.isidentifier() or _IDENTIFIER(name))]
+            if not calls(together(texts)):
+                continue
+        for name, value in row:
+            yield from _named(place, name, value, kind)
+    yield from _joined(place, repeated)
 
 
 def _named(place: str, name: str, value: str, kind: Kind) -> Iterator[Value]:
@@ -276,17 +298,13 @@ def _as_utf8(text: str) -> str:
         return text
 
 
-def _body_values(body: Body) -> Iterator[Value]:
+def _body_values(body: Body, calls: Calls) -> Iterator[Value]:
     tree = body.tree
     if body.kind == "json":
         yield Value("body:", utf8(body.raw), "json")
-        yield from json_values("body:", tree)
+        yield from json_values("body:", tree, calls)
     elif body.kind == "form":
-        together: dict[str, list[str]] = {}
-        for name, value in tree:  # type: ignore[attr-defined]
-            yield from _named("body:/", name, value, "body")
-            together.setdefault(name, []).append(value)
-        yield from _joined("body:/", together)
+        yield from _pairs("body:/", tree, "body", calls)  # type: ignore[arg-type]
     elif body.kind == "multipart":
         for part in tree:  # type: ignore[attr-defined]
             yield from _part_values(part)
@@ -294,21 +312,23 @@ def _body_values(body: Body) -> Iterator[Value]:
         yield from _text_values(tree, body.media)
 
 
-def json_values(place: str, tree: object) -> Iterator[Value]:
-    """Keys and leaves by JSON pointer. One place at a time is in memory, since a place holds all names above it."""
+def json_values(place: str, tree: object, calls: Calls) -> Iterator[Value]:
+    """Keys and leaves by JSON pointer, but for rows of short ones in which nothing calls: a place costs more than to ask
+    about its text. One at a time is in memory, since a place holds all names above it."""
     open_nodes: list[Iterator[tuple[str, Any]]] = [iter([(place, tree)])]
     while open_nodes:
         for where, node in open_nodes[-1]:
             if type(node) is str:
                 yield Value(where, node, "body")
             elif type(node) is dict:
-                for key in node:
+                called = [pair for _, row in _rows(list(node.items()), calls) for pair in row]
+                for key, _ in called:
                     if len(key) > 2 and not key.isalnum():
                         yield Value(_below(where, key), key, "name")
-                open_nodes.append(_placed(where, node.items()))
+                open_nodes.append(_placed(where, called))
                 break
             elif type(node) is list:
-                open_nodes.append(_numbered(where, node))
+                open_nodes.append(_numbered(where, node, calls))
                 break
         else:
             open_nodes.pop()
@@ -319,10 +339,29 @@ def _placed(where: str, children: Iterable[tuple[str, Any]]) -> Iterator[tuple[s
         yield _below(where, step), node
 
 
-def _numbered(where: str, children: list[Any]) -> Iterator[tuple[str, Any]]:
-    if len(where) >= WHERE_CHARS_MAX:
-        return ((where, node) for node in children)
-    return ((f"{where}/{step}", node) for step, node in enumerate(children))
+def _numbered(where: str, children: list[Any], calls: Calls) -> Iterator[tuple[str, Any]]:
+    far = len(where) >= WHERE_CHARS_MAX
+    for begin, row in _rows(children, calls):
+        for step, node in enumerate(row, begin):
+            yield (where if far else f"{where}/{step}"), node
+
+
+def _rows(children: list[Any], calls: Calls) -> Iterator[tuple[int, list[Any]]]:
+    """Members or elements, so many at a time, with the number of the first; but for rows in which nothing calls."""
+    for begin in range(0, len(children), ROW):
+        row = children[begin : begin + ROW]
+        if len(row) < ROW_MIN or (texts := _short_texts(row)) is None or calls(together(texts)):
+            yield begin, row
+
+
+def _short_texts(row: list[Any]) -> list[str] | None:
+    """Those of members or elements; None when there is more than that in them."""
+    if type(row[0]) is tuple:
+        row = [node for member in row for node in member]
+    if not {list, dict}.isdisjoint(map(type, row)):
+        return None
+    texts = [node for node in row if type(node) is str]
+    return texts if max(map(len, texts), default=0) <= VALUE_SHORT else None
 
 
 def _below(where: str, step: str) -> str:

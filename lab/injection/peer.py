@@ -36,7 +36,10 @@ def refused(cases: Iterable[Case], advance: Callable[[int], None]) -> set[str]:
             servers.nginx("upstream", directory / "upstream", upstream, answer=b"{}"),
             servers.nginx(NAME, directory / "waf", port, upstream=upstream, waf=True),
         ):
-            if (_status(requests.in_query("shoes"), port), _status(requests.in_query(_ATTACK), port)) != (b"200", REFUSED):
+            if (_status(requests.in_query("shoes"), port), _status(requests.in_query(_ATTACK), port)) != (
+                b"200",
+                REFUSED,
+            ):
                 raise RuntimeError(f"{NAME} passes an attack, or refuses a plain request: its rules are not in force")
             for case in list(cases)[:CASES_MAX]:
                 if _status(case.request, port) == REFUSED:

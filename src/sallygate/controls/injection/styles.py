@@ -51,9 +51,7 @@ _LEFT = re.compile(
     rf"|\A[^{{}}]{{0,200}}\}}\s{{0,4}}{_DECLARED}[:=]"
 )
 """A declaration within an address or a string, or behind a bracket nobody opened: where another reader ends it earlier."""
-_SPELLED = re.compile(
-    r"\\0{0,4}(?:2[27-9af]|3[ab]|7[bd])(?![0-9a-f])|(?:\\0{0,4}[4-7][0-9a-f](?![0-9a-f])\s?){3}"
-)
+_SPELLED = re.compile(r"\\0{0,4}(?:2[27-9af]|3[ab]|7[bd])(?![0-9a-f])|(?:\\0{0,4}[4-7][0-9a-f](?![0-9a-f])\s?){3}")
 """Marks that end a string or a declaration, or a whole word, spelled by their numbers."""
 _LOADED = re.compile(
     r"(?<![a-z-])content\s{0,4}:\s{0,4}url\s{0,4}\((?!\s{0,4}['\"]?data:image/(?!svg))"

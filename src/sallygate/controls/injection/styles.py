@@ -44,6 +44,8 @@ _LITERALS = ("expression", "binding", "behavi", "@import", "url(", "ession")
 _ACTIVE_WORDS = ("pression", "binding", "@i", "behav", "-o-link", "javascript:", "url")
 
 
+STYLE_CHARS_MAX = 2048
+"""Of a `style` attribute, read for what is torn: longer ones only hold pictures as data."""
 _DECLARED = r"[a-z-]{3,30}\s{0,4}"
 _LEFT = re.compile(
     rf"url\(\s{{0,4}}['\"]?(?!\s{{0,4}}data:)[^()'\"?]{{0,200}}?[;}}]{{1,2}}\s{{0,4}}{_DECLARED}:[^()'\"]{{0,200}}['\"]?\s{{0,4}}\)"
@@ -55,7 +57,7 @@ _SPELLED = re.compile(r"\\0{0,4}(?:2[27-9af]|3[ab]|7[bd])(?![0-9a-f])|(?:\\0{0,4
 """Marks that end a string or a declaration, or a whole word, spelled by their numbers."""
 _LOADED = re.compile(
     r"(?<![a-z-])content\s{0,4}:\s{0,4}url\s{0,4}\((?!\s{0,4}['\"]?data:image/(?!svg))"
-    r"|(?:clip-path|filter|mask|marker(?:-start|-mid|-end)?|fill|stroke)\s{0,4}:\s{0,4}url\(\s{0,4}['\"]?[^#'\")\s]{1,200}\.svg#"
+    r"|(?:clip-path|filter|mask|marker(?:-start|-mid|-end)?|fill|stroke)\s{0,4}:\s{0,4}url\(\s{0,4}['\"]?[^#'\"()\s]{1,200}\.svg#"
 )
 """Another document put in the place of an element's content, or parts of an SVG document that is not the page's own."""
 _SVG_FONT = re.compile(r"@font-face\s{0,4}\{(?:(?!url)[^{}]){0,200}url\(\s{0,4}['\"]?[^'\")]{1,200}\.svg#")
@@ -65,7 +67,7 @@ _UNCLOSED = re.compile(r":[^;{}\[\]'\"()]{0,80}\[[^\]{};'\"]{0,80};")
 
 def torn_style(value: str) -> str:
     """By which rule the value of a `style` attribute reads otherwise than it looks, or loads a document; empty if none."""
-    plain = value.lower()
+    plain = value[:STYLE_CHARS_MAX].lower()
     if "\\" in plain and _SPELLED.search(plain):
         return "spelled-style"
     if "url(" in plain and _LOADED.search(plain):

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from lab.injection import peer, requests
 from lab.injection.suites import Case
 from lab.speed import servers

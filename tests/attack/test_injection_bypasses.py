@@ -394,3 +394,18 @@ def test_behind_a_beginning_that_leads_the_prefilter_astray() -> None:
     for text in ('<a b=="jar:x">', "<a b = 'netdoc:/x'>"):
         assert said(request("/search/search", "q=" + quote(text, safe=""))) != []
     assert said(request("/api/v1/items", "id=42&name=" + quote(r"\%2e%2fx", safe=""))) != []
+
+
+@every
+@pytest.mark.parametrize("name", [b"referer", b"origin"])
+def test_behind_the_address_of_a_page_that_is_let_through(name: bytes, attack: str) -> None:
+    for host in ("localhost", "localhost:3000", "10.0.0.7", "[::1]:80"):
+        for text in (attack, percent(attack)):
+            assert said(request("/", "", (name, f"http://{host}/?q={text}".encode()))) != []
+
+
+@every
+def test_in_a_field_that_begins_like_a_document(attack: str) -> None:
+    for begins in ('<?xml version="1.0"?>', " <?XML?>", "<!DOCTYPE html>"):
+        body = f'--x\r\nContent-Disposition: form-data; name="c"\r\n\r\n{begins}{attack}\r\n--x--\r\n'
+        assert said(post(body, "multipart/form-data; boundary=x")) != []

@@ -30,6 +30,7 @@ from msgspec.structs import replace
 from sallygate.controls.injection import judges
 from sallygate.controls.injection.bodies import as_text, inspected_bytes, lenient_pairs, plan_body, read_body, too_large
 from sallygate.controls.injection.evidence import Family
+from sallygate.controls.injection.idioms import PRIVATE
 from sallygate.controls.injection.judges import JUDGES, make_prefilter, patterns_signature
 from sallygate.controls.injection.judging import Effort, Judging, Seen
 from sallygate.controls.injection.strip import strip_fields
@@ -128,6 +129,7 @@ class InjectionControl:
             excluded = self._excluded(operation, head, value.where)
             if ALL in excluded:
                 continue
+            value = _without_own_host(value)
             stop = self._threshold if not self._exclusions else NEVER
             for seen in self._judging.judge(value, effort, stop):
                 if seen.evidence.score >= self._threshold and not self._is_excluded(operation, head, seen, excluded):
@@ -159,6 +161,19 @@ class InjectionControl:
             and (one.path is None or _pattern(one.path)(head.path))
             and (one.field is None or _pattern(one.field)(where))
         )
+
+
+_NAMING = ("header:referer", "header:origin")
+"""Headers by which a browser says which page asks."""
+_OWN_HOST = re.compile(rf"(https?://){PRIVATE}(?=[:/?#]|\Z)", re.IGNORECASE)
+
+
+def _without_own_host(value: Value) -> Value:
+    """A value as it is judged: pages of a developer's machine and of an intranet are named by internal addresses, which
+    nobody fetches. What follows the address is judged like any other."""
+    if value.where not in _NAMING or (named := _OWN_HOST.match(value.text)) is None:
+        return value
+    return replace(value, text=f"{named[1]}page.invalid{value.text[named.end() :]}")
 
 
 _TAGS: dict[Family, tuple[str, str]] = {

@@ -43,6 +43,8 @@ _PHP_SHORT = (
     r"tan|trim|ucfirst|uniqid|unpack|unset|urldecode|urlencode|utf8_decode|vprintf|wordwrap|zlib_decode|gzopen|gzread|bzopen|proc_nice|proc_close|posix_times|ftp_connect|ftp_put|xml_parse|array_pop|array_sum|in_array"
 )
 _REMARK = r"(?:(?:#[^\n\x1e]{0,40}\n|/\*[^\x1e]{0,40}\*/|//[^\n\x1e]{0,40}\n)\s{0,4})?"
+_CALLED = r"(?!\$[a-z_]\w{0,24}(?:\#|//)[^\n\x1e]{0,80}\x1e|\$(?:[a-z_]\w{0,24})?(?:\[\s{0,2}\]|\{\s{0,2}\})\()"
+"""Neither behind a remark to the line's end, nor an element without an index: PHP takes both for no call."""
 _PLAIN_ARGUMENTS = r"\s{0,3}[$'\"a-z0-9_.,+*@-]{0,40}\s{0,3}\)?"
 _JAVA = (
     r"(?:java|javax|jdk|sun|com\.sun|org\.apache\.commons|org\.apache\.xalan|org\.codehaus\.groovy|org\.springframework|org\.mozilla|ognl|groovy|freemarker|jakarta)\."
@@ -79,13 +81,14 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("code", "php-call", LIKELY, rf"{_PHP_SURE}(?:\s|/\*[^\x1e]{{0,20}}\*/){{0,4}}=?\([^\x1e)]{{0,40}}\)", 120),
     Idiom("code", "php-call", LIKELY, r"(?:\(\s{0,3}string\s{0,3}\)\s{0,3})?[(\[{]{1,2}\s{0,3}['\"]?(?:system|exec|passthru|shell_exec|popen|assert|eval|phpinfo|sy['\"]?\.)[a-z().'\" \x5d{}0]{0,24}[)\]}]\s{0,4}"
           r"(?:\[[^\]\x1e]{0,8}\])?\s{0,4}\(\s{0,4}['\"]?[a-z/ _-]{1,40}['\"]?\s{0,4}\)", 160),
-    Idiom("code", "php-variable", LIKELY, r"\$[\s{$@]{0,4}[a-z_][@\w.\[\]{}~!'\"/*#\r\n\t +>-]{0,60}\([0-9$]{0,6}[a-z_]{0,12}\)|\$\s{1,20}\{", 120),
+    Idiom("code", "php-variable", LIKELY, _CALLED + r"\$[\s{$@]{0,4}[a-z_][@\w.\[\]{}~!'\"/*#\r\n\t +>-]{0,60}\([0-9$]{0,6}[a-z_]{0,12}\)|\$\s{1,20}\{(?!\s{0,8}[}\x1e])", 120,
+          trigger=r"\$[\s{$@]{0,4}[a-z_][@\w.\[\]{}~!'\"/*#\r\n\t +>-]{0,60}\([0-9$]{0,6}[a-z_]{0,12}\)|\$\s{1,20}\{"),
     Idiom("code", "php-setting", LIKELY, r"\x1e(?:opcache\.[a-z_]{3,40}|mbstring\.[a-z_]{3,40}|engine|extension|precision|smtp|unserialize_max_depth|memory_limit|max_execution_time|"
           r"display_errors|log_errors|error_log|file_uploads|upload_tmp_dir|include_path|session\.[a-z_]{3,30}|sendmail_path|zend_extension|short_open_tag)\s{0,3}=\s{0,3}[\w./-]{1,30}\x1e", 100),
     Idiom("code", "php-call", LIKELY, rf"[^a-z0-9_.](?:{_PHP_RUNS}(?:['\"]{{0,3}}{_REMARK}\((?!e?s\)){_PLAIN_ARGUMENTS}[\s;]{{0,3}}|\s{{1,3}}\(\s{{0,3}}[$'\"]{_PLAIN_ARGUMENTS}[\s;]{{0,3}}|"
           rf"['\"\s]{{0,3}}{_REMARK}\((?!e?s\)){_PLAIN_ARGUMENTS}\s{{0,3}};\s{{0,3}})|(?:{_PHP_SHORT})['\"\s]{{0,3}}{_REMARK}\((?!e?s\)){_PLAIN_ARGUMENTS}\s{{0,3}};\s{{0,3}})\x1e", 160,
           trigger=rf"[^a-z0-9_.](?:{_PHP_RUNS[3:-1]}|{_PHP_SHORT})(?:\(| \(|['\"]\(|/\*|#)"),
-    Idiom("code", "php-variable", LIKELY, r"\$[\s{$]{0,16}[@a-z_\[{~!-][@\w.\[\]{}~! -]{0,30}[\s)]{0,8}\([^)\x1e]{0,60}\)", 160,
+    Idiom("code", "php-variable", LIKELY, _CALLED + r"\$[\s{$]{0,16}[@a-z_\[{~!-][@\w.\[\]{}~! -]{0,30}[\s)]{0,8}\([^)\x1e]{0,60}\)", 160,
           trigger=r"\$[\s{$]*[@a-z_\[{~!-][@\w.\[\]{}~! -]*[\s)]*\("),
     Idiom("code", "php-concat", ATTACK, r"\(\s{0,4}(?:\(\s{0,3}string\s{0,3}\)|['\"]|/\*|\[)[^()\x1e]{0,60}['\"\]/)]\s{0,4}\)?\s{0,4}(?:\{[^}\x1e]{0,20}\}|\[[^\]\x1e]{0,20}\])?\s{0,4}\(\s{0,4}['\"a-z/]", 300,
           trigger=r"\(\s*(?:\(\s*string\s*\)|['\"]|/\*|\[)[^()\x1e]*['\"\]/)]\s*\)?\s*(?:\{[^}\x1e]{0,20}\}|\[[^\]\x1e]{0,20}\])?\s*\("),
@@ -107,7 +110,8 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("code", "node", ATTACK, r"process\s{0,3}(?:\.\s{0,3}|\[\s{0,3}['\"\x60]?)(?:env|mainmodule|binding|exit|kill|dlopen|argv|cwd|stdout|req\.|constructor)"),
     Idiom("code", "node", ATTACK, r"(?:child_process|execsync|spawnsync|execfilesync|spawn)\s{0,3}(?:\(|\.|\[)|\.mainmodule\b|global\.process|globalthis\.process|new\s{1,4}function\s{0,4}\(|(?:this|self|global)\.constructor\.constructor|constructor:constructor"),
     Idiom("code", "node", LIKELY, r"\bconsole\s{0,3}(?:\.\s{0,3}|\[\s{0,3}['\"\x60])(?:log|info|error|debug|trace|dir|warn)['\"\x60]?\]?\s{0,3}\(", 120),
-    Idiom("code", "endless-loop", ATTACK, r"\b(?:while|for)\s{0,4}\(\s{0,4}(?:;\s{0,4};|(?:[!+\s(-]{0,12}(?:true|false|null|nan|undefined|infinity|this|[01]|\[\]|\{\}|''|\"\"|\x60\x60|-?\d{1,3})[\s)]{0,4})\))", 400),
+    Idiom("code", "endless-loop", ATTACK, r"\b(?:while|for)\s{0,4}\(\s{0,4}(?:;\s{0,4};|(?!!(?:true|infinity|[1-9])[\s)])(?:[!+\s(-]{0,12}(?:true|false|null|nan|undefined|infinity|this|[01]|\[\]|\{\}|''|\"\"|\x60\x60|-?\d{1,3})[\s)]{0,4})\))", 400,
+          trigger=r"\b(?:while|for)\s*\(\s*(?:;\s*;|[!+\s(-]*(?:true|false|null|nan|undefined|infinity|this|[01]|\[\]|\{\}|''|\"\"|\x60\x60|-?\d{1,3})[\s)]*\))"),
     # Python
     Idiom("code", "python", CERTAIN, r"__(?:import|subclasses|builtins|globals|mro|bases|base|reduce|reduce_ex|getattribute|loader|code)__"),
     Idiom("code", "python", ATTACK, r"__(?:class|init|dict|self|call|name|doc)__\s{0,3}(?:\.|\[|\)|\|)|(?:os|subprocess|commands|pty|posix|sys|platform|importlib)\.(?:system|popen[234]?|call|run|check_output|check_call|getoutput|spawn[lv]?[pe]?|execv?[pe]?|listdir|environ|import_module|modules)\b"),

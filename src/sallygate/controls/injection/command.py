@@ -27,6 +27,7 @@ from sallygate.controls.injection.commandwords import (
     BUSY,
     CALLING,
     CMDLETS,
+    NAMED_ALONE,
     PLAIN_WORDS,
     RARE,
     TERSE,
@@ -396,6 +397,8 @@ def _line(text: str, prose: bool, markup: bool) -> Evidence | None:
             return Evidence("command", "command-line", LIKELY, at, len(text))
     if name == "alias" and _ALIAS.match(text, end) is not None:
         return Evidence("command", "command-line", LIKELY, at, end)
+    if name in NAMED_ALONE and not text[end:].strip():
+        return None
     if name in RARE or (name in BUSY and (found[4] is not None or not text[end:].strip(" \t\r\n'\";#)"))):
         return Evidence("command", "command-line", LIKELY, at, end)
     if found[4] is None or text[end : end + 1] not in " \t;|&<>\r\n" or name in _SEARCHED:

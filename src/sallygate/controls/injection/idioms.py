@@ -9,6 +9,10 @@ prototypes, probes, scanners.
 
 **How.** Each is one expression (`idiom`).
 
+A value of nothing but an encoded line break, a separator with the space of what was to follow, or one program's name and its
+separator is a command line's probe; a separator alone (`|`, `||`), `\n` (how files' line ends are configured) and a program's
+name alone are honest.
+
 **Known bypasses.** Names that resolve to internal addresses: whoever fetches has to look at the address it got.
 
 **Cost.** Only the expressions that were hit are searched; each is linear."""
@@ -22,10 +26,11 @@ _HEADER = (
     r"(?:set-cookie2?|location|content-(?:type|length|security-policy)|transfer-encoding|refresh|link|status|"
     r"x-[a-z-]{2,30}|access-control-[a-z-]{4,24}|cache-control|host|www-authenticate)"
 )
-_PRIVATE = (
+PRIVATE = (
     r"(?:localhost|localtest\.me|127(?:\.[0-9]{1,3}){1,3}|127\.1|0(?:\.0){0,3}|10(?:\.[0-9]{1,3}){3}|192\.168(?:\.[0-9]{1,3}){2}|"
     r"172\.(?:1[6-9]|2[0-9]|3[01])(?:\.[0-9]{1,3}){2}|\[[0:]*(?:::1?|:1|ffff:[0-9a-f.:]{3,20}|fc00:[0-9a-f:]*|fe80:[0-9a-f:]*)\])"
 )
+"""Hosts that only the server's own side reaches, as one expression without groups."""
 
 IDIOMS: tuple[Idiom, ...] = (
     Idiom("lookup", "jndi", CERTAIN, r"\$\{[^\n\x1e]{0,80}jndi[^\n\x1e]{0,12}:"),
@@ -55,8 +60,8 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("ssrf", "metadata", ATTACK, r"/latest/(?:meta-data|user-data|api/token|dynamic/)|/computemetadata/v[0-9]|/metadata/instance\?|/openstack/latest|/metadata/v1[./]"),
     Idiom("ssrf", "disguised-address", ATTACK, r"(?:https?|ftp|gopher|dict):/{2,4}(?:[^/\s\x1e@]{1,64}@)?(?:0x[0-9a-f]{1,8}(?:\.0x[0-9a-f]{1,2}){0,3}|0[0-7]{3,11}(?:\.[0-9]{1,4}){0,3}|[0-9]{8,10})(?:[:/?#\x1e])",
           trigger=r":/{2,4}(?:0x[0-9a-f]|0[0-7]{3}|[0-9]{8,10}[:/?#\x1e])|@(?:0x[0-9a-f]|0[0-7]{3}|[0-9]{8,10}[:/?#\x1e])"),
-    Idiom("ssrf", "internal-address", LIKELY, rf"\x1e(?:https?|ftp|gopher|dict|ldap|tftp|sftp|ws)s?:/{{2,4}}(?:[^/\s\x1e@]{{1,64}}@)?{_PRIVATE}(?:[:/?#\x1e])", trigger=rf"(?:/{{2}}|@){_PRIVATE}[:/?#\x1e]"),
-    Idiom("ssrf", "internal-address", LIKELY, rf"\x1e//{_PRIVATE}(?:[:/?#\x1e])"),
+    Idiom("ssrf", "internal-address", LIKELY, rf"\x1e(?:https?|ftp|gopher|dict|ldap|tftp|sftp|ws)s?:/{{2,4}}(?:[^/\s\x1e@]{{1,64}}@)?{PRIVATE}(?:[:/?#\x1e])", trigger=rf"(?:/{{2}}|@){PRIVATE}[:/?#\x1e]"),
+    Idiom("ssrf", "internal-address", LIKELY, rf"\x1e//{PRIVATE}(?:[:/?#\x1e])"),
     Idiom("ssrf", "rebinding", ATTACK, r"(?:127\.0\.0\.1|169\.254\.169\.254|10\.[0-9.]{5,11}|192\.168\.[0-9.]{3,7})\.(?:nip|xip|sslip)\.io|localdomain\.pw|spoofed\.burpcollaborator"),
     Idiom("ssrf", "address-include", LIKELY, r"\x1e(?:https?|ftps?)://(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|\[?[0-9a-f]{1,4}(?::[0-9a-f]{0,4}){2,7}\]?)[^\s\x1e]{0,200}\.(?:php[0-9]?|txt|jsp|aspx?|sh|pl|py|exe|cgi|gif|jpg)[?\x1e]",
           trigger=r"\x1e(?:https?|ftps?)://(?:[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.|\[|[0-9a-f]{1,4}:[0-9a-f])"),
@@ -78,6 +83,11 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("command", "terminal-escape", LIKELY, r"\x1b\[[0-9;?]{0,12}[a-ln-z]|\\033\[[0-9;]{0,8}[a-z]"),
 
     Idiom("command", "redirection", LIKELY, r"\x1e\s{0,2}[0-9&]?[<>]{1,2}\s{0,2}/(?:etc|tmp|var|dev|proc|home|bin|usr|root|opt)/[a-z]", 200),
+
+    Idiom("command", "line-break", LIKELY, r"\x1e(?:%0[ad]){1,4}\x1e"),
+    Idiom("command", "line-break", LIKELY, r"\x1e[|;]\s?[a-z]{1,12}(?:\\[nr]|[\r\n]){1,4}\x1e"),
+    Idiom("command", "separator", LIKELY, r"\x1e\s{0,2}(?:\|\||&&)[ \t]{1,4}\x1e"),
+    Idiom("command", "separator", LIKELY, r"\x1e(?:id|ls|pwd|df)\s{0,2};\s{0,2}\x1e"),
 
     Idiom("command", "template", LIKELY, r"\x1e[a-z0-9]{0,8}(?:[;|&]|%0[ad]|\\[nr]|\$\(){1,4}\{[a-z]{2,12}\}[;|&)\x60]{0,2}\x1e"),
 

@@ -10,7 +10,8 @@ evidence by itself: tools for directories send them. Values of nothing but the f
 close and open, or put a `*` beside another mark. Prose, formulas and smileys open before they close, or open no
 filter.
 
-**Refuses to know** which single mark is a probe (`*`, `|`, `(`): honest values consist of one, and are at most odd.
+**Refuses to know** which single mark is a probe (`*`, `|`, `(`): honest values consist of one, and are at most odd. One
+that is still encoded when the value was decoded (`%28` and nothing else) was meant for a second decoder.
 
 **Known bypasses.** A wildcard within an honest value (`a*`), which changes what is found but not the filter.
 
@@ -49,6 +50,7 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("ldap", "marks", LIKELY, r"\x1e(?:[|&]{1,3}|\)[()&|!]{0,6}|\([&|!])\*[()&|!*'\\=]{0,8}\x1e"),
     Idiom("ldap", "marks", LIKELY, r"\x1e(?:\){1,3}\({1,3}[&|!]|\([&|!]\()[()&|!]{0,8}\x1e"),
     Idiom("ldap", "marks", LIKELY, r"\x1e(?:@\*|//\*)\x1e"),
+    Idiom("ldap", "marks", LIKELY, r"\x1e%(?:2[1689]|7c)\x1e"),
     Idiom("ldap", "marks", ODD, r"\x1e(?:[()&|!]|admin\*|root\*)\x1e"),
 )  # fmt: skip
 

@@ -1,4 +1,5 @@
-"""Style sheets that run or load: `expression(`, bindings, behaviours, imports, addresses that run.
+"""Style sheets that run or load: `expression(`, bindings, behaviours, imports, addresses that run, documents as fonts or
+content; and those that two readers read differently: declarations within addresses and strings, escaped marks.
 
 Comments, backslashes and control characters within a word count for nothing, as in old browsers. Sheets of the well-known
 font services pass.
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import re
 
-from sallygate.controls.injection.evidence import ATTACK, Evidence
+from sallygate.controls.injection.evidence import ATTACK, LIKELY, Evidence
 
 _COMMENT = re.compile(r"/\*[^*]{0,200}+\*++/|\\(?![0-9a-f])|[\x00-\x1f]")
 _FONTS = (
@@ -43,6 +44,46 @@ _LITERALS = ("expression", "binding", "behavi", "@import", "url(", "ession")
 _ACTIVE_WORDS = ("pression", "binding", "@i", "behav", "-o-link", "javascript:", "url")
 
 
+STYLE_CHARS_MAX = 2048
+"""Of a `style` attribute, read for what is torn: longer ones only hold pictures as data."""
+_DECLARED = r"[a-z-]{3,30}\s{0,4}"
+_LEFT = re.compile(
+    rf"url\(\s{{0,4}}['\"]?(?!\s{{0,4}}data:)[^()'\"?]{{0,200}}?[;}}]{{1,2}}\s{{0,4}}{_DECLARED}:[^()'\"]{{0,200}}['\"]?\s{{0,4}}\)"
+    rf"|[:,\s](?P<quote>['\"])[^'\"]{{0,200}}?;\s{{0,4}}{_DECLARED}:[^'\"]{{0,200}}(?P=quote)"
+    rf"|\A[^{{}}]{{0,200}}\}}\s{{0,4}}{_DECLARED}[:=]"
+)
+"""A declaration within an address or a string, or behind a bracket nobody opened: where another reader ends it earlier."""
+_SPELLED = re.compile(r"\\0{0,4}(?:2[27-9af]|3[ab]|7[bd])(?![0-9a-f])|(?:\\0{0,4}[4-7][0-9a-f](?![0-9a-f])\s?){3}")
+"""Marks that end a string or a declaration, or a whole word, spelled by their numbers."""
+_LOADED = re.compile(
+    r"(?<![a-z-])content\s{0,4}:\s{0,4}url\s{0,4}\((?!\s{0,4}['\"]?data:image/(?!svg))"
+    r"|(?:clip-path|filter|mask|marker(?:-start|-mid|-end)?|fill|stroke)\s{0,4}:\s{0,4}url\(\s{0,4}['\"]?[^#'\"()\s]{1,200}\.svg#"
+)
+"""Another document put in the place of an element's content, or parts of an SVG document that is not the page's own."""
+_SVG_FONT = re.compile(r"@font-face\s{0,4}\{(?:(?!url)[^{}]){0,200}url\(\s{0,4}['\"]?[^'\")]{1,200}\.svg#")
+"""A font that is an SVG document before it is anything else. Where it is the last resort, others stand before it."""
+_UNCLOSED = re.compile(r":[^;{}\[\]'\"()]{0,80}\[[^\]{};'\"]{0,80};")
+
+
+def torn_style(value: str) -> str:
+    """By which rule the value of a `style` attribute reads otherwise than it looks, or loads a document; empty if none."""
+    plain = value[:STYLE_CHARS_MAX].lower()
+    if "\\" in plain and _SPELLED.search(plain):
+        return "spelled-style"
+    if "url(" in plain and _LOADED.search(plain):
+        return "loading-style"
+    return "torn-style" if ("}" in plain or ";" in plain) and _LEFT.search(plain) else ""
+
+
+def is_torn_sheet(lower: str) -> bool:
+    """Whether the text of a `style` element, in lower case, leaves a bracket open or loads a font that is a document."""
+    return ("[" in lower and _UNCLOSED.search(lower) is not None) or has_svg_font(lower)
+
+
+def has_svg_font(lower: str) -> bool:
+    return "@font-face" in lower and _SVG_FONT.search(lower) is not None
+
+
 def is_active_style(value: str) -> bool:
     """Whether the value of a `style` attribute, or the text of such an element, runs or loads something."""
     plain = value.lower()
@@ -66,6 +107,8 @@ def _in(lower: str) -> re.Match[str] | None:
 def style_alone(text: str) -> Evidence | None:
     """Such a style in a text that is no markup."""
     lower = text.lower()
+    if has_svg_font(lower):
+        return Evidence("xss", "loading-style", LIKELY, 0, len(text))
     if "/*" not in lower and not any(literal in lower for literal in _LITERALS):
         return None
     seen = _in(lower)

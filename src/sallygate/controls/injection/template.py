@@ -5,7 +5,8 @@ r"""Server-side template injection: values a template engine would compute.
 **Evidence.** `injection.template` with the kind of expression.
 
 **How.** Honest values are full of placeholders, `{{name}}`, `${GDPR}`, `[[id]]`, `%%TTL%%`: a name alone is one. An expression
-is told by what it does inside its braces: it computes, calls, quotes, walks attributes, pipes into a filter that does.
+is told by what it does inside its braces: it computes, calls, quotes, walks attributes, pipes into a filter that does. Of names
+alone only those tell that an engine has and no mail's data do (`{{self}}`), and only as a whole value.
 
 **Known bypasses.** An engine with delimiters of its own. A placeholder of one name that the application gave a meaning.
 
@@ -34,6 +35,7 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("template", "walks", ATTACK, rf"(?:\{{\{{[^\x1e\n{{]{{0,160}}?{_WALKS}[^\x1e\n]{{0,300}}\}}\}}|\{{%[^\x1e\n{{%]{{0,160}}?{_WALKS}[^\x1e\n%]{{0,300}}%\}}|"
           rf"(?:\$|#|\*|~)\{{[^\x1e\n{{}}]{{0,160}}?{_WALKS}[^\x1e\n]{{0,300}}(?:\}}|\x1e)|<%=[^\x1e\n]{{0,160}}?{_WALKS}[^\x1e\n]{{0,160}}%>)", 6000,
           trigger=r"(?:\{\{|\{%|\$\{|#\{|\*\{|~\{|<%=)[^\x1e\n]{0,40}(?:[(\[|'\"]|__|\.)"),
+    Idiom("template", "engine-name", LIKELY, r"\x1e\s{0,4}\{\{-?\s{0,4}(?:self|request|_self|_context|lipsum|cycler|url_for|get_flashed_messages)\s{0,4}-?\}\}\s{0,4}\x1e"),
     Idiom("template", "statement", ATTACK, r"\{%-?\s{0,6}(?:import|include|extends|set|if|for|with|macro|call|raw|debug|block|load|from|block|autoescape|filter|do|print|ssi|now|csrf_token|verbatim|set)\b[^\x1e]{0,200}%\}"),
     Idiom("template", "freemarker", CERTAIN, r"<#(?:assign|list|include|import|if|function|macro|setting|attempt|ftl)\b|\?new\s{0,2}\(\s{0,2}\)|\[#(?:assign|include|list|import)\b|freemarker\.template\.utility|\?(?:api|eval|interpret)\b[^\x1e]{0,20}[})]"),
     Idiom("template", "velocity", ATTACK, r"#(?:set|foreach|include|parse|evaluate|define|macro)\s{0,3}\(\s{0,3}[$'\"]|\$(?:class|velocity|context|request|application|session|ex|str|chr|rt|proc|runtime|out|i)\.(?:inspect|class|get[a-z]{2,24}|type|for[a-z]{2,12}|exec|eval|call)\b"),

@@ -374,11 +374,13 @@ def _part_values(part: Part) -> Iterator[Value]:
     if part.filename is not None:
         yield Value(where, part.filename, "file")
     if (text := part_text(part)) is not None:
+        if part.filename is None and part.media == "text/plain" and _begins_document(text):
+            yield Value(where, text, "body")  # a field as in a form, that nobody said to be XML
         yield from _text_values(text, part.media, where)
 
 
 def _text_values(text: str, media: str, where: str = "body:") -> Iterator[Value]:
-    if media.endswith("xml") or text.lstrip()[:5].lower() in ("<?xml", "<!doc"):
+    if media.endswith("xml") or _begins_document(text):
         yield Value(where, text, "xml")
         for inner in _xml_texts(text):
             yield Value(where, inner, "body")
@@ -389,6 +391,10 @@ def _text_values(text: str, media: str, where: str = "body:") -> Iterator[Value]
         for pair in text.split("&")[:1000]:
             name, _, value = pair.partition("=")
             yield from _named(where + "/", name.replace("+", " "), value.replace("+", " "), "body")
+
+
+def _begins_document(text: str) -> bool:
+    return text.lstrip()[:5].lower() in ("<?xml", "<!doc")
 
 
 def _xml_texts(text: str) -> Iterator[str]:

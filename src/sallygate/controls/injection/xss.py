@@ -3,14 +3,16 @@
 Threat: the value is echoed as markup, inside an attribute, inside a script's string, as a link's address or as style.
 Evidence: markup which runs (a script element, an event handler, an address of a scheme that executes, a style which
 executes), an element which loads a foreign document or changes where the page's own addresses lead, an attribute's
-value left by a quote and followed by a handler, script where none belongs.
+value left by a quote and followed by a handler, script where none belongs, a style that is read in two ways or puts a
+document in an element's place, a piece that a page was to go on with (`fragments`).
 
 Inert markup passes: text formatting, links and pictures without handlers, plain styles. So do `javascript:void(0)` and
 its like, which pages report as the address of what was clicked.
 
 Known bypasses: a call of an application's own function without leaving a string (`deleteAll()`), markup whose danger
 lies in the page's framework (custom attributes, gadgets), clobbering by names alone (`<a id=config>`); an element whose
-danger is none of the plainest (`<set attributeName=...>`) amid more than a hundred others on both sides.
+danger is none of the plainest (`<set attributeName=...>`) amid more than a hundred others on both sides; a torn style
+or an open piece (`fragments`) in more than two thousand characters; pictures and links of other hosts, which are honest.
 Cost: the markup is read once, and of a flood of tags the first and the last; script is sought by literals first. Under
 two milliseconds for 8,192 characters, however hostile.
 
@@ -23,11 +25,13 @@ import re
 
 from sallygate.controls.injection.addresses import ENTITY_CALL, address_alone, address_in
 from sallygate.controls.injection.evidence import ATTACK, CERTAIN, LIKELY, ODD, Evidence
+from sallygate.controls.injection.fragments import TRIGGERS as PIECES
+from sallygate.controls.injection.fragments import piece_in
 from sallygate.controls.injection.markup import Tag, tags_of
 from sallygate.controls.injection.rules import lowered
 from sallygate.controls.injection.scans import possible
 from sallygate.controls.injection.script import script_in
-from sallygate.controls.injection.styles import is_active_style, is_font_sheet, style_alone
+from sallygate.controls.injection.styles import is_active_style, is_font_sheet, is_torn_sheet, style_alone, torn_style
 
 TRIGGERS: tuple[str, ...] = (
     r"<[\x00-\x1f]{0,3}[a-z/!?%]",
@@ -74,6 +78,7 @@ TRIGGERS: tuple[str, ...] = (
     r"\.(?:innerhtml|outerhtml|textcontent)\s{0,2}=|\bbtoa\s{0,2}\(",
     r"\x1e\s{0,4}-->|['\"`]{2,3}\s{0,2}--?>",
     r"\bsrcdoc\s{0,3}=|\bformaction\s{0,3}=|<<?scr",
+    *PIECES,
 )
 
 _FRAGMENT = re.compile(
@@ -192,12 +197,17 @@ def judge(text: str) -> Evidence | None:
     if (best is None or best.score < LIKELY) and len(text) <= FRAGMENT_CHARS_MAX:
         fragment = _FRAGMENT.match(text)
         if fragment is not None:
-            best = _evidence("fragment", LIKELY, *fragment.span())
+            return _evidence("fragment", LIKELY, *fragment.span())
+        best = _stronger(best, piece_in(text, lowered(text)))
     return best
 
 
 def _evidence(rule: str, score: int, start: int, end: int) -> Evidence:
     return Evidence("xss", rule, score, start, end)
+
+
+def _stronger(best: Evidence | None, other: Evidence | None) -> Evidence | None:
+    return other if best is None or (other is not None and other.score > best.score) else best
 
 
 def _markup(text: str) -> Evidence | None:
@@ -216,6 +226,8 @@ def _markup(text: str) -> Evidence | None:
     styled = _STYLE_ELEMENT.search(text) if "style" in lower else None
     if styled is not None and is_active_style(text[styled.end() :]):
         return _evidence("active-style", ATTACK, styled.start(), len(text))
+    if styled is not None and len(text) <= FRAGMENT_CHARS_MAX and is_torn_sheet(lower[styled.end() :]):
+        best = _stronger(best, _evidence("torn-style", LIKELY, styled.start(), len(text)))
     for number in _possibly_torn(text):
         pattern, rule, score = _TORN[number]
         seen = pattern.search(text)
@@ -291,16 +303,15 @@ def _of_attribute(element: str, name: str, value: str) -> tuple[str, int]:
             return "event-handler", ATTACK
     if not value:
         return "", 0
+    if handler in ("ev:event", "ev:handler"):
+        return "event-listened", LIKELY
     if handler == "srcdoc":
         return "framed-markup", ATTACK
     if handler == "style":
-        return (
-            ("active-style", ATTACK)
-            if is_active_style(value)
-            else ("split-style", LIKELY)
-            if "*//*" in value
-            else ("", 0)
-        )
+        if is_active_style(value):
+            return "active-style", ATTACK
+        rule = "split-style" if "*//*" in value else torn_style(value)
+        return rule, LIKELY if rule else 0
     if handler == "attributename" and element in ("set", "animate", "animatemotion", "animatetransform"):
         return ("attribute-animated", LIKELY) if _ANIMATED.match(value.strip().lower()) else ("", 0)
     if ":" in value or "&" in value:

@@ -85,9 +85,22 @@ use Socket;
 <% Response.Write(7) %>
 Server.CreateObject("WScript.Shell")
 <cfexecute name="x">
+while(!false)
+while(!0)
+$ {a}
+$a[0]()
+$a()
 """.strip().split("\n")
 
 HONEST = r"""
+while(!true)
+while (!1);
+$ { }
+${}()
+$a[]()
+$a{}()
+$a#b()
+$a//b()
 the system (new)
 operating system(s)
 operating system
@@ -213,12 +226,12 @@ def score_of(text: str) -> int:
 
 
 def test_code_is_found() -> None:
-    assert len(ATTACKS) == 74
+    assert len(ATTACKS) == 79
     assert [text for text in ATTACKS if score_of(text) < LIKELY] == []
 
 
 def test_what_only_looks_like_it_passes() -> None:
-    assert len(HONEST) == 111
+    assert len(HONEST) == 119
     assert {text: score for text in HONEST if (score := score_of(text)) >= LIKELY} == {}
 
 

@@ -211,3 +211,50 @@ def test_the_strongest_come_first_and_not_too_many() -> None:
     ).decision.findings
     scores = [int(one.evidence.split()[1].rstrip(",")) for one in found]
     assert 1 <= len(found) <= 5 and scores == sorted(scores, reverse=True)
+
+
+@pytest.mark.parametrize("name", [b"referer", b"origin"])
+@pytest.mark.parametrize("host", [b"localhost:3000", b"127.0.0.1", b"192.168.1.10:8080", b"[::1]:5173"])
+def test_a_page_of_ones_own_machine_or_network_may_ask(name: bytes, host: bytes) -> None:
+    assert said(request("/", "", (name, b"http://" + host))) == []
+    assert said(request("/", "", (name, b"https://" + host + b"/app?tab=1#a"))) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "family"),
+    [
+        (b"http://localhost/?q=<script>alert(1)</script>", "xss"),
+        (b"http://localhost/?q=%3Cscript%3Ealert(1)%3C/script%3E", "xss"),
+        (b"http://localhost:3000/' or '1'='1", "sql"),
+        (b"http://127.0.0.1@169.254.169.254/latest/meta-data/", "ssrf"),
+        (b"http://169.254.169.254/latest/meta-data/", "ssrf"),
+        (b"gopher://127.0.0.1:6379/_x", "ssrf"),
+    ],
+)
+def test_what_stands_beside_its_address_is_judged(field: bytes, family: str) -> None:
+    assert any(one.startswith(f"{family} ") for one in said(request("/", "", (b"referer", field))))
+
+
+def test_only_the_headers_that_name_a_page_may_name_such_an_address() -> None:
+    assert said(request("/", "", (b"x-callback", b"http://localhost:3000/"))) == ["ssrf header:x-callback"]
+    assert said(query("http://localhost:3000/")) == ["ssrf query:q"]
+
+
+def _field(text: str, more: str = "", disposition: str = "") -> Any:
+    head = f'--x\r\nContent-Disposition: form-data; name="c"{disposition}\r\n{more}\r\n'
+    return post(f"{head}{text}\r\n--x--\r\n", "multipart/form-data; boundary=x")
+
+
+def test_a_field_of_a_multipart_body_is_judged_like_one_of_a_form() -> None:
+    text = '<?xml version="1.0"?><a><b>c</b></a>'
+    assert said(post(f"c={text}", "application/x-www-form-urlencoded")) == ["xss body:/c"]
+    assert said(_field(text)) == ["xss body:/c"]
+
+
+def test_a_part_said_to_be_xml_and_a_file_are_documents() -> None:
+    text = '<?xml version="1.0"?><a><b>c</b></a>'
+    assert said(_field(text, "Content-Type: application/xml\r\n")) == []
+    assert said(_field(text, "Content-Type: text/xml\r\n", '; filename="a.xml"')) == []
+    assert said(_field(text.replace("c</b>", "1' or '1'='1</b>"), "Content-Type: application/xml\r\n")) == [
+        "sql body:/c"
+    ]

@@ -103,7 +103,7 @@ ATTACKS: dict[str, tuple[str, ...]] = {
         "constructor[prototype][a]",
         "x['constructor']['prototype']",
     ),
-    "command": ("\x1b[2J", "\x1b]0;x\x07\x1b[2Kred", "\\033[31m"),
+    "command": ("\x1b[2J", "\x1b]0;x\x07\x1b[2Kred", "\\033[31m", "%0a", "%0A%0d", "|nid\\n", ";x\n", "|| ", "&& ", "id;", "ls ; "),
     "probe": ("'\"", "';", "\"'><", "|;", "')", "'\"`;", "&&"),
     "scanner": ("http://abcd1234.oastify.com/x", "abcd1234.burpcollaborator.net", "abcd.interact.sh", "abcdef.dnslog.cn"),
 }  # fmt: skip
@@ -122,6 +122,7 @@ HONEST = (
     "50%", "$5", "#1", "@me", "5'11\"", "6\" x 4\"", "'90s", "rock 'n' roll", "me@a.example", "Jo <jo@a.example>", "a@oast.example", "interactive.shop",
     "https://a.example/a?b=c&d=e#f", "2024-01-01T00:00:00Z", "H2O", "CO2", "Fe2O3", "x = y", "x -> y", "a/b", "TypeError: a is not b\n    at c (d.js:1:2)",
     "java.lang.NullPointerException\n\tat a.B.c(B.java:1)", "body{margin:0}\np{color:red}", "<svg viewBox=\"0 0 1 1\"/>",
+    "||", "| ", " | ", "|", "\\n", "\\r\\n", "%20", "100%0a", "a%0ab", "| one | two |\n", "id", "id; name", "id,name;", "ids;", "dir",
 )  # fmt: skip
 
 
@@ -132,7 +133,7 @@ def judged(text: str) -> Evidence | None:
 
 def test_every_family_is_found() -> None:
     assert {family: len(texts) for family, texts in ATTACKS.items()} == {
-        "lookup": 13, "crlf": 10, "mail": 12, "ssrf": 26, "deserialisation": 14, "prototype": 5, "command": 3, "probe": 7, "scanner": 4,
+        "lookup": 13, "crlf": 10, "mail": 12, "ssrf": 26, "deserialisation": 14, "prototype": 5, "command": 11, "probe": 7, "scanner": 4,
     }  # fmt: skip
     missed = [
         (family, text)
@@ -144,7 +145,7 @@ def test_every_family_is_found() -> None:
 
 
 def test_what_shares_the_words_passes() -> None:
-    assert len(HONEST) == 109
+    assert len(HONEST) == 124
     assert {text: found for text in HONEST if (found := judged(text)) is not None and found.score >= LIKELY} == {}
 
 

@@ -39,6 +39,9 @@ ATTACKS: list[tuple[str, int]] = [
     ("*|", LIKELY),
     ("@*", LIKELY),
     ("//*", LIKELY),
+    ("%28", LIKELY),
+    ("%7c", LIKELY),
+    ("%21", LIKELY),
     ("(", ODD),
     ("!", ODD),
     ("admin*", ODD),
@@ -67,6 +70,10 @@ if (!(a&&b)) {
 (&(objectCategory=computer)(userAccountControl:1.2.840.113556.1.4.803:=8192))
 (objectSID=S-1-5-21-73586283)
 text/html,*/*;q=0.8
+100%28
+%20
+%28 a
+%2F
 foo|bar
 /
 //
@@ -88,12 +95,12 @@ def test_attack_is_found(text: str, score: int) -> None:
 
 
 def test_number_of_attacks() -> None:
-    assert len(ATTACKS) == 29
+    assert len(ATTACKS) == 32
 
 
 def test_honest_texts_pass() -> None:
     texts = HONEST.strip().splitlines()
-    assert len(texts) == 26
+    assert len(texts) == 30
     assert {text: found for text in texts if (found := judged(text)) is not None} == {}
 
 

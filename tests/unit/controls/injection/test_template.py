@@ -81,6 +81,9 @@ ${.data_model}
 ${#context}
 #if(1==1)x#end
 {Smarty_Internal_X::write("x")}
+{{self}}
+{{ request }}
+{{- lipsum -}}
 """.strip().split("\n")
 
 HONEST = r"""
@@ -90,6 +93,10 @@ HONEST = r"""
 Hello {{ user }}, welcome
 {{user.name}}
 {{ order.id }}
+{{this}}
+{{config}}
+{{request_id}}
+Your request: {{request}}
 {{{name}}}
 ${name}
 ${GDPR}
@@ -185,12 +192,12 @@ def score_of(text: str) -> int:
 
 
 def test_expressions_are_found() -> None:
-    assert len(ATTACKS) == 70
+    assert len(ATTACKS) == 73
     assert [text for text in ATTACKS if score_of(text) < LIKELY] == []
 
 
 def test_placeholders_pass() -> None:
-    assert len(HONEST) == 87
+    assert len(HONEST) == 91
     assert {text: score for text in HONEST if (score := score_of(text)) >= LIKELY} == {}
 
 

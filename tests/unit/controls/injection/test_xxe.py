@@ -43,6 +43,8 @@ ATTACKS: list[tuple[str, int]] = [
     ('<xs:include schemaLocation="http://evil.test/x"/>', LIKELY),
     ("<xml src='x.xml' id=i></xml>", ATTACK - 2),
     ('<?xml version="1.0" encoding="UTF-7"?>+ADwAIQ-DOCTYPE r+AFs-', ATTACK),
+    ("  id    ID    #REQUIRED>]>", LIKELY),
+    ("a CDATA #Implied > ] >", LIKELY),
 ]
 
 HONEST = r"""
@@ -66,6 +68,8 @@ HONEST = r"""
 <r xsi:schemaLocation="http://www.a.example/ns http://schemas.a.example/x.xsd"/>
 <include>x</include>
 an entity system in prose
+#required > optional
+items [a #required] > b
 """.strip().split("\n")
 
 
@@ -84,7 +88,7 @@ def test_documents_of_honest_clients_pass(text: str) -> None:
 
 
 def test_the_suite_holds_the_cases_it_claims() -> None:
-    assert (len(ATTACKS), len(HONEST)) == (33, 20)
+    assert (len(ATTACKS), len(HONEST)) == (35, 22)
 
 
 def test_the_span_holds_the_declaration() -> None:

@@ -409,3 +409,25 @@ def test_in_a_field_that_begins_like_a_document(attack: str) -> None:
     for begins in ('<?xml version="1.0"?>', " <?XML?>", "<!DOCTYPE html>"):
         body = f'--x\r\nContent-Disposition: form-data; name="c"\r\n\r\n{begins}{attack}\r\n--x--\r\n'
         assert said(post(body, "multipart/form-data; boundary=x")) != []
+
+
+@pytest.mark.parametrize(("text", "zeros"), [("{{7*7}}", 600), ("' or 1=1-- ", 1200), (";cat /etc/passwd", 1200)])
+def test_spelled_so_long_that_no_window_holds_it(text: str, zeros: int) -> None:
+    """The short values before it move it over every border."""
+    spelled = "".join(f"&#x{'0' * zeros}{ord(char):x};" for char in text)
+    for before in range(300, 1300, 50):
+        sent = {"z": [f"t{n}" for n in range(300)], "p": spelled, "a": [f"w{n} d" for n in range(before)]}
+        assert said(as_json(sent)) != [], before
+
+
+@every
+def test_among_thousands_of_short_values_in_a_document_in_a_string(attack: str) -> None:
+    for row in (
+        [*["ab"] * 9000, attack],
+        {**{f"ab{n}": "x y" for n in range(5000)}, "z": attack},
+        [{attack: 1}, *["ab"] * 9000],
+    ):
+        assert said(as_json({"a": json.dumps(row)})) != []
+        assert said(as_json(row)) != []
+    pairs = "&".join([*["a=b"] * 9000, f"z={quote(attack, safe='')}", *["c=d"] * 9000])
+    assert said(post(pairs, "application/x-www-form-urlencoded")) != []

@@ -67,17 +67,17 @@ async def read_body(call: Call, admission: Admission) -> bytes | Finding:
 class _Limit:
     """What `asyncio.timeout_at` does, at a third of its cost: every body has one, and hardly any needs it."""
 
-    __slots__ = ("_handle", "_loop", "_task", "_waited")
+    __slots__ = ("_before", "_ended", "_handle", "_loop", "_task")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, at: float) -> None:
-        self._loop, self._waited = loop, True
-        self._task = asyncio.current_task()
+        task = asyncio.current_task()
+        assert task is not None
+        self._loop, self._task, self._before, self._ended = loop, task, task.cancelling(), False
         self._handle = loop.call_at(at, self._end)
 
     def _end(self) -> None:
-        self._waited = False
-        if self._task is not None:
-            self._task.cancel()
+        self._ended = True
+        self._task.cancel()
 
     def move(self, at: float) -> None:
         self._handle.cancel()
@@ -85,10 +85,16 @@ class _Limit:
 
     def ended_it(self) -> bool:
         """Whether a cancellation is this one's, which then is taken back, and nobody else's."""
-        return not self._waited and self._task is not None and self._task.uncancel() == 0
+        if not self._ended:
+            return False
+        self._ended = False
+        return self._task.uncancel() <= self._before
 
     def close(self) -> None:
         self._handle.cancel()
+        if self._ended:  # somebody took it for something else
+            self._ended = False
+            self._task.uncancel()
 
 
 def put_before(messages: list[Message], receive: Receive) -> Receive:

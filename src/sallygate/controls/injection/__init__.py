@@ -112,7 +112,7 @@ class InjectionControl:
 
     def _look(self, operation: str, head: RequestHead, body: Body) -> list[Seen]:
         texts, fresh = texts_of(head, body, self._familiar)
-        effort = self._judging.looks(texts, body.tree)
+        effort = self._judging.looks(texts, body.tree, len(body.raw))
         if effort is None:
             self._familiar.add(fresh)
             return []

@@ -33,8 +33,8 @@ _JSON: frozenset[Kind] = frozenset(("json",))
 _XML: frozenset[Kind] = frozenset(("xml",))
 
 JUDGES: tuple[Judge, ...] = (
-    from_module(sql),
-    from_module(xss, cost=1.25),
+    from_module(sql, least=256),
+    from_module(xss, cost=1.25, least=160),
     from_module(pagedocuments, _XML),
     from_module(command, TEXTS | _HOP, cost=0.5),
     from_module(traversal, cost=1.25),

@@ -38,14 +38,13 @@ WINDOW = 8192
 """Characters judged at once. Longer than any published payload that is not padding."""
 OVERLAP = 1024
 """Of two windows, so that what stands across a border stands whole in one."""
-JUDGED_BASE, JUDGED_SHARE = 163_840, 0.5
+JUDGED_BASE, JUDGED_SHARE = 196_608, 0.35
 """Characters judges may read of one request, weighed by their cost: so many, and so many times the characters it has.
 Prose, pages and programs are read by two or three judges at once; 64 KiB of them are judged whole."""
-JUDGED_MIN = 640
-"""Characters that the shortest text counts for: what a judge reads in the time it takes to ask it."""
-FORM_COST = 128
-"""Characters that another form of a value counts for: it is made and scanned in the time in which they are judged."""
-VALUE_COST = 64
+FORM_COST, FORM_SHARE = 128, 0.2
+"""Characters that another form of a value counts for, and share of its own: it is made and scanned in the time in which
+they are judged."""
+VALUE_COST = 128
 """Characters that looking at a value by itself counts for."""
 TOGETHER = 8
 """Short values are scanned so many at a time before each is looked at, and the square of it before that."""
@@ -67,6 +66,8 @@ class Judge(Struct, frozen=True):
     """Kinds of values it is asked about."""
     cost: float = 1.0
     """What a character costs at worst, in units of what SQL costs."""
+    least: int = 96
+    """What the shortest text costs, likewise."""
 
 
 TEXTS: frozenset[Kind] = frozenset(("path", "query", "name", "header", "cookie", "body", "file"))
@@ -77,7 +78,7 @@ DOCUMENTS: frozenset[Kind] = frozenset(("json", "xml"))
 """What holds texts that are values of their own."""
 
 
-def from_module(module: ModuleType, kinds: frozenset[Kind] = TEXTS, cost: float = 1.0) -> Judge:
+def from_module(module: ModuleType, kinds: frozenset[Kind] = TEXTS, cost: float = 1.0, least: int = 96) -> Judge:
     """The judge a module with `TRIGGERS` and `judge` is, its `judge` with or without the hits."""
     judge = module.judge
     takes_hits = len(inspect.signature(judge).parameters) > 1
@@ -87,6 +88,7 @@ def from_module(module: ModuleType, kinds: frozenset[Kind] = TEXTS, cost: float 
         judge if takes_hits else lambda text, hits: judge(text),
         kinds,
         cost,
+        least,
     )
 
 
@@ -119,24 +121,24 @@ class Judging:
         self._judges = tuple(judges)
         self._prefilter = prefilter
 
-    def looks(self, texts: list[str], whole: object) -> Effort | None:
+    def looks(self, texts: list[str], whole: object, body_bytes: int = 0) -> Effort | None:
         """What may be spent on a request of these texts; None where nothing in them is to be judged, nor in what the words
         spell of a body that is one text as a `whole`. Few and long ones are not scanned together first: each is scanned by
         itself, once."""
         size = sum(map(len, texts)) + len(texts)
         if len(texts) * VALUE_LONG < size:
-            return Effort(size + sum(len(text) for text in texts if text[:1] in DOCUMENT_BEGINS))
+            return Effort(max(size, body_bytes) + sum(len(text) for text in texts if text[:1] in DOCUMENT_BEGINS))
         surface = together([*texts, *base64_texts(whole)] if isinstance(whole, str) else texts)
-        return Effort(len(surface)) if self.calls(surface) else None
+        return Effort(max(sum(map(len, surface)) + len(surface), body_bytes)) if self.calls(surface) else None
 
-    def calls(self, surface: str) -> bool:
-        """Whether anything in a joined text, or in what it decodes to, is to be judged at all."""
-        return any(map(self._calls, _joined_windows(surface)))
+    def calls(self, surface: list[str]) -> bool:
+        """Whether anything in the texts of a surface, or in what they decode to, is to be judged at all."""
+        return any(map(self._calls, _joined(surface)))
 
-    def _calls(self, window: str) -> bool:
-        if self._prefilter.hits(window):
+    def _calls(self, joined: str) -> bool:
+        if self._hit(joined):
             return True
-        forms = Forms(window)
+        forms = Forms(joined)
         count = 1
         for form in islice(forms, 1, None):
             if self._hit(form.text) or any(self._hit(spelled) for spelled in base64_texts(form.text)):
@@ -195,7 +197,7 @@ class Judging:
         for form in forms:
             effort.decoded -= len(form.text)
             if form.steps:
-                effort.judged -= FORM_COST
+                effort.judged -= FORM_COST + len(form.text) * FORM_SHARE
             kind = value.kind
             try:
                 tree = document_in(form.text) if kind != "json" and depth < NESTED_MAX else None
@@ -231,8 +233,8 @@ class Judging:
                 judge = self._judges[number]
                 if kind not in judge.kinds:
                     continue
-                size = size or max(_weight(window), JUDGED_MIN)
-                effort.judged -= size * judge.cost
+                size = size or _weight(window)
+                effort.judged -= max(size * judge.cost, judge.least)
                 if effort.judged < 0:
                     break
                 found = judge.judge(window, hits[number])
@@ -244,8 +246,8 @@ class Judging:
 
 
 def _weight(text: str) -> float:
-    """What a text is to judges, in characters of prose: what is no letter or digit is three times the work."""
-    marks = len(text.encode("latin-1", "replace").translate(None, _ALPHANUMERIC))
+    """What a text is to judges, in characters: of letters half as many as it has, of spaces and marks twice as many."""
+    marks = len(text.encode("ascii", "ignore").translate(None, _ALPHANUMERIC))
     return (len(text) + 3 * marks) / 2
 
 
@@ -253,6 +255,13 @@ def _windows(text: str) -> Iterable[str]:
     if len(text) <= WINDOW:
         return (text,)
     return (text[at : at + WINDOW] for at in range(0, len(text) - OVERLAP, WINDOW - OVERLAP))
+
+
+def _joined(texts: list[str]) -> Iterator[str]:
+    """Each between two `BETWEEN`, as it stands when it is judged alone; about a window at a time, and each of them whole:
+    what is cut before it is decoded may spell nothing."""
+    some = max(1, WINDOW * len(texts) // (sum(map(len, texts)) + 1))
+    return (BETWEEN.join(texts[at : at + some]) for at in range(0, len(texts), some))
 
 
 def _joined_windows(text: str) -> Iterator[str]:

@@ -29,7 +29,7 @@ FILE_MARK = "\x1d" + BETWEEN
 COOKIES_MARK = "\x1c"
 """Stands before a familiar field of cookies, which is read otherwise than others."""
 FAMILIAR_MAX, FAMILIAR_CHARS_MAX, FAMILIAR_FEW = 8192, 512, 64
-"""Texts remembered, of so many characters: 8 MB at most; of requests that have so many new ones, not more."""
+"""Texts remembered, of so many characters: 18 MB at most; of requests that have so many new ones, not more."""
 VALUE_SHORT = 256
 """Characters of a value that is asked about together with others."""
 ROW, ROW_MIN = 64, 16
@@ -141,18 +141,16 @@ def texts_of(head: RequestHead, body: Body, familiar: Familiar) -> tuple[list[st
     return parts, fresh
 
 
-def together(parts: list[str]) -> str:
-    """The surface of texts: each stands between two `BETWEEN`, as it stands when it is judged alone; and what is spelled
-    in those of base64 and in documents."""
-    joined = BETWEEN.join(parts)
-    edged = f"{BETWEEN}{joined}{BETWEEN}"
+def together(parts: list[str]) -> list[str]:
+    """The surface of texts: themselves, and what is spelled in those of base64 and in documents."""
+    edged = f"{BETWEEN}{BETWEEN.join(parts)}{BETWEEN}"
     spelled = [text for word in _BASE64_PARTS(edged) if (text := from_base64(word)) is not None]
     if _DOCUMENTS(edged):
         for part in parts:
             if part[:1] in DOCUMENT_BEGINS:  # a document, whose texts are values
                 spelled.append(_QUOTES.sub(BETWEEN, part))
                 spelled += base64_texts(part)
-    return BETWEEN.join([joined, *spelled])
+    return [*parts, *spelled]
 
 
 _SPECIAL: dict[str, Literal["hop", "cookie", "file", "unread"]] = {
@@ -209,8 +207,8 @@ def _is_text(media: str) -> bool:
     return media.endswith(("json", "xml", "x-www-form-urlencoded", "graphql", "yaml", "svg+xml"))
 
 
-Calls = Callable[[str], bool]
-"""Whether anything in joined texts is to be judged."""
+Calls = Callable[[list[str]], bool]
+"""Whether anything in the texts of a surface is to be judged."""
 
 
 def values_of(head: RequestHead, body: Body, calls: Calls) -> Iterator[Value]:
@@ -320,12 +318,10 @@ def json_values(place: str, tree: object, calls: Calls) -> Iterator[Value]:
         for where, node in open_nodes[-1]:
             if type(node) is str:
                 yield Value(where, node, "body")
+            elif type(node) is Value:
+                yield node
             elif type(node) is dict:
-                called = [pair for _, row in _rows(list(node.items()), calls) for pair in row]
-                for key, _ in called:
-                    if len(key) > 2 and not key.isalnum():
-                        yield Value(_below(where, key), key, "name")
-                open_nodes.append(_placed(where, called))
+                open_nodes.append(_placed(where, list(node.items()), calls))
                 break
             elif type(node) is list:
                 open_nodes.append(_numbered(where, node, calls))
@@ -334,9 +330,14 @@ def json_values(place: str, tree: object, calls: Calls) -> Iterator[Value]:
             open_nodes.pop()
 
 
-def _placed(where: str, children: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
-    for step, node in children:
-        yield _below(where, step), node
+def _placed(where: str, members: list[tuple[str, Any]], calls: Calls) -> Iterator[tuple[str, Any]]:
+    """Names and what they name."""
+    for _, row in _rows(members, calls):
+        for name, node in row:
+            below = _below(where, name)
+            if len(name) > 2 and not name.isalnum():
+                yield below, Value(below, name, "name")
+            yield below, node
 
 
 def _numbered(where: str, children: list[Any], calls: Calls) -> Iterator[tuple[str, Any]]:

@@ -258,3 +258,21 @@ def test_a_part_said_to_be_xml_and_a_file_are_documents() -> None:
     assert said(_field(text.replace("c</b>", "1' or '1'='1</b>"), "Content-Type: application/xml\r\n")) == [
         "sql body:/c"
     ]
+
+
+@pytest.mark.parametrize(("count", "texts"), [
+    (400, ["<b>New</b> &amp; <i>nice</i>", "Size &gt; 5 &quot;cm&quot;", "<p>It's</p>"]),
+    (400, ["Select your size - it's free", "Drop table lamp, 12\"; white", "Union Jack's cup & saucer"]),
+    (3000, ["Seán O'Brien", "Müller & Co. KG", "https://example.com/a?x=1&y=2%20b"]),
+])  # fmt: skip
+def test_long_lists_of_honest_texts_pass(count: int, texts: list[str]) -> None:
+    assert said(as_json([{"id": n, "text": f"{texts[n % len(texts)]} {n}"} for n in range(count)])) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["Это стоит 5 долларов, а не 'шесть'. ", "これは「5」ではない、'6'です。", "It's not over yet, or is it? "]
+)
+def test_long_texts_of_any_script_pass_however_they_are_escaped(text: str) -> None:
+    long = (text * 4000)[:30_000]
+    for body in (json.dumps({"text": long}), json.dumps({"text": long}, ensure_ascii=False)):
+        assert said(post(body)) == []

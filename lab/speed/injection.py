@@ -7,12 +7,13 @@ import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote_plus
 
 from lab.speed.figures import Advance, Section, quantile
 from sallygate.controls.injection import InjectionControl, compile_patterns
 from sallygate.controls.injection.bodies import read_body
 from sallygate.controls.injection.judges import make_prefilter
-from sallygate.model.request import EMPTY_BODY, Body, BodyPlan, RequestHead
+from sallygate.model.request import EMPTY_BODY, Body, BodyKind, BodyPlan, RequestHead
 from sallygate.parsing.body import LIMITS
 from sallygate.parsing.head import HeadReader
 from sallygate.policy.schema import Injection
@@ -124,6 +125,30 @@ def _shapes(head: RequestHead) -> Iterator[tuple[str, Body]]:
         count = HOSTILE_BYTES // (len(_json(unit)) + 8)
         yield f"short {name}", _document([unit] * (HOSTILE_BYTES // (len(_json(unit)) + 1)))
         yield f"short {name}", _document({f"{unit}{number}": 1 for number in range(count)})
+
+    yield from _rows(head)
+
+
+def _rows(head: RequestHead) -> Iterator[tuple[str, Body]]:
+    """Tens of thousands of values of which one alone has to be looked at."""
+    told, most = "it's 'a' or b", HOSTILE_BYTES - 60
+    yield "one among elements", _document([*["ab"] * (most // 5), told])
+    yield "one among members", _document({**{f"ab{number}": "x y" for number in range(most // 15)}, "z": told})
+    yield (
+        "one among elements in a string",
+        _document({"a": json.dumps([*["ab"] * (most // 7), told], separators=(",", ":"))}),
+    )
+    bodies: tuple[tuple[str, BodyKind, str, str], ...] = (
+        ("one among pairs", "form", "application/x-www-form-urlencoded", "a=b&"),
+        ("one among elements of XML", "text", "application/xml", "<b>abc</b>"),
+        ("one among attributes of XML", "text", "application/xml", "<b c='abc' d='def'/>"),
+    )
+    for name, kind, media, unit in bodies:
+        body = f"{'' if kind == 'form' else '<a>'}{unit * (most // len(unit))}"
+        body += f"z={quote_plus(told)}" if kind == "form" else f"<c>{told}</c></a>"
+        whole = read_body(head, BodyPlan("whole", kind, HOSTILE_BYTES, media), body.encode(), LIMITS)
+        assert isinstance(whole, Body)
+        yield name, whole
 
 
 def _document(tree: object) -> Body:

@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from html import unescape
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from msgspec import Struct
 
@@ -32,8 +32,8 @@ FAMILIAR_MAX, FAMILIAR_CHARS_MAX, FAMILIAR_FEW = 8192, 512, 64
 """Texts remembered, of so many characters: 18 MB at most; of requests that have so many new ones, not more."""
 VALUE_SHORT = 256
 """Characters of a value that is asked about together with others."""
-ROW, ROW_MIN = 64, 16
-"""Members or elements asked about together; fewer are soon looked at one by one."""
+ROW, ROWS, ROW_MIN = 64, 8, 16
+"""Members or elements asked about together, and rows of them; fewer are soon looked at one by one."""
 NESTED_MAX = 3
 """JSON within a string within JSON, so many times."""
 NESTED_CHARS_MIN = 5
@@ -43,6 +43,7 @@ WHERE_CHARS_MAX = 256
 FILE_BYTES_MAX = 65_536
 """Of a file whose media type is text, to be read like a field. Larger ones are files like others."""
 
+T = TypeVar("T")
 Kind = Literal["path", "query", "name", "header", "hop", "cookie", "body", "file", "xml", "json"]
 """`hop`: a header that applications do not read, but that logs and gateways write down; `xml`, `json`: a whole document,
 whose texts are values of their own."""
@@ -91,17 +92,14 @@ class Familiar:
     found of a text is found of it each time. Bounded; full, it begins anew."""
 
     def __init__(self) -> None:
-        self._texts: set[str] = set()
-
-    def __contains__(self, text: str) -> bool:
-        return text in self._texts
+        self.texts: set[str] = set()
 
     def add(self, texts: list[str]) -> None:
         if not texts or len(texts) > FAMILIAR_FEW:
             return
-        if len(self._texts) + len(texts) > FAMILIAR_MAX:
-            self._texts.clear()
-        self._texts.update(text for text in texts if len(text) <= FAMILIAR_CHARS_MAX)
+        if len(self.texts) + len(texts) > FAMILIAR_MAX:
+            self.texts.clear()
+        self.texts.update(text for text in texts if len(text) <= FAMILIAR_CHARS_MAX)
 
 
 def texts_of(head: RequestHead, body: Body, familiar: Familiar) -> tuple[list[str], list[str]]:
@@ -109,6 +107,7 @@ def texts_of(head: RequestHead, body: Body, familiar: Familiar) -> tuple[list[st
     yet."""
     parts = ["/".join(head.segments), *head.segments]
     fresh: list[str] = []
+    known = familiar.texts
     for pair in head.query:
         parts += pair
     connection = ""
@@ -117,13 +116,13 @@ def texts_of(head: RequestHead, body: Body, familiar: Familiar) -> tuple[list[st
         if kind is None:
             if _is_odd_header(name):
                 parts.append(name)
-            if field not in familiar:
+            if field not in known:
                 parts.append(field)
                 fresh.append(field)
         elif kind == "hop":
             connection += BETWEEN + field
         elif kind == "cookie":
-            if (cookies := COOKIES_MARK + field) not in familiar:
+            if (cookies := COOKIES_MARK + field) not in known:
                 fresh.append(cookies)
                 parts.append(field)
                 for cookie_name, cookie in _cookies(field):
@@ -134,7 +133,7 @@ def texts_of(head: RequestHead, body: Body, familiar: Familiar) -> tuple[list[st
         parts.append(connection)  # what attacks the writer of a log needs one of these; honest ones do not
     if body.kind != "none":
         texts, names = _body_texts(body)
-        new = [name for name in names if name not in familiar]
+        new = [name for name in dict.fromkeys(names) if name not in known]
         fresh += new
         parts += texts
         parts += new
@@ -231,16 +230,15 @@ def _pairs(place: str, pairs: Sequence[tuple[str, str]], kind: Kind, calls: Call
     repeated: dict[str, list[str]] = {}
     for name, value in pairs:
         repeated.setdefault(name, []).append(value)
-    for begin in range(0, len(pairs), ROW):
-        row = pairs[begin : begin + ROW]
-        texts = [text for pair in row for text in pair]
-        if len(row) >= ROW_MIN and max(map(len, texts)) <= VALUE_SHORT:
-            texts += [f"{name}={value}" for name, value in row if not (name.isidentifier() or _IDENTIFIER(name))]
-            if not calls(together(texts)):
-                continue
+    for _, row in _rows(pairs, _texts_of_pairs, calls):
         for name, value in row:
             yield from _named(place, name, value, kind)
     yield from _joined(place, repeated)
+
+
+def _texts_of_pairs(row: Sequence[tuple[str, str]]) -> list[str]:
+    texts = [text for pair in row for text in pair]
+    return texts + [f"{name}={value}" for name, value in row if not (name.isidentifier() or _IDENTIFIER(name))]
 
 
 def _named(place: str, name: str, value: str, kind: Kind) -> Iterator[Value]:
@@ -332,7 +330,7 @@ def json_values(place: str, tree: object, calls: Calls) -> Iterator[Value]:
 
 def _placed(where: str, members: list[tuple[str, Any]], calls: Calls) -> Iterator[tuple[str, Any]]:
     """Names and what they name."""
-    for _, row in _rows(members, calls):
+    for _, row in _rows(members, _texts_of_members, calls):
         for name, node in row:
             below = _below(where, name)
             if len(name) > 2 and not name.isalnum():
@@ -342,27 +340,38 @@ def _placed(where: str, members: list[tuple[str, Any]], calls: Calls) -> Iterato
 
 def _numbered(where: str, children: list[Any], calls: Calls) -> Iterator[tuple[str, Any]]:
     far = len(where) >= WHERE_CHARS_MAX
-    for begin, row in _rows(children, calls):
+    for begin, row in _rows(children, _texts_of_elements, calls):
         for step, node in enumerate(row, begin):
             yield (where if far else f"{where}/{step}"), node
 
 
-def _rows(children: list[Any], calls: Calls) -> Iterator[tuple[int, list[Any]]]:
-    """Members or elements, so many at a time, with the number of the first; but for rows in which nothing calls."""
-    for begin in range(0, len(children), ROW):
-        row = children[begin : begin + ROW]
-        if len(row) < ROW_MIN or (texts := _short_texts(row)) is None or calls(together(texts)):
-            yield begin, row
+def _rows(
+    children: Sequence[T], texts_of: Callable[[Sequence[T]], list[str] | None], calls: Calls
+) -> Iterator[tuple[int, Sequence[T]]]:
+    """Members or elements, some at a time, with the number of the first; but for those in which nothing calls."""
+
+    def is_quiet(some: Sequence[T]) -> bool:
+        if len(some) < ROW_MIN or (texts := texts_of(some)) is None:
+            return False
+        return max(map(len, texts), default=0) <= VALUE_SHORT and not calls(together(texts))
+
+    for begin in range(0, len(children), ROWS * ROW):
+        rows = children[begin : begin + ROWS * ROW]
+        if len(rows) <= ROW or not is_quiet(rows):
+            for at in range(0, len(rows), ROW):
+                if not is_quiet(row := rows[at : at + ROW]):
+                    yield begin + at, row
 
 
-def _short_texts(row: list[Any]) -> list[str] | None:
-    """Those of members or elements; None when there is more than that in them."""
-    if type(row[0]) is tuple:
-        row = [node for member in row for node in member]
+def _texts_of_members(row: Sequence[tuple[str, Any]]) -> list[str] | None:
+    return _texts_of_elements([node for member in row for node in member])
+
+
+def _texts_of_elements(row: Sequence[Any]) -> list[str] | None:
+    """None when there is more than texts and numbers in them."""
     if not {list, dict}.isdisjoint(map(type, row)):
         return None
-    texts = [node for node in row if type(node) is str]
-    return texts if max(map(len, texts), default=0) <= VALUE_SHORT else None
+    return [node for node in row if type(node) is str]
 
 
 def _below(where: str, step: str) -> str:

@@ -37,11 +37,13 @@ def _answers(judge: Callable[[bytes], bytes]) -> Any:
                     wire.sendall(b"HTTP/1.1 " + said + b" x\r\n\r\n" if said else b"")
 
         with socket.create_server(("127.0.0.1", port)) as listener:
-            thread = threading.Thread(target=serve)
+            thread = threading.Thread(target=serve, daemon=True)
             thread.start()
-            yield
-            listener.shutdown(socket.SHUT_RDWR)
-        thread.join(10)
+            try:
+                yield
+            finally:
+                listener.shutdown(socket.SHUT_RDWR)
+                thread.join(10)
 
     return started
 

@@ -68,7 +68,7 @@ class Geography:
                 record = source(address)
             except ValueError:  # what is no address (a Unix socket's peer), or IPv6 in a file that has IPv4 alone
                 continue
-            if isinstance(record, Mapping):
+            if isinstance(record, dict):
                 country = country or country_of(record)
                 asn = asn or asn_of(record)
                 located = located or located_of(record)
@@ -83,9 +83,12 @@ class Geography:
 
 def country_of(record: Mapping[str, object]) -> str:
     """Of a record as the common databases have it: GeoIP2's fields, or `country_code` or `country` as text."""
+    common = record.get("country")
+    if type(common) is dict and (code := common.get("iso_code")) in COUNTRIES:
+        return str(code)  # as nearly all databases have it
     for name in ("country", "registered_country", "country_code"):
         value = record.get(name)
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             value = value.get("iso_code")
         if isinstance(value, str) and value.upper() in COUNTRIES:
             return value.upper()
@@ -106,7 +109,7 @@ def asn_of(record: Mapping[str, object]) -> int:
 def located_of(record: Mapping[str, object]) -> tuple[float, float, float] | None:
     """As databases of cities have it: GeoIP2's `location`, whose radius is in kilometres."""
     location = record.get("location")
-    if not isinstance(location, Mapping):
+    if not isinstance(location, dict):
         return None
     numbers = [location.get(name) for name in ("latitude", "longitude")]
     if not all(isinstance(number, int | float) and abs(number) <= 180 for number in numbers):

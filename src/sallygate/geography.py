@@ -83,9 +83,6 @@ class Geography:
 
 def country_of(record: Mapping[str, object]) -> str:
     """Of a record as the common databases have it: GeoIP2's fields, or `country_code` or `country` as text."""
-    common = record.get("country")
-    if type(common) is dict and (code := common.get("iso_code")) in COUNTRIES:
-        return str(code)  # as nearly all databases have it
     for name in ("country", "registered_country", "country_code"):
         value = record.get(name)
         if isinstance(value, dict):

@@ -431,3 +431,12 @@ def test_among_thousands_of_short_values_in_a_document_in_a_string(attack: str) 
         assert said(as_json(row)) != []
     pairs = "&".join([*["a=b"] * 9000, f"z={quote(attack, safe='')}", *["c=d"] * 9000])
     assert said(post(pairs, "application/x-www-form-urlencoded")) != []
+
+
+def test_cookies_that_were_sent_as_a_name_before() -> None:
+    """What was clean as a name, or as another header, is not for that clean as cookies, from which more is read."""
+    cookies = "a=PHNjcmlwdD5hbGVydCgxKTwvc2NyaXB0Pg=="
+    for mark in ("", "\x1c", "\x1d\x1e", "cookie:"):
+        assert said(as_json({mark + cookies: 1})) == []
+        assert said(request("/", "", (b"x-note", cookies.encode()))) == []
+        assert said(request("/", "", (b"cookie", cookies.encode()))) == ["xss cookie:a"]

@@ -7,6 +7,7 @@ from typing import Any
 from sallygate.case import decide
 from sallygate.guard.answer import ApiAnswer, Stopped, refusal
 from sallygate.guard.body import put_before, read_body
+from sallygate.guard.door import HASTY
 from sallygate.guard.services import App, Message, Receive, Scope, Send, Services
 from sallygate.guard.turn import ClientLeft, Turn, note_shed
 from sallygate.model.access import AuthCall
@@ -161,6 +162,8 @@ class Call:
 
     async def _refuse(self, refuse: Refuse, request_bytes: int = 0) -> None:
         self.price(refuse)
+        if refuse.decision.status == 429 and not HASTY.isdisjoint(refuse.decision.reasons):
+            self.gate.door.expect_haste(self.services.now())
         body = problem_body(refuse.decision, self.head.request_id)
         headers = problem_headers(b"" if self.head.method == "HEAD" else body, refuse.headers)
         if refuse.decision.verdict == "terminate" and self.head.http_version[:1] == "1":
@@ -173,8 +176,6 @@ class Call:
         """Charge what being refused costs."""
         try:
             self.charge(price(self.gate.engine.controls.flood, refuse.decision, self.head, refuse.principal))
-            if refuse.decision.status == 429:
-                self.gate.door.expect_haste(self.services.now())
         except Exception as error:  # whoever counts must not turn a refusal into an error
             self.services.failed("flood", error)
 

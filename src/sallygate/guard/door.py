@@ -34,8 +34,10 @@ KNOWN_S = 0.1
 """For so long an answer is believed: lists, restrictions and feeds are in force within 300 ms."""
 SOURCES_MAX = 256
 """Of one kind of refusal, sources told of one by one every tenth of a second; all others together."""
+HASTY = frozenset(("limits.address", "limits.address_concurrent", "flood.prefix", "flood.prefix_concurrent"))
+"""Refusals of places for how much comes from them."""
 HASTE_S = 1.0
-"""For so long after a 429, the limits of addresses and their networks are asked at the door."""
+"""For so long after one of them, those limits are asked at the door."""
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"))
 OTHER = "_OTHER"
 """Any other method, in events and numbers."""

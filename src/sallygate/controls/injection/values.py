@@ -26,10 +26,8 @@ BETWEEN = "\x1e"
 """Stands between joined values: no honest value holds it (ASCII's record separator)."""
 FILE_MARK = "\x1d" + BETWEEN
 """Stands before the name of a file, so that only those are looked at as such, and it like any value, too."""
-COOKIES_MARK = "\x1c"
-"""Stands before a familiar field of cookies, which is read otherwise than others."""
-FAMILIAR_MAX, FAMILIAR_CHARS_MAX, FAMILIAR_FEW = 8192, 512, 64
-"""Texts remembered, of so many characters: 18 MB at most; of requests that have so many new ones, not more."""
+FAMILIAR_MAX, FAMILIAR_CHARS_MAX, FAMILIAR_FEW = 4096, 512, 64
+"""Texts remembered, and as many fields of cookies, of so many characters: 18 MB at most; of requests that have so many new ones, not more."""
 VALUE_SHORT = 256
 """Characters of a value that is asked about together with others."""
 ROW, ROWS, ROW_MIN = 64, 8, 16
@@ -93,24 +91,27 @@ class Familiar:
 
     def __init__(self) -> None:
         self.texts: set[str] = set()
+        self.cookies: set[str] = set()
+        """Apart, since more is read from a field of cookies than from the same text elsewhere."""
 
-    def add(self, texts: list[str]) -> None:
-        if not texts or len(texts) > FAMILIAR_FEW:
+    def add(self, texts: list[str], cookies: str) -> None:
+        if len(texts) > FAMILIAR_FEW:
             return
-        if len(self.texts) + len(texts) > FAMILIAR_MAX:
-            self.texts.clear()
-        self.texts.update(text for text in texts if len(text) <= FAMILIAR_CHARS_MAX)
+        for known, new in ((self.texts, texts), (self.cookies, [cookies] if cookies else [])):
+            if len(known) + len(new) > FAMILIAR_MAX:
+                known.clear()
+            known.update(text for text in new if len(text) <= FAMILIAR_CHARS_MAX)
 
 
-def texts_of(head: RequestHead, body: Body, familiar: Familiar) -> tuple[list[str], list[str]]:
-    """The texts of all values of a request, but for familiar header fields and names; and those that are not familiar
-    yet."""
+def texts_of(head: RequestHead, body: Body, familiar: Familiar) -> tuple[list[str], list[str], str]:
+    """The texts of all values of a request, but for familiar header fields and names; and those, and the field of
+    cookies, that are not familiar yet."""
     parts = ["/".join(head.segments), *head.segments]
     fresh: list[str] = []
     known = familiar.texts
     for pair in head.query:
         parts += pair
-    connection = ""
+    connection = cookies = ""
     for name, field in head.fields.items():
         kind = _SPECIAL.get(name)
         if kind is None:
@@ -122,8 +123,8 @@ def texts_of(head: RequestHead, body: Body, familiar: Familiar) -> tuple[list[st
         elif kind == "hop":
             connection += BETWEEN + field
         elif kind == "cookie":
-            if (cookies := COOKIES_MARK + field) not in known:
-                fresh.append(cookies)
+            if field not in familiar.cookies:
+                cookies = field
                 parts.append(field)
                 for cookie_name, cookie in _cookies(field):
                     parts += (cookie_name, cookie)
@@ -137,7 +138,7 @@ def texts_of(head: RequestHead, body: Body, familiar: Familiar) -> tuple[list[st
         fresh += new
         parts += texts
         parts += new
-    return parts, fresh
+    return parts, fresh, cookies
 
 
 def together(parts: list[str]) -> list[str]:

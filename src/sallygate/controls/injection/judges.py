@@ -33,11 +33,11 @@ _JSON: frozenset[Kind] = frozenset(("json",))
 _XML: frozenset[Kind] = frozenset(("xml",))
 
 JUDGES: tuple[Judge, ...] = (
-    from_module(sql, least=256),
-    from_module(xss, cost=1.25, least=160),
+    from_module(sql, least=448),
+    from_module(xss, cost=1.25, least=256),
     from_module(pagedocuments, _XML),
     from_module(command, TEXTS | _HOP, cost=0.5),
-    from_module(traversal, cost=1.25),
+    from_module(traversal, cost=1.25, least=224),
     from_module(paths, cost=0.2),
     from_module(xxe, TEXTS | _XML, cost=0.3),
     from_module(code, TEXTS | _JSON, cost=0.2),

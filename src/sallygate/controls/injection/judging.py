@@ -38,10 +38,10 @@ WINDOW = 8192
 """Characters judged at once. Longer than any published payload that is not padding."""
 OVERLAP = 1024
 """Of two windows, so that what stands across a border stands whole in one."""
-JUDGED_BASE, JUDGED_SHARE = 196_608, 0.35
+JUDGED_BASE, JUDGED_SHARE = 229_376, 0.22
 """Characters judges may read of one request, weighed by their cost: so many, and so many times the characters it has.
 Prose, pages and programs are read by two or three judges at once; 64 KiB of them are judged whole."""
-FORM_COST, FORM_SHARE = 128, 0.2
+FORM_COST, FORM_SHARE = 192, 0.22
 """Characters that another form of a value counts for, and share of its own: it is made and scanned in the time in which
 they are judged."""
 VALUE_COST = 128

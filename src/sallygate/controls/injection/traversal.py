@@ -255,11 +255,16 @@ def _climb(text: str) -> Evidence | None:
         return Evidence("traversal", "climb-glob", LIKELY, *span)
     odd = any(ch in spelled for ch in "\x00\x01;\u2026") or "%0" in spelled or "...." in spelled or "\\" in spelled
     near = lowered(plain[last.end() - 1 : last.end() + NEAR_CHARS])
-    if _target(near) is not None or _secret(near) is not None:
+    if _names_file(near):
         return Evidence("traversal", "climb-to-file", CERTAIN, *span)
     if _is_textual(plain):
         return Evidence("traversal", "climb-in-text", ODD, *span) if len(steps) > 2 else None
     return _plain_climb(plain, steps, odd, span)
+
+
+def _names_file(near: str) -> bool:
+    named = _possibly_named("/" + near)
+    return _target_among(near, named) is not None or _secret(near, _FIRST_WRAPPER - 1 in named) is not None
 
 
 def _steps(plain: str) -> list[re.Match[str]]:
@@ -327,6 +332,11 @@ def _target(text: str) -> tuple[int, int] | None:
     return min(spans, default=None)
 
 
+def _target_among(text: str, named: list[int]) -> tuple[int, int] | None:
+    """The same, where it is known what may be there of the expressions for files."""
+    return _target(text) if named and named[0] < _FIRST_PLACE + len(_PLACES) else _whole_target(text)
+
+
 def _named_below(text: str, root: re.Match[str], place: _Place) -> int:
     """Where the deepest name below `root` ends, 0 without one."""
     end = 0
@@ -349,7 +359,7 @@ def _secret(text: str, possible: bool = True) -> tuple[int, int] | None:
 
 def _file(text: str, lower: str, named: list[int]) -> Evidence | None:
     """`named`: what may be there of the expressions for files."""
-    target = _target(lower) if named and named[0] < _FIRST_PLACE + len(_PLACES) else _whole_target(lower)
+    target = _target_among(lower, named)
     if target is not None:
         start, end = target
         whole = end - start >= len(text.strip("\x00%0123456789{}?=;&|.")) * 0.5

@@ -13,6 +13,8 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from html import unescape
+from itertools import chain, groupby
+from operator import itemgetter
 from typing import Any, Literal, TypeVar
 
 from msgspec import Struct
@@ -66,6 +68,7 @@ DOCUMENT_BEGINS = frozenset(("{", "[", '"'))
 """What a document of JSON begins with."""
 _DOCUMENTS = re.compile(f'{BETWEEN}[{{["]').search
 _BASE64_PARTS = re.compile(rf"{BETWEEN}([A-Za-z0-9+/_-]{{{BASE64_CHARS_MIN},}}={{0,2}})(?={BETWEEN})").findall
+_NAME, _TEXT = itemgetter(0), itemgetter(1)
 _IDENTIFIER = re.compile(r"[\w.$\[\]-]{1,64}").fullmatch
 _QUOTES = re.compile(r'\\*+"')
 _TAG = re.compile(r"<[^<>]*+>")
@@ -228,18 +231,16 @@ def _target_values(head: RequestHead, calls: Calls) -> Iterator[Value]:
 
 
 def _pairs(place: str, pairs: Sequence[tuple[str, str]], kind: Kind, calls: Calls) -> Iterator[Value]:
-    repeated: dict[str, list[str]] = {}
-    for name, value in pairs:
-        repeated.setdefault(name, []).append(value)
     for _, row in _rows(pairs, _texts_of_pairs, calls):
         for name, value in row:
             yield from _named(place, name, value, kind)
-    yield from _joined(place, repeated)
+    yield from _joined(place, pairs)
 
 
 def _texts_of_pairs(row: Sequence[tuple[str, str]]) -> list[str]:
-    texts = [text for pair in row for text in pair]
-    return texts + [f"{name}={value}" for name, value in row if not (name.isidentifier() or _IDENTIFIER(name))]
+    texts = list(chain.from_iterable(row))
+    odd = {name for name in dict(row) if not (name.isidentifier() or _IDENTIFIER(name))}
+    return texts + [f"{name}={value}" for name, value in row if name in odd] if odd else texts
 
 
 def _named(place: str, name: str, value: str, kind: Kind) -> Iterator[Value]:
@@ -252,9 +253,12 @@ def _named(place: str, name: str, value: str, kind: Kind) -> Iterator[Value]:
             yield Value(place + name, f"{name}={value}", kind)
 
 
-def _joined(place: str, together: Mapping[str, list[str]]) -> Iterator[Value]:
+def _joined(place: str, pairs: Sequence[tuple[str, str]]) -> Iterator[Value]:
     """Repeated names as ASP.NET and CGI.pm hand them over: a payload spread over them meets again there."""
-    for name, texts in together.items():
+    if len(dict(pairs)) == len(pairs):
+        return
+    for name, same in groupby(sorted(pairs, key=_NAME), _NAME):
+        texts = list(map(_TEXT, same))
         if len(texts) > 1:
             yield Value(place + name, ",".join(texts), "query")
 

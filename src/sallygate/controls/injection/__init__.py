@@ -30,9 +30,9 @@ from msgspec.structs import replace
 from sallygate.controls.injection import judges
 from sallygate.controls.injection.bodies import as_text, inspected_bytes, lenient_pairs, plan_body, read_body, too_large
 from sallygate.controls.injection.evidence import Family
-from sallygate.controls.injection.idioms import PRIVATE
 from sallygate.controls.injection.judges import JUDGES, make_prefilter, patterns_signature
 from sallygate.controls.injection.judging import Effort, Judging, Seen
+from sallygate.controls.injection.ssrf import PRIVATE
 from sallygate.controls.injection.strip import strip_fields
 from sallygate.controls.injection.values import Familiar, Value, texts_of, values_of
 from sallygate.model.decision import Edit

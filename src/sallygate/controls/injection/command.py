@@ -105,7 +105,8 @@ _ALWAYS: tuple[tuple[str, int, tuple[re.Pattern[str], ...]], ...] = (
     )))),
     ("powershell", ATTACK, tuple(map(re.compile, (
         r"powershell(?<!\wpowershell)(?:\.exe)?\b.{0,12}-[a-z]", r"i(?:ex|wr|rm)(?<!\w...)\b ?[\s($'\"]{1,4}(?:\(|http|\$|new-|'|\")", r"net\.webclient",
-        r"download(?:string|file)", r"-e(?:nc|ncodedcommand)? [a-z0-9+/=]{16}", r"\[(?:system\.)?(?:convert|text\.encoding|io\.file|reflection\.assembly|net\.\w+)\]::",
+        r"download(?:string|file)", r"-e(?:nc|ncodedcommand)? [a-z0-9+/=]{16}", r"\[(?:system\.)?(?:convert|text\.encoding|io\.file|reflection\.assembly|diagnostics\.process|net\.\w+)\]::",
+        r"[&.]\s?\(\s?['\"][a-z-]{1,12}['\"]\s?\+",
     )))),
     ("windows", LIKELY, tuple(map(re.compile, (
         r"cmd(?<!\wcmd)(?:\.exe)?['\"]? {0,4}+/[ckqrsv]\b", r"%(?:comspec|systemroot|windir|programfiles|appdata|temp|userprofile|path(?:ext)?)(?::~|%)",
@@ -124,7 +125,7 @@ _ALWAYS: tuple[tuple[str, int, tuple[re.Pattern[str], ...]], ...] = (
     )))),
     ("option", LIKELY, tuple(map(re.compile, (
         r"-(?:(?<![^\s=]-)(?:oproxycommand|wrapper)\b|opermitlocalcommand|-(?:exec|upload-pack|receive-pack|use-compress-program|checkpoint-action|"
-        r"open-files-in-pager|to-command|rsh|pre-invoke|post-file|output-document|os-shell|os-cmd)[= ])", r"ext::(?<!\wext::)",
+        r"open-files-in-pager|to-command|rsh|pre-invoke|post-file|output-document|os-shell|os-cmd)[= ])", r"ext::(?<!\wext::)", r"\A-(?:exec|ok)(?:dir)? .{1,80}(?:[;+]|\{\})",
     )))),
 )  # fmt: skip
 _FILE_SHOWN = re.compile(r"[ +]{1,4}+(?:/\w+[ +]{1,4}){0,3}+\"?[a-z]:(?:[\\/]|(?=[\s\"'|&;+]|\Z))")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sallygate.controls.injection.commandwords import BUSY, CMDLETS, UNIX, WINDOWS
 
-_BOUNDARY = r"[\s\x1e;|&<>$'\"\x60)}#\\/]"
+_BOUNDARY = r"[\s\x1e;|&<>$'\"\x60)}#\\/+]"
 _ANY_NAME = "|".join(sorted(name.replace(".", r"\.") for name in UNIX | WINDOWS if len(name) > 1))
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -14,7 +14,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         r"\$\([\x60$]",
         r"\x1e\s{0,4}\$\(",
         r"\x1e\s{0,4}\x60[^\x60]{1,100}\x60\s{0,4}\x1e",
-        r"[;|&\x60\n(]\s{0,8}[a-z/.]{1,12}(?:''|\"\"|\\[a-z]|\$@|\$\*|\$\{|\^[a-z]|['\"][a-z]{1,6}['\"\\]|['\"][a-z]{1,3}/|\?{1,4}[/a-z]|\*)",
+        r"[;|&\x60\n(]\s{0,8}[a-z/.]{1,12}(?:''|\"\"|\\[a-z]|\$@|\$\*|\$\(\)|\$\{|\^[a-z]|['\"][a-z]{1,6}['\"\\]|['\"][a-z]{1,3}/|\?{1,4}[/a-z]|\*)",
         r"[;|&\x60\n(]\s{0,8}(?:['\"][a-z]{1,4}['\"][a-z]|\\[a-z]|/[?*\[]|\{[a-z./-]*,)",
         r"\x1e['\"]?[a-z]{1,8}(?:\$[@*]|''|\"\"|\x60\x60|\$\(\))[a-z]",
         r"\x1e['\"]?[a-z]{1,4}(?:['\"^\\][a-z]{1,4}){3,12}",
@@ -75,7 +75,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
         r"downloadstring",
         r"downloadfile",
         r"-e(?:nc|ncodedcommand)? [a-z0-9+/=]{16}",
-        r"\[(?:system\.)?(?:convert|text\.encoding|io\.file|reflection\.assembly|net\.\w+)\]::",
+        r"\[(?:system\.)?(?:convert|text\.encoding|io\.file|reflection\.assembly|diagnostics\.process|net\.\w+)\]::",
+        r"[&.]\s?\(\s?['\"][a-z-]{1,12}['\"]\s?\+",
     ),
     "option": (
         r"-oproxycommand",
@@ -83,6 +84,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         r"--(?:exec|upload-pack|receive-pack|use-compress-program|checkpoint-action|open-files-in-pager|to-command|post-file|output-document|os-shell|os-cmd)[= ]",
         r"ext::",
         r"-opermitlocal",
+        r"\x1e-(?:exec|execdir|ok|okdir) ",
     ),
 }  # fmt: skip
 

@@ -47,6 +47,7 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("nosql", "operator", ATTACK, rf"[{{,]\s{{0,40}}\\?[\"']\$(?:{_STAGE})\\?[\"']\s{{0,20}}:\s{{0,20}}(?:\{{|\\?[\"']\$)"),
     Idiom("nosql", "operator", ATTACK, rf"[{{,]\s{{0,40}}\$(?:comment|options|text|{_STAGE})\s{{0,20}}:\s{{0,20}}['\"{{]"),
     Idiom("nosql", "operator", ATTACK, r"\x1e\s{0,4}['\"]?\$(?:where|ne|gte?|lte?|nin|regex|or|and|expr)['\"]?\s{0,4}:\s{0,4}['\"\[{0-9tf]", 600),
+    Idiom("nosql", "operator", ATTACK, rf"\x1e[a-z0-9_.-]{{1,80}}\.\${_SHARP}(?:=|\x1e)"),
     Idiom("nosql", "operator", ODD, r"(?:\[|\x1e|[{,]\s{0,8}[\"'])\$eq(?:\]|\x1e|[\"']\s{0,8}:)"),
     Idiom("nosql", "operator", LIKELY, rf"(?:[{{,]\s{{0,8}}['\"]|\x1e)&(?:{_SHARP}|eq|nin)(?:['\"]\s{{0,8}}:|\x1e)"),
     # JavaScript that leaves the text it was put into

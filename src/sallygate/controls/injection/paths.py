@@ -103,8 +103,12 @@ IDIOMS: tuple[Idiom, ...] = (
           r"vhosts?\.conf|httpd-[a-z]{3,12}\.conf|mongod\.conf|redis\.conf|named\.conf|smb\.conf|squid\.conf|haproxy\.cfg|pureftpd\.|sshd?_config)"),
     Idiom("traversal", "server-file", LIKELY, r"\x1e(?:/[a-z0-9_.-]{1,24}){1,4}/conf/server\.xml\x1e"),
     Idiom("traversal", "server-file", LIKELY, r"[\x1e/\\](?:web|meta)-inf\.{1,2}[/\\]"),
+    Idiom("traversal", "server-file", LIKELY, r"[\x1e/](?:\.ds_store|\.vscode/(?:sftp|launch|settings)\.json|\.idea/(?:workspace|datasources|webservers)\.xml|php_?info\.php)\x1e"),
+    Idiom("traversal", "server-state", LIKELY, r"\x1e/server-(?:status|info)/?\x1e|/actuator(?:;[^/\x1e]{0,40})?/(?:heapdump|threaddump|jolokia|gateway|logfile|env)(?:/[^\x1e]{0,80})?\x1e|/actuator;[^/\x1e]{0,40}/"),
+    Idiom("traversal", "shell-file", LIKELY, r"[\x1e/](?:c99|c100|r57|b374k|wso[0-9.]{0,4}|(?:web|cmd|php|jsp|asp)?-?shell[0-9]?)\.(?:php[0-9]?|phtml|jspx?|aspx?)\x1e"),
+    Idiom("traversal", "file-stream", LIKELY, r"\x1e[^\x1e\s/\\]{1,80}\.(?:php[0-9]?|phtml|jspx?|aspx?);\.?[a-z0-9]{1,5}\x1e"),
     # What reads or runs instead of being found
-    Idiom("traversal", "wrapper", ATTACK, r"ssh2\.(?:shell|exec|tunnel|sftp|scp)://|data://(?:text|application|;)|(?:local|internal)_file:/|view-source:file:"),
+    Idiom("traversal", "wrapper", ATTACK, r"ssh2\.(?:shell|exec|tunnel|sftp|scp)://|data://(?:text|application|;)|(?:local|internal)_file:/|view-source:file:|\x1eclasspath\*?:[a-z/]"),
     Idiom("traversal", "remote-file", LIKELY, r"\x1e(?:(?:ftps?|https?):)?//[a-z0-9.-]{3,80}(?::[0-9]{2,5})?/[^\s\x1e?]{0,120}\.(?:txt|gif|jpe?g|png|dat|inc|ico|log)\?[?&]?(?:cmd|exec|command|shell|execute)=(?:id|ls|dir|cat|whoami|uname|pwd|ps|ver|net|type|wget|curl|nc|system)\b"),
     Idiom("traversal", "remote-file", LIKELY, r"\x1e//[a-z0-9.-]{3,80}/[^\s\x1e?]{1,120}\.(?:php[0-9]?|txt|jsp|aspx?|pl|py|cgi|dat|inc)\?{1,3}\x1e", trigger=r"\?\x1e"),
 )  # fmt: skip

@@ -132,6 +132,7 @@ TRIGGERS: tuple[str, ...] = (
     r"\bupdate[\s+/*]{1,9}\S{1,40}[\s+/*]{1,9}set\b", r"where[\s+(/*]{1,9}\S{1,40}\s{0,9}(?:=|<|>|like\b|in\b)",
     r"\bfrom[\s+(/*`]{1,8}(?:\w{1,30}\.{1,2}\w|information_schema|sys|dual\b|pg_|sqlite_|all_|user_|dba_|mysql|v\$)",
     r"(?:create|drop|alter|backup|truncate)[\s+/*]{1,20}(?:table|database|user|schema|function)", r"delete[\s+/*]{1,20}from",
+    rf"\$\$[\s)]{{0,8}}(?:{_LOGICAL}|union|;|\|\||--)", r"'\s{0,3},\s{0,3}\w{1,30}\s{0,3}=[^\x1e]{1,80}(?:where\b|--|#)", r"'\s{1,4}in\s{1,4}(?:boolean|natural)\s", r"\x1e\(\d{2,9}=\d{2,9}\)[*+/&]", r"\binto\s{1,4}@\w",
     r"sp_password|ctxsys\.|\x1e\s{0,3}(?:host_name|schema_name|current_user|selectect)", r"\x1e\s{0,3}(?:or|and|xor)[\s+]{1,4}\d\s{0,3}\x1e",
     r"\x1e1[\s+]{1,4}like", rf"\x1e\s{{0,3}}{_CALLED}\s{{0,2}}=?\\?\(", r"\b(?:pg_|json_|jsonb_|sqlite_|dbms_|utl_|lo_|fn_)\w{1,30}(?:\.\w{1,30})?\s{0,2}\(",
     rf"(?:or|and|xor|[=|&,+-]){_GAP}{{0,8}}(?:ascii|ord|hex|conv|mid|substr|substring|md5|length|len|char|chr|concat|elt|make_set|exp)\s{{0,2}}\(",
@@ -184,6 +185,8 @@ def _judged(text: str, budget: int) -> Evidence | None:
                 best = stronger(best, _behind_quote(text, lower, at + 1))
         if best is not None and best.score >= CERTAIN:
             return best
+    if "$$" in text:  # a dollar quote of PostgreSQL
+        best = stronger(best, _behind_quote(text, lower, text.find("$$") + 2))
     if (quoted or len(tokens.kinds) >= TOKENS_MAX or tokens.flat.endswith("c")) and (
         best is None or best.score < CERTAIN
     ):

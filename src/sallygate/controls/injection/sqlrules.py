@@ -100,7 +100,7 @@ _LOGIC = (
 BEHIND_QUOTE: tuple[Rule, ...] = (
     _rule("quoted-logic", CERTAIN, "&=", r"^s?;?&+[!+]*(?:[1svNfi]|f[^;&]{0,30})=+[!+]*(?:[1svNqf]|i(?:[c&]|$))"),
     _rule("quoted-logic", ATTACK, "&", rf"^s?;?&+[!+A]*(?:{_LOGIC})"),
-    _rule("quoted-match", ATTACK, "&=", r"^&+=+i{1,3}s"),
+    _rule("quoted-match", ATTACK, "&= =i", r"^&+=+i{1,3}f?s|^=ii(?:c|;|OB|U|&+[!+]*(?:[1svN]=|f))"),
     _rule(
         "quoted-clause",
         ATTACK,
@@ -110,7 +110,7 @@ BEHIND_QUOTE: tuple[Rule, ...] = (
     _rule("quoted-compare", ATTACK, "=", r"^=+[!+A]*(?:[1svNfT][c&]|[vNfT]$)"),
     _rule("quoted-compare", ATTACK, "= &", r"^[!+*=~]{1,8}(?:[1svNfT]|(?<!~)i)[1svNfT+*!,]{0,20}[&=]+[!+*]*[1svNfiq]"),
     _rule("quoted-compute", ATTACK, "& + *", r"^[&+*]+[!+]*(?:f|T|S|C|ZS|Zf)"),
-    _rule("quoted-list", ATTACK, ",", r"^,(?:[1sN],)*[1sNvf]c|^,N,N"),
+    _rule("quoted-list", ATTACK, ",", r"^,(?:[1sN],)*[1sNvf]c|^,N,N|^(?:,i=[1svNf]{1,3}){1,8}[Wc]"),
     _rule("quoted-commented", LIKELY, "c", r"^[+*=]+[1svNfimS=&+*!,A]{1,40}c$|^;[i?G.,]{1,8}c$"),
     _rule("quoted-execute", ATTACK, "X", r"^;?X(?:i[sqv1,]|Y|i\.)"),
     _rule("quoted-stacked", ATTACK, "; dt G", r"^;+(?:c|[dtjukXywQSbZKGD][^e]?)|^dti|^Giei[;c]"),
@@ -181,6 +181,8 @@ FROM_START: tuple[Rule, ...] = (
         r"^s=+[sq](?:=|$)|^1(?:asF|a[sq])|^,+f[1svNfi,]*c?$|^1=+1c|^f1?=+f1?$|^1Wi(?:\.i)?=+[1s](?:c|$)|^[1s]Fi(?:\.i)?Wi=",
     ),
     _rule("compute", LIKELY, "+ &", r"^1\+N$|^f1(?:[&+]f1)+$"),
+    _rule("compute", LIKELY, "1=* 1=+ 1=&", r"^\(1=1\)[*+&]1$", parens=True),
+    _rule("dump", LIKELY, "Iv", r"^[1sN]Iv(?:,v)*c?$"),
     _rule(
         "union",
         LIKELY,

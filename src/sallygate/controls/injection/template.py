@@ -17,7 +17,7 @@ from __future__ import annotations
 from sallygate.controls.injection.evidence import ATTACK, CERTAIN, LIKELY
 from sallygate.controls.injection.idiom import Idiom, compiled
 
-_OPENED = r"(?:\{\{|\$\{|#\{|\*\{|@\{|~\{|\{%|\[\[\$\{|\$\{\{|<%=?|\{\{=|\{php\}|\[=|\{#|\{@|@\(|\$!?\()"
+_OPENED = r"(?:\{\{|\$\{|#\{|\*\{|@\{|~\{|\{%|\[\[\$\{|\$\{\{|<%=?|\{\{=|\{%=|\{php\}|\[=|\{#|\{@|@\(|\$!?\()"
 _NUMBER = r"['\"(\s]{0,4}[0-9]{1,9}(?:\.[0-9]{1,4})?['\")\s]{0,4}"
 _WALKS = (
     r"(?:__[a-z]{2,20}__|\.\s{0,2}(?:class|constructor|mro|prototype|getclass|getruntime|forname|exec|eval|newinstance|inspect|system|popen|read|classloader|"
@@ -35,7 +35,7 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("template", "walks", ATTACK, rf"(?:\{{\{{[^\x1e\n{{]{{0,160}}?{_WALKS}[^\x1e\n]{{0,300}}\}}\}}|\{{%[^\x1e\n{{%]{{0,160}}?{_WALKS}[^\x1e\n%]{{0,300}}%\}}|"
           rf"(?:\$|#|\*|~)\{{[^\x1e\n{{}}]{{0,160}}?{_WALKS}[^\x1e\n]{{0,300}}(?:\}}|\x1e)|<%=[^\x1e\n]{{0,160}}?{_WALKS}[^\x1e\n]{{0,160}}%>)", 6000,
           trigger=r"(?:\{\{|\{%|\$\{|#\{|\*\{|~\{|<%=)[^\x1e\n]{0,40}(?:[(\[|'\"]|__|\.)"),
-    Idiom("template", "engine-name", LIKELY, r"\x1e\s{0,4}\{\{-?\s{0,4}(?:self|request|_self|_context|lipsum|cycler|url_for|get_flashed_messages)\s{0,4}-?\}\}\s{0,4}\x1e"),
+    Idiom("template", "engine-name", LIKELY, r"\x1e\s{0,4}\{\{-?\s{0,4}(?:self|request|config|_self|_context|lipsum|cycler|url_for|get_flashed_messages)\s{0,4}-?\}\}\s{0,4}\x1e"),
     Idiom("template", "statement", ATTACK, r"\{%-?\s{0,6}(?:import|include|extends|set|if|for|with|macro|call|raw|debug|block|load|from|block|autoescape|filter|do|print|ssi|now|csrf_token|verbatim|set)\b[^\x1e]{0,200}%\}"),
     Idiom("template", "freemarker", CERTAIN, r"<#(?:assign|list|include|import|if|function|macro|setting|attempt|ftl)\b|\?new\s{0,2}\(\s{0,2}\)|\[#(?:assign|include|list|import)\b|freemarker\.template\.utility|\?(?:api|eval|interpret)\b[^\x1e]{0,20}[})]"),
     Idiom("template", "velocity", ATTACK, r"#(?:set|foreach|include|parse|evaluate|define|macro)\s{0,3}\(\s{0,3}[$'\"]|\$(?:class|velocity|context|request|application|session|ex|str|chr|rt|proc|runtime|out|i)\.(?:inspect|class|get[a-z]{2,24}|type|for[a-z]{2,12}|exec|eval|call)\b"),
@@ -45,6 +45,8 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("template", "smarty", ATTACK, r"\{[a-z_]{3,40}::[a-z_]{2,40}\([^\x1e]{0,160}\)\s{0,3}\}", 2000),
     Idiom("template", "razor", ATTACK, r"@\(\s{0,3}[0-9]{1,6}\s{0,3}[*+/-]\s{0,3}[0-9]|@\{\s{0,4}(?:var|string|int|system|process|// )|@(?:system\.|html\.raw|model\.|datetime\.|using\s+system)"),
     Idiom("template", "erb", ATTACK, r"<%=?\s{0,6}(?:[0-9]{1,6}\s{0,3}[*+/-]|system|\x60|file\.|dir\.|io\.|exec|eval|require|self\.|@|%x|global|process|foo)[^\x1e]{0,200}%>"),
+    Idiom("template", "visualforce", ATTACK, r"\{!\s{0,3}\$(?:api|user|organization|setup|profile|permission|site)\.[a-z_]{2,40}"),
+    Idiom("template", "tag", LIKELY, r"\{exp:[a-z_]{3,24}\s{1,4}[a-z_]{2,24}=|\{@(?:math|select|eq|ne|gt|lt|contextdump)\s{1,4}[a-z]{2,12}="),
     Idiom("template", "jade", LIKELY, r"\x1e[#=!-]{1,2}\s{0,3}\{?\s{0,3}(?:root|global|process|this)\s{0,2}[.=(]|#\{\s{0,3}(?:root|global|process|function|this)\b"),
     Idiom("template", "handlebars", ATTACK, r"\{\{#?(?:with|each|if|unless|lookup|log|helper)\s{1,4}['\"(a-z@.][^}\x1e]{0,80}\}\}[^\x1e]{0,400}(?:constructor|lookup|split|push|pop|call|\}\})", 4000),
     Idiom("template", "thymeleaf", CERTAIN, r"__\$\{|\}__::|\|\$\{[^}\x1e]{1,120}\}\||th:(?:text|utext|with|href|src)\s{0,2}=|\*\{t\("),

@@ -69,6 +69,8 @@ DOCUMENT_BEGINS = frozenset(("{", "[", '"'))
 _DOCUMENTS = re.compile(f'{BETWEEN}[{{["]').search
 _BASE64_PARTS = re.compile(rf"{BETWEEN}([A-Za-z0-9+/_-]{{{BASE64_CHARS_MIN},}}={{0,2}})(?={BETWEEN})").findall
 _NAME, _TEXT = itemgetter(0), itemgetter(1)
+_TELLING_NAMES = re.compile(rf"(?:\A|{BETWEEN})[$@^&]|(?i:constructor|json_class|__type)").search
+"""Names of members that tell something together with what they name, so that the document is looked at as a whole."""
 _IDENTIFIER = re.compile(r"[\w.$\[\]-]{1,64}").fullmatch
 _QUOTES = re.compile(r'\\*+"')
 _TAG = re.compile(r"<[^<>]*+>")
@@ -109,7 +111,7 @@ class Familiar:
 def texts_of(head: RequestHead, body: Body, familiar: Familiar) -> tuple[list[str], list[str], str]:
     """The texts of all values of a request, but for familiar header fields and names; and those, and the field of
     cookies, that are not familiar yet."""
-    parts = ["/".join(head.segments), *head.segments]
+    parts = ["/" + "/".join(head.segments), *head.segments]
     fresh: list[str] = []
     known = familiar.texts
     for pair in head.query:
@@ -166,7 +168,10 @@ def _body_texts(body: Body) -> tuple[list[str], Iterable[str]]:
     """Texts, and the names they go by."""
     tree = body.tree
     if body.kind == "json":
-        return _leaves_and_keys(tree)
+        leaves, keys = _leaves_and_keys(tree)
+        if _TELLING_NAMES(BETWEEN.join(keys)):
+            leaves.append(utf8(body.raw))
+        return leaves, keys
     if body.kind == "form":
         return [value for _, value in tree], [name for name, _ in tree]  # type: ignore[attr-defined]
     texts: list[str] = []

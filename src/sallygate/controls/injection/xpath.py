@@ -45,6 +45,7 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("xpath", "bracket-left", ATTACK, rf"\x1e[^\[\x1e]{{0,80}}\]{_S}/{{1,2}}(?:\.\.[/\x1e]|{_AXIS}(?:node\(|\*|[a-z]{{1,30}}))", 600),
     Idiom("xpath", "union", ATTACK, r"\x1e[^\[\]/\x1e]{0,40}['\")]\s{0,4}\|\s{0,4}//(?:\*|[a-z]{1,30})", 400),
     Idiom("xpath", "fetch", ATTACK, r"\bdoc(?:-available|ument)?\s{0,3}\(\s{0,3}(?:concat\s{0,3}\(\s{0,3})?['\"](?:https?:|ftp:|file:|//)|\bunparsed-text(?:-available|-lines)?\s{0,3}\(", 2000),
+    Idiom("xpath", "path", LIKELY, r"\x1e//?(?:[a-z*]{1,30}/){0,4}(?:text|node|comment)\(\)\x1e|\x1e//[a-z*]{1,30}\[\s{0,2}(?:[a-z]{1,30}/)?text\(\)\s{0,2}=", 200),
     Idiom("xpath", "root", LIKELY, rf"\x1e\s{{0,3}}(?:\.\./|/){{1,3}}{_AXIS}(?:node\(\)|\*)|/{_AXIS}node\(\)\s{{0,3}}[\])\x1e]", 200,
           trigger=rf"/{_AXIS}(?:node\(\)|\*)"),
 )  # fmt: skip

@@ -32,7 +32,7 @@ from sallygate.controls.injection.bodies import as_text, inspected_bytes, lenien
 from sallygate.controls.injection.evidence import Family
 from sallygate.controls.injection.judges import JUDGES, make_prefilter, patterns_signature
 from sallygate.controls.injection.judging import Effort, Judging, Seen
-from sallygate.controls.injection.ssrf import PRIVATE
+from sallygate.controls.injection.ssrf import is_internal
 from sallygate.controls.injection.strip import strip_fields
 from sallygate.controls.injection.values import Familiar, Value, texts_of, values_of
 from sallygate.model.decision import Edit
@@ -165,13 +165,13 @@ class InjectionControl:
 
 _NAMING = ("header:referer", "header:origin")
 """Headers by which a browser says which page asks."""
-_OWN_HOST = re.compile(rf"(https?://){PRIVATE}(?=[:/?#]|\Z)", re.IGNORECASE)
+_PAGE = re.compile(r"(https?://)(\[[0-9a-f:.]+\]|[^/:?#\\@\s\[\]]+)(?=[:/?#]|\Z)", re.IGNORECASE)
 
 
 def _without_own_host(value: Value) -> Value:
     """A value as it is judged: pages of a developer's machine and of an intranet are named by internal addresses, which
     nobody fetches. What follows the address is judged like any other."""
-    if value.where not in _NAMING or (named := _OWN_HOST.match(value.text)) is None:
+    if value.where not in _NAMING or (named := _PAGE.match(value.text)) is None or not is_internal(named[2]):
         return value
     return replace(value, text=f"{named[1]}page.invalid{value.text[named.end() :]}")
 

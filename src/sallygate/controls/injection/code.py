@@ -92,7 +92,8 @@ IDIOMS: tuple[Idiom, ...] = (
           trigger=r"\$[\s{$]*[@a-z_\[{~!-][@\w.\[\]{}~! -]*[\s)]*\("),
     Idiom("code", "php-concat", ATTACK, r"\(\s{0,4}(?:\(\s{0,3}string\s{0,3}\)|['\"]|/\*|\[)[^()\x1e]{0,60}['\"\]/)]\s{0,4}\)?\s{0,4}(?:\{[^}\x1e]{0,20}\}|\[[^\]\x1e]{0,20}\])?\s{0,4}\(\s{0,4}['\"a-z/]", 300,
           trigger=r"\(\s*(?:\(\s*string\s*\)|['\"]|/\*|\[)[^()\x1e]*['\"\]/)]\s*\)?\s*(?:\{[^}\x1e]{0,20}\}|\[[^\]\x1e]{0,20}\])?\s*\("),
-    Idiom("code", "php-call", ATTACK, r"['\"]\s?\.\s?(?:system|exec|passthru|shell_exec|popen|eval|assert|phpinfo|print|sleep|file_get_contents|base64_decode)\s?\([^)\x1e]{0,80}\)\s?(?:[.;]|\x1e)", 400),
+    Idiom("code", "php-call", ATTACK, r"['\"]\s?\.\s?[a-z_]{2,30}\s?\([^()\x1e]{0,80}\)\s?\.\s?['\"]", 400),
+    Idiom("code", "php-call", ATTACK, r"['\"]\s?(?:\.|\)?\s?,)\s?(?:system|exec|passthru|shell_exec|popen|eval|assert|phpinfo|print|sleep|file_get_contents|base64_decode)\s?\([^)\x1e]{0,80}\)\s?(?:[.;,]|\x1e)", 400),
     Idiom("code", "php-call", ATTACK, r"\b(?:print|die|exit|echo)\s?\(?\s?(?:md5|sha1|phpversion|php_uname)\s?\(['\"]?[^)\x1e]{0,40}\)", 400),
     Idiom("code", "php-call", ATTACK, r"\(\s?(?:chr\s?\(\s?[0-9]{1,3}\s?\)\s?\.?\s?){3,40}\)|\(~[^()\x1e]{2,40}\)\s?\("),
     Idiom("code", "php-call", ATTACK, r"preg_replace\s?\(\s?['\"]([/#~|]).{0,60}[/#~|][a-z]{0,4}e[a-z]{0,4}['\"]", trigger=r"preg_replace\s?\(\s?['\"][/#~|]"),
@@ -110,7 +111,7 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("code", "ognl", CERTAIN, r"#_?memberaccess|@ognl\.|#context\[|#parameters\.|(?:#|%23)(?:_memberaccess|application|session|request|attr|rt|cmd|p|a|b|res|req)\s{0,3}=\s{0,3}[(@#n]|allowstaticmethodaccess|xwork\.methodaccessor|"
           r"@java\.(?:lang|io|util|net)|\(#_|denymethodexecution|\(#[a-z_]{1,24}\s{0,3}=\s{0,3}[#@(n'\"]|%\{#|\$\{#[a-z_]{1,24}[.=]"),
     Idiom("code", "spel", CERTAIN, r"\bt\s{0,4}\(\s{0,4}(?:java|javax|org|com|sun|system|runtime|string)\b|new\s{1,4}java\.|\(\)\.getclass\(\)|\.class\.forname|\"\"\.class|''\.class|#this\.|#root\."),
-    Idiom("code", "groovy", ATTACK, r"['\"][^'\"\x1e]{1,120}['\"]\.execute\(\)|@grab(?:resolver|config)?\s?\(|\bthread\.sleep\s?\(\s?[0-9]"),
+    Idiom("code", "groovy", ATTACK, r"['\"][^'\"\x1e]{1,120}['\"]\]?\.execute\(\)|\beval\.me\s?\(|new\s{1,4}groovyshell\b|@grab(?:resolver|config)?\s?\(|\bthread\.sleep\s?\(\s?[0-9]"),
     # JavaScript on servers
     Idiom("code", "node", ATTACK, r"require\s{0,4}\(\s{0,4}['\"\x60](?:child_process|fs|vm|net|http|https|os|path|process|crypto|cluster|repl|module|inspector|node:)"),
     Idiom("code", "node", ATTACK, r"process\s{0,3}(?:\.\s{0,3}|\[\s{0,3}['\"\x60]?)(?:env|mainmodule|binding|exit|kill|dlopen|argv|cwd|stdout|req\.|constructor)"),
@@ -122,13 +123,16 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("code", "python", CERTAIN, r"__(?:import|subclasses|builtins|globals|mro|bases|base|reduce|reduce_ex|getattribute|loader|code)__"),
     Idiom("code", "python", ATTACK, r"__(?:class|init|dict|self|call|name|doc)__\s{0,3}(?:\.|\[|\)|\|)|(?:os|subprocess|commands|pty|posix|sys|platform|importlib)\.(?:system|popen[234]?|call|run|check_output|check_call|getoutput|spawn[lv]?[pe]?|execv?[pe]?|listdir|environ|import_module|modules)\b"),
     Idiom("code", "python", ATTACK, r"\b(?:eval|exec|compile)\s{0,3}\(\s{0,3}(?:compile|open|input|__|chr|base64|bytes|'|\"|codecs)[^\x1e]{0,200}\)|\bopen\s{0,3}\(\s{0,3}['\"][/.c][^'\"\x1e]{1,120}['\"][^)\x1e]{0,40}\)\s{0,3}\.\s{0,3}read"),
-    Idiom("code", "python", LIKELY, r"\x1e(?:breakpoint|globals|locals|vars|dir|exit|quit)\(\)\x1e"),
+    Idiom("code", "python", LIKELY, r"\x1e(?:breakpoint|globals|locals|vars|dir|exit|quit)\(\)\x1e|\x1e(?:print\s?\()?open\s?\(\s?['\"][^'\"\x1e]{1,120}['\"][^)\x1e]{0,20}\)\.(?:read|write)|\x1etime\.sleep\s?\(\s?[0-9]|"
+          r"\bgetattr\s?\(\s?[a-z_.]{1,40}\s?,\s?['\"]|[a-z0-9_)\]]\.__(?:class|dict|init)__\x1e"),
     Idiom("code", "lua", ATTACK, r"\b(?:os\.execute|io\.popen|loadstring|debug\.getinfo)\s?\(\s?['\"\[]"),
     # Ruby, Perl
-    Idiom("code", "ruby", ATTACK, r"\b(?:process\.(?:spawn|fork|exec|kill)|kernel\.(?:open|exec|system|spawn|eval)|io\.(?:popen|read|binread|readlines|sysopen)|file\.(?:open|read|readlines)|open3\.|pty\.spawn|instance_eval|class_eval|erb\.new)\b\s{0,3}[(.'\"\s]|[\s=;(\x1e\x60]%x[({\[|!/][a-z][^\x1e]{1,80}[)}\]|!/]"),
+    Idiom("code", "ruby", ATTACK, r"\b(?:process\.(?:spawn|fork|exec|kill)|kernel\.(?:open|exec|system|spawn|eval)|io\.(?:popen|read|binread|readlines|sysopen)|file\.(?:open|read|readlines)|open3\.|pty\.spawn|instance_eval|class_eval|erb\.new|send\s?\(\s?:(?:system|eval|exec|spawn|open|send))\b\s{0,3}[(.'\"\s]|[\s=;(\x1e\x60]%x[({\[|!/][a-z][^\x1e]{1,80}[)}\]|!/]"),
     Idiom("code", "perl", ATTACK, r"@\{\s{0,3}\[\s{0,3}[^\x1e]{0,80}\]\s{0,3}\}|\buse\s{1,4}(?:socket|io::|lwp|mime::base64)[a-z0-9_:]{0,24}\s{0,3}(?:;|qw|['\"(])|[\s=;({\x1e\x60](?-i:qx)[({/'|!]\s{0,3}[a-z/][^\x1e]{1,80}[)}/'|!]|\bperl\s{1,4}-m?[ei]|\bopen\s{0,3}\(\s{0,3}(?:my\s)?[$a-z]{1,12}\s{0,3},\s{0,3}['\"][|<>]"),
     # Included by the web server
     Idiom("code", "server-side-include", CERTAIN, r"<!--\s{0,4}#\s{0,4}(?:exec|include|echo|config|printenv|set|fsize|flastmod|if|goto)\b"),
+    Idiom("code", "server-directive", LIKELY, r"\x1e\s{0,4}(?:redirect(?:match)?\s{1,4}(?:30[1278]|permanent|temp|seeother)\s{1,4}/\S{0,80}\s{1,4}https?://|rewrite(?:rule|cond)\s{1,4}\S{1,80}\s{1,4}\S|addhandler\s{1,4}\S{1,80}\s{1,4}\.|addtype\s{1,4}application/x-httpd|"
+          r"sethandler\s{1,4}[a-z]|php_(?:admin_)?(?:value|flag)\s{1,4}[a-z_.]{3,40}\s)", 2000),
     Idiom("code", "edge-side-include", ATTACK, r"<esi:(?:include|vars|inline|debug|remove|comment|eval|assign)"),
     Idiom("code", "asp", ATTACK, r"<%\s{0,4}(?:@|response\.|execute|eval|request|set\s|dim\s|import)|\bresponse\.write\s{0,3}\(|server\.createobject|wscript\.shell|<%[^%\x1e]{1,160}[(;\"'][^%\x1e]{0,160}%>"),
     Idiom("code", "coldfusion", ATTACK, r"<cf(?:execute|file|include|query|content|http|object|script|output|set)\b"),

@@ -105,7 +105,7 @@ _ALWAYS: tuple[tuple[str, int, tuple[re.Pattern[str], ...]], ...] = (
     )))),
     ("powershell", ATTACK, tuple(map(re.compile, (
         r"powershell(?<!\wpowershell)(?:\.exe)?\b.{0,12}-[a-z]", r"i(?:ex|wr|rm)(?<!\w...)\b ?[\s($'\"]{1,4}(?:\(|http|\$|new-|'|\")", r"net\.webclient",
-        r"download(?:string|file)", r"-e(?:nc|ncodedcommand)? [a-z0-9+/=]{16}", r"\[(?:system\.)?(?:convert|text\.encoding|io\.file|reflection\.assembly|diagnostics\.process|net\.\w+)\]::",
+        r"download(?:string|file)", r"-e(?:nc|ncodedcommand)? [a-z0-9+/=]{16}", r"\[(?:system\.)?(?:convert|text\.encoding|io\.file|reflection\.assembly|diagnostics\.process|scriptblock|net\.\w+)\]::",
         r"[&.]\s?\(\s?['\"][a-z-]{1,12}['\"]\s?\+",
     )))),
     ("windows", LIKELY, tuple(map(re.compile, (
@@ -122,10 +122,13 @@ _ALWAYS: tuple[tuple[str, int, tuple[re.Pattern[str], ...]], ...] = (
         r"\$(?:\{?ifs\b|\{?(?:path|shell|home|pwd|oldpwd|bash|hostname|ls_colors)(?::[0-9-]|\}|\b(?=[ /;|&]))|\{#?[a-z_]\w{0,24}+[:#%@^,/]|"
         r"\(\(|\[[\]\d($]|'\\|(?<![\w)]\$)\{![a-z_])", r"\{[a-z./?*-]*+,[^{}:\" ]{0,80}+\}(?=\Z|[\s;|&'\"`)])",
         r"/(?:[a-z]?[?*]{1,4}+[a-z?*]{0,12}+/[a-z]?[?*]|[a-z]*+\[[a-z!?^/-]{1,12}+\][a-z]|etc/[a-z]*+[\[?*])", r"[<>](?<![=\w-].)\([a-z/]",
+        r"[;|&\n]\s{0,4}[a-z_]\w{0,15}+=[^;&|\s]{1,60}+[;&|\s]{1,3}[^\n]{0,60}?\$\w", r"bin/[a-z0-9]{0,12}+[?*\[]", r"[;|&]\s{0,2}:?>{1,2}\s{0,2}[a-z0-9./_-]{1,60}+\Z",
+        r"[;|&\n]\s{0,4}(?:\.\s{1,3})?(?:/tmp/|/dev/shm/|/var/tmp/|\./)[a-z0-9]\S{0,60}+\s*+(?:\Z|[;|&])", r"[;|&\n]\s{0,4}(?:\$?\"(?:\$\(|[a-z]{2,12}\")|\$'[a-z\\])",
     )))),
     ("option", LIKELY, tuple(map(re.compile, (
         r"-(?:(?<![^\s=]-)(?:oproxycommand|wrapper)\b|opermitlocalcommand|-(?:exec|upload-pack|receive-pack|use-compress-program|checkpoint-action|"
         r"open-files-in-pager|to-command|rsh|pre-invoke|post-file|output-document|os-shell|os-cmd)[= ])", r"ext::(?<!\wext::)", r"\A-(?:exec|ok)(?:dir)? .{1,80}(?:[;+]|\{\})",
+        r"\A(?:-ccore\.\w|--(?:gpu-launcher|rsh|renderer-cmd-prefix)=|-soutputfile=|-agentpath:)",
     )))),
 )  # fmt: skip
 _FILE_SHOWN = re.compile(r"[ +]{1,4}+(?:/\w+[ +]{1,4}){0,3}+\"?[a-z]:(?:[\\/]|(?=[\s\"'|&;+]|\Z))")

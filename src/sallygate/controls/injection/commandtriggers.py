@@ -45,6 +45,11 @@ GROUPS: dict[str, tuple[str, ...]] = {
         r"[<>]\([a-z/]",
         r"\$\{[#!][a-z_]",
         r"\$\{[a-z_]+[:#%@^,/]",
+        r"[;|&\n]\s{0,4}[a-z_]\w{0,15}=[^;&|\s\x1e]{1,60}[;&|\s]{1,3}[^\x1e]{0,60}\$\w",
+        r"bin/[a-z0-9]{0,12}[?*\[]",
+        r"[;|&\n]\s{0,4}(?:\.\s{1,3})?(?:/tmp/|/dev/shm/|/var/tmp/|\./)[a-z0-9]",
+        r"[;|&\n]\s{0,4}(?:\$?\"(?:\$\(|[a-z]{2,12}\")|\$'[a-z\\])",
+        r"[;|&]\s{0,2}:?>{1,2}\s{0,2}[a-z0-9./_-]{1,60}\x1e",
     ),
     "device": (
         r"/dev/(?:tcp|udp)/",
@@ -75,7 +80,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         r"downloadstring",
         r"downloadfile",
         r"-e(?:nc|ncodedcommand)? [a-z0-9+/=]{16}",
-        r"\[(?:system\.)?(?:convert|text\.encoding|io\.file|reflection\.assembly|diagnostics\.process|net\.\w+)\]::",
+        r"\[(?:system\.)?(?:convert|text\.encoding|io\.file|reflection\.assembly|diagnostics\.process|scriptblock|net\.\w+)\]::",
         r"[&.]\s?\(\s?['\"][a-z-]{1,12}['\"]\s?\+",
     ),
     "option": (
@@ -85,6 +90,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         r"ext::",
         r"-opermitlocal",
         r"\x1e-(?:exec|execdir|ok|okdir) ",
+        r"\x1e-ccore\.(?:pager|sshcommand|editor|gitproxy|hookspath)|\x1e--(?:gpu-launcher|rsh|renderer-cmd-prefix)=|\x1e-soutputfile=|\x1e-agentpath:",
     ),
 }  # fmt: skip
 

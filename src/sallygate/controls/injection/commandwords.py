@@ -32,7 +32,7 @@ UNIX = frozenset(
     visudo vmstat volatility w wc weka wget whatweb whereis which whiptail who whoami whois wireshark wish wpscan xargs xelatex
     xetex xmodmap xmore xpad xterm xxd xz xzcat xzcmp xzdiff xzegrep xzfgrep xzgrep xzless xzmore yarn yum zathura zcat zcmp
     zdiff zegrep zfgrep zgrep zip zipcloak zipdetails zipinfo zipnote zipsplit zless zmore zrun zsh zsoelim zstd zstdcat zstdgrep
-    zstdless zstdmt zypper adduser addgroup groupadd groups history alias eval exec export source set type ulimit umask trap wait
+    zstdless zstdmt nodejs ash sha1sum sha256sum sha512sum compgen w3m axel mksh unbuffer setpriv newgrp uci nvram dropbear zypper adduser addgroup groupadd groups history alias eval exec export source set type ulimit umask trap wait
     usleep fetch free jobs java javac exit sysinfo sleep shutdown reboot halt poweroff init uptime users hostnamectl date time cal cd dir cp ln sort uniq cut split
     join test yes more man info route host arping ipcalc nameif nmcli iwconfig printerbug telinit perlbug rundll32
     dd nproc arch aws gcloud az helm loginctl getcap setcap showmount rpcinfo ldapsearch snmpwalk nikto hydra john chsh chfn gdb lsattr pgrep

@@ -78,6 +78,13 @@ def judge(text: str) -> Evidence | None:
     return _introspection(text)
 
 
+def strings_in(text: str) -> list[str]:
+    """The string literals of a document, which an application puts into what it asks its database. Empty for other texts."""
+    if '"' not in text or not _BEGINS(text) or (tokens := _tokens(text)) is None or not _Reading().read(tokens):
+        return []
+    return [mark.strip('"').replace('\\"', '"') for mark in tokens if mark[0] == '"' and len(mark) > 3]
+
+
 def _introspection(text: str) -> Evidence | None:
     """A question for the schema in a document or a piece of one."""
     found = _TYPE.search(text) if "__type" in text else None

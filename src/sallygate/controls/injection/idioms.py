@@ -22,7 +22,8 @@ from sallygate.controls.injection.idiom import Idiom, compiled
 
 _HEADER = (
     r"(?:set-cookie2?|location|content-(?:type|length|disposition|security-policy)|transfer-encoding|refresh|link|status|"
-    r"x-[a-z-]{2,30}|access-control-[a-z-]{4,24}|cache-control|host|www-authenticate)"
+    r"x-[a-z-]{2,30}|access-control-[a-z-]{4,24}|cache-control|host|www-authenticate|authorization|cookie|user-agent|origin|connection|"
+    r"strict-transport-security)"
 )
 IDIOMS: tuple[Idiom, ...] = (
     Idiom("lookup", "jndi", CERTAIN, r"\$\{[^\n\x1e]{0,80}jndi[^\n\x1e]{0,12}:"),
@@ -33,9 +34,9 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("lookup", "nested", CERTAIN, r"\$\{:{1,4}-.{1,3}\}"),
     Idiom("lookup", "nested", LIKELY, r"\$\{\$\{"),
 
-    Idiom("lookup", "naming-address", LIKELY, r"\x1e(?:rmi|iiop|iiopname|corbaname|corbaloc)://?[^\s\x1e]{3,200}\x1e"),
+    Idiom("lookup", "naming-address", LIKELY, r"\x1e(?:rmi|iiop|iiopname|corbaname|corbaloc):(?://?|iiop:|rir:)[^\s\x1e]{3,200}\x1e"),
 
-    Idiom("crlf", "header", ATTACK, rf"(?:[\r\n]{{1,4}}|嘊|嘍)[ \t]{{0,4}}{_HEADER}[ \t]{{0,4}}(?:\:|%3a|=)", 600),
+    Idiom("crlf", "header", ATTACK, rf"(?:[\r\n]{{1,4}}|嘊|嘍|čĊ|ਊ|਍)[ \t]{{0,4}}{_HEADER}[ \t]{{0,4}}(?:\:|%3a|=)", 600),
     Idiom("crlf", "header", ATTACK, r"[\r\n]{1,4}(?:set-cookie2?|location)[ \t]{0,4}:", 4000),
     Idiom("crlf", "request", ATTACK, r"[\r\n](?:get|post|head|put|delete|options|patch|trace) [^\s\x1e]{1,200} http/[0-9]"),
     Idiom("crlf", "response", ATTACK, r"[\r\n]http/[0-9]\.[0-9] [1-5][0-9][0-9]"),
@@ -47,11 +48,12 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("mail", "command", ATTACK, r"[\r\n](?:data|quit|rset|noop|turn)\s{0,4}[\r\n\x1e]", 400),
     Idiom("mail", "command", ATTACK, r"[\r\n][a-z][0-9]{1,4} (?:capability|fetch|login|logout|select|list|lsub|status|create|delete|rename|examine|"
           r"append|search|store|copy|noop|authenticate|uid)"),
-    Idiom("mail", "header", ATTACK, r"[\r\n](?:(?:bcc|cc|subject|mime-version)[ \t]{0,3}:[^\n\x1e]{0,120}(?:@|\n|\x1e)|(?:to|reply-to|from|return-path)[ \t]{0,3}:[^\n\x1e]{0,120}@)", 400),
+    Idiom("mail", "header", ATTACK, r"[\r\n](?:(?:bcc|cc|subject|sender|mime-version|content-transfer-encoding)[ \t]{0,3}:[^\n\x1e]{0,120}(?:@|\n|\x1e)|(?:to|reply-to|from|return-path)[ \t]{0,3}:[^\n\x1e]{0,120}@)", 400),
     Idiom("mail", "command", ATTACK, r"[\r\n](?:(?:retr|dele|uidl|top|list) [0-9]{1,6}(?: [0-9]{1,6})?|apop [a-z0-9@._-]{1,64} [0-9a-f]{32}|user [a-z0-9@._-]{1,64}\s{1,4}pass [^\s\x1e]{1,64})\s{0,4}[\r\n\x1e]", 200),
 
     Idiom("prototype", "proto", ATTACK, r"__proto__"),
     Idiom("prototype", "constructor", ATTACK, r"constructor['\"]?(?:\[|\.|%5b|\]\[)\s{0,2}['\"]?prototype"),
+    Idiom("prototype", "constructor", ATTACK, r"/constructor/prototype/"),
     Idiom("prototype", "constructor", ATTACK, r"\"constructor\"\s{0,8}:\s{0,8}\{[^{}\x1e]{0,200}\"prototype\"\s{0,8}:"),
 
     Idiom("command", "terminal-escape", LIKELY, r"\x1b\[[0-9;?]{0,12}[a-ln-z]|\\033\[[0-9;]{0,8}[a-z]"),

@@ -18,8 +18,10 @@ from types import ModuleType
 from msgspec import Struct
 from msgspec.structs import replace
 
+from sallygate.controls.injection.documents import document_in
 from sallygate.controls.injection.evidence import ATTACK, Evidence, Family
 from sallygate.controls.injection.forms import FORMS_MAX, DocumentForms, Form, Forms, base64_texts
+from sallygate.controls.injection.graphql import strings_in
 from sallygate.controls.injection.prefilter import Prefilter
 from sallygate.controls.injection.values import (
     BETWEEN,
@@ -29,7 +31,6 @@ from sallygate.controls.injection.values import (
     VALUE_SHORT,
     Kind,
     Value,
-    document_in,
     json_values,
     together,
 )
@@ -209,6 +210,9 @@ class Judging:
                 leaves = self.called(json_values(value.where, tree, self.calls))
                 todo.extend((replace(leaf, steps=steps), depth + 1) for leaf in leaves)
                 kind = "json" if type(tree) is not str else kind
+            elif kind in TEXTS and depth < NESTED_MAX:
+                steps = (*value.steps, *form.steps, "graphql")
+                todo.extend((replace(value, text=text, steps=steps), NESTED_MAX) for text in strings_in(form.text))
             for found in self._of_form(value, kind, form, effort):
                 for seen in found:
                     _keep(best, seen)

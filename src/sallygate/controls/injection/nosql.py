@@ -24,7 +24,7 @@ from __future__ import annotations
 from sallygate.controls.injection.evidence import ATTACK, CERTAIN, LIKELY, ODD
 from sallygate.controls.injection.idiom import Idiom, compiled
 
-_SHARP = r"(?:ne|gte?|lte?|nin|nor|where|regex|exists|elemmatch|jsonschema|accumulator|expr|func(?:tion)?)"
+_SHARP = r"(?:ne|gte?|lte?|nin|nor|where|regex|exists|elemmatch|jsonschema|accumulator|expr|bits(?:all|any)(?:set|clear)|(?:not)?i?like|i?regexp|func(?:tion)?)"
 """Operators that are nothing else."""
 _COMMON = r"(?:in|or|and|not|all|mod|size)"
 """Operators that other languages of queries know as well, and that are names of variables in code."""
@@ -45,6 +45,7 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("nosql", "operator", ATTACK, rf"[{{,]\s{{0,40}}\\?[\"']\$(?:{_SHARP}|{_COMMON})\\?[\"']\s{{0,20}}:"),
     Idiom("nosql", "operator", ATTACK, rf"[{{,]\s{{0,40}}\$(?:{_SHARP}|{_COMMON})\s{{0,20}}:\s{{0,20}}(?:['\"\x60\[{{0-9/-]|true\b|false\b|null\b|function\b|new\b|this\b)"),
     Idiom("nosql", "operator", ATTACK, rf"[{{,]\s{{0,40}}\\?[\"']\$(?:{_STAGE})\\?[\"']\s{{0,20}}:\s{{0,20}}(?:\{{|\\?[\"']\$)"),
+    Idiom("nosql", "operator", ATTACK, r"[{,]\s{0,40}\\?[\"']\$(?:unionwith|lookup|graphlookup|out)\\?[\"']\s{0,20}:"),
     Idiom("nosql", "operator", ATTACK, rf"[{{,]\s{{0,40}}\$(?:comment|options|text|{_STAGE})\s{{0,20}}:\s{{0,20}}['\"{{]"),
     Idiom("nosql", "operator", ATTACK, r"\x1e\s{0,4}['\"]?\$(?:where|ne|gte?|lte?|nin|regex|or|and|expr)['\"]?\s{0,4}:\s{0,4}['\"\[{0-9tf]", 600),
     Idiom("nosql", "operator", ATTACK, rf"\x1e[a-z0-9_.-]{{1,80}}\.\${_SHARP}(?:=|\x1e)"),

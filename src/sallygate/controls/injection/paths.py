@@ -107,8 +107,13 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("traversal", "server-state", LIKELY, r"\x1e/server-(?:status|info)/?\x1e|/actuator(?:;[^/\x1e]{0,40})?/(?:heapdump|threaddump|jolokia|gateway|logfile|env)(?:/[^\x1e]{0,80})?\x1e|/actuator;[^/\x1e]{0,40}/"),
     Idiom("traversal", "shell-file", LIKELY, r"[\x1e/](?:c99|c100|r57|b374k|wso[0-9.]{0,4}|(?:web|cmd|php|jsp|asp)?-?shell[0-9]?)\.(?:php[0-9]?|phtml|jspx?|aspx?)\x1e"),
     Idiom("traversal", "file-stream", LIKELY, r"\x1e[^\x1e\s/\\]{1,80}\.(?:php[0-9]?|phtml|jspx?|aspx?);\.?[a-z0-9]{1,5}\x1e"),
+    Idiom("traversal", "secret-file", LIKELY, r"[\x1e/]\.(?:env(?:\.(?:bak|save|old|orig|copy|swp|txt|prod[a-z]{0,6}|dev[a-z]{0,8}|local|staging|test))?[.~]{0,2}|git(?:/(?:packed-refs|refs/[^\x1e]{0,60}|objects/[^\x1e]{0,60}|hooks/[^\x1e]{0,60}|info/[^\x1e]{0,60}|description))?/?)\x1e"),
+    Idiom("traversal", "kernel-file", ATTACK, r"\x1e(?:/\.?){1,4}(?:proc(?:/\.){0,2}/(?:self|thread-self|1)(?:/\.){0,2}/[a-z]|etc/\./|\./etc/)"),
+    Idiom("traversal", "share", LIKELY, r"\x1e\\\\(?:[a-z0-9-]{1,63}\.){1,6}[a-z0-9-]{1,63}\\[a-z0-9$._-]|\x1e//[a-z0-9.-]{1,80}@ssl[/@]|\x1e\\\?\?\\"),
+    Idiom("traversal", "server-file", LIKELY, r"[\x1e/\\](?:web|meta)-inf;[^\x1e]{0,40}/"),
+    Idiom("traversal", "system-file", LIKELY, r"\x1e[a-z]:\\[a-z]{1,6}~[0-9]\\"),
     # What reads or runs instead of being found
-    Idiom("traversal", "wrapper", ATTACK, r"ssh2\.(?:shell|exec|tunnel|sftp|scp)://|data://(?:text|application|;)|(?:local|internal)_file:/|view-source:file:|\x1eclasspath\*?:[a-z/]"),
+    Idiom("traversal", "wrapper", ATTACK, r"ssh2\.(?:shell|exec|tunnel|sftp|scp)://|data://(?:text|application|;)|(?:local|internal)_file:/|view-source:file:|\x1e(?:classpath\*?|netdoc|expect):[a-z/]|\x1edata://|\x1ejar:(?:file|https?|ftp):|\x1ezip:[^\s\x1e]{1,200}#"),
     Idiom("traversal", "remote-file", LIKELY, r"\x1e(?:(?:ftps?|https?):)?//[a-z0-9.-]{3,80}(?::[0-9]{2,5})?/[^\s\x1e?]{0,120}\.(?:txt|gif|jpe?g|png|dat|inc|ico|log)\?[?&]?(?:cmd|exec|command|shell|execute)=(?:id|ls|dir|cat|whoami|uname|pwd|ps|ver|net|type|wget|curl|nc|system)\b"),
     Idiom("traversal", "remote-file", LIKELY, r"\x1e//[a-z0-9.-]{3,80}/[^\s\x1e?]{1,120}\.(?:php[0-9]?|txt|jsp|aspx?|pl|py|cgi|dat|inc)\?{1,3}\x1e", trigger=r"\?\x1e"),
 )  # fmt: skip

@@ -135,6 +135,13 @@ RULES: tuple[Rule, ...] = (
         r"(?:;?\s*+//|;\s*+[{'\"`]|[-+*/%^|&,]{1,2}\s*+['\"`](?:$|[^\w]))",
     ),
     rule_of(
+        "string-left",
+        LIKELY,
+        "' \" `",
+        r"['\"`]\s*+[)\]}]*+;\s*+(?:(?:document|window|self|top|location|jquery|\$)\s*+[.=(\[]|on[a-z]{3,20}+\s*+=)[^\n]{0,160}?(?://|;\s*+['\"`])"
+        r"|['\"`]\s*+[-+*/^|&]\s*+[{\[][^'\"`\n]{1,60}[}\])]\s*+[-+*/^|&]\s*+['\"`]",
+    ),
+    rule_of(
         "window-opened",
         LIKELY,
         "window.open .html( .append( .after( .before(",

@@ -28,7 +28,7 @@ _ACTIVE = re.compile(
     + "|"
     + _BEHAVIOUR
     + r"|-o-link\s*:|javascript:"
-    r"|url\s*\(\s*['\"]?\s*(?:javascript|vbscript|livescript|data:(?:text/(?!css|plain)))|[:;]\s*ex\s*pression|\[\s*value\s*[\^$*|~]?=[^\]{}]{0,80}+\][^{}]{0,80}+\{[^{}]{0,400}?url\s*\("
+    r"|url\s*\(\s*['\"]?\s*(?:javascript|vbscript|livescript|data:(?:text/(?!css|plain)))|[:;]\s*ex\s*pression|\[\s*(?:value|name|content|href|src|action)\s*[\^$*|~]=[^\]{}]{0,80}+\][^{}]{0,80}+\{[^{}]{0,400}?url\s*\(\s*['\"]?(?:https?:)?//|\[\s*value\s*[\^$*|~]?=[^\]{}]{0,80}+\][^{}]{0,80}+\{[^{}]{0,400}?url\s*\("
 )
 _ALONE = tuple(
     (word, re.compile(pattern).search)
@@ -50,7 +50,7 @@ _DECLARED = r"[a-z-]{3,30}\s{0,4}"
 _LEFT = re.compile(
     rf"url\(\s{{0,4}}['\"]?(?!\s{{0,4}}data:)[^()'\"?]{{0,200}}?[;}}]{{1,2}}\s{{0,4}}{_DECLARED}:[^()'\"]{{0,200}}['\"]?\s{{0,4}}\)"
     rf"|[:,\s](?P<quote>['\"])[^'\"]{{0,200}}?;\s{{0,4}}{_DECLARED}:[^'\"]{{0,200}}(?P=quote)"
-    rf"|\A[^{{}}]{{0,200}}\}}\s{{0,4}}{_DECLARED}[:=]"
+    rf"|\A[^{{}}]{{0,200}}\}}\s{{0,4}}{_DECLARED}[:=]|(?:\A|;)\s{{0,4}}\[[^\[\]]{{0,80}}\]\s{{0,4}}{_DECLARED}"
 )
 """A declaration within an address or a string, or behind a bracket nobody opened: where another reader ends it earlier."""
 _SPELLED = re.compile(r"\\0{0,4}(?:2[27-9af]|3[ab]|7[bd])(?![0-9a-f])|(?:\\0{0,4}[4-7][0-9a-f](?![0-9a-f])\s?){3}")
@@ -72,7 +72,7 @@ def torn_style(value: str) -> str:
         return "spelled-style"
     if "url(" in plain and _LOADED.search(plain):
         return "loading-style"
-    return "torn-style" if ("}" in plain or ";" in plain) and _LEFT.search(plain) else ""
+    return "torn-style" if ("}" in plain or ";" in plain or "[" in plain) and _LEFT.search(plain) else ""
 
 
 def is_torn_sheet(lower: str) -> bool:

@@ -9,19 +9,17 @@ Refuses to know any attack.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from html import unescape
 from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any, Literal, TypeVar
 
 from msgspec import Struct
 
+from sallygate.controls.injection.documents import mixed_texts, xml_texts
 from sallygate.controls.injection.forms import BASE64_CHARS_MIN, base64_texts, from_base64, utf8
 from sallygate.model.request import Body, Part, RequestHead
-from sallygate.parsing.jsontext import JsonError, parse_json
 from sallygate.parsing.pointers import escape_pointer
 
 BETWEEN = "\x1e"
@@ -36,8 +34,6 @@ ROW, ROWS, ROW_MIN = 64, 8, 16
 """Members or elements asked about together, and rows of them; fewer are soon looked at one by one."""
 NESTED_MAX = 3
 """JSON within a string within JSON, so many times."""
-NESTED_CHARS_MIN = 5
-"""`{"a":1}` has seven; shorter text holds nothing to find."""
 WHERE_CHARS_MAX = 256
 """Of a place within a document, whose names the sender chose; a deeper one is named by its beginning."""
 FILE_BYTES_MAX = 65_536
@@ -66,17 +62,20 @@ FILE_NAMES = frozenset("x-filename x_filename x.filename x-file-name x-file x-up
 
 DOCUMENT_BEGINS = frozenset(("{", "[", '"'))
 """What a document of JSON begins with."""
-_DOCUMENTS = re.compile(f'{BETWEEN}[{{["]').search
+_DOCUMENTS = re.compile(rf'{BETWEEN}\s*+(?:[{{["]|(?:query|mutation|subscription|fragment)\b)').search
+_DOCUMENT = re.compile(r'\s*+(?:[{["]|(?:query|mutation|subscription|fragment)\b)').match
+"""Of JSON or GraphQL, whose texts are values."""
+_TOKEN_PARTS = re.compile(r"eyJ[A-Za-z0-9_-]{8,}(?=={0,2}\.)|(?<=\.)eyJ[A-Za-z0-9_-]{8,}").findall
+"""What JSON Web Tokens and signed cookies are made of."""
+_ODD_HOP = re.compile(r"['<]|\.\.|\{\{").search
+_TOLD_HOP = re.compile(r"[$(%\\'<]|\.\.|\{\{").search
+"""What attacks an application that reads such a header needs, and what one on the writer of a log; honest ones do not."""
 _BASE64_PARTS = re.compile(rf"{BETWEEN}([A-Za-z0-9+/_-]{{{BASE64_CHARS_MIN},}}={{0,2}})(?={BETWEEN})").findall
 _NAME, _TEXT = itemgetter(0), itemgetter(1)
 _TELLING_NAMES = re.compile(rf"(?:\A|{BETWEEN})[$@^&]|(?i:constructor|json_class|__type)").search
 """Names of members that tell something together with what they name, so that the document is looked at as a whole."""
 _IDENTIFIER = re.compile(r"[\w.$\[\]-]{1,64}").fullmatch
 _QUOTES = re.compile(r'\\*+"')
-_TAG = re.compile(r"<[^<>]*+>")
-_CDATA = re.compile(r"<!\[CDATA\[([^\]]*+(?:\](?!\]>)[^\]]*+)*+)\]\]>")
-"""Markup in such a section is text to whoever reads the document, and markup to whoever shows it."""
-_ATTRIBUTE = re.compile(r"=[ \t\r\n]*+(?:\"([^\"]*+)\"|'([^']*+)')")
 
 
 class Value(Struct, frozen=True, gc=False):
@@ -127,6 +126,12 @@ def texts_of(head: RequestHead, body: Body, familiar: Familiar) -> tuple[list[st
                 fresh.append(field)
         elif kind == "hop":
             connection += BETWEEN + field
+            if name == "authorization" and field not in known:
+                parts.append(_credential(field))
+                fresh.append(field)
+        elif kind == "unread":
+            if "{" in field:
+                connection += BETWEEN + field
         elif kind == "cookie":
             if field not in familiar.cookies:
                 cookies = field
@@ -135,8 +140,8 @@ def texts_of(head: RequestHead, body: Body, familiar: Familiar) -> tuple[list[st
                     parts += (cookie_name, cookie)
         elif kind == "file":
             parts.append(FILE_MARK + field)
-    if "$" in connection or "(" in connection or "%" in connection or "\\" in connection:
-        parts.append(connection)  # what attacks the writer of a log needs one of these; honest ones do not
+    if _TOLD_HOP(connection):
+        parts.append(connection)
     if body.kind != "none":
         texts, names = _body_texts(body)
         new = [name for name in dict.fromkeys(names) if name not in known]
@@ -150,9 +155,11 @@ def together(parts: list[str]) -> list[str]:
     """The surface of texts: themselves, and what is spelled in those of base64 and in documents."""
     edged = f"{BETWEEN}{BETWEEN.join(parts)}{BETWEEN}"
     spelled = [text for word in _BASE64_PARTS(edged) if (text := from_base64(word)) is not None]
+    if "eyJ" in edged:
+        spelled += [_QUOTES.sub(BETWEEN, text) for word in _TOKEN_PARTS(edged) if (text := from_base64(word)) is not None]
     if _DOCUMENTS(edged):
         for part in parts:
-            if part[:1] in DOCUMENT_BEGINS:  # a document, whose texts are values
+            if _DOCUMENT(part):
                 spelled.append(_QUOTES.sub(BETWEEN, part))
                 spelled += base64_texts(part)
     return [*parts, *spelled]
@@ -206,7 +213,7 @@ def _leaves_and_keys(tree: Any) -> tuple[list[str], list[str]]:
 def part_text(part: Part) -> str | None:
     """The text of a multipart part: a field's, or a small file's where its type is one that applications read as text.
     None for other files: their bytes are for the guard on uploads."""
-    if part.filename is not None and not (_is_text(part.media) and len(part.data) <= FILE_BYTES_MAX):
+    if part.filename and not (_is_text(part.media) and len(part.data) <= FILE_BYTES_MAX):
         return None
     return part.data.decode("utf-8", "replace")
 
@@ -272,11 +279,26 @@ def _header_values(fields: Mapping[str, str]) -> Iterator[Value]:
     for name, value in fields.items():
         if name == "cookie":
             yield from _cookie_values(value)
-        elif name not in UNREAD:
-            kind: Kind = "hop" if name in HOPS else "file" if name in FILE_NAMES else "header"
-            yield Value("header:" + name, _as_utf8(value), kind)
+        elif name not in UNREAD or "{" in value:
+            yield Value("header:" + name, _as_utf8(value), _header_kind(name, value))
+            if name == "authorization":
+                yield Value("header:" + name, _credential(value), "header")
             if _is_odd_header(name):
                 yield Value("header:" + name, name, "name")
+
+
+def _header_kind(name: str, value: str) -> Kind:
+    if name in HOPS:
+        return "header" if _ODD_HOP(value) and value[:6].lower() != "digest" else "hop"
+    return "hop" if name in UNREAD else "file" if name in FILE_NAMES else "header"
+
+
+def _credential(field: str) -> str:
+    """What an application reads of a field `Authorization`: the name of the user, or the token."""
+    scheme, _, credential = field.partition(" ")
+    if scheme.lower() != "basic":
+        return "" if scheme.lower() == "digest" else credential
+    return (from_base64(credential.strip()) or "").partition(":")[0]
 
 
 def _is_odd_header(name: str) -> bool:
@@ -394,7 +416,7 @@ def _part_values(part: Part) -> Iterator[Value]:
     if part.filename is not None:
         yield Value(where, part.filename, "file")
     if (text := part_text(part)) is not None:
-        if part.filename is None and part.media == "text/plain" and _begins_document(text):
+        if not part.filename and part.media == "text/plain" and _begins_document(text):
             yield Value(where, text, "body")  # a field as in a form, that nobody said to be XML
         yield from _text_values(text, part.media, where)
 
@@ -402,11 +424,14 @@ def _part_values(part: Part) -> Iterator[Value]:
 def _text_values(text: str, media: str, where: str = "body:") -> Iterator[Value]:
     if media.endswith("xml") or _begins_document(text):
         yield Value(where, text, "xml")
-        for inner in _xml_texts(text):
+        for inner in xml_texts(text):
             yield Value(where, inner, "body")
         return
+    if media.startswith("multipart/"):
+        yield from (Value(where, piece, "body") for piece in mixed_texts(text))
+        return
     yield Value(where, text, "body")
-    if "=" in text and "\n" not in text.strip() and not text.lstrip().startswith(("{", "[", "<")):
+    if where == "body:" and "=" in text and "\n" not in text.strip() and not text.lstrip().startswith(("{", "[", "<")):
         # A form under another name: its pieces, in case it is read as one.
         for pair in text.split("&")[:1000]:
             name, _, value = pair.partition("=")
@@ -415,37 +440,3 @@ def _text_values(text: str, media: str, where: str = "body:") -> Iterator[Value]
 
 def _begins_document(text: str) -> bool:
     return text.lstrip()[:5].lower() in ("<?xml", "<!doc")
-
-
-def _xml_texts(text: str) -> Iterator[str]:
-    """Character data and attribute values of a document, references of the predefined entities undone."""
-    yield from (section for section in _CDATA.findall(text) if "<" in section)
-    text = text.replace("<![CDATA[", "").replace("]]>", "")
-    for run in _TAG.split(text):
-        if len(run) > 2 and not run.isspace():
-            yield unescape(run)
-    for tag in _TAG.findall(text):
-        for double, single in _ATTRIBUTE.findall(tag):
-            yield unescape(double or single)
-
-
-def document_in(text: str) -> object | None:
-    """The JSON array, object or string that `text` spells as a whole, or None. What readers could read differently is read
-    leniently, and a member written twice is there twice. Raises `RecursionError` when nested some hundred levels deep."""
-    text = text.strip("\ufeff \t\r\n")
-    if len(text) < NESTED_CHARS_MIN or text[0] not in '{["' or text[-1] not in '}]"':
-        return None
-    try:
-        return parse_json(text.encode())
-    except (JsonError, UnicodeError):
-        pass
-    try:
-        tree: object = json.loads(text, object_pairs_hook=_every_member, parse_int=float)
-        return tree
-    except ValueError:
-        return None
-
-
-def _every_member(pairs: list[tuple[str, object]]) -> object:
-    members = dict(pairs)
-    return members if len(members) == len(pairs) else [{name: value} for name, value in pairs]

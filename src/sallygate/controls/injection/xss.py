@@ -63,6 +63,8 @@ TRIGGERS: tuple[str, ...] = (
     r"new\s{1,3}image\b",
     r"with\s{0,2}\(\s{0,2}(?:document|window|self|top)",
     r"['\"`]\s{0,3}[)\]}]{0,3}\s{0,3}[-;+*/%^|&,]{1,2}\s{0,3}[a-z_$][\w$.]{0,60}\(",
+    r"['\"`]\s{0,3}[)\]}]{0,3};\s{0,3}(?:document|window|self|top|location|jquery|\$|on[a-z]{3,20}\s{0,3}=)",
+    r"['\"`]\s{0,3}[-+*/^|&]\s{0,3}[{\[][^'\"`\x1e]{1,60}[}\])]\s{0,3}[-+*/^|&]\s{0,3}['\"`]",
     r"(?:java|vb|live)script\s{0,3}:",
     r"data\s{0,2}:\s{0,2}(?:text/(?:html|xml|xsl|javascript)|application/(?:xhtml|xml|javascript|x-javascript))",
     r":\s{0,4}expression\s{0,3}[(/]",
@@ -103,7 +105,7 @@ HANDLERS_MAX = 16
 _STYLE_ELEMENT = re.compile(r"<(?:[a-z]{1,8}:)?style(?![a-z0-9-])", re.IGNORECASE)
 EVENTS = (
     "abort|activate|after|gesture|security|snap|visibility|animation|auxclick|autocomplete|before|begin|blur|bounce|cache|cancel|canplay|cellchange|change|click|close|"
-    "command|composition|contextmenu|controlselect|copy|cue|cut|data|dbl|deactivate|device|drag|drop|duration|emptied|end|error|fetch|filter|finish|"
+    "command|enter|leave|composition|contextmenu|controlselect|copy|cue|cut|data|dbl|deactivate|device|drag|drop|duration|emptied|end|error|fetch|filter|finish|"
     "focus|form|fullscreen|got|hashchange|help|input|invalid|key|languagechange|layout|load|lose|lost|media|message|mouse|move|moz|ms|offline|"
     "online|open|orientation|out|page|paste|pause|play|pointer|popstate|popup|progress|propert|ratechange|reader|ready|repeat|reset|resize|resume|reverse|"
     "row|scroll|search|seek|select|show|size|slotchange|stalled|start|stop|storage|submit|suspend|sync|time|toggle|touch|track|transition|"
@@ -118,6 +120,8 @@ _HANDLER_ALONE = re.compile(
 _RUNS = re.compile(r"[(`{\[\\]|=|;|javascript|location|//|eval|throw|import", re.IGNORECASE)
 _CALLS = re.compile(r"[\"']?[\w$.]{1,40}+[(`]")
 _EVENT_JUNK = re.compile(r"on(?:" + EVENTS + r")[a-z]{0,22}+[^a-z0-9_:.@-]")
+_DIRECTIVE = re.compile(r"x-(?:init|data|html|effect|on:.*)|hx-on.*|v-(?:html|on:.*)|@[a-z][a-z.-]*|_").fullmatch
+"""Attributes that frameworks run as script (Alpine, htmx, Vue, hyperscript)."""
 _QUOTED_BEFORE = re.compile(r"[\"'`\u201d\u201c]")
 _VALUE_LEFT = re.compile(r"[^<>A-Za-z]{0,16}?[\"'`]\s{0,4}/?>\s{0,4}<[/!]?[a-z]", re.IGNORECASE)
 LEFT_CHARS_MAX = 2048
@@ -303,6 +307,8 @@ def _of_attribute(element: str, name: str, value: str) -> tuple[str, int]:
             return "event-handler", ATTACK
     if not value:
         return "", 0
+    if _DIRECTIVE(handler) and (_RUNS.search(value) or handler in ("v-html", "x-html")):
+        return "directive", LIKELY
     if handler in ("ev:event", "ev:handler"):
         return "event-listened", LIKELY
     if handler == "srcdoc":

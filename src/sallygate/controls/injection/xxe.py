@@ -51,7 +51,7 @@ _DOCTYPE = re.compile(
     r"(?:(system|public)\b\s*+(" + _LITERAL + r")?\s*+(" + _LITERAL + r")?\s*+)?(\[)?"
 )
 _PUBLISHED_NAME = re.compile(r"[\"'][-+]//|[\"']iso[ /0-9]")
-_HOST = re.compile(r"[\"']\s*+(?:https?:)?//([a-z0-9.:\[\]@-]{1,255}+)")
+_HOST = re.compile(r"[\"']\s*+(?:(?:https?|ftps?|sftp|smb|ws):)?(?://|\\{2})([a-z0-9.:\[\]@-]{1,255}+)")
 _PUBLISHERS = (
     "w3.org apple.com sun.com oracle.com jcp.org java.net oasis-open.org docbook.org apache.org hibernate.org "
     "jboss.org mybatis.org springframework.org netscape.com wapforum.org openmobilealliance.org microsoft.com "

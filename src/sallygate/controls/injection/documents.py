@@ -1,0 +1,63 @@
+"""Texts that are documents: what stands in JSON within a string, in XML and in the parts of a message, as texts of their own.
+
+Refuses to know where the document stood and what its texts mean.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from html import unescape
+
+from sallygate.parsing.jsontext import JsonError, parse_json
+
+NESTED_CHARS_MIN = 5
+"""`{"a":1}` has seven; shorter text holds nothing to find."""
+_TAG = re.compile(r"<[^<>]*+>")
+_CDATA = re.compile(r"<!\[CDATA\[([^\]]*+(?:\](?!\]>)[^\]]*+)*+)\]\]>")
+"""Markup in such a section is text to whoever reads the document, and markup to whoever shows it."""
+_ATTRIBUTE = re.compile(r"=[ \t\r\n]*+(?:\"([^\"]*+)\"|'([^']*+)')")
+_PART = re.compile(r"(?:\A|\r?\n)--[^\r\n]{1,80}(?:\r?\n|\Z)")
+
+
+def xml_texts(text: str) -> Iterator[str]:
+    """Character data and attribute values of a document, references of the predefined entities undone."""
+    yield from (section for section in _CDATA.findall(text) if "<" in section)
+    text = text.replace("<![CDATA[", "").replace("]]>", "")
+    for run in _TAG.split(text):
+        if len(run) > 2 and not run.isspace():
+            yield unescape(run)
+    for tag in _TAG.findall(text):
+        for double, single in _ATTRIBUTE.findall(tag):
+            yield unescape(double or single)
+
+
+def mixed_texts(text: str) -> Iterator[str]:
+    """The heads and bodies of the parts of a message of several (`multipart/mixed`), those of messages within one too."""
+    for part in _PART.split(text):
+        for piece in part.replace("\r\n", "\n").split("\n\n"):
+            if piece and not piece.isspace():
+                yield from piece.split("\n") if ": " in piece.partition("\n")[0] else (piece,)
+
+
+def document_in(text: str) -> object | None:
+    """The JSON array, object or string that `text` spells as a whole, or None. What readers could read differently is read
+    leniently, and a member written twice is there twice. Raises `RecursionError` when nested some hundred levels deep."""
+    text = text.strip("\ufeff \t\r\n")
+    if len(text) < NESTED_CHARS_MIN or text[0] not in '{["' or text[-1] not in '}]"':
+        return None
+    try:
+        return parse_json(text.encode())
+    except (JsonError, UnicodeError):
+        pass
+    try:
+        tree: object = json.loads(text, object_pairs_hook=_every_member, parse_int=float)
+        return tree
+    except ValueError:
+        return None
+
+
+def _every_member(pairs: list[tuple[str, object]]) -> object:
+    members = dict(pairs)
+    return members if len(members) == len(pairs) else [{name: value} for name, value in pairs]

@@ -55,7 +55,7 @@ ENTITY_CALL = re.compile(
     re.IGNORECASE,
 )
 _OBSCURED = re.compile(
-    r"[\s\x00-\x20]*+(?:h[a-z\s\x00-\x20]{0,20}[\t\r\n][a-z\s\x00-\x20]{0,20}:|https?://(?:\d{8,10}|0x[0-9a-f]|0\d{2,11}\.0|[a-z0-9.-]{1,60}https?:|%[0-9a-f]{2}|(?!127\.|10\.|192\.168\.)\d{1,3}(?:\.\d{1,3}){3}(?:[:/]|\Z)))"
+    r"[\s\x00-\x20]*+(?:h[a-z\s\x00-\x20]{0,20}[\t\r\n][a-z\s\x00-\x20]{0,20}:|https?://(?:\d{8,10}|0x[0-9a-f]|0\d{2,11}\.0|[a-z0-9.-]{0,60}https?:|%[0-9a-f]{2}|(?!127\.|10\.|192\.168\.)\d{1,3}(?:\.\d{1,3}){3}(?:[:/]|\Z)))"
 )
 URL_ATTRIBUTES = frozenset(
     "href src action formaction data from to values value by background poster dynsrc lowsrc code content "

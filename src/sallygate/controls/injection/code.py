@@ -99,7 +99,7 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("code", "php-call", ATTACK, r"preg_replace\s?\(\s?['\"]([/#~|]).{0,60}[/#~|][a-z]{0,4}e[a-z]{0,4}['\"]", trigger=r"preg_replace\s?\(\s?['\"][/#~|]"),
     Idiom("code", "php-call", LIKELY, r"\x1e__(?:construct|destruct|wakeup|tostring|callstatic|invoke)\x1e|\\think\\[a-z]|invokefunction|\[#(?:post_render|pre_render|lazy_builder|access_callback|value_callback)\]"),
     # Java, OGNL, SpEL, EL, Groovy
-    Idiom("code", "java-class", ATTACK, rf"[^a-z0-9_]{_JAVA}", 4000),
+    Idiom("code", "java-class", ATTACK, rf"[^a-z0-9_.-](?!javax\.faces\.){_JAVA}", 4000, trigger=rf"[^a-z0-9_.-]{_JAVA}"),
     Idiom("code", "java-class", LIKELY, r"(?:java\.(?:io|lang|util|net|nio|sql|rmi|security|beans|text|applet|awt)\.[a-z]|javax\.(?:script|naming|management|xml|el|crypto|imageio|print|swing|net|activation|servlet|sql|rmi)\.|com\.opensymphony|com\.sun\.org|org\.apache\.(?:commons|struts|"
           r"xalan|tomcat|catalina|axis)|org\.omg\.corba|org\.springframework|freemarker\.template|com\.mchange|com\.caucho|sun\.(?:reflect|rmi|misc))", 300),
     Idiom("code", "java-class", ATTACK, r"java\.(?:lang\.)?(?:runtime|processbuilder)|(?:getruntime|processbuilder|newinstance|forname|getdeclared(?:method|field|constructor)s?|getmethod|getclassloader|defineclass|loadclass)\s{0,4}\("),
@@ -114,14 +114,15 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("code", "groovy", ATTACK, r"['\"][^'\"\x1e]{1,120}['\"]\]?\.execute\(\)|\beval\.me\s?\(|new\s{1,4}groovyshell\b|@grab(?:resolver|config)?\s?\(|\bthread\.sleep\s?\(\s?[0-9]"),
     # JavaScript on servers
     Idiom("code", "node", ATTACK, r"require\s{0,4}\(\s{0,4}['\"\x60](?:child_process|fs|vm|net|http|https|os|path|process|crypto|cluster|repl|module|inspector|node:)"),
-    Idiom("code", "node", ATTACK, r"process\s{0,3}(?:\.\s{0,3}|\[\s{0,3}['\"\x60]?)(?:env|mainmodule|binding|exit|kill|dlopen|argv|cwd|stdout|req\.|constructor)"),
+    Idiom("code", "node", ATTACK, r"process\s{0,3}(?:\.|\.\s{1,3}(?=[a-z]{3,12}\s{0,3}[.(\[])|\[\s{0,3}['\"\x60]?)(?:env\b|mainmodule|binding|exit\b|kill\b|dlopen|argv|cwd\b|stdout|req\.|constructor)",
+          trigger=r"process\s{0,3}(?:\.\s{0,3}|\[\s{0,3}['\"\x60]?)(?:env|mainmodule|binding|exit|kill|dlopen|argv|cwd|stdout|req\.|constructor)"),
     Idiom("code", "node", ATTACK, r"(?:child_process|execsync|spawnsync|execfilesync|spawn)\s{0,3}(?:\(|\.|\[)|\.mainmodule\b|global\.process|globalthis\.process|new\s{1,4}function\s{0,4}\(|(?:this|self|global)\.constructor\.constructor|constructor:constructor"),
     Idiom("code", "node", LIKELY, r"\bconsole\s{0,3}(?:\.\s{0,3}|\[\s{0,3}['\"\x60])(?:log|info|error|debug|trace|dir|warn)['\"\x60]?\]?\s{0,3}\(", 120),
     Idiom("code", "endless-loop", ATTACK, r"\b(?:while|for)\s{0,4}\(\s{0,4}(?:;\s{0,4};|(?!!(?:true|infinity|[1-9])[\s)])(?:[!+\s(-]{0,12}(?:true|false|null|nan|undefined|infinity|this|[01]|\[\]|\{\}|''|\"\"|\x60\x60|-?\d{1,3})[\s)]{0,4})\))", 400,
           trigger=r"\b(?:while|for)\s*\(\s*(?:;\s*;|[!+\s(-]*(?:true|false|null|nan|undefined|infinity|this|[01]|\[\]|\{\}|''|\"\"|\x60\x60|-?\d{1,3})[\s)]*\))"),
     # Python
     Idiom("code", "python", CERTAIN, r"__(?:import|subclasses|builtins|globals|mro|bases|base|reduce|reduce_ex|getattribute|loader|code)__"),
-    Idiom("code", "python", ATTACK, r"__(?:class|init|dict|self|call|name|doc)__\s{0,3}(?:\.|\[|\)|\|)|(?:os|subprocess|commands|pty|posix|sys|platform|importlib)\.(?:system|popen[234]?|call|run|check_output|check_call|getoutput|spawn[lv]?[pe]?|execv?[pe]?|listdir|environ|import_module|modules)\b"),
+    Idiom("code", "python", ATTACK, r"__(?:class|init|dict|self|call|name|doc)__\s{0,3}(?:\.[^p]|\.p[^y]|\[|\)|\|)|(?:os|subprocess|commands|pty|posix|sys|platform|importlib)\.(?:system|popen[234]?|call|run|check_output|check_call|getoutput|spawn[lv]?[pe]?|execv?[pe]?|listdir|environ|import_module|modules)\b"),
     Idiom("code", "python", ATTACK, r"\b(?:eval|exec|compile)\s{0,3}\(\s{0,3}(?:compile|open|input|__|chr|base64|bytes|'|\"|codecs)[^\x1e]{0,200}\)|\bopen\s{0,3}\(\s{0,3}['\"][/.c][^'\"\x1e]{1,120}['\"][^)\x1e]{0,40}\)\s{0,3}\.\s{0,3}read"),
     Idiom("code", "python", LIKELY, r"\x1e(?:breakpoint|globals|locals|vars|dir|exit|quit)\(\)\x1e|\x1e(?:print\s?\()?open\s?\(\s?['\"][^'\"\x1e]{1,120}['\"][^)\x1e]{0,20}\)\.(?:read|write)|\x1etime\.sleep\s?\(\s?[0-9]|"
           r"\bgetattr\s?\(\s?[a-z_.]{1,40}\s?,\s?['\"]|[a-z0-9_)\]]\.__(?:class|dict|init)__\x1e"),
@@ -133,6 +134,7 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("code", "server-side-include", CERTAIN, r"<!--\s{0,4}#\s{0,4}(?:exec|include|echo|config|printenv|set|fsize|flastmod|if|goto)\b"),
     Idiom("code", "server-directive", LIKELY, r"\x1e\s{0,4}(?:redirect(?:match)?\s{1,4}(?:30[1278]|permanent|temp|seeother)\s{1,4}/\S{0,80}\s{1,4}https?://|rewrite(?:rule|cond)\s{1,4}\S{1,80}\s{1,4}\S|addhandler\s{1,4}\S{1,80}\s{1,4}\.|addtype\s{1,4}application/x-httpd|"
           r"sethandler\s{1,4}[a-z]|php_(?:admin_)?(?:value|flag)\s{1,4}[a-z_.]{3,40}\s)", 2000),
+    Idiom("code", "xml-rpc", ATTACK, r"<methodname>\s{0,4}(?:pingback\.|system\.(?:multicall|listmethods)|demo\.sayhello|wp\.getusersblogs)"),
     Idiom("code", "edge-side-include", ATTACK, r"<esi:(?:include|vars|inline|debug|remove|comment|eval|assign)"),
     Idiom("code", "asp", ATTACK, r"<%\s{0,4}(?:@|response\.|execute|eval|request|set\s|dim\s|import)|\bresponse\.write\s{0,3}\(|server\.createobject|wscript\.shell|<%[^%\x1e]{1,160}[(;\"'][^%\x1e]{0,160}%>"),
     Idiom("code", "coldfusion", ATTACK, r"<cf(?:execute|file|include|query|content|http|object|script|output|set)\b"),

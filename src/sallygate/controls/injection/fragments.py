@@ -21,6 +21,7 @@ TRIGGERS: tuple[str, ...] = (
     r"\.svg#[\w-]{0,40}['\"]?\s{0,2}\)\s{0,2}format",
     r"(?:\)\s{0,2};?\s{0,2}['\"]|\bautofocus)\s{0,2}/?>",
     r"\b(?:function\s{1,4}[\w$]{1,40}|for)\s{0,4}\([^\x1e()]{0,80}\)\s{0,4}\{\s{0,8}\x1e",
+    r"\x1e\s?[a-z]\s?=\s?\"[^\"\x1e]{1,80}\"{1,2}\s?;\s?\x1e",
     r"\{[^{}\x1e]{0,200}[a-z]/\*[^{}\x1e]{0,200}\}",
     r"\x1e[#.*a-z][^{}\x1e]{0,80}(?:\{[^{}\x1e]{0,200}\[[^\]{}\x1e]{0,200};|\];\s{0,4}[a-z-]{3,24}:)",
 )
@@ -36,8 +37,9 @@ _BEGINS = re.compile(
     r"(?P<tag>[^<>]{0,40}<%\s{0,4}['\"]?\Z)|"
     r"(?P<attribute>[^<>]{0,80}(?:\)\s{0,2};?\s{0,2}['\"]|\bautofocus)\s{0,2}/?>)|"
     r"(?P<dangling>[^<>]{0,40}<(?:img|input|link|base|form|meta|a)\s[^<>]{0,80}(?:src|href|action|background|content)\s{0,2}=\s{0,2}(?:'(?:https?:)?//[^'<>]{0,200}|\"(?:https?:)?//[^\"<>]{0,200})\Z)|"
+    r"(?P<statement>[a-z]\s?=\s?\"[^\"\n]{1,80}\"{1,2}\s?;\s{0,4}\Z)|"
     r"(?P<block>(?:function\s{1,4}[\w$]{1,40}\s{0,4}\([\w$, ]{0,80}\)|for\s{0,4}\([^()\n]{1,40};[^()\n]{1,40};[^()\n]{0,40}\))\s{0,4}\{\s{0,8}\Z)|"
-    r"(?P<rule>[#.*a-z][^{}\n]{0,80}(?:\{[^{}]{0,200}[a-z]/\*[^*{}]{0,80}\*/[a-z !][^{}]{0,200}\}|\{[^{}\[]{0,200}\[[^\]{}]{0,200};|\];\s{0,4}[a-z-]{3,24}:))"
+    r"(?P<rule>[#.*a-z][\w\s#.:>,*-]{0,60}(?:\{\s{0,8}[a-z-]{3,24}\s{0,4}:[^{}]{0,200}[a-z]/\*[^*{}]{0,80}\*/[a-z !][^{}]{0,200}\}|\{\s{0,8}[a-z-]{3,24}\s{0,4}:[^{}\[;]{0,80}\[[^\]{};]{0,80};|\];\s{0,4}[a-z-]{3,24}:))"
     r")",
     re.IGNORECASE,
 )
@@ -76,7 +78,7 @@ def piece_in(text: str, lower: str) -> Evidence | None:
     left = None if at < 0 else _OPEN_SVG.match(lower, at) or _UNFINISHED_SVG.match(lower)
     if left is not None and "data:image/" not in lower[:at]:
         return _evidence("svg-left", left)
-    if at < 0 and (shape := _SHAPE.search(lower)) is not None:
+    if at < 0 and "data:image/" not in lower and (shape := _SHAPE.search(lower)) is not None:
         return _evidence("shape-alone", shape)
     if lower.count("<div") > lower.count("</div") and (block := _BLOCK.match(lower)) is not None:
         return _evidence("element-left", block)

@@ -52,7 +52,7 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("nosql", "operator", ODD, r"(?:\[|\x1e|[{,]\s{0,8}[\"'])\$eq(?:\]|\x1e|[\"']\s{0,8}:)"),
     Idiom("nosql", "operator", LIKELY, rf"(?:[{{,]\s{{0,8}}['\"]|\x1e)&(?:{_SHARP}|eq|nin)(?:['\"]\s{{0,8}}:|\x1e)"),
     # JavaScript that leaves the text it was put into
-    Idiom("nosql", "javascript-return", ATTACK, rf"{_LEFT}['\"]?\s{{0,4}}\)?\s{{0,4}};{_S}return(?:{_S}\(|[\s+]{{1,4}}(?:true|false|[0-9!'\"]|this\b|db\.|\())", 400),
+    Idiom("nosql", "javascript-return", ATTACK, rf"{_LEFT}(?:['\"]\s{{0,4}}\)?\s{{0,4}};{_S}return(?:{_S}\(|[\s+]{{1,4}}(?:true|false|[0-9!'\"]|this\b|db\.|\())|\)?\s{{0,4}};{_S}return[\s+]{{1,4}}(?:(?:true|false|!?[01])\s{{0,4}}(?:[;}}=/|&]|\x1e)|'[^'\x1e]{{0,40}}'\s{{0,4}}==|this\.|db\.))", 400),
     Idiom("nosql", "javascript-return", ATTACK, r"\x1e\s{0,4}(?:function\s{0,4}\(\s{0,4}[a-z]{0,12}\s{0,4}\)\s{0,4}\{|\([a-z]{0,12}\)\s{0,4}=>\s{0,4}\{?)\s{0,8}(?:return\s{1,4}(?:true|1\s{0,3}[;=}]|this\.[a-z_]{1,40}\s{0,3}(?:[=!<>]|\.match))|sleep\s{0,4}\()", 400),
     Idiom("nosql", "javascript-sleep", ATTACK, rf"['\";)}}|&]{_S}sleep\s{{0,4}}\(\s{{0,4}}[0-9]{{1,9}}\s{{0,4}}\)", 400),
     Idiom("nosql", "javascript-loop", ATTACK, r"\bdo\s{0,4}\{[^}\x1e]{0,80}\bnew[\s+]{1,4}date\b", 600),
@@ -71,7 +71,8 @@ IDIOMS: tuple[Idiom, ...] = (
     # Other stores
     Idiom("nosql", "redis", CERTAIN, r"\*[0-9]{1,3}\r?\n\$[0-9]{1,5}\r?\n[a-z]{3,16}"),
     Idiom("nosql", "redis", ATTACK, r"(?:\n|\\n|\x1e)\s{0,4}(?:flushall|flushdb|config\s{1,4}(?:set|get|rewrite)\s{1,4}[a-z*]|slaveof\s{1,4}[a-z0-9]|replicaof\s{1,4}[a-z0-9]|bgsave|module\s{1,4}load\s|script\s{1,4}(?:load|flush)|eval\s{1,4}['\"][^\x1e]{1,400}['\"]\s{1,4}[0-9])[^\n\x1e]{0,200}", 1000),
-    Idiom("nosql", "redis", ATTACK, r"\n\s{0,4}(?:set|lpush|rpush|hset|sadd|zadd|del|keys|get)\s{1,4}[^\s\x1e]{1,80}(?:\s{1,4}[^\n\x1e]{1,400})?\r?\n\s{0,4}(?:save|quit|config|bgsave|exec|get|flushall)\b", 1000),
+    Idiom("nosql", "redis", ATTACK, r"\n\s{0,4}(?:(?:set|lpush|rpush|hset|sadd|zadd|del|keys)\s{1,4}[^\s\x1e]{1,80}(?:\s{1,4}[^\n\x1e]{1,400})?\r?\n\s{0,4}(?:(?:save|quit|bgsave|exec|flushall)\s{0,4}(?:[\r\n]|\x1e)|config\s{1,4}set)|(?-i:GET|KEYS|SET) [^\n\x1e]{1,200}\r?\n(?-i:GET|SET|SAVE|QUIT|CONFIG|EXEC|KEYS)\b)", 1000,
+          trigger=r"\n\s{0,4}(?:set|lpush|rpush|hset|sadd|zadd|del|keys|get)\s{1,4}[^\s\x1e]{1,80}(?:\s{1,4}[^\n\x1e]{1,400})?\r?\n\s{0,4}(?:save|quit|config|bgsave|exec|get|set|keys|flushall)\b"),
     Idiom("nosql", "redis", ATTACK, r"\bredis\.p?call\s{0,4}\(\s{0,4}['\"]", 2000),
     Idiom("nosql", "couchdb", LIKELY, r"_users/_all_docs|/_node/[^/\x1e]{1,40}/_config|\.\./_all_(?:dbs|docs)|/_all_dbs\b|\borg\.couchdb\.user:"),
     Idiom("nosql", "couchdb", ODD, r"/_all_docs\b"),

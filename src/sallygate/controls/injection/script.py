@@ -90,13 +90,13 @@ RULES: tuple[Rule, ...] = (
         ATTACK,
         "window self top this parent frames globalthis content opener",
         r"(?<![\w$.-])" + _GLOBAL + r"\)?(?:\s*+(?:\?\.)?\[\s*+['\"`/+!\\(\[][^\]\n]{0,300}+\][\])]*+\s*+[(`\[?]"
-        r"|(?:\?\.)?\[[^\]\s'\"]{1,300}+\][\])]*+(?:[(`\[]|\?\.\())",
+        r"|(?:\?\.)?\[[^\]\s'\"]{1,300}+\][\])]*+(?:\[[^\]\n]{1,80}+\]){0,4}+(?:[(`]|\?\.\())",
     ),
     rule_of(
         "constructor-reached",
         ATTACK,
         "constructor",
-        r"\.\s*+constructor\s*+[(`\[]|\bconstructor\s*+\.\s*+(?:constructor|prototype)\b|\[\s*+['\"`]constructor['\"`]\s*+\]",
+        r"\.\s*+constructor(?:\s*+[`\[]|\()|\bconstructor\s*+\.\s*+(?:constructor|prototype)\b|\[\s*+['\"`]constructor['\"`]\s*+\]",
     ),
     rule_of(
         "punctuation-code",

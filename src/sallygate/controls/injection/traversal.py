@@ -101,10 +101,10 @@ _PLACES = (
     ),
     _Place(
         re.compile(
-            r"/(?:var|opt|usr|home|root|srv|private|volumes|library|tmp|boot|mnt|bin|sbin|dev)/[a-z0-9 ._+/-]*+"
+            r"/(?:(?:var|opt|usr|root|private|boot|mnt|bin|sbin|dev)|(?<![a-z0-9_.-].)(?:home|srv|volumes|library|tmp))/[a-z0-9 ._+/-]*+"
         ),
         re.compile(
-            r"(?:a(?:pache|dm|uthorized_keys)|passwd|shadow|_?logs?(?![a-z])|_?history|mysql|httpd|nginx|lampp|xampp|php|"
+            r"(?:a(?:pache|dm|uthorized_keys)|passwd|shadow|_?logs?(?![a-z])|[._][a-z]{0,12}_?history|mysql|httpd|nginx|lampp|xampp|php|"
             r"ftp|cpanel|cron|spool|mail|saf|[uw]tmp|lastlog|messages|syslog|dmesg|secure|boot|config|"
             r"sites-(?:available|enabled)|id_[dr]sa|known_hosts|bashrc|cgi-bin)[a-z0-9_-]*+[./%\\]?"
         ),
@@ -135,7 +135,7 @@ _TARGETS = (
     re.compile(r"cmd\.exe"),
 )
 _WHOLE_TARGET = re.compile(
-    r"/++(?:etc(?:/++[a-z0-9._-]{1,40}+){0,5}|proc|dev|sys|boot|root|(?:usr|var)/++(?:local|share|etc|lib|log|run|spool|www|lock|db|cache|adm|mail|backups?|crash|root)(?:/++[a-z0-9._-]++){0,3})/*+\Z|/?[a-z]:[/\\]++\Z"
+    r"/++(?:etc(?:/++[a-z0-9._-]{1,40}+){0,5}|proc|dev|sys|boot|root|(?:usr|var)/++(?:local|share|etc|lib(?!/++(?:python|node|jvm|ruby))|log|run|spool|www|lock|db|cache|adm|mail|backups?|crash|root)(?:/++[a-z0-9._-]++){0,3})/*+\Z|/?[a-z]:[/\\]++\Z"
 )
 _SECRET = re.compile(
     r"[/\\ \x00'\"=](?=[.a-z])(?:\.(?:ht(?:access|passwd)|bash(?:rc|_history|_profile)|cshrc|zshrc|kshrc|s?hosts|rhosts|profile|netrc|npmrc|pypirc|"
@@ -144,7 +144,7 @@ _SECRET = re.compile(
     r"wp-config\.(?:php|bak|txt|old)|id_(?:rsa|dsa|ecdsa|ed25519)\b|authorized_keys|web-inf[/\\]|meta-inf[/\\]|"
     r"(?:my|httpd|apache2?|nginx|php|proftpd?|vsftpd|pure-ftpd|smb|sshd_config|lighttpd)\.(?:cnf|conf|ini)\b|"
     r"(?:access|error)[_.]log\b|localsettings\.php|configuration\.php|settings\.py\b|config\.inc\.php|"
-    r"(?:config|database|db|backup|dump|users|settings)\.(?:sql|inc|bak|old|zip)\b|database\.yml|secrets\.yml|credentials\.xml|master\.key|passwd\b(?:(?<!\A.passwd)$|\x00|%00)|shadow(?:(?<!\A.shadow)$|\x00|%00))"
+    r"(?:config|database|db|backup|dump|users|settings)\.(?:sql|inc|bak|old|zip)\b|database\.yml|secrets\.yml|credentials\.xml|master\.key|(?<=[/\\=\x00])(?<!\A/)(?:passwd\b|shadow)(?:$|\x00|%00))"
 )
 _COPY = re.compile(
     r"[/\\ \x00'\"=][a-z0-9_.-]{1,40}\.(?:php[0-9]?|aspx?|jsp|html?|conf|ini|xml|ya?ml|json|sql|zip|tar|gz|js|py|rb|pl|cgi)(?:\.(?:bak|old|orig|save|swp|tmp|backup|inc|txt|zip|gz|[0-9])|~)\Z"

@@ -87,12 +87,14 @@ _FRAGMENT = re.compile(
     r"['\"`]\s{1,4}[a-z]{1,20}\s{0,2}=\s{0,2}['\"`]|"
     r"(?=[a-z]{1,9}\s)(?:j\s?a\s?v\s?a|v\s?b|l\s?i\s?v\s?e)\s?s\s?c\s?r\s?i\s?p\s?t\s{0,3}:|"
     r"['\"]\s{0,3}formaction\s{0,3}=|<link[\s/]{1,4}[^<>]{0,40}href[\s/]{0,4}=(?!\s{0,3}['\"]?https://fonts\.googleapis\.com/)|<\W{0,3}(?:vmlframe|on[a-z]{8,40})\b|"
-    r"[\s\S]{0,200}?<(?:\s{0,2}[a-z]:?)?(?:\s?[a-z]\s){3,12}[a-z]\b|"
+    r"[\s\S]{0,200}?<\s{0,2}(?:[a-z]:\s?)?(?:s\s(?:c\s?r\s?i\s?p\s?t|v\s?g|t\s?y\s?l\s?e)|i\s(?:m\s?g|f\s?r\s?a\s?m\s?e)|(?:o\s?b\s|e\s?m\s|b\s|f\s|m\s|l\s|a\s|x\s)(?:[a-z]\s){1,10}[a-z]?\s?[=>/])|"
     r".{0,60}(?:(?:window|self|top|parent)\.location|document\.(?:cookie|domain|write|location|referrer(?!\Z)|body|forms|queryselector)|\.(?:innerhtml|outerhtml|textcontent)\s{0,2}=)[^\n]{0,60}\Z|"
     r".{0,40}\b(?:setinterval|settimeout|atob|btoa)\s{0,2}\([^\n]{0,40}\)[;\s]{0,3}\Z|"
-    r"(?:.{0,120}?[\"'`]{2,3}\s{0,2}--?>)|\s{0,8}(?:</[a-z]|<svg:|<!(?:--|\[|attlist|element)|-->|<\?xml|\]\]?>|<style[^<>]{0,40}>?\s{0,4}\Z|<svg[\s>/](?![\s\S]{0,2048}</svg)|<(?:math|form|input|textarea|body|head|html|xml|xmp|"
-    r"template|select|image|listing|plaintext|noscript|feimage|stylesheet|isindex|marquee|meta|base|embed|object|applet)[\s>/]|"
-    r"<[a-z]{1,12}(?:\s[^<>]{0,80})?>[^<]{0,40}<(?:[?!](?!doctype html)|svg|style|form|input|xml|xmp|html|body)|"
+    r"(?:.{0,120}?[\"'`]{2,3}--?>)|\s{0,8}(?:</[a-z](?![a-z0-9-]{0,40}>\s{0,8}\Z)|</(?:script|style|title|textarea|noscript|iframe|xmp|template|select|svg|math|form|body|head|html|a|div|table|t[rdh]|image|fe[a-z]{3,20}|object|embed|applet|frameset|option|button)\b|"
+    r"<svg:|<!(?:--(?!(?:[^<>]|<(?![a-z/!?])){0,400}?-->)|--\s[^<>]{0,200}\s-->\s{0,8}\Z|\[|attlist|element)|-->|<\?xml(?![^<>]{0,200}\?>\s{0,8}<[a-z][\w.:-]{0,60}\s[^<>]{0,400}?xmlns)|\]\]?>|<style[^<>]{0,40}>?\s{0,4}\Z|<svg[\s>/](?![\s\S]{0,2048}</svg)|"
+    r"<(?:math|form|input|textarea|body|head|html|xml|xmp|template|select|image|listing|plaintext|noscript|feimage|stylesheet|isindex|marquee|meta|base|embed|object|applet)"
+    r"(?:\s{0,4}/?>(?!\s{0,4}[a-z]{2,20}\b|[\s\S]{0,2048}</(?:html|select|math|textarea|form|marquee|noscript)>\s{0,8}\Z)|[\s/]{1,4}(?!charset=['\"]?utf-8['\"]?\s?/?>)[^<>]{0,400}?(?:[=:<]|\Z)(?![\s\S]{0,2048}</(?:html|math|textarea)>\s{0,8}\Z))|"
+    r"<[a-z]{1,12}(?:\s[^<>]{0,80})?>[^<]{0,40}<(?:[?!](?!doctype html|--[^<>]{0,200}-->)|svg(?![\s\S]{0,2048}</svg)|style|form|input(?![^<>]{0,200}type=.?checkbox)|xml|xmp|html|body)|"
     r"(?:&(?:\#x?0{0,6}(?:3c|60)|lt);?|\\(?:x|u00)3c)\s{0,8}\Z)",
     re.IGNORECASE,
 )
@@ -120,7 +122,7 @@ _HANDLER_ALONE = re.compile(
 _RUNS = re.compile(r"[(`{\[\\]|=|;|javascript|location|//|eval|throw|import", re.IGNORECASE)
 _CALLS = re.compile(r"[\"']?[\w$.]{1,40}+[(`]")
 _EVENT_JUNK = re.compile(r"on(?:" + EVENTS + r")[a-z]{0,22}+[^a-z0-9_:.@-]")
-_DIRECTIVE = re.compile(r"x-(?:init|data|html|effect|on:.*)|hx-on.*|v-(?:html|on:.*)|@[a-z][a-z.-]*|_").fullmatch
+_DIRECTIVE = re.compile(r"x-(?:init|data|html|effect|on:.*)|hx-on.*|v-(?:html|on:.*)|@(?:click|load|error|focus|blur|mouse\w{1,8}|key\w{1,8}|input|change|submit)(?:\.[a-z.]{1,40})?").fullmatch
 """Attributes that frameworks run as script (Alpine, htmx, Vue, hyperscript)."""
 _QUOTED_BEFORE = re.compile(r"[\"'`\u201d\u201c]")
 _VALUE_LEFT = re.compile(r"[^<>A-Za-z]{0,16}?[\"'`]\s{0,4}/?>\s{0,4}<[/!]?[a-z]", re.IGNORECASE)
@@ -148,12 +150,16 @@ UTF7_MAX = 64
 _UTF7_TAG = re.compile(r"\+AD[wx]-?/?[a-z]", re.IGNORECASE)
 _HIGH_BIT = (("\u00bc", "<"), ("\u00be", ">"), ("\u00a2", '"'), ("\u00a7", "'"))
 _PLAYERS = re.compile(
-    r"(?:https?:)?//(?:www\.youtube(?:-nocookie)?\.com/embed/|player\.vimeo\.com/video/|www\.google\.com/maps/embed\?"
-    r"|www\.googletagmanager\.com/ns\.html\?)"
-    r"[\w./?=&%;:!+,~-]*"
+    r"(?:https?:)?//(?:(?:www\.)?youtube(?:-nocookie)?\.com/embed/|player\.vimeo\.com/video/|www\.google\.com/maps/(?:d/)?embed\?|maps\.google\.com/maps\?|docs\.google\.com/forms/"
+    r"|calendar\.google\.com/calendar/embed\?|www\.googletagmanager\.com/ns\.html\?|open\.spotify\.com/embed/|w\.soundcloud\.com/player/\?|www\.facebook\.com/plugins/|www\.loom\.com/embed/"
+    r"|www\.openstreetmap\.org/export/embed\.html\?|player\.twitch\.tv/\?|www\.dailymotion\.com/embed/|embed\.music\.apple\.com/|codepen\.io/[\w-]+/embed/)"
+    r"[\w./?=&%;:!+,~'@#-]*"
 )
 """Frames that article bodies honestly hold: foreign documents, whose script does not run in the page."""
 
+_OWN_SPRITE = re.compile(r"(?:/?(?!/)[\w./-]{1,200}\.svg)?#[\w-]{1,80}").fullmatch
+_OWN_PDF = re.compile(r"/?(?!/)[\w ./%-]{1,200}\.pdf(?:#[\w=&-]{0,80})?").fullmatch
+"""Documents of the page's own host that cannot run in it."""
 _RUNNING = {"script": CERTAIN, "frameset": LIKELY, "isindex": LIKELY, "?import": ATTACK, "?xml-stylesheet": ATTACK}
 """Elements which run or load by being there. `import` or `layer` alone are names honest XML uses too."""
 _LINKED = ("href", "xlink:href")
@@ -345,8 +351,10 @@ def _loads(tag: Tag) -> tuple[str, int]:
         return f"{tag.name}-element", ODD
     if tag.name == "iframe" and _PLAYERS.fullmatch(source.strip("\\\"' \t\r\n")):
         return "player-frame", ODD
-    if tag.name in ("use", "feimage") and source.lstrip()[:1] == "#":
+    if tag.name in ("use", "feimage") and _OWN_SPRITE(source.strip("\\\"' ")):
         return "", 0
+    if tag.name in ("object", "embed") and _OWN_PDF(source.strip("\\\"' ")):
+        return f"{tag.name}-element", ODD
     return f"{tag.name}-element", LIKELY
 
 

@@ -42,6 +42,8 @@ _PHP_SHORT = (
     r"metaphone|mt_rand|natsort|ord|pack|pathinfo|pi|pow|printf|rand|realpath|round|rsort|rtrim|sha1|shuffle|sin|similar_text|soundex|sprintf|sqrt|srand|sscanf|stat|strcmp|strlen|strpos|strstr|substr|"
     r"tan|trim|ucfirst|uniqid|unpack|unset|urldecode|urlencode|utf8_decode|vprintf|wordwrap|zlib_decode|gzopen|gzread|bzopen|proc_nice|proc_close|posix_times|ftp_connect|ftp_put|xml_parse|array_pop|array_sum|in_array"
 )
+_ENGLISH = r"(?:mail|copy|exit|header|rename|dir|define|extract|constant|file|trim|cos|sin|tan|round|floor|array|range|pack|link|print|include|require|sleep|unset|empty|explode|stat|rand|shuffle|glob|abs|pi|pow|sqrt)"
+"""Names of functions that are words as well: with plain words in parentheses they are no call."""
 _REMARK = r"(?:(?:#[^\n\x1e]{0,40}\n|/\*[^\x1e]{0,40}\*/|//[^\n\x1e]{0,40}\n)\s{0,4})?"
 _CALLED = r"(?!\$[a-z_]\w{0,24}(?:\#|//)[^\n\x1e]{0,80}\x1e|\$(?:[a-z_]\w{0,24})?(?:\[\s{0,2}\]|\{\s{0,2}\})\()"
 """Neither behind a remark to the line's end, nor an element without an index: PHP takes both for no call."""
@@ -70,7 +72,7 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("code", "php-variable", ATTACK, r"\$\{?_(?:get|post|request|server|cookie|files|session|env)\b"),
     Idiom("code", "php-variable", ATTACK, r"\$(?:globals\b|http_(?:raw_post_data|(?:get|post|server|cookie|env|post_files|session)_vars))|\b_(?:get|post|server|request|cookie|session|files|env)\s{0,4}\["),
     Idiom("code", "php-variable", ATTACK, r"\$[a-z_][a-z0-9_]{0,24}\s{0,4}(?:\[[^\]\x1e]{0,24}\]\s{0,2})?\(\s{0,4}\$[a-z_{]|\$\{?\$[a-z_]{3,16}\s{0,2}[=(\[}]|\(\s{0,4}['\"](?:system|exec|passthru|phpinfo|assert|eval|shell_exec)['\"]\s{0,4}\)\s{0,4}\("),
-    Idiom("code", "php-variable", ATTACK, r"\$[a-z_][a-z0-9_]{0,24}\s{0,4}=\s{0,4}(?:['\"][^'\"\x1e]{0,80}['\"]\s{0,4};|new \w|\(|base64_decode|array\()"),
+    Idiom("code", "php-variable", ATTACK, r"\$[a-z_][a-z0-9_]{0,24}\s{0,4}=\s{0,4}(?:['\"][^'\"\x1e]{0,80}['\"]\s{0,4};|new \w|\(\s{0,3}['\"$\[(]|base64_decode|array\()"),
     Idiom("code", "php-setting", ATTACK, r"(?:allow_url_(?:include|fopen)|safe_mode|disable_functions|open_basedir|auto_(?:pre|ap)pend_file|suhosin\.simulation|cgi\.force_redirect|extension_dir)[\s+]{0,4}(?:=|%3d)"),
     Idiom("code", "php-setting", LIKELY, r"-d[\s+]{0,3}(?:allow_url_include|safe_mode|disable_functions|open_basedir|auto_prepend_file)"),
     Idiom("code", "php-concat", ATTACK, r"(?:\(\s{0,3}['\"][a-z_]{1,12}['\"]\s{0,3}\.\s{0,3}['\"][a-z_]{1,12}['\"]\s{0,3}\)|['\"](?:\\[0-7]{2,3}|\\x[0-9a-f]{2}){3,40}['\"])\s{0,4}\("),
@@ -81,16 +83,16 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("code", "php-call", LIKELY, rf"{_PHP_SURE}(?:\s|/\*[^\x1e]{{0,20}}\*/){{0,4}}=?\([^\x1e)]{{0,40}}\)", 120),
     Idiom("code", "php-call", LIKELY, r"(?:\(\s{0,3}string\s{0,3}\)\s{0,3})?[(\[{]{1,2}\s{0,3}['\"]?(?:system|exec|passthru|shell_exec|popen|assert|eval|phpinfo|sy['\"]?\.)[a-z().'\" \x5d{}0]{0,24}[)\]}]\s{0,4}"
           r"(?:\[[^\]\x1e]{0,8}\])?\s{0,4}\(\s{0,4}['\"]?[a-z/ _-]{1,40}['\"]?\s{0,4}\)", 160),
-    Idiom("code", "php-variable", LIKELY, _CALLED + r"\$[\s{$@]{0,4}[a-z_][@\w.\[\]{}~!'\"/*#\r\n\t +>-]{0,60}\([0-9$]{0,6}[a-z_]{0,12}\)|\$\s{1,20}\{(?!\s{0,8}[}\x1e])", 120,
+    Idiom("code", "php-variable", LIKELY, _CALLED + r"\$(?:\s{0,4}[{$@]){0,4}[a-z_][@\w.\[\]{}~!'\"/*#\r\n\t +>-]{0,60}\([0-9$]{0,6}[a-z_]{0,12}\)|\$\s{1,20}\{(?!\s{0,8}[}\x1e])", 120,
           trigger=r"\$[\s{$@]{0,4}[a-z_][@\w.\[\]{}~!'\"/*#\r\n\t +>-]{0,60}\([0-9$]{0,6}[a-z_]{0,12}\)|\$\s{1,20}\{"),
-    Idiom("code", "php-setting", LIKELY, r"\x1e(?:opcache\.[a-z_]{3,40}|mbstring\.[a-z_]{3,40}|engine|extension|precision|smtp|unserialize_max_depth|memory_limit|max_execution_time|"
+    Idiom("code", "php-setting", LIKELY, r"\x1e(?:opcache\.[a-z_]{3,40}|mbstring\.[a-z_]{3,40}|unserialize_max_depth|memory_limit|max_execution_time|"
           r"display_errors|log_errors|error_log|file_uploads|upload_tmp_dir|include_path|session\.[a-z_]{3,30}|sendmail_path|zend_extension|short_open_tag)\s{0,3}=\s{0,3}[\w./-]{1,30}\x1e", 100),
-    Idiom("code", "php-call", LIKELY, rf"[^a-z0-9_.](?:{_PHP_RUNS}(?:['\"]{{0,3}}{_REMARK}\((?!e?s\)){_PLAIN_ARGUMENTS}[\s;]{{0,3}}|\s{{1,3}}\(\s{{0,3}}[$'\"]{_PLAIN_ARGUMENTS}[\s;]{{0,3}}|"
+    Idiom("code", "php-call", LIKELY, rf"[^a-z0-9_.-](?!{_ENGLISH}\s{{0,3}}\(\s{{0,3}}[a-z0-9 ]{{0,20}}\))(?:{_PHP_RUNS}(?:['\"]{{0,3}}{_REMARK}\((?!e?s\)){_PLAIN_ARGUMENTS}[\s;]{{0,3}}|\s{{1,3}}\(\s{{0,3}}[$'\"]{_PLAIN_ARGUMENTS}[\s;]{{0,3}}|"
           rf"['\"\s]{{0,3}}{_REMARK}\((?!e?s\)){_PLAIN_ARGUMENTS}\s{{0,3}};\s{{0,3}})|(?:{_PHP_SHORT})['\"\s]{{0,3}}{_REMARK}\((?!e?s\)){_PLAIN_ARGUMENTS}\s{{0,3}};\s{{0,3}})\x1e", 160,
           trigger=rf"[^a-z0-9_.](?:{_PHP_RUNS[3:-1]}|{_PHP_SHORT})(?:\(| \(|['\"]\(|/\*|#)"),
-    Idiom("code", "php-variable", LIKELY, _CALLED + r"\$[\s{$]{0,16}[@a-z_\[{~!-][@\w.\[\]{}~! -]{0,30}[\s)]{0,8}\([^)\x1e]{0,60}\)", 160,
+    Idiom("code", "php-variable", LIKELY, _CALLED + r"\$(?:\s{0,4}[{$]){0,16}\s{0,2}[@a-z_\[{~!-](?<!\$\s[a-z])(?<!\$\s\s[a-z])[@\w.\[\]{}~! -]{0,30}[\s)]{0,8}\([^)\x1e]{0,60}\)", 160,
           trigger=r"\$[\s{$]*[@a-z_\[{~!-][@\w.\[\]{}~! -]*[\s)]*\("),
-    Idiom("code", "php-concat", ATTACK, r"\(\s{0,4}(?:\(\s{0,3}string\s{0,3}\)|['\"]|/\*|\[)[^()\x1e]{0,60}['\"\]/)]\s{0,4}\)?\s{0,4}(?:\{[^}\x1e]{0,20}\}|\[[^\]\x1e]{0,20}\])?\s{0,4}\(\s{0,4}['\"a-z/]", 300,
+    Idiom("code", "php-concat", ATTACK, r"\(\s{0,4}(?:\(\s{0,3}string\s{0,3}\)|['\"]|/\*|\[)[^()\x1e]{0,60}['\"\]/)]\s{0,4}\)?\s{0,4}(?:\{[^}\x1e]{0,20}\}|\[[^\]\x1e]{0,20}\])?(?:\((?!https?:|mailto:|/[a-z])|\s{1,4}\((?=\s{0,4}['\"][a-z/ -]{1,20}['\"]\s{0,4}\)))\s{0,4}['\"a-z/]", 300,
           trigger=r"\(\s*(?:\(\s*string\s*\)|['\"]|/\*|\[)[^()\x1e]*['\"\]/)]\s*\)?\s*(?:\{[^}\x1e]{0,20}\}|\[[^\]\x1e]{0,20}\])?\s*\("),
     Idiom("code", "php-call", ATTACK, r"['\"]\s?\.\s?[a-z_]{2,30}\s?\([^()\x1e]{0,80}\)\s?\.\s?['\"]", 400),
     Idiom("code", "php-call", ATTACK, r"['\"]\s?(?:\.|\)?\s?,)\s?(?:system|exec|passthru|shell_exec|popen|eval|assert|phpinfo|print|sleep|file_get_contents|base64_decode)\s?\([^)\x1e]{0,80}\)\s?(?:[.;,]|\x1e)", 400),
@@ -99,9 +101,11 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("code", "php-call", ATTACK, r"preg_replace\s?\(\s?['\"]([/#~|]).{0,60}[/#~|][a-z]{0,4}e[a-z]{0,4}['\"]", trigger=r"preg_replace\s?\(\s?['\"][/#~|]"),
     Idiom("code", "php-call", LIKELY, r"\x1e__(?:construct|destruct|wakeup|tostring|callstatic|invoke)\x1e|\\think\\[a-z]|invokefunction|\[#(?:post_render|pre_render|lazy_builder|access_callback|value_callback)\]"),
     # Java, OGNL, SpEL, EL, Groovy
-    Idiom("code", "java-class", ATTACK, rf"[^a-z0-9_.-](?!javax\.faces\.){_JAVA}", 4000, trigger=rf"[^a-z0-9_.-]{_JAVA}"),
-    Idiom("code", "java-class", LIKELY, r"(?:java\.(?:io|lang|util|net|nio|sql|rmi|security|beans|text|applet|awt)\.[a-z]|javax\.(?:script|naming|management|xml|el|crypto|imageio|print|swing|net|activation|servlet|sql|rmi)\.|com\.opensymphony|com\.sun\.org|org\.apache\.(?:commons|struts|"
-          r"xalan|tomcat|catalina|axis)|org\.omg\.corba|org\.springframework|freemarker\.template|com\.mchange|com\.caucho|sun\.(?:reflect|rmi|misc))", 300),
+    Idiom("code", "java-class", ATTACK, rf"[^a-z0-9_.-](?!javax\.faces\.|(?:sun|jakarta)\.[a-z-]{{2,20}}(?:[^a-z0-9_.]|\x1e)|java[a-z.]{{0,60}}(?:exception|error)\b){_JAVA}", 4000, trigger=rf"[^a-z0-9_.-]{_JAVA}"),
+    Idiom("code", "java-class", LIKELY, r"(?:java\.(?:io|lang|util|net|nio|sql|rmi|security|beans|text|applet|awt)\.(?![a-z.]{0,60}(?:exception|error)\b)[a-z]|javax\.(?:script|naming|management|xml|el|crypto|imageio|print|swing|net|activation|servlet|sql|rmi)\.|com\.opensymphony|com\.sun\.org|org\.apache\.(?:commons|struts|"
+          r"xalan|tomcat|catalina|axis)|org\.omg\.corba|org\.springframework|freemarker\.template|com\.mchange|com\.caucho|sun\.(?:reflect|rmi|misc))", 300,
+          trigger=r"java\.(?:io|lang|util|net|nio|sql|rmi|security|beans|text|applet|awt)\.[a-z]|javax\.(?:script|naming|management|xml|el|crypto|imageio|print|swing|net|activation|servlet|sql|rmi)\.|com\.opensymphony|com\.sun\.org|org\.apache\.(?:commons|struts|xalan|tomcat|catalina|axis)|"
+          r"org\.omg\.corba|org\.springframework|freemarker\.template|com\.mchange|com\.caucho|sun\.(?:reflect|rmi|misc)"),
     Idiom("code", "java-class", ATTACK, r"java\.(?:lang\.)?(?:runtime|processbuilder)|(?:getruntime|processbuilder|newinstance|forname|getdeclared(?:method|field|constructor)s?|getmethod|getclassloader|defineclass|loadclass)\s{0,4}\("),
     Idiom("code", "java-class", LIKELY, r"(?:unmarshaller|unmarshal|base64data|java\.|runtime\.getruntime|processbuilder)[^\x1e]{0,60}(?:processbuilder|runtime|class|clonetransformer|forclosure|instantiate(?:factory|transformer)|invokertransformer|"
           r"prototype(?:clone|serialization)factory|whileclosure|getproperty|filewriter|xmldecoder|unmarshal|java\.)", 4000),

@@ -124,7 +124,7 @@ _ALWAYS: tuple[tuple[str, int, tuple[re.Pattern[str], ...]], ...] = (
         r"\(\(|\[[\]\d($]|'\\|(?<![\w)]\$)\{![a-z_])", rf"\{{(?:(?:{_alternatives(_NAMES - PLAIN_WORDS)}|(?=[a-z]*[./?*-])[a-z./?*-]+|)|[a-z]++(?=,[^{{}}]*[/-])),[^{{}}:\" ]{{0,80}}+\}}(?=\Z|[\s;|&'\"`)])",
         r"/(?!\*\*?/)(?:[a-z]?[?*]{1,4}+[a-z?*]{0,12}+/(?!\*\*?[/.])[a-z]?[?*]|[a-z]*+\[[a-z!?^/-]{1,12}+\][a-z]|etc/[a-z]*+[\[?*])", r"[<>](?<![=\w-].)\([a-z/]",
         r"[;|&\n]\s{0,4}[a-z_]\w{0,15}+=[^;&|\s=]{1,60}+(?:;|&&)\s{0,4}(?:[a-z_]\w{0,15}+=[^;&|\s=]{1,60}+(?:;|&&)\s{0,4}){0,4}\$[a-z_]\w{0,15}+", r"bin/[a-z0-9]{0,12}+[?*\[]", r"[;|&]\s{0,2}:?>{1,2}\s{0,2}[a-z0-9./_-]{1,60}+\Z",
-        r"[;|&\n]\s{0,4}(?:\.\s{1,3})?(?:/tmp/|/dev/shm/|/var/tmp/|\./)[a-z0-9]\S{0,60}+\s*+(?:\Z|[;|&])", r"[;|&\n]\s{0,4}(?:\$?\"(?:\$\(|[a-z]{2,12}\")|\$'[a-z\\])",
+        r"[;|&\n]\s{0,4}(?:\.\s{1,3})?(?:/tmp/|/dev/shm/|/var/tmp/|\./)[a-z0-9]\S{0,60}+\s*+(?:\Z|[;|&])", r"[;|&\n]\s{0,4}(?:\$?\"\$\(|\$['\"][a-z\\])",
     )))),
     ("option", LIKELY, tuple(map(re.compile, (
         r"-(?:(?<![^\s=]-)(?:oproxycommand|wrapper)\b|opermitlocalcommand|-(?:exec|upload-pack|receive-pack|use-compress-program|checkpoint-action|"
@@ -133,6 +133,8 @@ _ALWAYS: tuple[tuple[str, int, tuple[re.Pattern[str], ...]], ...] = (
     )))),
 )  # fmt: skip
 _FILE_SHOWN = re.compile(r"[ +]{1,4}+(?:/\w+[ +]{1,4}){0,3}+\"?[a-z]:(?:[\\/]|(?=[\s\"'|&;+]|\Z))")
+_GIVEN = re.compile(r"\s++[-$\"'(@{\\/.\w]|\s*+[|;)}]").match
+"""What a cmdlet is given or hands on: without, it is the name of a button."""
 _CMDLET_END = re.compile(rf"-(?:{_NOUNS})\b")
 _NOISE = re.compile(
     r"'(?<=[A-Za-z/._]')(?:'(?=[A-Za-z/._])|(?<=[A-Za-z/]')(?=[A-Za-z]{1,6}+'[A-Za-z/ ])|(?<=[A-Za-z]')(?=[A-Za-z]{1,3}+['\"\\]?[A-Za-z/]{0,6}(?:[\s;|&/]|$)))|"
@@ -242,6 +244,8 @@ def _always(text: str, looks: set[str], markup: bool) -> Evidence | None:
             span = _ending_in(text, _FILE_SHOWN, _FILE_VERB, shown=True)
         if span is None and rule == "powershell":
             span = _ending_in(text, _CMDLET_END, _CMDLET, shown=False)
+            if span is not None and _GIVEN(text, span[1]) is None:
+                span = None
         if span is not None:
             return Evidence("command", rule, ODD if markup and score < CERTAIN else score, *span)
     return None
@@ -349,7 +353,7 @@ def _substituted(text: str, prose: bool, markup: bool) -> Evidence | None:
         if sign == "`":
             if last_quote < found.start(3):
                 break
-            if prose and text[start - 1 : start] in (" ", "\n", "("):
+            if (prose or len(_WORDS_OUTSIDE(text)) > 4) and text[start - 1 : start] in (" ", "\n", "("):
                 score -= 4  # Markdown
         if best is None or score > best.score:
             best = Evidence("command", "substitution", max(score, 1), start, min(found.end() + 12, len(text)))
@@ -359,6 +363,9 @@ def _substituted(text: str, prose: bool, markup: bool) -> Evidence | None:
     if whole is not None and (best is None or best.score < LIKELY):
         return Evidence("command", "substitution", LIKELY, *whole.span())
     return best
+
+
+_WORDS_OUTSIDE = re.compile(r"(?:(?<=\s)|(?<=\A))[a-z]{2,20}(?=[\s.,:;!?])").findall
 
 
 _BRACED = re.compile(

@@ -31,7 +31,7 @@ RULES: tuple[Rule, ...] = (
         ATTACK,
         "alert prompt confirm",
         _FREE + _DIALOG + r"\)*+(?:\?\.)?(?:\.(?:call|apply|bind))?(?:\?\.)?"
-        r"(?:\((?!(?:s|e|es|ed|er|ing|ation)\))(?=[^\s.,;])|\s*+\(\s*+(?:\)|['\"`/\\\d\[{]|document|window|self|top|this|location|string\.)|\s*+`)",
+        r"(?:\((?!(?:s|e|es|ed|er|ing|ation)\))(?=[^\sa-z\d.,;]|\d[\w.]*+\s*+(?:[^\w\s]|\Z)|(?:new|typeof|void|async|await|delete)\s|[a-z_$][\w$]*+\s*+(?:[^\w\s/]|\Z))|\s*+\(\s*+(?:\)|['\"`/\\\[{]|\d[\w.]*+\s*+[^\w\s,]|document|window|self\b\s*+[.\[)]|top\b\s*+[.\[)]|this\b\s*+[.\[)]|location|string\.)|\s*+`)",
     ),
     rule_of(
         "dialog-passed",

@@ -20,11 +20,12 @@ from sallygate.controls.injection.idiom import Idiom, compiled
 _OPENED = r"(?:\{\{|\$\{|#\{|\*\{|@\{|~\{|\{%|\[\[\$\{|\$\{\{|<%=?|\{\{=|\{%=|\{php\}|\[=|\{#|\{@|@\(|\$!?\()"
 _NUMBER = r"['\"(\s]{0,4}[0-9]{1,9}(?:\.[0-9]{1,4})?['\")\s]{0,4}"
 _WALKS = (
-    r"(?:__[a-z]{2,20}__|\.\s{0,2}(?:class|constructor|mro|prototype|getclass|getruntime|forname|exec|eval|newinstance|inspect|system|popen|read|classloader|"
-    r"protectiondomain|declaringclass|env|registerundefinedfiltercallback|getfilter|settings|secret_key|os|subprocess|environ|application|request|session)\b|"
-    r"\|\s{0,2}(?:attr|map|filter|sort|join|format|reduce|e|raw|system|passthru|exec|cat|select|safe|eval|print|inspect|escape|tojson|list|string)\b|"
-    r"\b(?:self|config|request|session|g|cycler|joiner|namespace|lipsum|url_for|get_flashed_messages|app|_self|_context|dump|settings|range|dict|handler|this|root|global|process|system|"
-    r"execute|scriptengine|freemarker|smarty|velocitycount|class|request\.application|t|pageContext|applicationscope|sessionscope|param|header|cookie|initparam)\b\s{0,2}[.\[(|]|"
+    r"(?:__[a-z]{2,20}__|\.\s{0,2}(?:constructor|mro|prototype|getclass|getruntime|forname|exec|eval|newinstance|inspect|popen|classloader|"
+    r"protectiondomain|declaringclass|registerundefinedfiltercallback|getfilter|secret_key|subprocess|environ)\b|\.\s{0,2}(?:class|os|env|read|system|settings|application|request|session)\b\s{0,2}[.\[(]|"
+    r"\|\s{0,2}(?:attr|map|filter|reduce|system|passthru|exec|cat|select|eval|print|inspect|tojson)\b(?!:)|"
+    r"\b(?:self|request|g|cycler|joiner|namespace|lipsum|url_for|get_flashed_messages|_self|_context|dump|dict|handler|global|process|"
+    r"execute|scriptengine|freemarker|smarty|velocitycount|pageContext|applicationscope|sessionscope|initparam)\b\s{0,2}[.\[(|]|\b(?:config|settings)\.[a-z]{0,30}_?(?:secret|key|uri|url|password|items|from)|"
+    r"\b(?:config|session|app|settings|range|this|root|system|class|t|param|header|cookie)\b(?:\s{0,2}[\[(|]|\s{0,2}\.\s{0,2}[a-z_]{1,30}\s{0,2}[.\[(|])|"
     r"['\"][^'\"\x1e]{0,40}['\"]\s{0,3}[.*+|(\[~]|\[\s{0,2}['\"]|\b[a-z_][a-z0-9_.]{0,40}\s{0,2}\([^)\x1e]{0,80}\))"
 )
 

@@ -115,7 +115,7 @@ _PLACES = (
         re.compile(r":(?<=[a-z]:)(?<![a-z0-9][a-z]:)[/\\][a-z0-9 ._~()/\\-]*+"),
         re.compile(
             r"[/\\](?:boot\.ini|win(?:dows)?|winnt|inetpub|system32|xampp|apache|php|mysql|"
-            r"nginx|users|program|documents|log(?:s|files)?|repair|sam|pagefile|autoexec|config|wwwroot|ftproot|opt|"
+            r"nginx|log(?:s|files)?|repair|sam|pagefile|autoexec|config|wwwroot|ftproot|opt|"
             r"[a-z0-9_-]++\.(?:ini|log|conf|cnf|sys|bat|inc))"
         ),
         False,

@@ -143,7 +143,8 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("code", "asp", ATTACK, r"<%\s{0,4}(?:@|response\.|execute|eval|request|set\s|dim\s|import)|\bresponse\.write\s{0,3}\(|server\.createobject|wscript\.shell|<%[^%\x1e]{1,160}[(;\"'][^%\x1e]{0,160}%>"),
     Idiom("code", "coldfusion", ATTACK, r"<cf(?:execute|file|include|query|content|http|object|script|output|set)\b"),
     # Spreadsheets that a download is opened in
-    Idiom("code", "formula", ATTACK, r"\x1e[\s\"]{0,4}[=+@-][^\x1e\n]{0,120}\|\s?'[^'\x1e]{0,300}'![a-z]{1,3}[0-9]{1,7}|\bdde(?:auto)?\s?\(?\s?['\"]{0,2}(?:cmd|c:|msexcel|powershell)"),
+    Idiom("code", "formula", ATTACK, r"\x1e[\s\"]{0,4}[=+@-][^\x1e\n]{0,120}\|\s?'[^'\x1e]{0,300}'![a-z]{1,3}[0-9]{1,7}|\bdde(?:auto)?\s?\(?\s?['\"]{0,2}(?:cmd|c:|msexcel|powershell)",
+          trigger=r"\|\s?'[^'\x1e]{0,300}'![a-z]{1,3}[0-9]|\bdde(?:auto)?\s?\(?\s?['\"]{0,2}(?:cmd|c:|msexcel|powershell)"),
     Idiom("code", "formula", LIKELY, r"\x1e[\s\"]{0,4}[=+@-]\s?(?:webservice|hyperlink|image|import(?:xml|data|feed|html|range))\s?\(\s?(?:concat(?:enate)?\s?\(|['\"][^'\"\x1e]{1,200}['\"]\s?&)"),
     Idiom("code", "data-url", ODD, r"data:[a-z]{2,12}/[a-z0-9.+-]{2,40};base64,", 400),
 )  # fmt: skip

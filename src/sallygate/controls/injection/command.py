@@ -123,7 +123,7 @@ _ALWAYS: tuple[tuple[str, int, tuple[re.Pattern[str], ...]], ...] = (
         r"\$(?:\{?ifs\b|\{?(?:path|shell|home|pwd|oldpwd|bash|hostname|ls_colors)(?::[0-9-]|\}|\b(?=[ /;|&]))|\{#?[a-z_]\w{0,24}+(?:[#%@^/]|,,?\}|:(?:[-+?=](?!/)|\d{1,3}[:}]|\$))|"
         r"\(\(|\[[\]\d($]|'\\|(?<![\w)]\$)\{![a-z_])", rf"\{{(?:(?:{_alternatives(_NAMES - PLAIN_WORDS)}|(?=[a-z]*[./?*-])[a-z./?*-]+|)|[a-z]++(?=,[^{{}}]*[/-])),[^{{}}:\" ]{{0,80}}+\}}(?=\Z|[\s;|&'\"`)])",
         r"/(?!\*\*?/)(?:[a-z]?[?*]{1,4}+[a-z?*]{0,12}+/(?!\*\*?[/.])[a-z]?[?*]|[a-z]*+\[[a-z!?^/-]{1,12}+\][a-z]|etc/[a-z]*+[\[?*])", r"[<>](?<![=\w-].)\([a-z/]",
-        r"[;|&\n]\s{0,4}[a-z_]\w{0,15}+=[^;&|\s=]{1,60}+(?:;|&&)\s{0,4}(?:[a-z_]\w{0,15}+=[^;&|\s=]{1,60}+(?:;|&&)\s{0,4}){0,4}\$[a-z_]\w{0,15}+", r"bin/[a-z0-9]{0,12}+[?*\[]", r"[;|&]\s{0,2}:?>{1,2}\s{0,2}[a-z0-9./_-]{1,60}+\Z",
+        r"[;|&\n]\s{0,4}[a-z_]\w{0,15}+=[^;&|\s=]{1,60}+(?:;|&&)\s{0,4}(?:[a-z_]\w{0,15}+=[^;&|\s=]{1,60}+(?:;|&&)\s{0,4}){0,4}\$[a-z_]\w{0,15}+", r"bin/[a-z0-9]{0,12}+[?*\[](?![\w-]{1,40}=)", r"[;|&]\s{0,2}:?>{1,2}\s{0,2}[a-z0-9./_-]{1,60}+\Z",
         r"[;|&\n]\s{0,4}(?:\.\s{1,3})?(?:/tmp/|/dev/shm/|/var/tmp/|\./)[a-z0-9]\S{0,60}+\s*+(?:\Z|[;|&])", r"[;|&\n]\s{0,4}(?:\$?\"\$\(|\$['\"][a-z\\])",
     )))),
     ("option", LIKELY, tuple(map(re.compile, (
@@ -133,6 +133,7 @@ _ALWAYS: tuple[tuple[str, int, tuple[re.Pattern[str], ...]], ...] = (
     )))),
 )  # fmt: skip
 _FILE_SHOWN = re.compile(r"[ +]{1,4}+(?:/\w+[ +]{1,4}){0,3}+\"?[a-z]:(?:[\\/]|(?=[\s\"'|&;+]|\Z))")
+_SEPARATORS = tuple(";|&(")
 _GIVEN = re.compile(r"\s++[-$\"'(@{\\/.\w]|\s*+[|;)}]").match
 """What a cmdlet is given or hands on: without, it is the name of a button."""
 _CMDLET_END = re.compile(rf"-(?:{_NOUNS})\b")
@@ -244,7 +245,7 @@ def _always(text: str, looks: set[str], markup: bool) -> Evidence | None:
             span = _ending_in(text, _FILE_SHOWN, _FILE_VERB, shown=True)
         if span is None and rule == "powershell":
             span = _ending_in(text, _CMDLET_END, _CMDLET, shown=False)
-            if span is not None and _GIVEN(text, span[1]) is None:
+            if span is not None and _GIVEN(text, span[1]) is None and text[: span[0]].rstrip()[-1:] not in _SEPARATORS:
                 span = None
         if span is not None:
             return Evidence("command", rule, ODD if markup and score < CERTAIN else score, *span)

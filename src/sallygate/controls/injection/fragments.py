@@ -45,7 +45,7 @@ _BEGINS = re.compile(
 )
 """Where a value begins with it: an element's inside, a call of a page's library, a document cut out of an attribute, a
 server's own tag; where it leaves an attribute, a block of a program or a style's rule open, or tears a rule's words apart."""
-_SHAPE = re.compile(r"<(?:rect|circle|ellipse|polygon|polyline|path|foreignobject|textpath|lineargradient)[\s/]")
+_SHAPE = re.compile(r"<(?:rect|circle|ellipse|polygon|polyline|foreignobject)[\s/]")
 _BLOCK = re.compile(r"\s{0,8}<div\s[^<>]{1,200}>")
 _OPEN_SVG = re.compile(r"<svg(?::[a-z]{1,12})?(?:[\s/][^<>]{0,1000})?(?<!/)>\s{0,8}\Z")
 _UNFINISHED_SVG = re.compile(r"\s{0,8}<svg(?::[a-z]{1,12})?(?:[\s/][^<>]{0,1000})?\Z")

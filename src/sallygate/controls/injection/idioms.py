@@ -28,7 +28,7 @@ _HEADER = (
     r"origin[ \t]{0,4}(?:\:|%3a)[ \t]{0,4}[a-z]|connection[ \t]{0,4}(?:\:|%3a)[ \t]{0,4}(?:close|keep-alive|upgrade)|strict-transport-security[ \t]{0,4}(?:\:|%3a))"
 )
 """A header with what it says: `Location: Berlin` and `Status: open` are lines of a text."""
-_ADDRESSED = r"\x1e(?:[^\s@\x1e]{1,80}@[^\s\x1e]{1,120}|[\r\n]{0,2}|[^\n\x1e]{0,80}%0[ad][^\n\x1e]{0,40})"
+_ADDRESSED = r"\x1e(?:[^\s\x1e]{1,80}(?=\r\n)|[^\s@\x1e]{1,80}@[^\s\x1e]{1,120}|[\r\n]{0,2}|[^\n\x1e]{0,80}%0[ad][^\n\x1e]{0,40})"
 """A value that begins with an address of mail, or with the break itself."""
 IDIOMS: tuple[Idiom, ...] = (
     Idiom("lookup", "jndi", CERTAIN, r"\$\{[^\n\x1e]{0,80}jndi[^\n\x1e]{0,12}:"),
@@ -43,6 +43,7 @@ IDIOMS: tuple[Idiom, ...] = (
 
     Idiom("crlf", "header", ATTACK, rf"(?:[\r\n]{{1,4}}|嘊|嘍|čĊ|ਊ|਍)[ \t]{{0,4}}{_HEADER}", 600),
     Idiom("crlf", "header", ATTACK, r"[\r\n]{1,4}(?:set-cookie2?[ \t]{0,4}:|location[ \t]{0,4}:[ \t]{0,4}(?:https?:|//|/[a-z0-9]|javascript|data:))", 4000),
+    Idiom("crlf", "request", ATTACK, r"http/[0-9]\.[0-9](?:[\r\n]|%0[ad]){1,4}[a-z-]{2,30}:|\x1e[^\s\x1e]{0,80}(?:[\r\n]|%0[ad]){1,4}host:(?:\s|%20){0,2}(?:[a-z0-9-]{1,60}\.){1,6}[a-z]{2,16}"),
     Idiom("crlf", "request", ATTACK, r"[\r\n](?:get|post|head|put|delete|options|patch|trace) [^\s\x1e]{1,200} http/[0-9]"),
     Idiom("crlf", "response", ATTACK, r"[\r\n]http/[0-9]\.[0-9] [1-5][0-9][0-9]"),
     Idiom("crlf", "body", ATTACK, r"\r\n\r\n<(?:html|script|svg|body|!)", 4000),

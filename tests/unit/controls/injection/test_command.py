@@ -374,7 +374,7 @@ def test_what_only_looks_like_it_passes() -> None:
         ("x $(uname) y", "substitution", "$(uname) y"),
         ("/usr/bin/wget x", "program-path", "/usr/bin/wget"),
         ("x >& /dev/tcp/a", "device", "/dev/tcp/"),
-        ("see Invoke-Expression", "powershell", "Invoke-Expression"),
+        ("see; Invoke-Expression", "powershell", "Invoke-Expression"),
         ("x & dir  c:\\", "chained", "& dir  c:\\"),
         ("-oProxyCommand=x", "option", "-oProxyCommand"),
     ],

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from sallygate.controls.injection import idioms
+from sallygate.controls.injection import deserialisation, idioms, ssrf
 from sallygate.controls.injection.evidence import LIKELY, Evidence
 from sallygate.controls.injection.prefilter import Prefilter
 
-PREFILTER = Prefilter([idioms.TRIGGERS])
+MODULES = (idioms, ssrf, deserialisation)
+PREFILTER = Prefilter([module.TRIGGERS for module in MODULES])
 
 ATTACKS: dict[str, tuple[str, ...]] = {
     "lookup": (
@@ -42,7 +43,7 @@ ATTACKS: dict[str, tuple[str, ...]] = {
         "a@b.example\nBcc: c@d.example",
         "a@b.example\r\nCc:c@d.example",
         "x\r\nTo: c@d.example",
-        "x\nSubject: y\n",
+        "x@y.example\nSubject: y\n",
         "x\r\nRCPT TO:<c@d.example>",
         "x\r\nMAIL FROM:<c@d.example>",
         "x\r\nDATA\r\ny",
@@ -127,8 +128,9 @@ HONEST = (
 
 
 def judged(text: str) -> Evidence | None:
-    hits = PREFILTER.hits(text).get(0)
-    return idioms.judge(text, hits) if hits else None
+    hits = PREFILTER.hits(text)
+    found = (module.judge(text, hits[number]) for number, module in enumerate(MODULES) if number in hits)
+    return max(filter(None, found), key=lambda evidence: evidence.score, default=None)
 
 
 def test_every_family_is_found() -> None:
@@ -155,7 +157,7 @@ def test_what_shares_the_words_passes() -> None:
         ("a ${jndi:x}", "jndi", "${jndi:"),
         ("a\r\nSet-Cookie: b", "header", "\r\nSet-Cookie:"),
         ("a[__proto__]", "proto", "__proto__"),
-        ("http://10.0.0.1/", "internal-address", "http://10.0.0.1/"),
+        ("http://10.0.0.1/", "internal-address", "10.0.0.1"),
         ("'\"", "metacharacters", "'\""),
     ],
 )
@@ -168,5 +170,6 @@ def test_spans_hold_what_was_found(text: str, rule: str, span: str) -> None:
 @pytest.mark.parametrize("shape", ["${", "${${", "${a", "${lower:", "jndi", "\n", "\r\n", "\nTo:", "\r\nx-a", "\nget ", "\na1 ", "\nuser a", "//", "//a", "http://", "http://a@", "http://1.", "http://[", "://0", "?", "127.0.0.1.", "o:1:\"a", "c", "cos\n", "!!", "\"@type\":", "constructor", "__", "\x1b[", "'", "' ", "\"'", "\x1e", "a.", "a-", "\ud800'"])  # fmt: skip
 def test_hostile_shapes_of_a_whole_window_return(shape: str) -> None:
     text = (shape * 8192)[:8192]
-    found = idioms.judge(text, list(range(len(idioms.TRIGGERS))))
-    assert found is None or 0 <= found.start <= found.end <= len(text)
+    for module in MODULES:
+        found = module.judge(text, list(range(len(module.TRIGGERS))))
+        assert found is None or 0 <= found.start <= found.end <= len(text)

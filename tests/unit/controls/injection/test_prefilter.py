@@ -64,7 +64,7 @@ def test_the_signature_follows_the_triggers() -> None:
 
 
 def test_every_judge_is_asked_about_something() -> None:
-    assert len(JUDGES) == 16 and len({judge.name for judge in JUDGES}) == 16
+    assert len(JUDGES) == 18 and len({judge.name for judge in JUDGES}) == 18
     for judge in JUDGES:
         assert judge.triggers and judge.kinds and judge.cost > 0
         assert judge.kinds & (TEXTS | {"xml", "json", "hop"})

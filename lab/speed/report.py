@@ -106,40 +106,52 @@ def show(console: Console, sections: list[Section]) -> None:
             console.print(f"[yellow]{section.name}:[/] {note}")
 
 
-def as_json(sections: list[Section], where: dict[str, str], seconds: float) -> dict[str, Any]:
-    return {
-        "machine": where,
-        "seconds": round(seconds),
-        "figures": [figure.as_json() for section in sections for figure in section.figures],
-        "notes": {section.name: section.notes for section in sections if section.notes},
-    }
+def as_json(section: Section, where: dict[str, str]) -> dict[str, Any]:
+    return {"machine": where, "figures": [figure.as_json() for figure in section.figures], "notes": section.notes}
 
 
-def as_markdown(sections: list[Section], where: dict[str, str]) -> str:
-    lines = [BEGIN, ""]
-    lines += ["Measured in one run on: " + "; ".join(f"{name} {value}" for name, value in where.items()) + ".", ""]
-    for section in sections:
-        lines += [f"### {TITLES[section.name]}", ""]
-        lines += ["| Figure | Median | Spread over rounds | Target | Met |", "|---|---:|---:|---|---|"]
-        for figure in section.figures:
-            met = {None: "", True: "yes", False: "**no**"}[figure.met]
-            unit = "" if figure.unit == "×" else f" {figure.unit}"
-            sign = "×" if figure.unit == "×" else ""
-            lines.append(
-                f"| {figure.name} | {number(figure.median)}{unit}{sign} | {spread(figure)} | {target(figure)} | {met} |"
-            )
-        lines.append("")
-        lines += [f"{note}\n" for note in section.notes]
-    lines.append(END)
-    return "\n".join(lines)
+def as_markdown(section: Section, where: dict[str, str]) -> str:
+    """The block of a section in the page, between marks of its own."""
+    lines = [_begin(section.name), f"### {TITLES[section.name]}", ""]
+    lines += [f"Measured on {where['date']}, load before: {where['load before']}.", ""]
+    lines += ["| Figure | Median | Spread over rounds | Target | Met |", "|---|---:|---:|---|---|"]
+    for figure in section.figures:
+        met = {None: "", True: "yes", False: "**no**"}[figure.met]
+        unit = "" if figure.unit == "×" else f" {figure.unit}"
+        sign = "×" if figure.unit == "×" else ""
+        lines.append(
+            f"| {figure.name} | {number(figure.median)}{unit}{sign} | {spread(figure)} | {target(figure)} | {met} |"
+        )
+    lines.append("")
+    lines += [f"{note}\n" for note in section.notes]
+    return "\n".join([*lines, _end(section.name), ""])
 
 
-def write(sections: list[Section], where: dict[str, str], seconds: float) -> None:
+def _begin(name: str) -> str:
+    return f"<!-- {name} -->"
+
+
+def _end(name: str) -> str:
+    return f"<!-- end of {name} -->"
+
+
+def write(section: Section, where: dict[str, str]) -> None:
+    """Puts a section in the place of what was measured of it before; the others stay, each with its own date."""
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps(as_json(sections, where, seconds), indent=1, ensure_ascii=False) + "\n")
-    page = PAGE.read_text()
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    if not rest:
+    known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    known[section.name] = as_json(section, where)
+    RESULTS.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n")
+    before, _, rest = PAGE.read_text().partition(BEGIN)
+    inner, _, after = rest.partition(END)
+    if not after:
         raise RuntimeError(f"{PAGE} has lost its marks")
-    PAGE.write_text(before + as_markdown(sections, where) + after)
+    blocks = {name: _between(inner, name) for name in TITLES} | {section.name: as_markdown(section, where)}
+    facts = "; ".join(f"{name} {value}" for name, value in where.items() if name not in ("date", "load before"))
+    measured = "\n".join(filter(None, blocks.values()))
+    PAGE.write_text(f"{before}{BEGIN}\n\nMeasured on: {facts}.\n\n{measured}\n{END}{after}")
+
+
+def _between(inner: str, name: str) -> str:
+    """The block of a section as it stands; empty where it was never measured."""
+    _, begun, rest = inner.partition(_begin(name))
+    return f"{begun}{rest.partition(_end(name))[0]}{_end(name)}\n" if begun else ""

@@ -1,14 +1,16 @@
 """multipart/form-data (RFC 7578) of which there is only one reading.
 
 Parsers disagree about nearly everything here: bare line feeds, text before the first and after the last
-boundary, a boundary cut short, names given twice, `filename*`, folded headers, nested multiparts. Each
-disagreement is a way to show one body to a gate and another to the application (WAF bypasses; RFC 7578,
-section 5, warns of some), so each is refused. Whole bodies only; it does not know which parts are expected.
+boundary, a boundary cut short, names given twice, `filename*` that says something else than `filename`, folded headers,
+nested multiparts. Each disagreement is a way to show one body to a gate and another to the application (WAF
+bypasses; RFC 7578, section 5, warns of some), so each is refused. Whole bodies only; it does not know which parts are
+expected.
 """
 
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote
 
 from sallygate.model.request import Part
 from sallygate.parsing.media import parse_content_type
@@ -23,8 +25,10 @@ BOUNDARY_MAX = 70
 
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]")
 _FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*(.*?)[ \t]*", re.DOTALL)
-_DISPOSITION = re.compile(r'form-data((?:;[ \t]*[a-z*]+="[^"\\]*")*)[ \t]*', re.IGNORECASE)
-_PARAMETER = re.compile(r';[ \t]*([a-zA-Z*]+)="([^"\\]*)"')
+_DISPOSITION = re.compile(r"""form-data((?:;[ \t]*[a-z*]+=(?:"[^"\\]*"|[\w.'%-]+))*)[ \t]*""", re.IGNORECASE | re.ASCII)
+_PARAMETER = re.compile(r""";[ \t]*([a-zA-Z*]+)=(?:"([^"\\]*)"|([\w.'%-]+))""", re.ASCII)
+_EXTENDED = re.compile(r"utf-8''([\w.%-]+)", re.IGNORECASE | re.ASCII)
+"""A value of RFC 8187."""
 _ALLOWED = frozenset({"content-disposition", "content-type", "content-transfer-encoding", "content-length"})
 _PLAIN_ENCODINGS = frozenset({"7bit", "8bit", "binary"})
 
@@ -97,21 +101,27 @@ def _fields(head: bytes) -> dict[str, str]:
 
 
 def _disposition(field: str | None) -> tuple[str, str | None]:
-    """Name and file name. Quoted, without backslashes (browsers write `%22` for a quote), each at most
-    once."""
+    """Name and file name, each at most once: a token, or quoted without backslashes (browsers write `%22` for a quote).
+    `filename*`, which .NET sends besides, has to say what `filename` says: some read the one, some the other."""
     found = _DISPOSITION.fullmatch(field or "")
     if found is None:
         raise MultipartError("disposition", "a part's Content-Disposition is missing or is not plain form-data")
     parameters: dict[str, str] = {}
-    for key, value in _PARAMETER.findall(found.group(1)):
-        key = key.lower()
-        if key not in ("name", "filename") or key in parameters:
+    for key, quoted, token in _PARAMETER.findall(found.group(1)):
+        key, value = key.lower(), quoted or token
+        odd = quoted != "" if key == "filename*" else "'" in token or "%" in token
+        if odd or key not in ("name", "filename", "filename*") or key in parameters:
             raise MultipartError("disposition", "a part's Content-Disposition has a parameter twice, or an odd one")
         if any(char < " " or char == "\x7f" for char in value):
             raise MultipartError("disposition", "a part's name holds a control character")
         parameters[key] = value
     if not parameters.get("name"):
         raise MultipartError("disposition", "a part has no name")
+    extended = parameters.pop("filename*", None)
+    if extended is not None:
+        spelled = _EXTENDED.fullmatch(extended)
+        if spelled is None or unquote(spelled[1], errors="replace") != parameters.get("filename"):
+            raise MultipartError("disposition", "a part's filename* says something else than its filename")
     return parameters["name"], parameters.get("filename")
 
 

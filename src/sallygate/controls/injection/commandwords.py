@@ -111,7 +111,9 @@ BUSY = frozenset(
 )
 """Those that nobody types for another reason: enough as a whole value or as its beginning."""
 
-NAMED_ALONE = frozenset("lastlog passwd regedit adduser powershell pwsh curl wget nmap netcat ncat socat busybox tcpdump iptables sqlmap nohup".split())
+NAMED_ALONE = frozenset(
+    "lastlog passwd regedit adduser powershell pwsh curl wget nmap netcat ncat socat busybox tcpdump iptables sqlmap nohup".split()
+)
 """Those of the busy ones that are also the names of fields, formats and settings: nothing as a whole value."""
 
 RARE = frozenset(name for name in BUSY if "-" in name or "_" in name) | frozenset(

@@ -30,7 +30,7 @@ BASE64_CHARS_MIN = 10
 BASE64_LOOK = 32
 """Characters of base64, 24 bytes, by which random ones are told from text."""
 
-_TOKEN_BEGINS = "eyJ"
+_SEGMENT_BEGINS = "eyJ"
 """`{"` in base64."""
 _HAS_PERCENT = re.compile(r"%(?:[0-9A-Fa-f]{2}|[uU][0-9A-Fa-f]{4})").search
 _PERCENT_U = re.compile(r"%u([0-9A-Fa-f]{4})")
@@ -135,7 +135,7 @@ def is_plain(text: str) -> bool:
     """Whether no decoder can change `text`: the short way for most values."""
     return text.isascii() and not (
         "%" in text or "\\" in text or "&" in text or "\x00" in text
-    ) and is_base64(text) is None and text[:3] != _TOKEN_BEGINS  # fmt: skip
+    ) and is_base64(text) is None and text[:3] != _SEGMENT_BEGINS  # fmt: skip
 
 
 def percent(text: str) -> str | None:
@@ -239,7 +239,7 @@ def from_base64(text: str) -> str | None:
     the list of what its parts spell."""
     if is_base64(text) is not None:
         return _spelled(text)
-    if text[:3] != _TOKEN_BEGINS or "." not in text:
+    if text[:3] != _SEGMENT_BEGINS or "." not in text:
         return None
     parts = [spelled for part in text.split(".", 2)[:2] if is_base64(part) and (spelled := _spelled(part)) is not None]
     return f"[{','.join(parts)}]" if parts else None

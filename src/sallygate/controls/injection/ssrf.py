@@ -33,7 +33,10 @@ _NETWORKS = tuple(
 )
 """Of the machine itself, of networks behind it, and of what hosts give to machines alone (RFC 6890)."""
 _METADATA = frozenset(
-    map(ip_address, "169.254.169.254 169.254.170.2 169.254.169.123 169.254.0.23 192.0.0.192 100.100.100.200 fd00:ec2::254".split())
+    map(
+        ip_address,
+        "169.254.169.254 169.254.170.2 169.254.169.123 169.254.0.23 192.0.0.192 100.100.100.200 fd00:ec2::254".split(),
+    )
 )
 _TRANSLATED = (ip_network("64:ff9b::/96"), ip_network("::ffff:0:0:0/96"))
 _NAMES = (
@@ -43,9 +46,7 @@ _NAMES = (
 )
 _internal_name = re.compile(rf"(?:[a-z0-9-]{{1,63}}\.){{0,12}}{_NAMES}").fullmatch
 """Names that resolve there: of services that exist for that, and of the networks of containers."""
-_SCHEMES = (
-    r"(?:https?|ftps?|gopher|dict|ldaps?|tftp|sftp|wss?|smb|imaps?|pop3s?|smtps?|rmi|telnet|ssh|git|redis|mysql|postgres(?:ql)?|mongodb|amqp|memcached?|http\+unix)"
-)
+_SCHEMES = r"(?:https?|ftps?|gopher|dict|ldaps?|tftp|sftp|wss?|smb|imaps?|pop3s?|smtps?|rmi|telnet|ssh|git|redis|mysql|postgres(?:ql)?|mongodb|amqp|memcached?|http\+unix)"
 _ADDRESS = re.compile(
     rf"\s{{0,8}}+(?:[a-z_]{{1,20}}=)?(?:(?:url:)?{_SCHEMES}:[/\\]{{1,6}}+|(?:https?|ftp):|[/\\]{{2,6}}+(?=[0-9\[]|localhost))(?:[^/\\\s@]{{1,64}}@)?"
     r"(\[[0-9a-f:.]{2,60}(?:%[\w%]{0,20})?\]|[^/\\\s:?#@\[\]]{1,100})(?=[:/\\?#\s]|\Z)",

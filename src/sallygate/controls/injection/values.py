@@ -156,7 +156,9 @@ def together(parts: list[str]) -> list[str]:
     edged = f"{BETWEEN}{BETWEEN.join(parts)}{BETWEEN}"
     spelled = [text for word in _BASE64_PARTS(edged) if (text := from_base64(word)) is not None]
     if "eyJ" in edged:
-        spelled += [_QUOTES.sub(BETWEEN, text) for word in _TOKEN_PARTS(edged) if (text := from_base64(word)) is not None]
+        spelled += [
+            _QUOTES.sub(BETWEEN, text) for word in _TOKEN_PARTS(edged) if (text := from_base64(word)) is not None
+        ]
     if _DOCUMENTS(edged):
         for part in parts:
             if _DOCUMENT(part):

@@ -122,7 +122,9 @@ _HANDLER_ALONE = re.compile(
 _RUNS = re.compile(r"[(`{\[\\]|=|;|javascript|location|//|eval|throw|import", re.IGNORECASE)
 _CALLS = re.compile(r"[\"']?[\w$.]{1,40}+[(`]")
 _EVENT_JUNK = re.compile(r"on(?:" + EVENTS + r")[a-z]{0,22}+[^a-z0-9_:.@-]")
-_DIRECTIVE = re.compile(r"x-(?:init|data|html|effect|on:.*)|hx-on.*|v-(?:html|on:.*)|@(?:click|load|error|focus|blur|mouse\w{1,8}|key\w{1,8}|input|change|submit)(?:\.[a-z.]{1,40})?").fullmatch
+_DIRECTIVE = re.compile(
+    r"x-(?:init|data|html|effect|on:.*)|hx-on.*|v-(?:html|on:.*)|@(?:click|load|error|focus|blur|mouse\w{1,8}|key\w{1,8}|input|change|submit)(?:\.[a-z.]{1,40})?"
+).fullmatch
 """Attributes that frameworks run as script (Alpine, htmx, Vue, hyperscript)."""
 _QUOTED_BEFORE = re.compile(r"[\"'`\u201d\u201c]")
 _VALUE_LEFT = re.compile(r"[^<>A-Za-z]{0,16}?[\"'`]\s{0,4}/?>\s{0,4}<[/!]?[a-z]", re.IGNORECASE)

@@ -68,12 +68,12 @@ _DOCUMENT = re.compile(r'\s*+(?:[{["]|(?:query|mutation|subscription|fragment)\b
 _TOKEN_PARTS = re.compile(r"eyJ[A-Za-z0-9_-]{8,}(?=={0,2}\.)|(?<=\.)eyJ[A-Za-z0-9_-]{8,}").findall
 """What JSON Web Tokens and signed cookies are made of."""
 _ODD_HOP = re.compile(r"['<]|\.\.|\{\{").search
-_TOLD_HOP = re.compile(r"[$(%\\'<]|\.\.|\{\{").search
+_TOLD_HOP = ("$", "(", "%", "\\", "'", "<", "..", "{{")
 """What attacks an application that reads such a header needs, and what one on the writer of a log; honest ones do not."""
 _BASE64_PARTS = re.compile(rf"{BETWEEN}([A-Za-z0-9+/_-]{{{BASE64_CHARS_MIN},}}={{0,2}})(?={BETWEEN})").findall
 _NAME, _TEXT = itemgetter(0), itemgetter(1)
-_TELLING_NAMES = re.compile(rf"(?:\A|{BETWEEN})[$@^&]|(?i:constructor|json_class|__type)").search
-"""Names of members that tell something together with what they name, so that the document is looked at as a whole."""
+_TELLING_NAMES = ("constructor", "json_class", "__type", *(BETWEEN + mark for mark in "$@^&"))
+"""What names of members hold that tell something together with what they name: the document is looked at as a whole."""
 _IDENTIFIER = re.compile(r"[\w.$\[\]-]{1,64}").fullmatch
 _QUOTES = re.compile(r'\\*+"')
 
@@ -140,7 +140,7 @@ def texts_of(head: RequestHead, body: Body, familiar: Familiar) -> tuple[list[st
                     parts += (cookie_name, cookie)
         elif kind == "file":
             parts.append(FILE_MARK + field)
-    if _TOLD_HOP(connection):
+    if any(mark in connection for mark in _TOLD_HOP):
         parts.append(connection)
     if body.kind != "none":
         texts, names = _body_texts(body)
@@ -178,7 +178,8 @@ def _body_texts(body: Body) -> tuple[list[str], Iterable[str]]:
     tree = body.tree
     if body.kind == "json":
         leaves, keys = _leaves_and_keys(tree)
-        if _TELLING_NAMES(BETWEEN.join(keys)):
+        names = f"{BETWEEN}{BETWEEN.join(keys)}".lower()
+        if any(mark in names for mark in _TELLING_NAMES):
             leaves.append(utf8(body.raw))
         return leaves, keys
     if body.kind == "form":

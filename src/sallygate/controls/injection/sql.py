@@ -22,13 +22,17 @@ from __future__ import annotations
 
 import re
 
+from msgspec.structs import replace
+
 from sallygate.controls.injection.evidence import ATTACK, CERTAIN, LIKELY, ODD, Evidence
 from sallygate.controls.injection.sqlhints import held_in, regions_of
 from sallygate.controls.injection.sqllexer import TOKENS_MAX, Tokens, marked, read, read_blind
-from sallygate.controls.injection.sqlrules import IN_TEXT, PARENTHESISED, PROBE, TAIL, Place, Rule, rules_for
+from sallygate.controls.injection.sqlrules import IN_TEXT, PARENTHESISED, PROBE, TAIL, Place, Rule, folded, rules_for
 from sallygate.controls.injection.sqlwords import DANGEROUS, FUNCTIONS, INQUIRING
 
 _QUOTES = "'\"`"
+_PREFIXED = "abcdefghijklmnopqrstuvwxyz_ "
+"""What stands before the quote of a typed literal."""
 BLIND_MAX = 2_048
 """Tokens of a text read blind: all of a window that is text, the first quarter of one that is punctuation."""
 BEHIND_MAX = 64
@@ -58,7 +62,12 @@ _WHOLE = re.compile(
 ).fullmatch
 """Values which are nothing but a name, a call or a statement of a database."""
 _OPENERS = ("{", "[", ":")
-"""Before a quote that begins a JSON key or value rather than ending a literal."""
+"""Before a quote that may begin a JSON key or value rather than end a literal."""
+_LITERAL = {
+    quote: re.compile(rf"([^\\{quote}]*+(?:\\.[^\\{quote}]*+)*+){quote}\s*(?:[,:}}\])]|$)", re.DOTALL).match for quote in _QUOTES
+}
+_JOINS = re.compile(r"[\s|&+*=<>^;)-].*(?:[\s|&+*=<>^(-]|\b(?:x?or|and|[gr]?like|glob|regexp|between|in))", re.DOTALL).fullmatch
+"""What a literal holds that is a break-out between two others."""
 _SPACED_WORDS = ("select", "union", "from", "where", "or", "and", "like", "having", "by", "into")
 _BEFORE_PLUS = tuple(word + "+" for word in _SPACED_WORDS)
 _PLUS_BEFORE = re.compile(r"\+(?:" + "|".join(_SPACED_WORDS) + r")\b").search
@@ -204,7 +213,7 @@ def _from_start(text: str, tokens: Tokens) -> Evidence | None:
         found = None
     best = stronger(best, found)
     if best is None:
-        best = _of_whole(text, tokens)
+        best = _of_folded("from-start", tokens, 0) or _of_whole(text, tokens)
     return _discounted(best, tokens)
 
 
@@ -213,7 +222,7 @@ def _behind_quote(text: str, lower: str, start: int) -> Evidence | None:
     tokens = read(lower, start, BEHIND_MAX)
     best = _by_rules("anywhere", tokens.flat, tokens, start)
     called = tokens.flat.replace("m", "f")
-    found = _by_rules("behind-quote", called, tokens, start)
+    found = _by_rules("behind-quote", called, tokens, start) or _of_folded("behind-quote", tokens, start)
     if found is not None and not _holds(text, start, found):
         found = None
     best = stronger(best, found)
@@ -223,9 +232,25 @@ def _behind_quote(text: str, lower: str, start: int) -> Evidence | None:
     return _discounted(best, tokens)
 
 
+def _is_literal(text: str, start: int) -> bool:
+    """Whether the quote at `start - 1` begins a literal of a list, of an object or of a pair that ends the text."""
+    found = _LITERAL[text[start - 1]](text, start)
+    return found is not None and _JOINS(found[1].lower()) is None
+
+
+def _of_folded(place: Place, tokens: Tokens, start: int) -> Evidence | None:
+    """What the rules say where operands of several tokens are one."""
+    kinds = folded(tokens.kinds)
+    if kinds is None:
+        return None
+    simpler = replace(tokens, kinds=kinds, flat=kinds.replace("(", "").replace(")", ""))
+    found = _by_rules(place, simpler.flat.replace("m", "f"), simpler, start)
+    return found and Evidence("sql", found.rule, found.score, start, tokens.spans()[-1][1])
+
+
 def _holds(text: str, start: int, found: Evidence) -> bool:
     """Whether what stands before the quote at `start - 1` may end there."""
-    if text[: start - 1].rstrip()[-1:] in _OPENERS:
+    if text[: start - 1].rstrip()[-1:] in _OPENERS and _is_literal(text, start):
         return False
     if found.rule == "quoted-commented" and len(text[:start].split()) > 1:
         return False
@@ -350,7 +375,7 @@ def _is_probe(text: str, start: int, tokens: Tokens) -> bool:
     spoken = any(word.isalpha() for word in tokens.words()) and "!" not in tokens.flat and "+" not in tokens.flat
     if mark != "'" and tokens.flat != "c" and (not before.strip() or spoken):
         return False
-    if tokens.flat[-1:] == "q" and (tokens.words()[-1][0] != mark or len(tokens.words()[-1].split()) > 3):
+    if tokens.flat[-1:] == "q" and (tokens.words()[-1].lstrip(_PREFIXED)[:1] != mark or len(tokens.words()[-1].split()) > 3):
         return False
     if tokens.flat[-1:] == "c":
         said = tokens.comment.split()

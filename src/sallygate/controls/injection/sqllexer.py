@@ -33,7 +33,7 @@ _SPELLING = r"""[\x00-\x20]*+(?:(?=[/*\d:%SKIPPED%\x7f-\uffff])(?:[\s\x00-\x1f\u
     |%NAME%\[[\w ]{1,64}+\]  # quoted identifiers
     |[^\W\d][\w$]*+\(?+  # words
     |@>|<@|@[@?](?=\s?')|->>?(?=\s?')|\#(?>>>?|-)|\ue001|(?<=['b]\s)\?[|&](?=\s?(?:'|array\b))
-      |<=>|<>|!=|!<|!>|==|>=|<=|:=|<(?!<)|>(?!>)|=  # comparisons
+      |<=>|<>|!=|!<|!>|==|>=|<=|:=|<(?!<)|>(?!>)|=|\^@  # comparisons
     |&&|\|\|  # logic
     |<<|>>|::|[-+/%^|~]  # arithmetic
     |\\n(?:(?!\w)|(?=union|from|or\b|and\b|xor\b))  # null
@@ -42,6 +42,18 @@ _SPELLING = r"""[\x00-\x20]*+(?:(?=[/*\d:%SKIPPED%\x7f-\uffff])(?:[\s\x00-\x1f\u
 _LONE_VARIABLE = re.compile(r"@(?=:=|[|)]|\s(?!'))").sub
 _LONE_OPERATOR = re.compile(r"(?<=['b]\s)\?(?=\s?(?:'|array\b))").sub
 """Tokens of one character whose class depends on what is around them stand as characters of no text."""
+_BLANK = r"(?:\s|/\*[^*]{0,40}\*/){1,8}"
+_SPELLED_OUT = tuple(
+    (word, re.compile(expression).sub)
+    for word, expression in (
+        ("distinct", rf"\bis{_BLANK}(?:not{_BLANK})?distinct{_BLANK}from\b"),
+        ("similar", rf"\bsimilar{_BLANK}to\b"),
+        ("member", rf"\bmember{_BLANK}of\b"),
+        ("overlaps", r"\boverlaps\b"),
+        ("operator", r"\boperator\s{0,8}\([\w.\s]{0,40}[^\w\s.()'\"]{1,8}\s{0,8}\)"),
+    )
+)
+"""Comparisons of several words or of none elsewhere, each with the word to look for first."""
 PARENS_MAX = 8
 """Of a run of parentheses, so many are kept."""
 WHOLE_MAX = 640
@@ -50,7 +62,7 @@ WHOLE_MAX = 640
 
 def _lexer(ended: str, comment: str, string: str, name: str, quoted: str) -> re.Pattern[str]:
     blind = not name
-    spelled = _SPELLING.replace("%WHOLE%", "" if blind else r"(?![\w$'&])").replace("%QUOTES%", "'\"`" if blind else "")
+    spelled = _SPELLING.replace("%WHOLE%", "" if blind else r"(?![\w$'&]|\s')").replace("%QUOTES%", "'\"`" if blind else "")
     spelled = spelled.replace("%SKIPPED%", "" if blind else r"#\-")
     spelled = spelled.replace("%ENDED%", ended).replace("%COMMENT%", comment).replace("%STRING%", string)
     return re.compile(spelled.replace("%NAME%", name).replace("%QUOTED%", quoted), re.VERBOSE | re.DOTALL)
@@ -60,7 +72,7 @@ _READING = _lexer(
     r"""/\*[^*]*+(?:\*(?!/)[^*]*+)*+\*/|--[^\n]*+\n|\#(?!>{1,2}\s?'|-\s?')[^\n]*+\n""",
     r"""/\*[^*]*+(?:\*(?!/)[^*]*+)*+|--[^\n]*+|\#(?!>{1,2}\s?'|-\s?')[^\n]*+""",
     r"""(?:n?q'(?:\[[^\]]{0,400}+\]|\{[^}]{0,400}+\}|\([^)]{0,400}+\)|<[^>]{0,400}+>|![^!]{0,400}+!)')
-      |(?:[nxbe]|u&|_[a-z]\w{1,9}+\s?)?+'[^'\\]*+(?:(?:''|\\.)[^'\\]*+)*+'?+|"[^"\\]*+(?:(?:""|\\.)[^"\\]*+)*+"?+|\$\$(?>[^$]++|\$(?!\$))*+\$\$""",
+      |(?:(?:bool(?:ean)?|date|time(?:stamp)?|interval)\s?|[nxbe]|u&|_[a-z]\w{1,9}+\s?)?+'[^'\\]*+(?:(?:''|\\.)[^'\\]*+)*+'?+|"[^"\\]*+(?:(?:""|\\.)[^"\\]*+)*+"?+|\$\$(?>[^$]++|\$(?!\$))*+\$\$""",
     r"`[^`]*+`|",
     r"""|`[^`]*+`|'[^']*+'|"[^"]*+["]""",
 )
@@ -70,8 +82,9 @@ _BLIND = _lexer(r"/\*(?>[^*]|\*(?!/)){0,80}+\*/", r"/\*|--(?:[ +]-?)?|\#(?!>{1,2
 
 _MARKS = {
     **dict.fromkeys("+ - / % ^ | ~ << >> ::".split(), "+"), **{mark: mark for mark in ",;{}!.*"},
-    **dict.fromkeys("= < > \ue001 @> <@ @@ @? -> ->> #> #>> #- <=> <> != !< !> == >= <= := ?| ?&".split(), "="),
+    **dict.fromkeys("= < > \ue001 @> <@ @@ @? -> ->> #> #>> #- <=> <> != !< !> == >= <= := ?| ?& ^@".split(), "="),
     "&&": "&", "||": "&", "\\n": "N", "": "", "\ue000": "v", "&": "~",
+    **dict.fromkeys("_utf8 _utf8mb3 _utf8mb4 _binary _latin1 _ascii _ucs2 _utf16 _utf32".split(), ""),
 }  # fmt: skip
 _FUNCTION, _DANGER, _TABLE_OR_FUNCTION = "\x01", "\x02", "\x03"
 """Words whose class hangs on their surroundings, until those are known: where an operand is due, white space may stand
@@ -120,7 +133,15 @@ def marked(text: str) -> str:
     lower = lowered(text)
     if "@" in lower:
         lower = _LONE_VARIABLE("\ue000", lower)
+    for word, spelled in _SPELLED_OUT:
+        if word in lower:
+            lower = spelled(_as_operator, lower)
     return _LONE_OPERATOR("\ue001", lower) if " ?" in lower else lower
+
+
+def _as_operator(found: re.Match[str]) -> str:
+    """One comparison, as long as it was."""
+    return "\ue001".ljust(len(found[0]))
 
 
 def tokens_of(text: str, start: int, tokens_max: int = TOKENS_MAX) -> Tokens:

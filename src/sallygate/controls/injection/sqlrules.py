@@ -98,8 +98,8 @@ _LOGIC = (
 )
 
 BEHIND_QUOTE: tuple[Rule, ...] = (
-    _rule("quoted-logic", CERTAIN, "&=", r"^s?;?&+[!+]*(?:[1svNfi]|f[^;&]{0,30})=+[!+]*(?:[1svNqf]|i(?:[c&]|$))"),
-    _rule("quoted-logic", ATTACK, "&", rf"^s?;?&+[!+A]*(?:{_LOGIC})"),
+    _rule("quoted-logic", CERTAIN, "&=", r"^s*+;?&+[!+]*(?:[1svNfi]|f[^;&]{0,30})!?=+[!+]*(?:[1svNqf]|i(?:[c&]|$))"),
+    _rule("quoted-logic", ATTACK, "&", rf"^s*+;?&+[!+A]*(?:{_LOGIC})"),
     _rule("quoted-match", ATTACK, "&= =i", r"^&+=+i{1,3}f?s|^=ii(?:c|;|OB|U|&+[!+]*(?:[1svN]=|f))"),
     _rule(
         "quoted-clause",
@@ -110,7 +110,7 @@ BEHIND_QUOTE: tuple[Rule, ...] = (
     _rule("quoted-compare", ATTACK, "=", r"^=+[!+A]*(?:[1svNfT][c&]|[vNfT]$)"),
     _rule("quoted-compare", ATTACK, "= &", r"^[!+*=~]{1,8}(?:[1svNfT]|(?<!~)i)[1svNfT+*!,]{0,20}[&=]+[!+*]*[1svNfiq]"),
     _rule("quoted-compute", ATTACK, "& + *", r"^[&+*]+[!+]*(?:f|T|S|C|ZS|Zf)"),
-    _rule("quoted-list", ATTACK, ",", r"^,(?:[1sN],)*[1sNvf]c|^,N,N|^(?:,i=[1svNf]{1,3}){1,8}[Wc]"),
+    _rule("quoted-list", ATTACK, ",", r"^,(?:[1sN],)*[1sNvf]c|^,N,N|^(?:,i=[1svNf]{1,3}){1,8}[Wc]|^(?:,i=[1svNf]){0,8},i=q$"),
     _rule("quoted-commented", LIKELY, "c", r"^[+*=]+[1svNfimS=&+*!,A]{1,40}c$|^;[i?G.,]{1,8}c$"),
     _rule("quoted-execute", ATTACK, "X", r"^;?X(?:i[sqv1,]|Y|i\.)"),
     _rule("quoted-stacked", ATTACK, "; dt G", r"^;+(?:c|[dtjukXywQSbZKGD][^e]?)|^dti|^Giei[;c]"),
@@ -148,7 +148,7 @@ IN_TEXT: tuple[re.Pattern[str], ...] = tuple(
 """What no statement need be parsed for, in lower case: a comment MySQL runs, a function that looks into the database."""
 
 PROBE = re.compile(
-    rf"^(?:{_OPS}++(?:[1svN](?!q)|f[1svNi,]*+(?!q)|i(?=[&=+*!c]))?+)++(?:qc?|c)$|^[&=+*!~]+$|^c$|^&sq$|^;+q?$"
+    rf"^(?:{_OPS}++(?:[1svN](?!q)|f[1svNi,]*+(?!q)|i(?=[&=+*!~c]))?+)++(?:qc?|c)$|^[&=+*!~]+$|^c$|^&sq$|^;+q?$"
 )
 """The whole rest behind a first quote, where what stands before is a plain value."""
 
@@ -167,8 +167,8 @@ FROM_START: tuple[Rule, ...] = (
     _rule("logic", ATTACK, "&=", r"^i&+[!+*]*([1sv])=+\1(?:[c&;]|$)|^[1sN]?&+[!+]*[1sv]=+[1svf]"),
     _rule("logic", LIKELY, "&=", r"^(?:1\*)?i(?:[+*]1)?&+[!+*]*[1fN][1f+*]*=+[!+*]*[1f]"),
     _rule("logic", ATTACK, "&", rf"{_PREFIX}&+[!+]*(?:T|Y|S|f[1svNif,]*[=c])"),
-    _rule("logic", LIKELY, "&", r"^[!+*,]*(?:[1svN](?:[+*.][!+]*[1svN])*)&+[!+]*(?:i=+[!+]*[1svNfq]|v|f)"),
-    _rule("logic", LIKELY, "&", r"^&+[!+]*i=+[!+]*(?:i|[1svN])(?:[c&]|$)|^&+N$|^&f[1+*,]*c?$"),
+    _rule("logic", LIKELY, "&", r"^[!+*,]*(?:[1svN](?:[+*.][!+]*[1svN])*)&+[!+]*(?:i!?=+[!+]*[1svNfq]|v|f)"),
+    _rule("logic", LIKELY, "&", r"^&+[!+]*i!?=+[!+]*(?:i|[1svN])(?:[c&]|$)|^&+N$|^&f[1+*,]*c?$"),
     _rule(
         "logic", LIKELY, "&", r"^[1N](?:&+[!+]+[1N](?:[c&]|$)|&+[!+]*f[1svNif,+*]*(?:[c&=]|$)|&[!+]*i=+i?(?:[c&]|$))"
     ),
@@ -205,6 +205,20 @@ FROM_START: tuple[Rule, ...] = (
     _rule("commented", LIKELY, "c", r"^[!+]*(?:v|f[1svNif,+&=*]*)c"),
 )
 """Said of the value's start, as where a number was expected, parentheses left out."""
+
+_FOLDABLE = re.compile(r"[&=]\(*!?\(*(?:i\.|\{|i,|i[+*]1=)|=A\(").search
+_NAME = re.compile(r"(?<=[&=(!,])i(?:\.+[iY])+").sub
+_SHIFTED = re.compile(r"(?<=&)i[+*]1(?==)").sub
+_OPERAND = re.compile(r"(?<=[&=])!?(?:\{[ize][^{}]{1,20}\}|\(i(?:,[i1sNfv])+\)(?=!?=+\()|A(?=\())").sub
+
+
+def folded(kinds: str) -> str | None:
+    """Classes in which an operand of several tokens stands as one: `a.b.c` and `a+0` as a name; ODBC's `{x 1}`, a tuple that
+    is compared with another and `any(…)` as a variable. None when there is none."""
+    if _FOLDABLE(kinds) is None:
+        return None
+    return _OPERAND("v", _SHIFTED("i", _NAME("i", kinds)))
+
 
 _TABLES = {"anywhere": ANYWHERE, "behind-quote": BEHIND_QUOTE, "blind": BLIND, "from-start": FROM_START}
 Place = Literal["anywhere", "behind-quote", "blind", "from-start"]

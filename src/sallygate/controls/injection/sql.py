@@ -240,7 +240,7 @@ def _is_literal(text: str, start: int) -> bool:
 
 def _of_folded(place: Place, tokens: Tokens, start: int) -> Evidence | None:
     """What the rules say where operands of several tokens are one."""
-    kinds = folded(tokens.kinds)
+    kinds = folded(tokens.spelled)
     if kinds is None:
         return None
     simpler = replace(tokens, kinds=kinds, flat=kinds.replace("(", "").replace(")", ""))
@@ -370,6 +370,8 @@ def _is_bare(text: str, start: int) -> bool:
 def _is_probe(text: str, start: int, tokens: Tokens) -> bool:
     """Whether a weak structure is all there is: at most one plain word before it and no prose behind."""
     before, mark = text[: start - 1], text[start - 1]
+    if before.endswith(_OPENERS) and not _is_literal(text, start):
+        before = before[:-1]
     if len(before) > BEFORE_MAX or len(before.split()) > 1 or _UNCLEAN(before.replace('"', "").replace("\\", "")):
         return False
     spoken = any(word.isalpha() for word in tokens.words()) and "!" not in tokens.flat and "+" not in tokens.flat

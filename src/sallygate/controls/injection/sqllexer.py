@@ -17,7 +17,7 @@ from operator import itemgetter
 from msgspec import Struct
 
 from sallygate.controls.injection.rules import lowered
-from sallygate.controls.injection.sqlwords import CATALOGUE, CLASS_OF, DANGEROUS, FUNCTIONS, PACKAGES
+from sallygate.controls.injection.sqlwords import CATALOGUE, CLASS_OF, DANGEROUS, FUNCTIONS, PACKAGES, SPELLED
 
 TOKENS_MAX = 96
 """Tokens read from one starting point; the structures looked for take 4 to 12 behind it."""
@@ -42,18 +42,6 @@ _SPELLING = r"""[\x00-\x20]*+(?:(?=[/*\d:%SKIPPED%\x7f-\uffff])(?:[\s\x00-\x1f\u
 _LONE_VARIABLE = re.compile(r"@(?=:=|[|)]|\s(?!'))").sub
 _LONE_OPERATOR = re.compile(r"(?<=['b]\s)\?(?=\s?(?:'|array\b))").sub
 """Tokens of one character whose class depends on what is around them stand as characters of no text."""
-_BLANK = r"(?:\s|/\*[^*]{0,40}\*/){1,8}"
-_SPELLED_OUT = tuple(
-    (word, re.compile(expression).sub)
-    for word, expression in (
-        ("distinct", rf"\bis{_BLANK}(?:not{_BLANK})?distinct{_BLANK}from\b"),
-        ("similar", rf"\bsimilar{_BLANK}to\b"),
-        ("member", rf"\bmember{_BLANK}of\b"),
-        ("overlaps", r"\boverlaps\b"),
-        ("operator", r"\boperator\s{0,8}\([\w.\s]{0,40}[^\w\s.()'\"]{1,8}\s{0,8}\)"),
-    )
-)
-"""Comparisons of several words or of none elsewhere, each with the word to look for first."""
 PARENS_MAX = 8
 """Of a run of parentheses, so many are kept."""
 WHOLE_MAX = 640
@@ -105,6 +93,8 @@ class Tokens(Struct, frozen=True, gc=False):
     """The same without parentheses, which break-outs close and open as they need."""
     comment: str
     """The text of the comment that runs to the end, without its mark; empty when there is none."""
+    spelled: str
+    """`kinds`, with `SPELLED` where it was settled that a word is a name."""
     text: str
     """What was read, in lower case."""
     start: int
@@ -133,15 +123,7 @@ def marked(text: str) -> str:
     lower = lowered(text)
     if "@" in lower:
         lower = _LONE_VARIABLE("\ue000", lower)
-    for word, spelled in _SPELLED_OUT:
-        if word in lower:
-            lower = spelled(_as_operator, lower)
     return _LONE_OPERATOR("\ue001", lower) if " ?" in lower else lower
-
-
-def _as_operator(found: re.Match[str]) -> str:
-    """One comparison, as long as it was."""
-    return "\ue001".ljust(len(found[0]))
 
 
 def tokens_of(text: str, start: int, tokens_max: int = TOKENS_MAX) -> Tokens:
@@ -196,7 +178,10 @@ def _tokens(kinds: str, comment: str, lower: str, start: int, blind: bool) -> To
         kinds = _TABLE(_table_or_not, kinds)
     if _FUNCTION in kinds or _DANGER in kinds:
         kinds = _DANGER_SPACED("T", _FUNCTION_SPACED("f", kinds)).translate(_UNCALLED)
-    return Tokens(kinds, kinds.translate(_UNPARENTHESISED), comment, lower, start, blind)
+    spelled = kinds
+    if SPELLED in kinds:
+        kinds = kinds.replace(SPELLED + "(", "m(").replace(SPELLED, "i")
+    return Tokens(kinds, kinds.translate(_UNPARENTHESISED), comment, spelled, lower, start, blind)
 
 
 def _table_or_not(found: re.Match[str]) -> str:

@@ -15,6 +15,7 @@ from typing import Literal
 from msgspec import Struct
 
 from sallygate.controls.injection.evidence import ATTACK, CERTAIN, LIKELY
+from sallygate.controls.injection.sqlwords import SPELLED
 
 _OPS = "[&=+*!~]"
 _VAL = "[1svNfTY]"
@@ -206,7 +207,8 @@ FROM_START: tuple[Rule, ...] = (
 )
 """Said of the value's start, as where a number was expected, parentheses left out."""
 
-_FOLDABLE = re.compile(r"[&=]\(*!?\(*(?:i\.|\{|i,|i[+*]1=)|=A\(").search
+_FOLDABLE = re.compile(r"[&=]\(*!?\(*(?:i\.|\{|i,|i[+*]1=)|=A\(|=!?AF|\x04").search
+_COMPARISON = re.compile(r"=!?AF|\x04(?:e|\((?:[iY]\.)*[+*=~?!&]+\)|(?<=[i1s]\x04)(?=\(*[sq]))").sub
 _NAME = re.compile(r"(?<=[&=(!,])i(?:\.+[iY])+").sub
 _SHIFTED = re.compile(r"(?<=&)i[+*]1(?==)").sub
 _OPERAND = re.compile(r"(?<=[&=])!?(?:\{[ize][^{}]{1,20}\}|\(i(?:,[i1sNfv])+\)(?=!?=+\()|A(?=\())").sub
@@ -214,10 +216,10 @@ _OPERAND = re.compile(r"(?<=[&=])!?(?:\{[ize][^{}]{1,20}\}|\(i(?:,[i1sNfv])+\)(?
 
 def folded(kinds: str) -> str | None:
     """Classes in which an operand of several tokens stands as one: `a.b.c` and `a+0` as a name; ODBC's `{x 1}`, a tuple that
-    is compared with another and `any(…)` as a variable. None when there is none."""
+    is compared with another and `any(…)` as a variable; so does `is distinct from`. None when there is none."""
     if _FOLDABLE(kinds) is None:
         return None
-    return _OPERAND("v", _SHIFTED("i", _NAME("i", kinds)))
+    return _OPERAND("v", _SHIFTED("i", _NAME("i", _COMPARISON("=", kinds).replace(SPELLED, "i"))))
 
 
 _TABLES = {"anywhere": ANYWHERE, "behind-quote": BEHIND_QUOTE, "blind": BLIND, "from-start": FROM_START}

@@ -27,7 +27,7 @@ from msgspec.structs import replace
 from sallygate.controls.injection.evidence import ATTACK, CERTAIN, LIKELY, ODD, Evidence
 from sallygate.controls.injection.sqlhints import held_in, regions_of
 from sallygate.controls.injection.sqllexer import TOKENS_MAX, Tokens, marked, read, read_blind
-from sallygate.controls.injection.sqlrules import IN_TEXT, PARENTHESISED, PROBE, TAIL, Place, Rule, folded, rules_for
+from sallygate.controls.injection.sqlrules import COMPUTED, IN_TEXT, PARENTHESISED, PROBE, TAIL, Place, Rule, folded, rules_for
 from sallygate.controls.injection.sqlwords import DANGEROUS, FUNCTIONS, INQUIRING
 
 _QUOTES = "'\"`"
@@ -47,6 +47,8 @@ _CUT_NUMBER = re.compile(r"(?:\s*\d+(?:\s*\*\s*\d+)*(?:\s*/\*|\s+--)|\s*\d+(?:\s
 _CONSTANTS = re.compile(r"[fTi+j&]\((?:[1svNqTf(),+&]|i[,)])*[c;]?").fullmatch
 _BEGUN = re.compile(r"\s*(?:select\w{0,3}\s)?(\w{2,30})\s?=?\\?\s?\(\s*").fullmatch
 _TYPES = frozenset("int integer char varchar nvarchar text numeric decimal signed unsigned".split())
+_CELL = re.compile(r"[a-z]{1,3}\d{1,7}").fullmatch
+"""Of a spreadsheet."""
 _SAME = re.compile(r"[1N](?:&+[!+]*|=+)[1N]").fullmatch
 _WHOLE = re.compile(
     r"""\s*(?:(?:\w{1,30}\.{1,2}){0,3}(?:information_schema|pg_catalog|xp_\w{3,40}|sysobjects|syscolumns|sqlite_master|all_tab_columns
@@ -55,7 +57,7 @@ _WHOLE = re.compile(
     |mysql\.(?:user|db)|tempdb|msdb|schema_name|\)\s{0,3}like\s{0,3}\(
     |["'`](?:[-^*&=|<>!%+]{1,2}|\s(?:like|regexp|rlike)\s)["'`]?|\S{1,80}::(?:jsonb?|int\d?|bigint|text|varchar|numeric|double\ precision)
     |'{1,2}|`{1,2}|\d'\d|\d{1,9}(?:\s?--(?:\s-?)?|\s?;--|\#)|\d{1,4}/0--
-    |drop\s{1,5}(?:table|database|schema|user|login|function|procedure|trigger)\s{1,5}\w{1,30}|truncate\s{1,5}table\s{1,5}\w{1,30}|/?create\s{1,5}table\s{1,5}\w{1,30}
+    |(?:\d{1,9}\s{1,5})?drop\s{1,5}(?:table|database|schema|user|login|function|procedure|trigger)\s{1,5}\w{1,30}|truncate\s{1,5}table\s{1,5}\w{1,30}|/?create\s{1,5}table\s{1,5}\w{1,30}
     |grant\s{1,5}(?:all|all\s{1,5}privileges|select|execute)\s{1,5}on\s{1,5}\S{1,40}\s{1,5}to\s.{1,60}|create\s{1,5}user\s{1,5}\w{1,30}\s{1,5}identified\b.{0,60}
     |load\s{1,5}data\s{1,5}(?:local\s{1,5})?infile\b.{1,80}|create\s{1,5}function\b.{1,80}\b(?:soname|returns)\b.{0,80})\s*""",
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
@@ -143,6 +145,11 @@ TRIGGERS: tuple[str, ...] = (
     r"(?:create|drop|alter|backup|truncate)[\s+/*]{1,20}(?:table|database|user|schema|function)", r"delete[\s+/*]{1,20}from",
     rf"\$\$[\s)]{{0,8}}(?:{_LOGICAL}|union|;|\|\||--)", r"'\s{0,3},\s{0,3}\w{1,30}\s{0,3}=[^\x1e]{1,80}(?:where\b|--|#)", r"'\s{1,4}in\s{1,4}(?:boolean|natural)\s", r"\x1e\(\d{2,9}=\d{2,9}\)[*+/&]", r"\binto\s{1,4}@\w",
     r"sp_password|ctxsys\.|\x1e\s{0,3}(?:host_name|schema_name|current_user|selectect)", r"\x1e\s{0,3}(?:or|and|xor)[\s+]{1,4}\d\s{0,3}\x1e",
+    r"(?:or|and|xor|\|\||&&)[\s+(!]{0,4}(?:(?:bool|boolean|date|time|timestamp|interval)\s?'|\{\s?[a-z]{1,20}[\s+(`])",
+    r"(?:or|and|xor|\|\||&&)[\s+(!]{0,4}\(\s?[\w.]{1,40}\s?,", r"\x1e\s{0,3}[\w.-]{1,40}\s?[-*+/^%|&]{1,2}[\s(]{0,3}\([\s(]{0,3}[\w.]{1,40}[\s)]{0,3}(?:[=<>!]|not|like|r|glob|in)",
+    r"\x1e\s{0,3}i?if\s?\(\s?[\w.]{1,40}\s?(?:[=<>!]|like|r)", r"\x1e\s{0,3}[(\w.]{1,40}\s{1,3}(?:regexp|rlike|like|glob)[\s(]{0,3}['\"(]", r"\x1e\d{1,9}\s{0,3}(?:regexp|rlike)\s{0,3}\(",
+    r"['\"]\s{0,3},\s{0,3}\w{1,30}\s{0,3}=\s{0,3}(?:['\"\dx]|null\b|true\b|false\b)", r"\)\s{0,3}returning[\s(]", r"on[\s+]{1,4}(?:duplicate[\s+]{1,4}key|conflict)\b",
+    r";[\s+*/]{0,8}(?:(?:un)?install|change|purge|reindex|start|stop|import|reassign|security)[\s+*/]{1,8}(?:plugin|component|soname|master|replication|binary|table|database|system|index|schema|slave|replica|foreign|owned|label)\b",
     r"\x1e1[\s+]{1,4}like", rf"\x1e\s{{0,3}}{_CALLED}\s{{0,2}}=?\\?\(", r"\b(?:pg_|json_|jsonb_|sqlite_|dbms_|utl_|lo_|fn_)\w{1,30}(?:\.\w{1,30})?\s{0,2}\(",
     rf"(?:or|and|xor|[=|&,+-]){_GAP}{{0,8}}(?:ascii|ord|hex|conv|mid|substr|substring|md5|length|len|char|chr|concat|elt|make_set|exp)\s{{0,2}}\(",
     r"(?:ascii|ord|hex|unhex|len|length|conv|mid|substr|substring|left|md5|lower|upper|charset|coercibility|compress|uncompress"
@@ -312,7 +319,7 @@ def _of_whole(text: str, tokens: Tokens) -> Evidence | None:
     ended = tokens.kinds.endswith("c") and not tokens.comment.strip(" -+")
     if ended and text[tokens.spans()[-1][0]] != "#" and (PARENTHESISED(tokens.kinds) or _CUT_NUMBER(text)):
         return Evidence("sql", "commented", LIKELY, 0, len(text))
-    if _is_call(text, tokens) or _is_same(tokens) or _WHOLE(text):
+    if _is_call(text, tokens) or _is_same(tokens) or _is_computed(tokens) or _WHOLE(text):
         return Evidence("sql", "whole", LIKELY, 0, len(text))
     return None
 
@@ -336,9 +343,26 @@ def _is_same(tokens: Tokens) -> bool:
         return False
     words = tokens.words()
     first, operator, second = words[0], words[1], words[-1]
+    if {first, second} <= {"true", "false"} and tokens.flat[1] == "&":
+        return False  # `false or true`: it is asked about
     if tokens.flat[1] == "=" and operator not in ("=", "like", "<=>"):
         return False
     return first == second or (tokens.flat[1] == "&" and second in ("0", "1", "true", "false"))
+
+
+def _is_computed(tokens: Tokens) -> bool:
+    """`1-(id=2)`, `if(pw>'m',id,name)`: neither of a spreadsheet nor of mathematics."""
+    found = COMPUTED(tokens.kinds)
+    if found is None:
+        return False
+    words, at = tokens.words(), tokens.flat.index("=")
+    name, operator, literal = words[at - 1 - (tokens.flat[at - 1] == "!")], words[at], words[at + 1]
+    if found.lastgroup == "match":
+        wild = found[0][0] == "(" and operator in ("like", "glob") and any(mark in literal for mark in "%*_")
+        return operator in ("regexp", "rlike") or wild
+    if found.lastgroup == "number":
+        return len(name) > 1 and not _CELL(name)
+    return literal.startswith(("'", "0x")) and not _CELL(name)
 
 
 def _is_query_with_text(tokens: Tokens) -> bool:

@@ -58,7 +58,7 @@ ANYWHERE: tuple[Rule, ...] = (
         r"SA*[si]FY|SA*s?FiW|S(?:A*(?:1(?:i\.)?\*?|(?:i\.)?\*))?F(?:i\.|\.)*[iY](?:[WJLOc;,]|$)|S\*F[iY]",
     ),
     _rule("statement", ATTACK, "SF", r"^SA*(?=[^F]{0,80}[,fv])[i1svNYfm,.+*]{1,80}F[iY](?:[WJLOc;,qs.]|$)"),
-    _rule("statement", ATTACK, "S", r"S(?:(?<=^S)|(?<=[;c=]S))A*[!+]*(?:v|f|[1sN][,=+&ac;U]|1$|ss$)"),
+    _rule("statement", ATTACK, "S", r"S(?:(?<=^S)(?!s(?:=s)+$)|(?<=[;c=]S))A*[!+]*(?:v|f|[1sN][,=+&ac;U]|1$|ss$)"),
     _rule(
         "statement", CERTAIN, "jIV jIS uxi=", r"jI(?:i\.)*[iYm](?:i[,.i]{0,40})?[VS]|(?:^|[;1sq])u(?:i\.)*ix(?:i\.)*i="
     ),
@@ -87,7 +87,7 @@ ANYWHERE: tuple[Rule, ...] = (
         "&1=f &1=v &f= XY XQ ;bi. Gt= GFs",
         r"&+[!+]*(?:1=+[fv]|f+[1svNf,]*=+[1sfq])|X[YQ]|;bi\.i|^Gtie?i=|^GiFs",
     ),
-    _rule("table", ATTACK, "dt", r"dt(?:Z!?i)?(?:i\.)?i(?:\([if]+[,;)1(]|;|c|M|d)|dtZ!?i", parens=True),
+    _rule("table", ATTACK, "dt", r"dt(?:Z!?i)?(?:i\.)?i(?:\([if]+[,;)1(]|;|c|M|d)|(?<![ie])dtZ!?i", parens=True),
     _rule("branch", ATTACK, "f=, Z=,", r"[fZ]\(+[1sNq]=+[1sNq],", parens=True),
     _rule("cast", ATTACK, "Sf", r"[&=]f[^;]{0,40}Sf"),
 )
@@ -121,6 +121,7 @@ BEHIND_QUOTE: tuple[Rule, ...] = (
 PARENTHESISED = re.compile(r"^\([1svNfimS=&+*!(),A ]{1,60}c$").search
 """An expression in parentheses, the rest of the statement cut off."""
 
+_B = r"(?:\s|/\*\*/)"
 _LOOKING = r"(?:(?:version|database|current_user|user|load_file)\s?\(|@@\w|select\b|passw)"
 IN_TEXT: tuple[re.Pattern[str], ...] = tuple(
     map(
@@ -143,6 +144,13 @@ IN_TEXT: tuple[re.Pattern[str], ...] = tuple(
             r"\.(?:(?<=[\s,(`]\d\.)|(?<=[\s,(`]\d\d\.)|(?<=[\s,(`]\d{3}\.)|(?<=[\s,(`]\d{4}\.)|(?<=1\.)(?<![\w.].\.)|(?<=\$\.))"
             r"\d{0,4}e(?:\.[a-z_]{4}|\([a-z]|\.`)",
             r"`1\.e",
+            r"['\")]\s{0,4}on\s{1,4}(?:duplicate\s{1,4}key\s{1,4}update|conflict[^;]{0,60}?do\s{1,4}update\s{1,4}set)\s{1,4}[\w.`]{1,60}\s{0,4}=",
+            r"['\"]\s{0,4}\)[\s)]{0,4}returning[\s(]{1,4}[\w.*]{1,40}[\s)]{0,4}(?:--|;|#|/\*)",
+            rf"(?:^|[\d'\")]){_B}*;{_B}*set{_B}+(?:global|local|session|role|password){_B}+(?:authorization{_B}+)?[\w.'\"]{{1,40}}{_B}*(?:[=;#]|:=|--|$|to{_B}+['\"\w]+{_B}*(?:[;#]|--|$))",
+            rf";{_B}*(?:(?:un)?install{_B}+(?:plugin|component|soname){_B}+[\w'\"]{{1,40}}{_B}*(?:[;#]|--|$|soname\b)"
+            rf"|change{_B}+(?:master{_B}+to|replication{_B}+(?:source{_B}+to|filter)){_B}+\w{{1,40}}{_B}*=|purge{_B}+(?:binary|master){_B}+logs{_B}+(?:to|before)\b"
+            rf"|reindex{_B}+(?:table|database|system|index|schema){_B}+\w{{1,40}}{_B}*(?:[;#]|--|$)"
+            rf"|(?:start|stop|reset){_B}+(?:slave|replica|master){_B}*(?:[;#]|--|$)|(?:import{_B}+foreign{_B}+schema|reassign{_B}+owned{_B}+by|security{_B}+label)\b)",
         ),
     )
 )
@@ -152,6 +160,12 @@ PROBE = re.compile(
     rf"^(?:{_OPS}++(?:[1svN](?!q)|f[1svNi,]*+(?!q)|i(?=[&=+*!~c]))?+)++(?:qc?|c)$|^[&=+*!~]+$|^c$|^&sq$|^;+q?$"
 )
 """The whole rest behind a first quote, where what stands before is a plain value."""
+
+COMPUTED = re.compile(
+    r"(?P<number>[!+]*1[+*]+\(+!?(?:i\.)*i!?=+[1s]\)+[c&]?)|(?P<name>(?:i\.)*i[+*]+\(+(?:i\.)*i!?=+[1s]\)+c?)"
+    r"|(?P<branch>[fZ]\(+(?:i\.)*i!?=+[1s],[1sifN.,()+*=]{1,40}\)+c?)|(?P<match>\(*(?:i\.)*i!?=+s\)*c?|1=+\(+(?:i\.)*i\)+c?)"
+).fullmatch
+"""A whole value, with parentheses, that computes with the truth of a comparison, by what stands before that."""
 
 BLIND: tuple[Rule, ...] = (
     _rule("padded-logic", ATTACK, "q&1= q&f=c", r"q;?&+[!+]*(?:1=+1(?:[c&;]|$)|f[1svNf,]{0,20}=+[1f]c)"),
@@ -207,8 +221,8 @@ FROM_START: tuple[Rule, ...] = (
 )
 """Said of the value's start, as where a number was expected, parentheses left out."""
 
-_FOLDABLE = re.compile(r"[&=]\(*!?\(*(?:i\.|\{|i,|i[+*]1=)|=A\(|=!?AF|\x04").search
-_COMPARISON = re.compile(r"=!?AF|\x04(?:e|\((?:[iY]\.)*[+*=~?!&]+\)|(?<=[i1s]\x04)(?=\(*[sq]))").sub
+_FOLDABLE = re.compile(r"[&=\x04](?:(?<=\x04)|\(*!?\(*(?:i[.,]|\{|i[+*]1=)|!?A[F(])").search
+_COMPARISON = re.compile(r"=!?AF|\x04(?:[em]|\((?:[iY]\.)*[+*=~?!&]+\)|(?<=[i1s]\x04)(?=\(*[sq]))").sub
 _NAME = re.compile(r"(?<=[&=(!,])i(?:\.+[iY])+").sub
 _SHIFTED = re.compile(r"(?<=&)i[+*]1(?==)").sub
 _OPERAND = re.compile(r"(?<=[&=])!?(?:\{[ize][^{}]{1,20}\}|\(i(?:,[i1sNfv])+\)(?=!?=+\()|A(?=\())").sub

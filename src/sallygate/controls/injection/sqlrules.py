@@ -64,7 +64,7 @@ ANYWHERE: tuple[Rule, ...] = (
     ),
     _rule("statement", ATTACK, "SFWi=", r"SA*i(?:,i){0,20}Fi(?:\.i)*Wi(?:\.i)?=+[1svf]"),
     _rule("statement", ATTACK, "SAiF", r"SA+\(+i\)+F", parens=True),
-    _rule("statement", ATTACK, "kF f1=,", r"(?:^|;)kF(?:i\.)*[iY][W;c]|^(?:i,)?f1=1,"),
+    _rule("statement", ATTACK, "kF f1=, 1SF", r"(?:^1?|;)kF(?:i\.)*[iY][W;c]|^1SA*(?:i,?){1,20}F(?:i\.)*[iY][;c]|^(?:i,)?f1=1,"),
     _rule(
         "stacked",
         CERTAIN,
@@ -106,7 +106,7 @@ BEHIND_QUOTE: tuple[Rule, ...] = (
         "quoted-clause",
         ATTACK,
         "U OB H L I P",
-        r"^[1sN]?(?:U(?:[AS1cV]|t|$)|OB[1ifsNvC]|H[1fis!N*]{0,9}=|L1(?:[,c;L]|$)|I[Rv]|P[fi])",
+        r"^(?:[1N]|s*+)(?:U(?:[AS1cV]|t|$)|OB[1ifsNvC]|H[1fis!N*]{0,9}=|L1(?:[,c;L]|$)|I[Rv]|P[fi])",
     ),
     _rule("quoted-compare", ATTACK, "=", r"^=+[!+A]*(?:[1svNfT][c&]|[vNfT]$)"),
     _rule("quoted-compare", ATTACK, "= &", r"^[!+*=~]{1,8}(?:[1svNfT]|(?<!~)i)[1svNfT+*!,]{0,20}[&=]+[!+*]*[1svNfiq]"),
@@ -146,7 +146,7 @@ IN_TEXT: tuple[re.Pattern[str], ...] = tuple(
             r"`1\.e",
             r"['\")]\s{0,4}on\s{1,4}(?:duplicate\s{1,4}key\s{1,4}update|conflict[^;]{0,60}?do\s{1,4}update\s{1,4}set)\s{1,4}[\w.`]{1,60}\s{0,4}=",
             r"['\"]\s{0,4}\)[\s)]{0,4}returning[\s(]{1,4}[\w.*]{1,40}[\s)]{0,4}(?:--|;|#|/\*)",
-            rf"(?:^|[\d'\")]){_B}*;{_B}*set{_B}+(?:global|local|session|role|password){_B}+(?:authorization{_B}+)?[\w.'\"]{{1,40}}{_B}*(?:[=;#]|:=|--|$|to{_B}+['\"\w]+{_B}*(?:[;#]|--|$))",
+            rf"(?:^|[\d'\")]){_B}*;{_B}*set{_B}+(?:(?:global|local|session|role){_B}+(?:(?:authorization|role){_B}+)?[\w.'\"]{{1,40}}|password){_B}*(?:[=;#]|:=|--|$|to{_B}+['\"\w]+{_B}*(?:[;#]|--|$))",
             rf";{_B}*(?:(?:un)?install{_B}+(?:plugin|component|soname){_B}+[\w'\"]{{1,40}}{_B}*(?:[;#]|--|$|soname\b)"
             rf"|change{_B}+(?:master{_B}+to|replication{_B}+(?:source{_B}+to|filter)){_B}+\w{{1,40}}{_B}*=|purge{_B}+(?:binary|master){_B}+logs{_B}+(?:to|before)\b"
             rf"|reindex{_B}+(?:table|database|system|index|schema){_B}+\w{{1,40}}{_B}*(?:[;#]|--|$)"
@@ -157,12 +157,12 @@ IN_TEXT: tuple[re.Pattern[str], ...] = tuple(
 """What no statement need be parsed for, in lower case: a comment MySQL runs, a function that looks into the database."""
 
 PROBE = re.compile(
-    rf"^(?:{_OPS}++(?:[1svN](?!q)|f[1svNi,]*+(?!q)|i(?=[&=+*!~c]))?+)++(?:qc?|c)$|^[&=+*!~]+$|^c$|^&sq$|^;+q?$"
+    rf"^(?:{_OPS}++(?:[1svN](?!q)|f[1svNi,]*+(?!q)|i(?=[&=+*!~c]))?+)++(?:qc?|c)$|^[&=+*!~]+$|^s*+c$|^&sq$|^;+q?$"
 )
 """The whole rest behind a first quote, where what stands before is a plain value."""
 
 COMPUTED = re.compile(
-    r"(?P<number>[!+]*1[+*]+\(+!?(?:i\.)*i!?=+[1s]\)+[c&]?)|(?P<name>(?:i\.)*i[+*]+\(+(?:i\.)*i!?=+[1s]\)+c?)"
+    r"(?P<number>[!+]*1[+*]+\(+!?(?:i\.)*i!?=+\(*[1s]\)+[c&]?)|(?P<name>(?:i\.)*i[+*]+\(+(?:i\.)*i!?=+[1s]\)+c?)"
     r"|(?P<branch>[fZ]\(+(?:i\.)*i!?=+[1s],[1sifN.,()+*=]{1,40}\)+c?)|(?P<match>\(*(?:i\.)*i!?=+s\)*c?|1=+\(+(?:i\.)*i\)+c?)"
 ).fullmatch
 """A whole value, with parentheses, that computes with the truth of a comparison, by what stands before that."""

@@ -27,8 +27,22 @@ from msgspec.structs import replace
 from sallygate.controls.injection.evidence import ATTACK, CERTAIN, LIKELY, ODD, Evidence
 from sallygate.controls.injection.sqlhints import held_in, regions_of
 from sallygate.controls.injection.sqllexer import TOKENS_MAX, Tokens, marked, read, read_blind
-from sallygate.controls.injection.sqlrules import COMPUTED, IN_TEXT, PARENTHESISED, PROBE, TAIL, Place, Rule, folded, rules_for
+from sallygate.controls.injection.sqlrules import (
+    COMPUTED,
+    IN_TEXT,
+    PARENTHESISED,
+    PROBE,
+    TAIL,
+    TAUTOLOGY,
+    Place,
+    Rule,
+    folded,
+    rules_for,
+)
+from sallygate.controls.injection.sqltriggers import TRIGGERS
 from sallygate.controls.injection.sqlwords import DANGEROUS, FUNCTIONS, INQUIRING
+
+__all__ = ["TRIGGERS", "judge", "stronger"]
 
 _QUOTES = "'\"`"
 _PREFIXED = "abcdefghijklmnopqrstuvwxyz_ "
@@ -47,6 +61,15 @@ _CUT_NUMBER = re.compile(r"(?:\s*\d+(?:\s*\*\s*\d+)*(?:\s*/\*|\s+--)|\s*\d+(?:\s
 _CONSTANTS = re.compile(r"[fTi+j&]\((?:[1svNqTf(),+&]|i[,)])*[c;]?").fullmatch
 _BEGUN = re.compile(r"\s*(?:select\w{0,3}\s)?(\w{2,30})\s?=?\\?\s?\(\s*").fullmatch
 _TYPES = frozenset("int integer char varchar nvarchar text numeric decimal signed unsigned".split())
+_IN_WORDS = re.compile(r"(?<=['\"])(\s+)in(?=\s+[a-z])").sub
+_LABEL = re.compile(
+    r"(?:order|group) by(?: (?!(?:x?or|and|[gr]?like|glob|regexp|collate|div|mod|between|in|is|not|as)\b)\w{1,30}){1,5}"
+    r"([\"'`])(?:\s+[a-z]|[.?!]?\s*$)",
+    re.IGNORECASE,
+).match
+"""What a button says, and the sentence going on: no literal may follow a name there."""
+_ELIDED = re.compile(r"(?:^|[\W_])[dl]$", re.IGNORECASE).search
+"""`d'or`, `l'or`: French."""
 _CELL = re.compile(r"[a-z]{1,3}\d{1,7}").fullmatch
 """Of a spreadsheet."""
 _SAME = re.compile(r"[1N](?:&+[!+]*|=+)[1N]").fullmatch
@@ -66,105 +89,18 @@ _WHOLE = re.compile(
 _OPENERS = ("{", "[", ":")
 """Before a quote that may begin a JSON key or value rather than end a literal."""
 _LITERAL = {
-    quote: re.compile(rf"([^\\{quote}]*+(?:\\.[^\\{quote}]*+)*+){quote}\s*(?:[,:}}\])]|$)", re.DOTALL).match for quote in _QUOTES
+    quote: re.compile(rf"([^\\{quote}]*+(?:\\.[^\\{quote}]*+)*+){quote}\s*(?:[,:}}\])]|$)", re.DOTALL).match
+    for quote in _QUOTES
 }
-_JOINS = re.compile(r"[\s|&+*=<>^;)-].*(?:[\s|&+*=<>^(-]|\b(?:x?or|and|[gr]?like|glob|regexp|between|in))", re.DOTALL).fullmatch
+_JOINS = re.compile(
+    r"[\s|&+*=<>^;)-].*(?:[\s|&+*=<>^(-]|\b(?:x?or|and|[gr]?like|glob|regexp|between|in))", re.DOTALL
+).fullmatch
 """What a literal holds that is a break-out between two others."""
 _SPACED_WORDS = ("select", "union", "from", "where", "or", "and", "like", "having", "by", "into")
 _BEFORE_PLUS = tuple(word + "+" for word in _SPACED_WORDS)
 _PLUS_BEFORE = re.compile(r"\+(?:" + "|".join(_SPACED_WORDS) + r")\b").search
 _PLUS_BEHIND = re.compile(r"\b(?:" + "|".join(_SPACED_WORDS) + r")\+").search
 _UNCLEAN = re.compile(r"[{}\[\]<>=:\"'`\\]").search
-
-_LOGICAL = r"(?:or|and|xor|like|rlike|regexp|glob|in|is|not|between|div|mod|sounds|eqv|escape|collate|if)"
-_OPERATED = r"[\s)+]{0,8}[-*/|&^%]{1,2}[\s+(!~\x00-\x1b\xc2]{0,4}[a-z_]{1,20}(?:\(\d?\))?[\s)+]{0,4}"
-_CLAUSE = (
-    r"(?:union|order|group|having|limit|into|procedure|exec|select|insert|update|delete|drop|declare|waitfor|intersect"
-    r"|except|minus|goto|begin)"
-)
-_STACKED = (
-    r"(?:drop|alter|create|truncate|insert|replace|update|delete|exec|execute|call|declare|waitfor|shutdown|select|if|begin"
-    r"|while|set|use|print|copy|load|grant|revoke|backup|restore|goto|handler|rename|merge|vacuum|attach|pragma|do|prepare"
-    r"|rollback|commit|lock|kill|reset|flush|desc|describe|explain|show|dbcc|bulk|reconfigure|deallocate)"
-)
-_COMPARED = r"(?:[=<>]|!=|(?:not[\s+/*]+)?(?:like|rlike|regexp|between|in|is|sounds|div|mod|glob)\b)"
-_GAP = r"[\s+(!~/*\x00-\x1b\xc2\xa0-]"
-_ENDED = r"(?:--|#|/\*|;|\x1e)"
-_OPERAND_COMPARED = rf"(?:not[\s+(]+)?[^\s&\x1e:;{{]+(?:[\s)+/*]*[=<>!]|[\s)+/*\xa0'\"]+{_COMPARED})"
-_STRING_COMPARED = rf"(?:'[^'\x1e]*'|\"[^\"\x1e]*\")(?:::\w+)?[\s)+]*(?:{_COMPARED}|@>|<@|\?|#>|->)"
-_CALL_ENDED = rf"[a-z_]+\s?\([^\x1e]*\)[\s)+]*{_ENDED}"
-_VALUE_ENDED = (
-    rf"(?:true|false|null|@?[\d.]+|not\s\w+)[\s)]*{_ENDED}|exists\b|case\b|if\(|[\w.]+[\s)]*(?:--(?:[\s+-]|\x1e)|#\x1e)"
-)
-"""Without bounds, which an automaton would have to count to: what is behind `or`."""
-_CALLED = (
-    r"(?:sleep|benchmark|randomblob|zeroblob|generate_series|load_file|load_extension|extractvalue|updatexml|name_const|xmltype"
-    r"|openrowset|writefile|readfile|lo_import|lo_export|ascii|ord|hex|unhex|len|length|conv|convert|mid|substr|substring|left"
-    r"|md5|lower|upper|charset|coercibility|compress|uncompress|user|database|schema|version|current_user|session_user"
-    r"|system_user|isnull|ifnull|nullif|coalesce|count|char|chr|concat|concat_ws|group_concat|cast|elt|make_set|find_in_set"
-    r"|encode|decode|sysdate|pow|power|div|rand|floor|exp|iif|db_name|user_name|unistr|starts_with|gtid_subset|insert)"
-)
-TRIGGERS: tuple[str, ...] = (
-    rf"union(?:{_GAP}|all|distinct|values|table|select|[{{\"'`@]|\x1e|--|#)",
-    r"select[\s\x00-\x1b\xc2(*/+@\[!`{~#-]{1,20}[^\x1e]",
-    r"select['\"][\w@]",
-    rf"['`][\s)+;\x00-\x1b\xc2]{{0,12}}{_CLAUSE}\b",
-    rf"['`][\s)+;!/*\x00-\x1b\xc2]{{0,12}}{_LOGICAL}(?:{_GAP}|['\"@.]|\x1e|\d|#)",
-    rf"\"[\s)+;!/*\x00-\x1b\xc2]{{0,12}}{_LOGICAL}(?:[\s+(!~@/*\d#\x00-\x1b\xc2]|\"[\w\" ]|\x1e)",
-    rf"\"[\s)+;\x00-\x1b\xc2]{{0,12}}{_CLAUSE}[\s+(!/*\x00-\x1b\xc2]",
-    r"['`][\s)+]{0,8}(?:[<>=!^*+/%|&~-]|:=){1,3}[\s+(!~]{0,20}(?:['`\"\d(@\x1e]|--|#|/\*|(?:true|false|null|like|in)\b)",
-    r"['`][\s)+;\x00-\x1b]{0,8}(?:--(?:[\s+-]|\x1e)|#|/\*)",
-    r"'[\s)+]{0,8}(?:;[\s)]{0,4}\x1e|,[\s+(]{0,3}(?:null|\d{1,4}[\s)]{0,3}(?:,|--|#)))",
-    rf"(?:['`]|\"[\s)]{{0,4}}[*|^%/&]){_OPERATED}(?:[-=!<>|&*^%]|(?:in|like|rlike|regexp|xor|or|and|is|between)\b)",
-    r"(?:or|and)[\s+(]{0,3}(?:/\*|#\n|--[^\x1e\n]{0,20}\n)", r"\n(?:and|or|xor|union)(?:#|--|\s?[\d'(])",
-    r"\"[\s)+]{0,8}(?:or|and|xor)-{1,2}[\d\"'(]", r"\"[\s)+]{0,4}=[;=\s!-]{1,8}[\"'\d(]", r"'\s?is\\n", r"\x1e\d?['`]{1,2}\d?\x1e",
-    rf"(?:\d|\x1e|\)){_GAP}{{0,6}}(?:\|\||&&){_GAP}{{0,8}}[a-z_]{{2,20}}(?:\(|\s(?:is|in|like|not)\b)",
-    r"['\"`][\s)+]{0,8}(?:[|&^*%+/<>-]{1,2}[\s+(!~]{0,4}[a-z_]{2,20}\s{0,2}\(|collate\b)",
-    r"['\"][\s)+]{0,8}(?:\|\|?|&&?)[\s+(!]{0,4}[a-z_]{1,20}[\s+]{0,3}(?:[=<>]|\x1e|--|#)",
-    r"\"[\s)+;]{0,8}(?:--(?:[\s+-]|\x1e)|#[\s\x1e]|/\*)",
-    r"\"[\s)+]{0,8}(?:[|^*%<>=-]{1,3}|&&)[\s+]{0,2}[\"'(]\s{0,2}[^,:}\]\x1e;]",
-    r"\x1e[\"'`](?:[-^*&=|<>!%+]{1,2}|\s(?:like|regexp|rlike)\s)[\"'`]?\s{0,2}\x1e",
-    r"\"[\s)]{0,4}(?:[|^*%-]|&&|\|\||=[\s=]{0,3})\s?(?:\d[\w.]{0,8}[\s)]{0,3}(?:--|#|/\*|\x1e|[=<>])|true)",
-    r"\"[\s)]{0,4};[\s)]{0,4}\x1e",
-    rf"(?:\d|\x1e|\))\.?{_GAP}{{0,9}}(?:or|and|xor|&&|\|\|){_GAP}{{0,9}}(?:[\d.]{{1,6}}[\s+]{{0,3}}{_ENDED}|true\b|false\b|null\b|@)",
-    r"\d(?:or|and|xor)[\s(+!~'\"@/-]",
-    rf"\b(?:or|and|xor)\b{_GAP}*(?:{_OPERAND_COMPARED}|{_STRING_COMPARED}|{_CALL_ENDED}|{_VALUE_ENDED})",
-    rf"(?:\|\||&&){_GAP}{{0,8}}(?:['\"][^'\"\x1e]{{0,20}}['\"]|[\d.]{{1,6}}|[\s+(!][a-z_.]{{1,20}})[\s)+]{{0,4}}(?:[=<>]|like\b|--|#)",
-    rf"(?:\|\||&&){_GAP}{{0,8}}(?:sleep|case\b|true\b|not\b|exists\b|if\()",
-    r"[\d)a-z'\"`]\s{0,3};?--(?:[\s+]-?)?[\s+]{0,4}\x1e", r"\x1e\s{0,3}\d{1,9}\s{0,3}(?:#\s{0,2}\x1e|;?--(?:[\s+]|\x1e)|/\*|/0)", r"/\*!",
-    r"[\d)'\"]\s{0,3}/\*\s{0,3}\x1e", r"/\*{2}/(?:or|and|xor|union|select|from|where|like|order|into)\b",
-    rf";[\s+*/]{{0,8}}{_STACKED}[\s+(@/*;\[\x00-\x1b\xc2]", r";[\s+]{0,8}(?:shutdown|rollback|commit|vacuum)[\s;-]{0,6}\x1e",
-    r"(?:order|group)[\s+/*\x00-\x1b\xc2]{1,20}by[\s(+*/\x00-\x1b\xc2]", r"procedure[\s+/*]{1,20}analyse", r"declare[\s+/*]{1,20}@",
-    r"(?:sleep|benchmark|randomblob|zeroblob|generate_series|load_file|load_extension|extractvalue|updatexml|name_const|xmltype"
-    r"|openrowset|opendatasource|receive_message|get_host_(?:address|name)|sqlid_to_sqlhash|gtid_\w{1,9})\s{0,2}\(",
-    r"waitfor[\s+/*]", r"\bhaving[\s(+]", r"\bcase[\s(+][^\x1e]{0,80}when\b", r"@@?\w{1,40}\s{0,4}(?:--|/\*|\)|#)",
-    r"@@(?:version|hostname|datadir|basedir|servername|tmpdir|spid|language|global|session|secure)",
-    r"outfile|dumpfile|infile\b", r"\bexec(?:ute)?[\s+(/*]", r"(?:insert|merge|replace)[\s+/*]{1,20}into",
-    r"\bupdate[\s+/*]{1,9}\S{1,40}[\s+/*]{1,9}set\b", r"where[\s+(/*]{1,9}\S{1,40}\s{0,9}(?:=|<|>|like\b|in\b)",
-    r"\bfrom[\s+(/*`]{1,8}(?:\w{1,30}\.{1,2}\w|information_schema|sys|dual\b|pg_|sqlite_|all_|user_|dba_|mysql|v\$)",
-    r"(?:create|drop|alter|backup|truncate)[\s+/*]{1,20}(?:table|database|user|schema|function)", r"delete[\s+/*]{1,20}from",
-    rf"\$\$[\s)]{{0,8}}(?:{_LOGICAL}|union|;|\|\||--)", r"'\s{0,3},\s{0,3}\w{1,30}\s{0,3}=[^\x1e]{1,80}(?:where\b|--|#)", r"'\s{1,4}in\s{1,4}(?:boolean|natural)\s", r"\x1e\(\d{2,9}=\d{2,9}\)[*+/&]", r"\binto\s{1,4}@\w",
-    r"sp_password|ctxsys\.|\x1e\s{0,3}(?:host_name|schema_name|current_user|selectect)", r"\x1e\s{0,3}(?:or|and|xor)[\s+]{1,4}\d\s{0,3}\x1e",
-    r"(?:or|and|xor|\|\||&&)[\s+(!]{0,4}(?:(?:bool|boolean|date|time|timestamp|interval)\s?'|not\s(?:bool|date|time)|\{\s?[a-z]{1,20}[\s+(`])",
-    r"(?:or|and|xor|\|\||&&)[\s+(!]{0,4}[\w.]{1,40}[\s)+/*]{1,9}(?:not[\s+/*]{1,9})?(?:isnull|notnull|similar|overlaps|member|operator)\b", r"\^@\s?['\"]",
-    r"['\"]\s?[+|=]{1,2}\s?[a-z_]\w{0,30}\s?[+|=]{1,2}\s?['\"]\x1e",
-    r"(?:or|and|xor|\|\||&&)[\s+(!]{0,4}\(\s?[\w.]{1,40}\s?,", r"\x1e\s{0,3}[\w.-]{1,40}\s?[-*+/^%|&]{1,2}[\s(]{0,3}\([\s(]{0,3}[\w.]{1,40}[\s)]{0,3}(?:[=<>!]|not|like|r|glob|in)",
-    r"\x1e\s{0,3}i?if\s?\(\s?[\w.]{1,40}\s?(?:[=<>!]|like|r)", r"\x1e\s{0,3}[(\w.]{1,40}\s{1,3}(?:regexp|rlike|like|glob)[\s(]{0,3}['\"(]", r"\x1e\d{1,9}\s{0,3}(?:regexp|rlike)\s{0,3}\(",
-    r"['\"]\s{0,3},\s{0,3}\w{1,30}\s{0,3}=\s{0,3}(?:['\"\dx]|null\b|true\b|false\b)", r"\)\s{0,3}returning[\s(]", r"on[\s+]{1,4}(?:duplicate[\s+]{1,4}key|conflict)\b",
-    r";[\s+*/]{0,8}(?:(?:un)?install|change|purge|reindex|start|stop|import|reassign|security)[\s+*/]{1,8}(?:plugin|component|soname|master|replication|binary|table|database|system|index|schema|slave|replica|foreign|owned|label)\b",
-    r"\x1e1[\s+]{1,4}like", rf"\x1e\s{{0,3}}{_CALLED}\s{{0,2}}=?\\?\(", r"\b(?:pg_|json_|jsonb_|sqlite_|dbms_|utl_|lo_|fn_)\w{1,30}(?:\.\w{1,30})?\s{0,2}\(",
-    rf"(?:or|and|xor|[=|&,+-]){_GAP}{{0,8}}(?:ascii|ord|hex|conv|mid|substr|substring|md5|length|len|char|chr|concat|elt|make_set|exp)\s{{0,2}}\(",
-    r"(?:ascii|ord|hex|unhex|len|length|conv|mid|substr|substring|left|md5|lower|upper|charset|coercibility|compress|uncompress"
-    r"|convert|cast)\s?\(\s?(?:int\s?,\s?)?(?:\w+\s?\(\s?)*(?:version|database|current_user|user|load_file|@@|select|passw)",
-    r"[\x1e'][\s)]{0,3}\d{0,4},\s?null,\s?null", r"\d-(?:true|false|null)", r"\x1e\s{0,2}[,;]{1,2}\s{0,2}(?:find_in_set|drop|truncate|declare)",
-    r"information_schema|sysobjects|syscolumns|sysdatabases|sysusers|pg_catalog|sqlite_master|msysaccess|all_tab_columns|all_objects",
-    r"\x1e(?:mysql\.(?:user|db)|tempdb|msdb|schema_name)\x1e", r"xp_cmdshell|xp_dirtree|xp_reg|sp_(?:password|executesql|oa|configure|addlogin)",
-    r"(?:if|elt|make_set|count|coalesce|ifnull|nullif|case)\(\s{0,3}(?:['\"\d]\w{0,5}['\"]?\s{0,2}[=<>]|\w{1,20}\()", r"(?:user|database|version|schema)\(\)", r"'\s?::\s?(?:json|int|text|varchar|numeric)",
-    r"\w\)?::(?:json|int|bigint|text|varchar|numeric|double)[\w ]{0,12}\x1e", r"\x1e\d{1,9}[\s+]{1,4}as[\s+\"]", r"\d\.\d{0,9}e[.(]",
-    r"\x1e\d{1,9}[\s+]{0,4}[=<>]{1,2}[\s+]{0,4}\d", r"\x1e\s{0,2}'[^'\x1e]{0,400}'\s{0,3}(?:[=<>]|!=)", r"\)\s{0,3}like\s{0,3}\(",
-    r"\x1e\d{1,9}[\s)+]{0,5}(?:limit|where|rlike|in)[\s(+]", r"\x1e\s{0,3}grant\s", r"\x1e\s{0,3}desc\s",
-)  # fmt: skip
-"""Every structure the rules tell of holds one of these; single words only where honest values hardly bear them."""
 
 
 def judge(text: str) -> Evidence | None:
@@ -220,10 +156,18 @@ def _from_start(text: str, tokens: Tokens) -> Evidence | None:
     found = _by_rules("from-start", tokens.flat.replace("m", "f"), tokens, 0)
     if found is not None and found.rule == "commented" and tokens.comment.strip(" -+/*"):
         found = None
+    if found is not None and found.rule == "logic" and _is_told_of(tokens):
+        found = None
     best = stronger(best, found)
     if best is None:
         best = _of_folded("from-start", tokens, 0) or _of_whole(text, tokens)
     return _discounted(best, tokens)
+
+
+def _is_told_of(tokens: Tokens) -> bool:
+    """`'a' and 'b' in words`: of all that is compared, only what is in something that is no list."""
+    said = _IN_WORDS(r"\1to", tokens.text)
+    return said != tokens.text and TAUTOLOGY(read(said, tokens.start, TOKENS_MAX).flat) is None
 
 
 def _behind_quote(text: str, lower: str, start: int) -> Evidence | None:
@@ -239,6 +183,13 @@ def _behind_quote(text: str, lower: str, start: int) -> Evidence | None:
         end = tokens.spans()[-1][1] if tokens.flat else len(text)
         best = Evidence("sql", "quoted-probe", LIKELY, start - 1, end)
     return _discounted(best, tokens)
+
+
+def _is_label(text: str, start: int) -> bool:
+    """Whether a sentence quotes `Order by date` behind the quote at `start - 1`."""
+    found = _LABEL(text, start)
+    before = text[: start - 1]
+    return found is not None and found[1] == text[start - 1] and before[-1:] == " " and len(before.split(None, 1)) > 1
 
 
 def _is_literal(text: str, start: int) -> bool:
@@ -260,6 +211,8 @@ def _of_folded(place: Place, tokens: Tokens, start: int) -> Evidence | None:
 def _holds(text: str, start: int, found: Evidence) -> bool:
     """Whether what stands before the quote at `start - 1` may end there."""
     if text[: start - 1].rstrip()[-1:] in _OPENERS and _is_literal(text, start):
+        return False
+    if found.rule == "quoted-clause" and _is_label(text, start):
         return False
     if found.rule == "quoted-commented" and len(text[:start].split()) > 1:
         return False
@@ -400,10 +353,14 @@ def _is_probe(text: str, start: int, tokens: Tokens) -> bool:
         before = before[:-1]
     if len(before) > BEFORE_MAX or len(before.split()) > 1 or _UNCLEAN(before.replace('"', "").replace("\\", "")):
         return False
+    if mark == "'" and tokens.flat == "&" and text[start:].lower() == "or" and _ELIDED(before):
+        return False
     spoken = any(word.isalpha() for word in tokens.words()) and "!" not in tokens.flat and "+" not in tokens.flat
     if mark != "'" and tokens.flat != "c" and (not before.strip() or spoken):
         return False
-    if tokens.flat[-1:] == "q" and (tokens.words()[-1].lstrip(_PREFIXED)[:1] != mark or len(tokens.words()[-1].split()) > 3):
+    if tokens.flat[-1:] == "q" and (
+        tokens.words()[-1].lstrip(_PREFIXED)[:1] != mark or len(tokens.words()[-1].split()) > 3
+    ):
         return False
     if tokens.flat[-1:] == "c":
         said = tokens.comment.split()

@@ -50,7 +50,9 @@ WHOLE_MAX = 640
 
 def _lexer(ended: str, comment: str, string: str, name: str, quoted: str) -> re.Pattern[str]:
     blind = not name
-    spelled = _SPELLING.replace("%WHOLE%", "" if blind else r"(?![\w$'&]|\s')").replace("%QUOTES%", "'\"`" if blind else "")
+    spelled = _SPELLING.replace("%WHOLE%", "" if blind else r"(?![\w$'&]|\s')").replace(
+        "%QUOTES%", "'\"`" if blind else ""
+    )
     spelled = spelled.replace("%SKIPPED%", "" if blind else r"#\-")
     spelled = spelled.replace("%ENDED%", ended).replace("%COMMENT%", comment).replace("%STRING%", string)
     return re.compile(spelled.replace("%NAME%", name).replace("%QUOTED%", quoted), re.VERBOSE | re.DOTALL)

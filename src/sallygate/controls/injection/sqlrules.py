@@ -64,7 +64,12 @@ ANYWHERE: tuple[Rule, ...] = (
     ),
     _rule("statement", ATTACK, "SFWi=", r"SA*i(?:,i){0,20}Fi(?:\.i)*Wi(?:\.i)?=+[1svf]"),
     _rule("statement", ATTACK, "SAiF", r"SA+\(+i\)+F", parens=True),
-    _rule("statement", ATTACK, "kF f1=, 1SF", r"(?:^1?|;)kF(?:i\.)*[iY][W;c]|^1SA*(?:i,?){1,20}F(?:i\.)*[iY][;c]|^(?:i,)?f1=1,"),
+    _rule(
+        "statement",
+        ATTACK,
+        "kF f1=, 1SF",
+        r"(?:^1?|;)kF(?:i\.)*[iY][W;c]|^1SA*(?:i,?){1,20}F(?:i\.)*[iY][;c]|^(?:i,)?f1=1,",
+    ),
     _rule(
         "stacked",
         CERTAIN,
@@ -111,7 +116,12 @@ BEHIND_QUOTE: tuple[Rule, ...] = (
     _rule("quoted-compare", ATTACK, "=", r"^=+[!+A]*(?:[1svNfT][c&]|[vNfT]$)"),
     _rule("quoted-compare", ATTACK, "= &", r"^[!+*=~]{1,8}(?:[1svNfT]|(?<!~)i)[1svNfT+*!,]{0,20}[&=]+[!+*]*[1svNfiq]"),
     _rule("quoted-compute", ATTACK, "& + *", r"^[&+*]+[!+]*(?:f|T|S|C|ZS|Zf)"),
-    _rule("quoted-list", ATTACK, ",", r"^,(?:[1sN],)*[1sNvf]c|^,N,N|^(?:,i=[1svNf]{1,3}){1,8}[Wc]|^(?:,i=[1svNf]){0,8},i=q$"),
+    _rule(
+        "quoted-list",
+        ATTACK,
+        ",",
+        r"^,(?:[1sN],)*[1sNvf]c|^,N,N|^(?:,i=[1svNf]{1,3}){1,8}[Wc]|^(?:,i=[1svNf]){0,8},i=q$",
+    ),
     _rule("quoted-commented", LIKELY, "c", r"^[+*=]+[1svNfimS=&+*!,A]{1,40}c$|^;[i?G.,]{1,8}c$"),
     _rule("quoted-execute", ATTACK, "X", r"^;?X(?:i[sqv1,]|Y|i\.)"),
     _rule("quoted-stacked", ATTACK, "; dt G", r"^;+(?:c|[dtjukXywQSbZKGD][^e]?)|^dti|^Giei[;c]"),
@@ -177,6 +187,7 @@ BLIND: tuple[Rule, ...] = (
 
 _PREFIX = r"^[!+*,]*(?:[1svN](?:[+*.][!+]*[1svN])*)?"
 _TAUTOLOGY = r"[!+*]*[1svNf][1svNif,+*]{0,40}!?=+[!+*]*(?:[1svNq]|f|S|T|i)"
+TAUTOLOGY = re.compile(rf"&+{_TAUTOLOGY}").search
 FROM_START: tuple[Rule, ...] = (
     _rule("logic", ATTACK, "&=", rf"^[!+*,;]*(?:[1svNf][1svNf+*!=,&]*)?&+{_TAUTOLOGY}"),
     _rule("logic", ATTACK, "&=", r"^i&+[!+*]*([1sv])=+\1(?:[c&;]|$)|^[1sN]?&+[!+]*[1sv]=+[1svf]"),

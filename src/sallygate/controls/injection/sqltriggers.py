@@ -77,7 +77,7 @@ TRIGGERS: tuple[str, ...] = (
     r"(?:or|and|xor|\|\||&&)[\s+(!]{0,4}(?:(?:bool|boolean|date|time|timestamp|interval)\s?'|not\s(?:bool|date|time)|\{\s?[a-z]{1,20}[\s+(`])",
     r"(?:or|and|xor|\|\||&&)[\s+(!]{0,4}[\w.]{1,40}[\s)+/*]{1,9}(?:not[\s+/*]{1,9})?(?:isnull|notnull|similar|overlaps|member|operator)\b", r"\^@\s?['\"]",
     r"['\"]\s?[+|=]{1,2}\s?[a-z_]\w{0,30}\s?[+|=]{1,2}\s?['\"]\x1e",
-    r"(?:or|and|xor|\|\||&&)[\s+(!]{0,4}\(\s?[\w.]{1,40}\s?,", r"\x1e\s{0,3}[\w.-]{1,40}\s?[-*+/^%|&]{1,2}[\s(]{0,3}\([\s(]{0,3}[\w.]{1,40}[\s)]{0,3}(?:[=<>!]|not|like|r|glob|in)",
+    r"(?:or|and|xor|\|\||&&)[\s+(!]{0,4}\(\s?[\w.]{1,40}\s?,", r"\x1e\s{0,3}[\w.-]{1,40}\s?[-*+/^%|&]{1,2}[\s(]{0,3}\([\s(]{0,3}(?:not\s)?[\w.]{1,40}[\s)]{0,3}(?:[=<>!]|not|like|r|glob|in)",
     r"\x1e\s{0,3}i?if\s?\(\s?[\w.]{1,40}\s?(?:[=<>!]|like|r)", r"\x1e\s{0,3}[(\w.]{1,40}\s{1,3}(?:regexp|rlike|like|glob)[\s(]{0,3}['\"(]", r"\x1e\d{1,9}\s{0,3}(?:regexp|rlike)\s{0,3}\(",
     r"['\"]\s{0,3},\s{0,3}\w{1,30}\s{0,3}=\s{0,3}(?:['\"\dx]|null\b|true\b|false\b)", r"\)\s{0,3}returning[\s(]", r"on[\s+]{1,4}(?:duplicate[\s+]{1,4}key|conflict)\b",
     r";[\s+*/]{0,8}(?:(?:un)?install|change|purge|reindex|start|stop|import|reassign|security)[\s+*/]{1,8}(?:plugin|component|soname|master|replication|binary|table|database|system|index|schema|slave|replica|foreign|owned|label)\b",

@@ -10,7 +10,9 @@ Short values are also told of which are nothing but a call, a name or a statemen
 
 Known bypasses: a break-out behind a quote that is not the first of its kind, unless a constant comparison, a comment or
 an SQL keyword stands at it; one amid thousands of keywords, since so many tokens are read blind and the last ones first;
-values split over two parameters; second-order injection; a dialect's own words that the tables do not hold.
+values split over two parameters; second-order injection; a dialect's own words that the tables do not hold; what could as
+well be said: `1=id`, `1 and pw+0`, `pw=0x61`, and without `;` before it `1 delete users`, `1 select pw from users`; behind
+`{`, `[` or `:` what closes its quote as a list would and does not begin or end as a break-out.
 
 Cost: a bounded lexer pass from the start and behind the first quote of each kind, one pass that hides nothing around the
 words that hint, and about ninety linear expressions, of which only those are tried whose classes are present: 20
@@ -60,6 +62,8 @@ NEEDING_CLEAN = frozenset(("quoted-compare", "quoted-list", "quoted-commented", 
 _CUT_NUMBER = re.compile(r"(?:\s*\d+(?:\s*\*\s*\d+)*(?:\s*/\*|\s+--)|\s*\d+(?:\s*\*\s*\d+)+\s*--)[\s+]*").fullmatch
 _CONSTANTS = re.compile(r"[fTi+j&]\((?:[1svNqTf(),+&]|i[,)])*[c;]?").fullmatch
 _BEGUN = re.compile(r"\s*(?:select\w{0,3}\s)?(\w{2,30})\s?=?\\?\s?\(\s*").fullmatch
+_SPEAKING = ("", "i", "e")
+"""Classes of what most texts begin with, behind which no operand of several tokens alters a statement."""
 _TYPES = frozenset("int integer char varchar nvarchar text numeric decimal signed unsigned".split())
 _IN_WORDS = re.compile(r"(?<=['\"])(\s+)in(?=\s+[a-z])").sub
 _LABEL = re.compile(
@@ -200,7 +204,7 @@ def _is_literal(text: str, start: int) -> bool:
 
 def _of_folded(place: Place, tokens: Tokens, start: int) -> Evidence | None:
     """What the rules say where operands of several tokens are one."""
-    kinds = folded(tokens.spelled)
+    kinds = folded(tokens.spelled) if tokens.flat[:1] not in _SPEAKING else None
     if kinds is None:
         return None
     simpler = replace(tokens, kinds=kinds, flat=kinds.replace("(", "").replace(")", ""))
@@ -307,7 +311,7 @@ def _is_same(tokens: Tokens) -> bool:
 
 def _is_computed(tokens: Tokens) -> bool:
     """`1-(id=2)`, `if(pw>'m',id,name)`: neither of a spreadsheet nor of mathematics."""
-    found = COMPUTED(tokens.kinds)
+    found = COMPUTED(tokens.kinds) if "=" in tokens.flat else None
     if found is None:
         return False
     words, at = tokens.words(), tokens.flat.index("=")

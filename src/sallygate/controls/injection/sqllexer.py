@@ -50,7 +50,7 @@ WHOLE_MAX = 640
 
 def _lexer(ended: str, comment: str, string: str, name: str, quoted: str) -> re.Pattern[str]:
     blind = not name
-    spelled = _SPELLING.replace("%WHOLE%", "" if blind else r"(?![\w$'&]|\s')").replace(
+    spelled = _SPELLING.replace("%WHOLE%", "" if blind else r"(?!['&]|\s')").replace(
         "%QUOTES%", "'\"`" if blind else ""
     )
     spelled = spelled.replace("%SKIPPED%", "" if blind else r"#\-")

@@ -154,7 +154,8 @@ IN_TEXT: tuple[re.Pattern[str], ...] = tuple(
             r"\.(?:(?<=[\s,(`]\d\.)|(?<=[\s,(`]\d\d\.)|(?<=[\s,(`]\d{3}\.)|(?<=[\s,(`]\d{4}\.)|(?<=1\.)(?<![\w.].\.)|(?<=\$\.))"
             r"\d{0,4}e(?:\.[a-z_]{4}|\([a-z]|\.`)",
             r"`1\.e",
-            r"['\")]\s{0,4}on\s{1,4}(?:duplicate\s{1,4}key\s{1,4}update|conflict[^;]{0,60}?do\s{1,4}update\s{1,4}set)\s{1,4}[\w.`]{1,60}\s{0,4}=",
+            r"duplicate\s{1,4}key\s{1,4}update\s{1,4}[\w.`]{1,60}\s{0,4}=",
+            r"conflict[^;]{0,60}?do\s{1,4}update\s{1,4}set\s{1,4}[\w.`\"]{1,60}\s{0,4}=",
             r"['\"]\s{0,4}\)[\s)]{0,4}returning[\s(]{1,4}[\w.*]{1,40}[\s)]{0,4}(?:--|;|#|/\*)",
             rf"(?:^|[\d'\")]){_B}*;{_B}*set{_B}+(?:(?:global|local|session|role){_B}+(?:(?:authorization|role){_B}+)?[\w.'\"]{{1,40}}|password){_B}*(?:[=;#]|:=|--|$|to{_B}+['\"\w]+{_B}*(?:[;#]|--|$))",
             rf";{_B}*(?:(?:un)?install{_B}+(?:plugin|component|soname){_B}+[\w'\"]{{1,40}}{_B}*(?:[;#]|--|$|soname\b)"

@@ -97,7 +97,9 @@ _LITERAL = {
     for quote in _QUOTES
 }
 _JOINS = re.compile(
-    r"[\s|&+*=<>^;)-].*(?:[\s|&+*=<>^(-]|\b(?:x?or|and|[gr]?like|glob|regexp|between|in))", re.DOTALL
+    r"(?:[\s|&+*=<>^;)-]|(?:x?or|and|[gr]?like|glob|regexp|between|in|is|not|union|order|group|having)\b)"
+    r".*(?:[\s|&+*=<>^(,-](?:[nxbe]|u&|_\w{2,9})?|\b(?:x?or|and|[gr]?like|glob|regexp|between|in))",
+    re.DOTALL,
 ).fullmatch
 """What a literal holds that is a break-out between two others."""
 _SPACED_WORDS = ("select", "union", "from", "where", "or", "and", "like", "having", "by", "into")

@@ -68,7 +68,7 @@ ANYWHERE: tuple[Rule, ...] = (
         "statement",
         ATTACK,
         "kF f1=, 1SF",
-        r"(?:^1?|;)kF(?:i\.)*[iY][W;c]|^1SA*(?:i,?){1,20}F(?:i\.)*[iY][;c]|^(?:i,)?f1=1,",
+        r"(?:^|;)kF(?:i\.)*[iY][W;c]|^1kF(?:i\.)*[iY](?:Wi|c)|^1SA*(?:i,?){1,20}F(?:i\.)*[iY](?:c|;$)|^(?:i,)?f1=1,",
     ),
     _rule(
         "stacked",
@@ -156,9 +156,9 @@ IN_TEXT: tuple[re.Pattern[str], ...] = tuple(
             r"`1\.e",
             r"duplicate\s{1,4}key\s{1,4}update\s{1,4}[\w.`]{1,60}\s{0,4}=",
             r"conflict[^;]{0,60}?do\s{1,4}update\s{1,4}set\s{1,4}[\w.`\"]{1,60}\s{0,4}=",
-            r"['\"]\s{0,4}\)[\s)]{0,4}returning[\s(]{1,4}[\w.*]{1,40}[\s)]{0,4}(?:--|;|#|/\*)",
+            r"['\"]\s{0,4}\)[\s)]{0,4}returning[\s(]{1,4}[\w.*]{1,40}[\s)]{0,4}(?:--|#(?:\s|$)|/\*|;\s{0,4}(?:--|$))",
             rf"(?:^|[\d'\")]){_B}*;{_B}*set{_B}+(?:(?:global|local|session|role){_B}+(?:(?:authorization|role){_B}+)?[\w.'\"]{{1,40}}|password){_B}*(?:[=;#]|:=|--|$|to{_B}+['\"\w]+{_B}*(?:[;#]|--|$))",
-            rf";{_B}*(?:(?:un)?install{_B}+(?:plugin|component|soname){_B}+[\w'\"]{{1,40}}{_B}*(?:[;#]|--|$|soname\b)"
+            rf"(?:^|[\d'\")]){_B}*;{_B}*(?:(?:un)?install{_B}+(?:plugin|component|soname){_B}+[\w'\"]{{1,40}}{_B}*(?:[;#]|--|$|soname\b)"
             rf"|change{_B}+(?:master{_B}+to|replication{_B}+(?:source{_B}+to|filter)){_B}+\w{{1,40}}{_B}*=|purge{_B}+(?:binary|master){_B}+logs{_B}+(?:to|before)\b"
             rf"|reindex{_B}+(?:table|database|system|index|schema){_B}+\w{{1,40}}{_B}*(?:[;#]|--|$)"
             rf"|(?:start|stop|reset){_B}+(?:slave|replica|master){_B}*(?:[;#]|--|$)|(?:import{_B}+foreign{_B}+schema|reassign{_B}+owned{_B}+by|security{_B}+label)\b)",
@@ -237,7 +237,9 @@ _FOLDABLE = re.compile(r"[&=\x04](?:(?<=\x04)|\(*!?\(*(?:i[.,]|\{|i[+*]1=)|!?A[F
 _COMPARISON = re.compile(r"=!?AF|\x04(?:[em]|\((?:[iY]\.)*[+*=~?!&]+\)|(?<=[i1s]\x04)(?=\(*[sq]))").sub
 _NAME = re.compile(r"(?<=[&=(!,])i(?:\.+[iY])+").sub
 _SHIFTED = re.compile(r"(?<=&)i[+*]1(?==)").sub
-_OPERAND = re.compile(r"(?<=[&=])!?(?:\{[ize][^{}]{1,20}\}|\(i(?:,[i1sNfv])+\)(?=!?=+\()|A(?=\())").sub
+_OPERAND = re.compile(
+    r"(?<=[&=])!?(?:\{[ize]\(*(?:[1svNf][^{}]{0,18}\}|i[^{}]{0,18}\}(?=\)*!?[=+*c]))|\(i(?:,[i1sNfv])+\)(?=!?=+\()|A(?=\())"
+).sub
 
 
 def folded(kinds: str) -> str | None:

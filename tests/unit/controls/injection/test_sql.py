@@ -79,7 +79,7 @@ ATTACKS = (
     "4;set session authorization boss", "4;set password='b'", "4;install plugin a soname 'b.so'", "4;uninstall plugin a",
     "4;change master to master_host='evil.example'", "4;purge binary logs to 'b'", "4;/**/purge/**/binary/**/logs/**/to/**/'b'",
     "4;reindex table staff", "4; reset master", "4 drop table staff", "4 delete from staff where id=4", "4 select pw from staff--",
-    "x' drop table if exists staff--", "4; drop table if exists staff",
+    "x' drop table if exists staff--", "x:'or login>','", "x:'or pw like','", "x:' or 4 in(4,','", "x:' or login>n','", "4; drop table if exists staff",
 )  # fmt: skip
 
 PREFILTER = Prefilter([TRIGGERS])
@@ -108,15 +108,16 @@ HONEST = (
     "Select 'Settings' > 'Account' > 'Delete'", "sql drop table if exists", "how to drop table if exists",
     '{"or": "order by 1"}', '["and", "or", "union"]', "{'a': 'b or c'}", 'title:"or"', "tag:'x' or tag:'y'", 'a:"order by 1"',
     '{"between":" and more than "}', "2*(x=3)", "=IF(A1>5,1,2)", "if(B12>'m',1,2)", "(I like 'Queen')", "similar to 'x' or 'y'",
-    "1 or 2 items similar to this", "team member of 'Foo' or 'Bar'", "5', height=3", "a.b.com and c.d.com", "or example.com",
+    "1 or 2 items similar to this", "team member of 'Foo' or 'Bar'", "1 or {some text}", "1 select item from list; 2 click", "turn off; reset master", "get it; install plugin Foo", "(the 'Smiths') returning home; they", "('Smiths') returning home #travel", 'a:"and then"',
+    "5', height=3", "a.b.com and c.d.com", "or example.com",
     "call me; set role in the office", "1 or the date 'of birth'", "We overlap' or so", "step 4; change it", "4 drop it",
     '{"a":"b\' or","c":"d"}', '["or","and",null,null]', "usprivacy=1---", '","--theme-color":1', "@media screen and (min-width:1px)",
 )  # fmt: skip
 
 
 def test_every_case_was_tried() -> None:
-    assert len(ATTACKS) == 259
-    assert len(HONEST) == 123
+    assert len(ATTACKS) == 263
+    assert len(HONEST) == 130
 
 
 @pytest.mark.parametrize("value", ATTACKS)

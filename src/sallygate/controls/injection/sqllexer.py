@@ -50,9 +50,7 @@ WHOLE_MAX = 640
 
 def _lexer(ended: str, comment: str, string: str, name: str, quoted: str) -> re.Pattern[str]:
     blind = not name
-    spelled = _SPELLING.replace("%WHOLE%", "" if blind else r"(?!['&]|\s')").replace(
-        "%QUOTES%", "'\"`" if blind else ""
-    )
+    spelled = _SPELLING.replace("%WHOLE%", "" if blind else r"(?![\w$'&])").replace("%QUOTES%", "'\"`" if blind else "")
     spelled = spelled.replace("%SKIPPED%", "" if blind else r"#\-")
     spelled = spelled.replace("%ENDED%", ended).replace("%COMMENT%", comment).replace("%STRING%", string)
     return re.compile(spelled.replace("%NAME%", name).replace("%QUOTED%", quoted), re.VERBOSE | re.DOTALL)
@@ -62,7 +60,7 @@ _READING = _lexer(
     r"""/\*[^*]*+(?:\*(?!/)[^*]*+)*+\*/|--[^\n]*+\n|\#(?!>{1,2}\s?'|-\s?')[^\n]*+\n""",
     r"""/\*[^*]*+(?:\*(?!/)[^*]*+)*+|--[^\n]*+|\#(?!>{1,2}\s?'|-\s?')[^\n]*+""",
     r"""(?:n?q'(?:\[[^\]]{0,400}+\]|\{[^}]{0,400}+\}|\([^)]{0,400}+\)|<[^>]{0,400}+>|![^!]{0,400}+!)')
-      |(?:(?:bool(?:ean)?|date|time(?:stamp)?|interval)\s?|[nxbe]|u&|_[a-z]\w{1,9}+\s?)?+'[^'\\]*+(?:(?:''|\\.)[^'\\]*+)*+'?+|"[^"\\]*+(?:(?:""|\\.)[^"\\]*+)*+"?+|\$\$(?>[^$]++|\$(?!\$))*+\$\$""",
+      |(?:[nxbe]|u&|_[a-z]\w{1,9}+\s?)?+'[^'\\]*+(?:(?:''|\\.)[^'\\]*+)*+'?+|"[^"\\]*+(?:(?:""|\\.)[^"\\]*+)*+"?+|\$\$(?>[^$]++|\$(?!\$))*+\$\$""",
     r"`[^`]*+`|",
     r"""|`[^`]*+`|'[^']*+'|"[^"]*+["]""",
 )

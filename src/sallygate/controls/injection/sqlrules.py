@@ -68,7 +68,7 @@ ANYWHERE: tuple[Rule, ...] = (
         "statement",
         ATTACK,
         "kF f1=, 1SF",
-        r"(?:^|;)kF(?:i\.)*[iY][W;c]|^1kF(?:i\.)*[iY](?:Wi|c)|^1SA*(?:i,?){1,20}F(?:i\.)*[iY](?:c|;$)|^(?:i,)?f1=1,",
+        r"(?:^|;)kF(?:i\.)*[iY][W;c]|^[!+]*1kF(?:i\.)*[iY](?:Wi|c)|^[!+]*1SA*(?:i,?){1,20}F(?:i\.)*[iY](?:c|;$)|^(?:i,)?f1=1,",
     ),
     _rule(
         "stacked",
@@ -154,9 +154,9 @@ IN_TEXT: tuple[re.Pattern[str], ...] = tuple(
             r"\.(?:(?<=[\s,(`]\d\.)|(?<=[\s,(`]\d\d\.)|(?<=[\s,(`]\d{3}\.)|(?<=[\s,(`]\d{4}\.)|(?<=1\.)(?<![\w.].\.)|(?<=\$\.))"
             r"\d{0,4}e(?:\.[a-z_]{4}|\([a-z]|\.`)",
             r"`1\.e",
-            r"duplicate\s{1,4}key\s{1,4}update\s{1,4}[\w.`]{1,60}\s{0,4}=",
-            r"conflict[^;]{0,60}?do\s{1,4}update\s{1,4}set\s{1,4}[\w.`\"]{1,60}\s{0,4}=",
-            r"['\"]\s{0,4}\)[\s)]{0,4}returning[\s(]{1,4}[\w.*]{1,40}[\s)]{0,4}(?:--|#(?:\s|$)|/\*|;\s{0,4}(?:--|$))",
+            rf"duplicate{_B}+key{_B}+update{_B}+[\w.`\"]{{1,60}}{_B}*=",
+            rf"conflict[^;]{{0,60}}?do{_B}+update{_B}+set{_B}+[\w.`\"]{{1,60}}{_B}*=",
+            rf"['\"]{_B}*\)(?:{_B}|\))*returning(?:{_B}|\()+[\w.*]{{1,40}}(?:{_B}|\))*(?:--|#(?:\W|$)|/\*|;\s*(?:--|$))",
             rf"(?:^|[\d'\")]){_B}*;{_B}*set{_B}+(?:(?:global|local|session|role){_B}+(?:(?:authorization|role){_B}+)?[\w.'\"]{{1,40}}|password){_B}*(?:[=;#]|:=|--|$|to{_B}+['\"\w]+{_B}*(?:[;#]|--|$))",
             rf"(?:^|[\d'\")]){_B}*;{_B}*(?:(?:un)?install{_B}+(?:plugin|component|soname){_B}+[\w'\"]{{1,40}}{_B}*(?:[;#]|--|$|soname\b)"
             rf"|change{_B}+(?:master{_B}+to|replication{_B}+(?:source{_B}+to|filter)){_B}+\w{{1,40}}{_B}*=|purge{_B}+(?:binary|master){_B}+logs{_B}+(?:to|before)\b"
@@ -174,7 +174,7 @@ PROBE = re.compile(
 
 COMPUTED = re.compile(
     r"(?P<number>[!+]*1[+*]+\(+!?(?:i\.)*i!?=+\(*[1s]\)+[c&]?)|(?P<name>(?:i\.)*i[+*]+\(+(?:i\.)*i!?=+[1s]\)+c?)"
-    r"|(?P<branch>[fZ]\(+(?:i\.)*i!?=+[1s],[1sifN.,()+*=]{1,40}\)+c?)|(?P<match>\(*(?:i\.)*i!?=+s\)*c?|1=+\(+(?:i\.)*i\)+c?)"
+    r"|(?P<branch>[fZ]\(+(?:i\.)*i!?=+[1s],[1sifN.,()+*=]{1,40}\)+c?)|(?P<match>\(*(?:i\.)*i!?=+s\)*c?|[!+]*1=+\(+(?:i\.)*i\)+c?)"
 ).fullmatch
 """A whole value, with parentheses, that computes with the truth of a comparison, by what stands before that."""
 
@@ -222,7 +222,12 @@ FROM_START: tuple[Rule, ...] = (
         "OB L",
         r"^[!+,1]*[sN]?OB(?:[1f](?:,[1fNT])*(?:[cqLUH]|$)|f|T|C|Z)|^L1,1c|^[1sN]?L1(?:,1|L1)?[cP]",
     ),
-    _rule("stacked", LIKELY, "; yv", r"^[1s]?;+(?:[GDKwPbyXZ](?!e)|Q|[dtjuk][i(Ft])|^yv|^[1s]?;+d"),
+    _rule(
+        "stacked",
+        LIKELY,
+        "; yv 1dti",
+        r"^[!+]*1dt(?:Z!?i)?(?:i\.)*i(?:[c;]|$)|^[1s]?;+(?:[GDKwPbyXZ](?!e)|Q|[dtjuk][i(Ft])|^yv|^[1s]?;+d",
+    ),
     _rule("branch", ATTACK, "=", r"^[fZ](?:[1sNv]=+[1sNv]|f[1svNf,+]*=+[1sNvf]),|^[fZ]1=$"),
     _rule("branch", LIKELY, "S = &", r"^S[Nf][c;]?$|^1=+1&|^&+1$|^1&[!+]*s$"),
     _rule("having", ATTACK, "H", r"^[!+]*[1sN]?(?:OB[1fisN,.]+)?H[1fsNiv*]{1,9}=|^[1i]H[1N](?:&|$)"),
@@ -233,8 +238,9 @@ FROM_START: tuple[Rule, ...] = (
 )
 """Said of the value's start, as where a number was expected, parentheses left out."""
 
-_FOLDABLE = re.compile(r"[&=\x04](?:(?<=\x04)|\(*!?\(*(?:i[.,]|\{|i[+*]1=)|!?A[F(])").search
+_FOLDABLE = re.compile(r"[&=\x04](?:(?<=\x04)|\(*!?\(*(?:i[.,]|\{|i[+*]1=)|!?A[F(]|\(*!?\(*z)").search
 _COMPARISON = re.compile(r"=!?AF|\x04(?:[em]|\((?:[iY]\.)*[+*=~?!&]+\)|(?<=[i1s]\x04)(?=\(*[sq]))").sub
+_TYPED = re.compile(r"(?<=[&=(!])[\x04z][sq](?:i(?==))?").sub
 _NAME = re.compile(r"(?<=[&=(!,])i(?:\.+[iY])+").sub
 _SHIFTED = re.compile(r"(?<=&)i[+*]1(?==)").sub
 _OPERAND = re.compile(
@@ -243,11 +249,11 @@ _OPERAND = re.compile(
 
 
 def folded(kinds: str) -> str | None:
-    """Classes in which an operand of several tokens stands as one: `a.b.c` and `a+0` as a name; ODBC's `{x 1}`, a tuple that
+    """Classes in which an operand of several tokens stands as one: `a.b.c` and `a+0` as a name; ODBC's `{x 1}`, `date 'x'`, a tuple that
     is compared with another and `any(…)` as a variable; so does `is distinct from`. None when there is none."""
     if _FOLDABLE(kinds) is None:
         return None
-    return _OPERAND("v", _SHIFTED("i", _NAME("i", _COMPARISON("=", kinds).replace(SPELLED, "i"))))
+    return _OPERAND("v", _SHIFTED("i", _NAME("i", _COMPARISON("=", _TYPED("v", kinds)).replace(SPELLED, "i"))))
 
 
 _TABLES = {"anywhere": ANYWHERE, "behind-quote": BEHIND_QUOTE, "blind": BLIND, "from-start": FROM_START}

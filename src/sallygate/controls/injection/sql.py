@@ -54,7 +54,7 @@ BLIND_MAX = 2_048
 BEHIND_MAX = 64
 """Tokens read behind a quote; what stands further off is read blind."""
 WHOLE_MAX = 200
-"""Longer values are no single call, name or number."""
+"""Longer values are no single call, name or number, and no few words in one."""
 QUERY_TEXT_MIN = 64
 BEFORE_MAX = 64
 NEEDING_CLEAN = frozenset(("quoted-compare", "quoted-list", "quoted-commented", "quoted-stacked"))
@@ -172,6 +172,8 @@ def _from_start(text: str, tokens: Tokens) -> Evidence | None:
 
 def _is_told_of(tokens: Tokens) -> bool:
     """`'a' and 'b' in words`: of all that is compared, only what is in something that is no list."""
+    if len(tokens.text) > WHOLE_MAX:
+        return False
     said = _IN_WORDS(r"\1to", tokens.text)
     return said != tokens.text and TAUTOLOGY(read(said, tokens.start, TOKENS_MAX).flat) is None
 

@@ -10,7 +10,9 @@ Short values are also told of which are nothing but a call, a name or a statemen
 
 Known bypasses: a break-out behind a quote that is not the first of its kind, unless a constant comparison, a comment or
 an SQL keyword stands at it; one amid thousands of keywords, since so many tokens are read blind and the last ones first;
-values split over two parameters; second-order injection; a dialect's own words that the tables do not hold.
+values split over two parameters; second-order injection; a dialect's own words that the tables do not hold; what could as
+well be said: `1=id`, `1 and pw+0`, `pw=0x61`, and without `;` before it `1 delete users`, `1 select pw from users`; behind
+`{`, `[` or `:` what closes its quote as a list would and does not begin or end as a break-out.
 
 Cost: a bounded lexer pass from the start and behind the first quote of each kind, one pass that hides nothing around the
 words that hint, and about ninety linear expressions, of which only those are tried whose classes are present: 20
@@ -22,19 +24,37 @@ from __future__ import annotations
 
 import re
 
+from msgspec.structs import replace
+
 from sallygate.controls.injection.evidence import ATTACK, CERTAIN, LIKELY, ODD, Evidence
 from sallygate.controls.injection.sqlhints import held_in, regions_of
 from sallygate.controls.injection.sqllexer import TOKENS_MAX, Tokens, marked, read, read_blind
-from sallygate.controls.injection.sqlrules import IN_TEXT, PARENTHESISED, PROBE, TAIL, Place, Rule, rules_for
+from sallygate.controls.injection.sqlrules import (
+    COMPUTED,
+    IN_TEXT,
+    PARENTHESISED,
+    PROBE,
+    TAIL,
+    TAUTOLOGY,
+    Place,
+    Rule,
+    folded,
+    rules_for,
+)
+from sallygate.controls.injection.sqltriggers import TRIGGERS
 from sallygate.controls.injection.sqlwords import DANGEROUS, FUNCTIONS, INQUIRING
 
+__all__ = ["TRIGGERS", "judge", "stronger"]
+
 _QUOTES = "'\"`"
+_PREFIXED = "abcdefghijklmnopqrstuvwxyz_ "
+"""What stands before the quote of a typed literal."""
 BLIND_MAX = 2_048
 """Tokens of a text read blind: all of a window that is text, the first quarter of one that is punctuation."""
 BEHIND_MAX = 64
 """Tokens read behind a quote; what stands further off is read blind."""
 WHOLE_MAX = 200
-"""Longer values are no single call, name or number."""
+"""Longer values are no single call, name or number, and no few words in one."""
 QUERY_TEXT_MIN = 64
 BEFORE_MAX = 64
 NEEDING_CLEAN = frozenset(("quoted-compare", "quoted-list", "quoted-commented", "quoted-stacked"))
@@ -42,7 +62,20 @@ NEEDING_CLEAN = frozenset(("quoted-compare", "quoted-list", "quoted-commented", 
 _CUT_NUMBER = re.compile(r"(?:\s*\d+(?:\s*\*\s*\d+)*(?:\s*/\*|\s+--)|\s*\d+(?:\s*\*\s*\d+)+\s*--)[\s+]*").fullmatch
 _CONSTANTS = re.compile(r"[fTi+j&]\((?:[1svNqTf(),+&]|i[,)])*[c;]?").fullmatch
 _BEGUN = re.compile(r"\s*(?:select\w{0,3}\s)?(\w{2,30})\s?=?\\?\s?\(\s*").fullmatch
+_SPEAKING = ("", "i", "e")
+"""Classes of what most texts begin with, behind which no operand of several tokens alters a statement."""
 _TYPES = frozenset("int integer char varchar nvarchar text numeric decimal signed unsigned".split())
+_IN_WORDS = re.compile(r"(?<=['\"])(\s+)in(?=\s+[a-z])").sub
+_LABEL = re.compile(
+    r"(?:order|group) by(?: (?!(?:x?or|and|[gr]?like|glob|regexp|collate|div|mod|between|in|is|not|as)\b)\w{1,30}){1,5}"
+    r"([\"'`])(?:\s+[a-z]|[.?!]?\s*$)",
+    re.IGNORECASE,
+).match
+"""What a button says, and the sentence going on: no literal may follow a name there."""
+_ELIDED = re.compile(r"(?:^|[\W_])[dl]$", re.IGNORECASE).search
+"""`d'or`, `l'or`: French."""
+_CELL = re.compile(r"[a-z]{1,3}\d{1,7}").fullmatch
+"""Of a spreadsheet."""
 _SAME = re.compile(r"[1N](?:&+[!+]*|=+)[1N]").fullmatch
 _WHOLE = re.compile(
     r"""\s*(?:(?:\w{1,30}\.{1,2}){0,3}(?:information_schema|pg_catalog|xp_\w{3,40}|sysobjects|syscolumns|sqlite_master|all_tab_columns
@@ -58,95 +91,22 @@ _WHOLE = re.compile(
 ).fullmatch
 """Values which are nothing but a name, a call or a statement of a database."""
 _OPENERS = ("{", "[", ":")
-"""Before a quote that begins a JSON key or value rather than ending a literal."""
+"""Before a quote that may begin a JSON key or value rather than end a literal."""
+_LITERAL = {
+    quote: re.compile(rf"([^\\{quote}]*+(?:\\.[^\\{quote}]*+)*+){quote}\s*(?:[,:}}\])]|$)", re.DOTALL).match
+    for quote in _QUOTES
+}
+_JOINS = re.compile(
+    r"(?:[\s|&+*/=<>^;)-]|(?:x?or|and|[gr]?like|glob|regexp|between|in|is|not|union|order|group|having)\b)"
+    r".*(?:[\s|&+*/=<>^(,-](?:[nxbe]|u&|_\w{2,9})?|\b(?:x?or|and|[gr]?like|glob|regexp|between|in))",
+    re.DOTALL,
+).fullmatch
+"""What a literal holds that is a break-out between two others."""
 _SPACED_WORDS = ("select", "union", "from", "where", "or", "and", "like", "having", "by", "into")
 _BEFORE_PLUS = tuple(word + "+" for word in _SPACED_WORDS)
 _PLUS_BEFORE = re.compile(r"\+(?:" + "|".join(_SPACED_WORDS) + r")\b").search
 _PLUS_BEHIND = re.compile(r"\b(?:" + "|".join(_SPACED_WORDS) + r")\+").search
 _UNCLEAN = re.compile(r"[{}\[\]<>=:\"'`\\]").search
-
-_LOGICAL = r"(?:or|and|xor|like|rlike|regexp|glob|in|is|not|between|div|mod|sounds|eqv|escape|collate|if)"
-_OPERATED = r"[\s)+]{0,8}[-*/|&^%]{1,2}[\s+(!~\x00-\x1b\xc2]{0,4}[a-z_]{1,20}(?:\(\d?\))?[\s)+]{0,4}"
-_CLAUSE = (
-    r"(?:union|order|group|having|limit|into|procedure|exec|select|insert|update|delete|drop|declare|waitfor|intersect"
-    r"|except|minus|goto|begin)"
-)
-_STACKED = (
-    r"(?:drop|alter|create|truncate|insert|replace|update|delete|exec|execute|call|declare|waitfor|shutdown|select|if|begin"
-    r"|while|set|use|print|copy|load|grant|revoke|backup|restore|goto|handler|rename|merge|vacuum|attach|pragma|do|prepare"
-    r"|rollback|commit|lock|kill|reset|flush|desc|describe|explain|show|dbcc|bulk|reconfigure|deallocate)"
-)
-_COMPARED = r"(?:[=<>]|!=|(?:not[\s+/*]+)?(?:like|rlike|regexp|between|in|is|sounds|div|mod|glob)\b)"
-_GAP = r"[\s+(!~/*\x00-\x1b\xc2\xa0-]"
-_ENDED = r"(?:--|#|/\*|;|\x1e)"
-_OPERAND_COMPARED = rf"(?:not[\s+(]+)?[^\s&\x1e:;{{]+(?:[\s)+/*]*[=<>!]|[\s)+/*\xa0'\"]+{_COMPARED})"
-_STRING_COMPARED = rf"(?:'[^'\x1e]*'|\"[^\"\x1e]*\")(?:::\w+)?[\s)+]*(?:{_COMPARED}|@>|<@|\?|#>|->)"
-_CALL_ENDED = rf"[a-z_]+\s?\([^\x1e]*\)[\s)+]*{_ENDED}"
-_VALUE_ENDED = (
-    rf"(?:true|false|null|@?[\d.]+|not\s\w+)[\s)]*{_ENDED}|exists\b|case\b|if\(|[\w.]+[\s)]*(?:--(?:[\s+-]|\x1e)|#\x1e)"
-)
-"""Without bounds, which an automaton would have to count to: what is behind `or`."""
-_CALLED = (
-    r"(?:sleep|benchmark|randomblob|zeroblob|generate_series|load_file|load_extension|extractvalue|updatexml|name_const|xmltype"
-    r"|openrowset|writefile|readfile|lo_import|lo_export|ascii|ord|hex|unhex|len|length|conv|convert|mid|substr|substring|left"
-    r"|md5|lower|upper|charset|coercibility|compress|uncompress|user|database|schema|version|current_user|session_user"
-    r"|system_user|isnull|ifnull|nullif|coalesce|count|char|chr|concat|concat_ws|group_concat|cast|elt|make_set|find_in_set"
-    r"|encode|decode|sysdate|pow|power|div|rand|floor|exp|iif|db_name|user_name|unistr|starts_with|gtid_subset|insert)"
-)
-TRIGGERS: tuple[str, ...] = (
-    rf"union(?:{_GAP}|all|distinct|values|table|select|[{{\"'`@]|\x1e|--|#)",
-    r"select[\s\x00-\x1b\xc2(*/+@\[!`{~#-]{1,20}[^\x1e]",
-    r"select['\"][\w@]",
-    rf"['`][\s)+;\x00-\x1b\xc2]{{0,12}}{_CLAUSE}\b",
-    rf"['`][\s)+;!/*\x00-\x1b\xc2]{{0,12}}{_LOGICAL}(?:{_GAP}|['\"@.]|\x1e|\d|#)",
-    rf"\"[\s)+;!/*\x00-\x1b\xc2]{{0,12}}{_LOGICAL}(?:[\s+(!~@/*\d#\x00-\x1b\xc2]|\"[\w\" ]|\x1e)",
-    rf"\"[\s)+;\x00-\x1b\xc2]{{0,12}}{_CLAUSE}[\s+(!/*\x00-\x1b\xc2]",
-    r"['`][\s)+]{0,8}(?:[<>=!^*+/%|&~-]|:=){1,3}[\s+(!~]{0,20}(?:['`\"\d(@\x1e]|--|#|/\*|(?:true|false|null|like|in)\b)",
-    r"['`][\s)+;\x00-\x1b]{0,8}(?:--(?:[\s+-]|\x1e)|#|/\*)",
-    r"'[\s)+]{0,8}(?:;[\s)]{0,4}\x1e|,[\s+(]{0,3}(?:null|\d{1,4}[\s)]{0,3}(?:,|--|#)))",
-    rf"(?:['`]|\"[\s)]{{0,4}}[*|^%/&]){_OPERATED}(?:[-=!<>|&*^%]|(?:in|like|rlike|regexp|xor|or|and|is|between)\b)",
-    r"(?:or|and)[\s+(]{0,3}(?:/\*|#\n|--[^\x1e\n]{0,20}\n)", r"\n(?:and|or|xor|union)(?:#|--|\s?[\d'(])",
-    r"\"[\s)+]{0,8}(?:or|and|xor)-{1,2}[\d\"'(]", r"\"[\s)+]{0,4}=[;=\s!-]{1,8}[\"'\d(]", r"'\s?is\\n", r"\x1e\d?['`]{1,2}\d?\x1e",
-    rf"(?:\d|\x1e|\)){_GAP}{{0,6}}(?:\|\||&&){_GAP}{{0,8}}[a-z_]{{2,20}}(?:\(|\s(?:is|in|like|not)\b)",
-    r"['\"`][\s)+]{0,8}(?:[|&^*%+/<>-]{1,2}[\s+(!~]{0,4}[a-z_]{2,20}\s{0,2}\(|collate\b)",
-    r"['\"][\s)+]{0,8}(?:\|\|?|&&?)[\s+(!]{0,4}[a-z_]{1,20}[\s+]{0,3}(?:[=<>]|\x1e|--|#)",
-    r"\"[\s)+;]{0,8}(?:--(?:[\s+-]|\x1e)|#[\s\x1e]|/\*)",
-    r"\"[\s)+]{0,8}(?:[|^*%<>=-]{1,3}|&&)[\s+]{0,2}[\"'(]\s{0,2}[^,:}\]\x1e;]",
-    r"\x1e[\"'`](?:[-^*&=|<>!%+]{1,2}|\s(?:like|regexp|rlike)\s)[\"'`]?\s{0,2}\x1e",
-    r"\"[\s)]{0,4}(?:[|^*%-]|&&|\|\||=[\s=]{0,3})\s?(?:\d[\w.]{0,8}[\s)]{0,3}(?:--|#|/\*|\x1e|[=<>])|true)",
-    r"\"[\s)]{0,4};[\s)]{0,4}\x1e",
-    rf"(?:\d|\x1e|\))\.?{_GAP}{{0,9}}(?:or|and|xor|&&|\|\|){_GAP}{{0,9}}(?:[\d.]{{1,6}}[\s+]{{0,3}}{_ENDED}|true\b|false\b|null\b|@)",
-    r"\d(?:or|and|xor)[\s(+!~'\"@/-]",
-    rf"\b(?:or|and|xor)\b{_GAP}*(?:{_OPERAND_COMPARED}|{_STRING_COMPARED}|{_CALL_ENDED}|{_VALUE_ENDED})",
-    rf"(?:\|\||&&){_GAP}{{0,8}}(?:['\"][^'\"\x1e]{{0,20}}['\"]|[\d.]{{1,6}}|[\s+(!][a-z_.]{{1,20}})[\s)+]{{0,4}}(?:[=<>]|like\b|--|#)",
-    rf"(?:\|\||&&){_GAP}{{0,8}}(?:sleep|case\b|true\b|not\b|exists\b|if\()",
-    r"[\d)a-z'\"`]\s{0,3};?--(?:[\s+]-?)?[\s+]{0,4}\x1e", r"\x1e\s{0,3}\d{1,9}\s{0,3}(?:#\s{0,2}\x1e|;?--(?:[\s+]|\x1e)|/\*|/0)", r"/\*!",
-    r"[\d)'\"]\s{0,3}/\*\s{0,3}\x1e", r"/\*{2}/(?:or|and|xor|union|select|from|where|like|order|into)\b",
-    rf";[\s+*/]{{0,8}}{_STACKED}[\s+(@/*;\[\x00-\x1b\xc2]", r";[\s+]{0,8}(?:shutdown|rollback|commit|vacuum)[\s;-]{0,6}\x1e",
-    r"(?:order|group)[\s+/*\x00-\x1b\xc2]{1,20}by[\s(+*/\x00-\x1b\xc2]", r"procedure[\s+/*]{1,20}analyse", r"declare[\s+/*]{1,20}@",
-    r"(?:sleep|benchmark|randomblob|zeroblob|generate_series|load_file|load_extension|extractvalue|updatexml|name_const|xmltype"
-    r"|openrowset|opendatasource|receive_message|get_host_(?:address|name)|sqlid_to_sqlhash|gtid_\w{1,9})\s{0,2}\(",
-    r"waitfor[\s+/*]", r"\bhaving[\s(+]", r"\bcase[\s(+][^\x1e]{0,80}when\b", r"@@?\w{1,40}\s{0,4}(?:--|/\*|\)|#)",
-    r"@@(?:version|hostname|datadir|basedir|servername|tmpdir|spid|language|global|session|secure)",
-    r"outfile|dumpfile|infile\b", r"\bexec(?:ute)?[\s+(/*]", r"(?:insert|merge|replace)[\s+/*]{1,20}into",
-    r"\bupdate[\s+/*]{1,9}\S{1,40}[\s+/*]{1,9}set\b", r"where[\s+(/*]{1,9}\S{1,40}\s{0,9}(?:=|<|>|like\b|in\b)",
-    r"\bfrom[\s+(/*`]{1,8}(?:\w{1,30}\.{1,2}\w|information_schema|sys|dual\b|pg_|sqlite_|all_|user_|dba_|mysql|v\$)",
-    r"(?:create|drop|alter|backup|truncate)[\s+/*]{1,20}(?:table|database|user|schema|function)", r"delete[\s+/*]{1,20}from",
-    rf"\$\$[\s)]{{0,8}}(?:{_LOGICAL}|union|;|\|\||--)", r"'\s{0,3},\s{0,3}\w{1,30}\s{0,3}=[^\x1e]{1,80}(?:where\b|--|#)", r"'\s{1,4}in\s{1,4}(?:boolean|natural)\s", r"\x1e\(\d{2,9}=\d{2,9}\)[*+/&]", r"\binto\s{1,4}@\w",
-    r"sp_password|ctxsys\.|\x1e\s{0,3}(?:host_name|schema_name|current_user|selectect)", r"\x1e\s{0,3}(?:or|and|xor)[\s+]{1,4}\d\s{0,3}\x1e",
-    r"\x1e1[\s+]{1,4}like", rf"\x1e\s{{0,3}}{_CALLED}\s{{0,2}}=?\\?\(", r"\b(?:pg_|json_|jsonb_|sqlite_|dbms_|utl_|lo_|fn_)\w{1,30}(?:\.\w{1,30})?\s{0,2}\(",
-    rf"(?:or|and|xor|[=|&,+-]){_GAP}{{0,8}}(?:ascii|ord|hex|conv|mid|substr|substring|md5|length|len|char|chr|concat|elt|make_set|exp)\s{{0,2}}\(",
-    r"(?:ascii|ord|hex|unhex|len|length|conv|mid|substr|substring|left|md5|lower|upper|charset|coercibility|compress|uncompress"
-    r"|convert|cast)\s?\(\s?(?:int\s?,\s?)?(?:\w+\s?\(\s?)*(?:version|database|current_user|user|load_file|@@|select|passw)",
-    r"[\x1e'][\s)]{0,3}\d{0,4},\s?null,\s?null", r"\d-(?:true|false|null)", r"\x1e\s{0,2}[,;]{1,2}\s{0,2}(?:find_in_set|drop|truncate|declare)",
-    r"information_schema|sysobjects|syscolumns|sysdatabases|sysusers|pg_catalog|sqlite_master|msysaccess|all_tab_columns|all_objects",
-    r"\x1e(?:mysql\.(?:user|db)|tempdb|msdb|schema_name)\x1e", r"xp_cmdshell|xp_dirtree|xp_reg|sp_(?:password|executesql|oa|configure|addlogin)",
-    r"(?:if|elt|make_set|count|coalesce|ifnull|nullif|case)\(\s{0,3}(?:['\"\d]\w{0,5}['\"]?\s{0,2}[=<>]|\w{1,20}\()", r"(?:user|database|version|schema)\(\)", r"'\s?::\s?(?:json|int|text|varchar|numeric)",
-    r"\w\)?::(?:json|int|bigint|text|varchar|numeric|double)[\w ]{0,12}\x1e", r"\x1e\d{1,9}[\s+]{1,4}as[\s+\"]", r"\d\.\d{0,9}e[.(]",
-    r"\x1e\d{1,9}[\s+]{0,4}[=<>]{1,2}[\s+]{0,4}\d", r"\x1e\s{0,2}'[^'\x1e]{0,400}'\s{0,3}(?:[=<>]|!=)", r"\)\s{0,3}like\s{0,3}\(",
-    r"\x1e\d{1,9}[\s)+]{0,5}(?:limit|where|rlike|in)[\s(+]", r"\x1e\s{0,3}grant\s", r"\x1e\s{0,3}desc\s",
-)  # fmt: skip
-"""Every structure the rules tell of holds one of these; single words only where honest values hardly bear them."""
 
 
 def judge(text: str) -> Evidence | None:
@@ -202,10 +162,20 @@ def _from_start(text: str, tokens: Tokens) -> Evidence | None:
     found = _by_rules("from-start", tokens.flat.replace("m", "f"), tokens, 0)
     if found is not None and found.rule == "commented" and tokens.comment.strip(" -+/*"):
         found = None
+    if found is not None and found.rule == "logic" and _is_told_of(tokens):
+        found = None
     best = stronger(best, found)
     if best is None:
-        best = _of_whole(text, tokens)
+        best = _of_folded("from-start", tokens, 0) or _of_whole(text, tokens)
     return _discounted(best, tokens)
+
+
+def _is_told_of(tokens: Tokens) -> bool:
+    """`'a' and 'b' in words`: of all that is compared, only what is in something that is no list."""
+    if len(tokens.text) > WHOLE_MAX:
+        return False
+    said = _IN_WORDS(r"\1to", tokens.text)
+    return said != tokens.text and TAUTOLOGY(read(said, tokens.start, TOKENS_MAX).flat) is None
 
 
 def _behind_quote(text: str, lower: str, start: int) -> Evidence | None:
@@ -213,7 +183,7 @@ def _behind_quote(text: str, lower: str, start: int) -> Evidence | None:
     tokens = read(lower, start, BEHIND_MAX)
     best = _by_rules("anywhere", tokens.flat, tokens, start)
     called = tokens.flat.replace("m", "f")
-    found = _by_rules("behind-quote", called, tokens, start)
+    found = _by_rules("behind-quote", called, tokens, start) or _of_folded("behind-quote", tokens, start)
     if found is not None and not _holds(text, start, found):
         found = None
     best = stronger(best, found)
@@ -223,9 +193,34 @@ def _behind_quote(text: str, lower: str, start: int) -> Evidence | None:
     return _discounted(best, tokens)
 
 
+def _is_label(text: str, start: int) -> bool:
+    """Whether a sentence quotes `Order by date` behind the quote at `start - 1`."""
+    found = _LABEL(text, start)
+    before = text[: start - 1]
+    return found is not None and found[1] == text[start - 1] and before[-1:] == " " and len(before.split(None, 1)) > 1
+
+
+def _is_literal(text: str, start: int) -> bool:
+    """Whether the quote at `start - 1` begins a literal of a list, of an object or of a pair that ends the text."""
+    found = _LITERAL[text[start - 1]](text, start)
+    return found is not None and _JOINS(found[1].lower()) is None
+
+
+def _of_folded(place: Place, tokens: Tokens, start: int) -> Evidence | None:
+    """What the rules say where operands of several tokens are one."""
+    kinds = folded(tokens.spelled) if tokens.flat[:1] not in _SPEAKING else None
+    if kinds is None:
+        return None
+    simpler = replace(tokens, kinds=kinds, flat=kinds.replace("(", "").replace(")", ""))
+    found = _by_rules(place, simpler.flat.replace("m", "f"), simpler, start)
+    return found and Evidence("sql", found.rule, found.score, start, tokens.spans()[-1][1])
+
+
 def _holds(text: str, start: int, found: Evidence) -> bool:
     """Whether what stands before the quote at `start - 1` may end there."""
-    if text[: start - 1].rstrip()[-1:] in _OPENERS:
+    if text[: start - 1].rstrip()[-1:] in _OPENERS and _is_literal(text, start):
+        return False
+    if found.rule == "quoted-clause" and _is_label(text, start):
         return False
     if found.rule == "quoted-commented" and len(text[:start].split()) > 1:
         return False
@@ -287,7 +282,7 @@ def _of_whole(text: str, tokens: Tokens) -> Evidence | None:
     ended = tokens.kinds.endswith("c") and not tokens.comment.strip(" -+")
     if ended and text[tokens.spans()[-1][0]] != "#" and (PARENTHESISED(tokens.kinds) or _CUT_NUMBER(text)):
         return Evidence("sql", "commented", LIKELY, 0, len(text))
-    if _is_call(text, tokens) or _is_same(tokens) or _WHOLE(text):
+    if _is_call(text, tokens) or _is_same(tokens) or _is_computed(tokens) or _WHOLE(text):
         return Evidence("sql", "whole", LIKELY, 0, len(text))
     return None
 
@@ -311,9 +306,26 @@ def _is_same(tokens: Tokens) -> bool:
         return False
     words = tokens.words()
     first, operator, second = words[0], words[1], words[-1]
+    if {first, second} <= {"true", "false"} and tokens.flat[1] == "&":
+        return False  # `false or true`: it is asked about
     if tokens.flat[1] == "=" and operator not in ("=", "like", "<=>"):
         return False
     return first == second or (tokens.flat[1] == "&" and second in ("0", "1", "true", "false"))
+
+
+def _is_computed(tokens: Tokens) -> bool:
+    """`1-(id=2)`, `if(pw>'m',id,name)`: neither of a spreadsheet nor of mathematics."""
+    found = COMPUTED(tokens.kinds) if "=" in tokens.flat else None
+    if found is None:
+        return False
+    words, at = tokens.words(), tokens.flat.index("=")
+    name, operator, literal = words[at - 1 - (tokens.flat[at - 1] == "!")], words[at], words[at + 1]
+    if found.lastgroup == "match":
+        wild = found[0][0] == "(" and operator in ("like", "glob") and any(mark in literal for mark in "%*_")
+        return operator in ("regexp", "rlike") or wild
+    if found.lastgroup == "number":
+        return len(name) > 1 and not _CELL(name)
+    return literal.startswith(("'", "0x")) and not _CELL(name)
 
 
 def _is_query_with_text(tokens: Tokens) -> bool:
@@ -345,12 +357,18 @@ def _is_bare(text: str, start: int) -> bool:
 def _is_probe(text: str, start: int, tokens: Tokens) -> bool:
     """Whether a weak structure is all there is: at most one plain word before it and no prose behind."""
     before, mark = text[: start - 1], text[start - 1]
+    if before.endswith(_OPENERS) and not _is_literal(text, start):
+        before = before[:-1]
     if len(before) > BEFORE_MAX or len(before.split()) > 1 or _UNCLEAN(before.replace('"', "").replace("\\", "")):
+        return False
+    if mark == "'" and tokens.flat == "&" and text[start:].lower() == "or" and _ELIDED(before):
         return False
     spoken = any(word.isalpha() for word in tokens.words()) and "!" not in tokens.flat and "+" not in tokens.flat
     if mark != "'" and tokens.flat != "c" and (not before.strip() or spoken):
         return False
-    if tokens.flat[-1:] == "q" and (tokens.words()[-1][0] != mark or len(tokens.words()[-1].split()) > 3):
+    if tokens.flat[-1:] == "q" and (
+        tokens.words()[-1].lstrip(_PREFIXED)[:1] != mark or len(tokens.words()[-1].split()) > 3
+    ):
         return False
     if tokens.flat[-1:] == "c":
         said = tokens.comment.split()

@@ -17,7 +17,7 @@ from operator import itemgetter
 from msgspec import Struct
 
 from sallygate.controls.injection.rules import lowered
-from sallygate.controls.injection.sqlwords import CATALOGUE, CLASS_OF, DANGEROUS, FUNCTIONS, PACKAGES
+from sallygate.controls.injection.sqlwords import CATALOGUE, CLASS_OF, DANGEROUS, FUNCTIONS, PACKAGES, SPELLED
 
 TOKENS_MAX = 96
 """Tokens read from one starting point; the structures looked for take 4 to 12 behind it."""
@@ -33,7 +33,7 @@ _SPELLING = r"""[\x00-\x20]*+(?:(?=[/*\d:%SKIPPED%\x7f-\uffff])(?:[\s\x00-\x1f\u
     |%NAME%\[[\w ]{1,64}+\]  # quoted identifiers
     |[^\W\d][\w$]*+\(?+  # words
     |@>|<@|@[@?](?=\s?')|->>?(?=\s?')|\#(?>>>?|-)|\ue001|(?<=['b]\s)\?[|&](?=\s?(?:'|array\b))
-      |<=>|<>|!=|!<|!>|==|>=|<=|:=|<(?!<)|>(?!>)|=  # comparisons
+      |<=>|<>|!=|!<|!>|==|>=|<=|:=|<(?!<)|>(?!>)|=|\^@  # comparisons
     |&&|\|\|  # logic
     |<<|>>|::|[-+/%^|~]  # arithmetic
     |\\n(?:(?!\w)|(?=union|from|or\b|and\b|xor\b))  # null
@@ -70,8 +70,9 @@ _BLIND = _lexer(r"/\*(?>[^*]|\*(?!/)){0,80}+\*/", r"/\*|--(?:[ +]-?)?|\#(?!>{1,2
 
 _MARKS = {
     **dict.fromkeys("+ - / % ^ | ~ << >> ::".split(), "+"), **{mark: mark for mark in ",;{}!.*"},
-    **dict.fromkeys("= < > \ue001 @> <@ @@ @? -> ->> #> #>> #- <=> <> != !< !> == >= <= := ?| ?&".split(), "="),
+    **dict.fromkeys("= < > \ue001 @> <@ @@ @? -> ->> #> #>> #- <=> <> != !< !> == >= <= := ?| ?& ^@".split(), "="),
     "&&": "&", "||": "&", "\\n": "N", "": "", "\ue000": "v", "&": "~",
+    **dict.fromkeys("_utf8 _utf8mb3 _utf8mb4 _binary _latin1 _ascii _ucs2 _utf16 _utf32".split(), ""),
 }  # fmt: skip
 _FUNCTION, _DANGER, _TABLE_OR_FUNCTION = "\x01", "\x02", "\x03"
 """Words whose class hangs on their surroundings, until those are known: where an operand is due, white space may stand
@@ -92,6 +93,8 @@ class Tokens(Struct, frozen=True, gc=False):
     """The same without parentheses, which break-outs close and open as they need."""
     comment: str
     """The text of the comment that runs to the end, without its mark; empty when there is none."""
+    spelled: str
+    """`kinds`, with `SPELLED` where it was settled that a word is a name."""
     text: str
     """What was read, in lower case."""
     start: int
@@ -175,7 +178,10 @@ def _tokens(kinds: str, comment: str, lower: str, start: int, blind: bool) -> To
         kinds = _TABLE(_table_or_not, kinds)
     if _FUNCTION in kinds or _DANGER in kinds:
         kinds = _DANGER_SPACED("T", _FUNCTION_SPACED("f", kinds)).translate(_UNCALLED)
-    return Tokens(kinds, kinds.translate(_UNPARENTHESISED), comment, lower, start, blind)
+    spelled = kinds
+    if SPELLED in kinds:
+        kinds = kinds.replace(SPELLED + "(", "m(").replace(SPELLED, "i")
+    return Tokens(kinds, kinds.translate(_UNPARENTHESISED), comment, spelled, lower, start, blind)
 
 
 def _table_or_not(found: re.Match[str]) -> str:

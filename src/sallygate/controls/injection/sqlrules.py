@@ -15,6 +15,7 @@ from typing import Literal
 from msgspec import Struct
 
 from sallygate.controls.injection.evidence import ATTACK, CERTAIN, LIKELY
+from sallygate.controls.injection.sqlwords import SPELLED
 
 _OPS = "[&=+*!~]"
 _VAL = "[1svNfTY]"
@@ -57,13 +58,18 @@ ANYWHERE: tuple[Rule, ...] = (
         r"SA*[si]FY|SA*s?FiW|S(?:A*(?:1(?:i\.)?\*?|(?:i\.)?\*))?F(?:i\.|\.)*[iY](?:[WJLOc;,]|$)|S\*F[iY]",
     ),
     _rule("statement", ATTACK, "SF", r"^SA*(?=[^F]{0,80}[,fv])[i1svNYfm,.+*]{1,80}F[iY](?:[WJLOc;,qs.]|$)"),
-    _rule("statement", ATTACK, "S", r"S(?:(?<=^S)|(?<=[;c=]S))A*[!+]*(?:v|f|[1sN][,=+&ac;U]|1$|ss$)"),
+    _rule("statement", ATTACK, "S", r"S(?:(?<=^S)(?!s(?:=s)+$)|(?<=[;c=]S))A*[!+]*(?:v|f|[1sN][,=+&ac;U]|1$|ss$)"),
     _rule(
         "statement", CERTAIN, "jIV jIS uxi=", r"jI(?:i\.)*[iYm](?:i[,.i]{0,40})?[VS]|(?:^|[;1sq])u(?:i\.)*ix(?:i\.)*i="
     ),
     _rule("statement", ATTACK, "SFWi=", r"SA*i(?:,i){0,20}Fi(?:\.i)*Wi(?:\.i)?=+[1svf]"),
     _rule("statement", ATTACK, "SAiF", r"SA+\(+i\)+F", parens=True),
-    _rule("statement", ATTACK, "kF f1=,", r"(?:^|;)kF(?:i\.)*[iY][W;c]|^(?:i,)?f1=1,"),
+    _rule(
+        "statement",
+        ATTACK,
+        "kF f1=, 1SF",
+        r"(?:^|;)kF(?:i\.)*[iY][W;c]|^[!+]*1kF(?:i\.)*[iY](?:Wi|c)|^[!+]*1SA*(?:i,?){1,20}F(?:i\.)*[iY](?:c|;$)|^(?:i,)?f1=1,",
+    ),
     _rule(
         "stacked",
         CERTAIN,
@@ -86,7 +92,7 @@ ANYWHERE: tuple[Rule, ...] = (
         "&1=f &1=v &f= XY XQ ;bi. Gt= GFs",
         r"&+[!+]*(?:1=+[fv]|f+[1svNf,]*=+[1sfq])|X[YQ]|;bi\.i|^Gtie?i=|^GiFs",
     ),
-    _rule("table", ATTACK, "dt", r"dt(?:Z!?i)?(?:i\.)?i(?:\([if]+[,;)1(]|;|c|M|d)|dtZ!?i", parens=True),
+    _rule("table", ATTACK, "dt", r"dt(?:Z!?i)?(?:i\.)?i(?:\([if]+[,;)1(]|;|c|M|d)|(?<![ie])dtZ!?i", parens=True),
     _rule("branch", ATTACK, "f=, Z=,", r"[fZ]\(+[1sNq]=+[1sNq],", parens=True),
     _rule("cast", ATTACK, "Sf", r"[&=]f[^;]{0,40}Sf"),
 )
@@ -98,19 +104,24 @@ _LOGIC = (
 )
 
 BEHIND_QUOTE: tuple[Rule, ...] = (
-    _rule("quoted-logic", CERTAIN, "&=", r"^s?;?&+[!+]*(?:[1svNfi]|f[^;&]{0,30})=+[!+]*(?:[1svNqf]|i(?:[c&]|$))"),
-    _rule("quoted-logic", ATTACK, "&", rf"^s?;?&+[!+A]*(?:{_LOGIC})"),
+    _rule("quoted-logic", CERTAIN, "&=", r"^s*+;?&+[!+]*(?:[1svNfi]|f[^;&]{0,30})!?=+[!+]*(?:[1svNqf]|i(?:[c&]|$))"),
+    _rule("quoted-logic", ATTACK, "&", rf"^s*+;?&+[!+A]*(?:{_LOGIC})"),
     _rule("quoted-match", ATTACK, "&= =i", r"^&+=+i{1,3}f?s|^=ii(?:c|;|OB|U|&+[!+]*(?:[1svN]=|f))"),
     _rule(
         "quoted-clause",
         ATTACK,
         "U OB H L I P",
-        r"^[1sN]?(?:U(?:[AS1cV]|t|$)|OB[1ifsNvC]|H[1fis!N*]{0,9}=|L1(?:[,c;L]|$)|I[Rv]|P[fi])",
+        r"^(?:[1N]|s*+)(?:U(?:[AS1cV]|t|$)|OB[1ifsNvC]|H[1fis!N*]{0,9}=|L1(?:[,c;L]|$)|I[Rv]|P[fi])",
     ),
     _rule("quoted-compare", ATTACK, "=", r"^=+[!+A]*(?:[1svNfT][c&]|[vNfT]$)"),
     _rule("quoted-compare", ATTACK, "= &", r"^[!+*=~]{1,8}(?:[1svNfT]|(?<!~)i)[1svNfT+*!,]{0,20}[&=]+[!+*]*[1svNfiq]"),
     _rule("quoted-compute", ATTACK, "& + *", r"^[&+*]+[!+]*(?:f|T|S|C|ZS|Zf)"),
-    _rule("quoted-list", ATTACK, ",", r"^,(?:[1sN],)*[1sNvf]c|^,N,N|^(?:,i=[1svNf]{1,3}){1,8}[Wc]"),
+    _rule(
+        "quoted-list",
+        ATTACK,
+        ",",
+        r"^,(?:[1sN],)*[1sNvf]c|^,N,N|^(?:,i=[1svNf]{1,3}){1,8}[Wc]|^(?:,i=[1svNf]){0,8},i=q$",
+    ),
     _rule("quoted-commented", LIKELY, "c", r"^[+*=]+[1svNfimS=&+*!,A]{1,40}c$|^;[i?G.,]{1,8}c$"),
     _rule("quoted-execute", ATTACK, "X", r"^;?X(?:i[sqv1,]|Y|i\.)"),
     _rule("quoted-stacked", ATTACK, "; dt G", r"^;+(?:c|[dtjukXywQSbZKGD][^e]?)|^dti|^Giei[;c]"),
@@ -120,6 +131,7 @@ BEHIND_QUOTE: tuple[Rule, ...] = (
 PARENTHESISED = re.compile(r"^\([1svNfimS=&+*!(),A ]{1,60}c$").search
 """An expression in parentheses, the rest of the statement cut off."""
 
+_B = r"(?:\s|/\*\*/)"
 _LOOKING = r"(?:(?:version|database|current_user|user|load_file)\s?\(|@@\w|select\b|passw)"
 IN_TEXT: tuple[re.Pattern[str], ...] = tuple(
     map(
@@ -142,15 +154,29 @@ IN_TEXT: tuple[re.Pattern[str], ...] = tuple(
             r"\.(?:(?<=[\s,(`]\d\.)|(?<=[\s,(`]\d\d\.)|(?<=[\s,(`]\d{3}\.)|(?<=[\s,(`]\d{4}\.)|(?<=1\.)(?<![\w.].\.)|(?<=\$\.))"
             r"\d{0,4}e(?:\.[a-z_]{4}|\([a-z]|\.`)",
             r"`1\.e",
+            rf"duplicate{_B}+key{_B}+update{_B}+[\w.`\"]{{1,60}}{_B}*=",
+            rf"conflict[^;]{{0,60}}?do{_B}+update{_B}+set{_B}+[\w.`\"]{{1,60}}{_B}*=",
+            rf"['\"]{_B}*\)(?:{_B}|\))*returning(?:{_B}|\()+[\w.*]{{1,40}}(?:{_B}|\))*(?:--|#(?:\W|$)|/\*|;\s*(?:--|$))",
+            rf"(?:^|[\d'\")]){_B}*;{_B}*set{_B}+(?:(?:global|local|session|role){_B}+(?:(?:authorization|role){_B}+)?[\w.'\"]{{1,40}}|password){_B}*(?:[=;#]|:=|--|$|to{_B}+['\"\w]+{_B}*(?:[;#]|--|$))",
+            rf"(?:^|[\d'\")]){_B}*;{_B}*(?:(?:un)?install{_B}+(?:plugin|component|soname){_B}+[\w'\"]{{1,40}}{_B}*(?:[;#]|--|$|soname\b)"
+            rf"|change{_B}+(?:master{_B}+to|replication{_B}+(?:source{_B}+to|filter)){_B}+\w{{1,40}}{_B}*=|purge{_B}+(?:binary|master){_B}+logs{_B}+(?:to|before)\b"
+            rf"|reindex{_B}+(?:table|database|system|index|schema){_B}+\w{{1,40}}{_B}*(?:[;#]|--|$)"
+            rf"|(?:start|stop|reset){_B}+(?:slave|replica|master){_B}*(?:[;#]|--|$)|(?:import{_B}+foreign{_B}+schema|reassign{_B}+owned{_B}+by|security{_B}+label)\b)",
         ),
     )
 )
 """What no statement need be parsed for, in lower case: a comment MySQL runs, a function that looks into the database."""
 
 PROBE = re.compile(
-    rf"^(?:{_OPS}++(?:[1svN](?!q)|f[1svNi,]*+(?!q)|i(?=[&=+*!c]))?+)++(?:qc?|c)$|^[&=+*!~]+$|^c$|^&sq$|^;+q?$"
+    rf"^(?:{_OPS}++(?:[1svN](?!q)|f[1svNi,]*+(?!q)|i(?=[&=+*!~c]))?+)++(?:qc?|c)$|^[&=+*!~]+$|^s*+c$|^&sq$|^;+q?$"
 )
 """The whole rest behind a first quote, where what stands before is a plain value."""
+
+COMPUTED = re.compile(
+    r"(?P<number>[!+]*1[+*]+\(+!?(?:i\.)*i!?=+\(*[1s]\)+[c&]?)|(?P<name>(?:i\.)*i[+*]+\(+(?:i\.)*i!?=+[1s]\)+c?)"
+    r"|(?P<branch>[fZ]\(+(?:i\.)*i!?=+[1s],[1sifN.,()+*=]{1,40}\)+c?)|(?P<match>\(*(?:i\.)*i!?=+s\)*c?|[!+]*1=+\(+(?:i\.)*i\)+c?)"
+).fullmatch
+"""A whole value, with parentheses, that computes with the truth of a comparison, by what stands before that."""
 
 BLIND: tuple[Rule, ...] = (
     _rule("padded-logic", ATTACK, "q&1= q&f=c", r"q;?&+[!+]*(?:1=+1(?:[c&;]|$)|f[1svNf,]{0,20}=+[1f]c)"),
@@ -162,13 +188,14 @@ BLIND: tuple[Rule, ...] = (
 
 _PREFIX = r"^[!+*,]*(?:[1svN](?:[+*.][!+]*[1svN])*)?"
 _TAUTOLOGY = r"[!+*]*[1svNf][1svNif,+*]{0,40}!?=+[!+*]*(?:[1svNq]|f|S|T|i)"
+TAUTOLOGY = re.compile(rf"&+{_TAUTOLOGY}").search
 FROM_START: tuple[Rule, ...] = (
     _rule("logic", ATTACK, "&=", rf"^[!+*,;]*(?:[1svNf][1svNf+*!=,&]*)?&+{_TAUTOLOGY}"),
     _rule("logic", ATTACK, "&=", r"^i&+[!+*]*([1sv])=+\1(?:[c&;]|$)|^[1sN]?&+[!+]*[1sv]=+[1svf]"),
     _rule("logic", LIKELY, "&=", r"^(?:1\*)?i(?:[+*]1)?&+[!+*]*[1fN][1f+*]*=+[!+*]*[1f]"),
     _rule("logic", ATTACK, "&", rf"{_PREFIX}&+[!+]*(?:T|Y|S|f[1svNif,]*[=c])"),
-    _rule("logic", LIKELY, "&", r"^[!+*,]*(?:[1svN](?:[+*.][!+]*[1svN])*)&+[!+]*(?:i=+[!+]*[1svNfq]|v|f)"),
-    _rule("logic", LIKELY, "&", r"^&+[!+]*i=+[!+]*(?:i|[1svN])(?:[c&]|$)|^&+N$|^&f[1+*,]*c?$"),
+    _rule("logic", LIKELY, "&", r"^[!+*,]*(?:[1svN](?:[+*.][!+]*[1svN])*)&+[!+]*(?:i!?=+[!+]*[1svNfq]|v|f)"),
+    _rule("logic", LIKELY, "&", r"^&+[!+]*i!?=+[!+]*(?:i|[1svN])(?:[c&]|$)|^&+N$|^&f[1+*,]*c?$"),
     _rule(
         "logic", LIKELY, "&", r"^[1N](?:&+[!+]+[1N](?:[c&]|$)|&+[!+]*f[1svNif,+*]*(?:[c&=]|$)|&[!+]*i=+i?(?:[c&]|$))"
     ),
@@ -195,7 +222,12 @@ FROM_START: tuple[Rule, ...] = (
         "OB L",
         r"^[!+,1]*[sN]?OB(?:[1f](?:,[1fNT])*(?:[cqLUH]|$)|f|T|C|Z)|^L1,1c|^[1sN]?L1(?:,1|L1)?[cP]",
     ),
-    _rule("stacked", LIKELY, "; yv", r"^[1s]?;+(?:[GDKwPbyXZ](?!e)|Q|[dtjuk][i(Ft])|^yv|^[1s]?;+d"),
+    _rule(
+        "stacked",
+        LIKELY,
+        "; yv 1dti",
+        r"^[!+]*1dt(?:Z!?i)?(?:i\.)*i(?:[c;]|$)|^[1s]?;+(?:[GDKwPbyXZ](?!e)|Q|[dtjuk][i(Ft])|^yv|^[1s]?;+d",
+    ),
     _rule("branch", ATTACK, "=", r"^[fZ](?:[1sNv]=+[1sNv]|f[1svNf,+]*=+[1sNvf]),|^[fZ]1=$"),
     _rule("branch", LIKELY, "S = &", r"^S[Nf][c;]?$|^1=+1&|^&+1$|^1&[!+]*s$"),
     _rule("having", ATTACK, "H", r"^[!+]*[1sN]?(?:OB[1fisN,.]+)?H[1fsNiv*]{1,9}=|^[1i]H[1N](?:&|$)"),
@@ -205,6 +237,24 @@ FROM_START: tuple[Rule, ...] = (
     _rule("commented", LIKELY, "c", r"^[!+]*(?:v|f[1svNif,+&=*]*)c"),
 )
 """Said of the value's start, as where a number was expected, parentheses left out."""
+
+_FOLDABLE = re.compile(r"[&=\x04](?:(?<=\x04)|\(*!?\(*(?:i[.,]|\{|i[+*]1=)|!?A[F(]|\(*!?\(*z)").search
+_COMPARISON = re.compile(r"=!?AF|\x04(?:[em]|\((?:[iY]\.)*[+*=~?!&]+\)|(?<=[i1s]\x04)(?=\(*[sq]))").sub
+_TYPED = re.compile(r"(?<=[&=(!])[\x04z][sq](?:i(?==))?").sub
+_NAME = re.compile(r"(?<=[&=(!,])i(?:\.+[iY])+").sub
+_SHIFTED = re.compile(r"(?<=&)i[+*]1(?==)").sub
+_OPERAND = re.compile(
+    r"(?<=[&=])!?(?:\{[ize]\(*(?:[1svNf][^{}]{0,18}\}|i[^{}]{0,18}\}(?=\)*!?[=+*c]))|\(i(?:,[i1sNfv])+\)(?=!?=+\()|A(?=\())"
+).sub
+
+
+def folded(kinds: str) -> str | None:
+    """Classes in which an operand of several tokens stands as one: `a.b.c` and `a+0` as a name; ODBC's `{x 1}`, `date 'x'`, a tuple that
+    is compared with another and `any(…)` as a variable; so does `is distinct from`. None when there is none."""
+    if _FOLDABLE(kinds) is None:
+        return None
+    return _OPERAND("v", _SHIFTED("i", _NAME("i", _COMPARISON("=", _TYPED("v", kinds)).replace(SPELLED, "i"))))
+
 
 _TABLES = {"anywhere": ANYWHERE, "behind-quote": BEHIND_QUOTE, "blind": BLIND, "from-start": FROM_START}
 Place = Literal["anywhere", "behind-quote", "blind", "from-start"]

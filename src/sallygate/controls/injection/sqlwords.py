@@ -9,9 +9,13 @@ Refuses to know how a text is split into tokens, and what combination of them is
 
 from __future__ import annotations
 
+SPELLED = "\x04"
+"""The class of words that are a comparison or the type of a literal where what stands around makes them one, and a name
+elsewhere."""
 _CLASSES: tuple[tuple[str, str], ...] = (
     ("&", "and or xor eqv imp"),
-    ("=", "like rlike regexp ilike glob match between in is isnull notnull sounds similar"),
+    ("=", "like rlike regexp ilike glob match between in is isnull notnull sounds"),
+    (SPELLED, "similar member overlaps operator bool boolean date timestamp interval"),
     ("+", "div mod collate escape"),
     ("!", "not binary"),
     ("a", "as"),

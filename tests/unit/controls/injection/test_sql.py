@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sallygate.controls.injection.prefilter import Prefilter
 from sallygate.controls.injection.sql import TRIGGERS, judge
 from sallygate.controls.injection.sqllexer import TOKENS_MAX, tokens_of
 
@@ -48,7 +49,40 @@ ATTACKS = (
     # a call or a name of a database and nothing else, whole or begun
     "version()", "@@version", "CURRENT_USER(", "concat (", "md5('x')", "db_name()", "information_schema.tables", "pg_catalog",
     "master..xp_cmdshell", "mysql.user", "schema_name", "lo_get(7)", "pow(", ") like (",
+    # literals of a type and of a character set, ODBC's braces
+    "4 or bool 't'", "4 and bool't'", "x' or bool 't", "x' or boolean'yes", "4 or not bool 't'", "x' or date'2020-02-03'#",
+    "4 or date '2020-02-03'", "x' or time'10:00'#", "x' or timestamp '2020-02-03 04:05:06'#", "x' or interval'4 day'>'4 hour",
+    "x' or _utf8mb4 0x34#", "x' or _binary'4'#", "x' or{x 4}#", "x' or{x login}>'b", "4 or{x 4}", "4 and{x login}>0x62",
+    # names of several parts, tuples, arithmetic
+    "4 or staff.id>0", "4 or s.id=s.id", "4 and staff.login like 'b%'", "x' or a.b.c>'b", "4 or a.b not in(0)",
+    "x' or (login,pw)<>('b','c')#", "x' or (login,pw)>('b','c') or '", "4 or(id,4)>(0,0)", "x') or (s.login,pw)=('b','c')--",
+    "4 or id+0>0", "4 or id*4>0", "x' or login&4 or '",
+    # comparisons of several words, negated, and with any of many
+    "4 or login not like 0x62", "4 and(login)not like(0x62)", "4 or id not in(0)", "or login not like 0x62#", "||login not in(0)#",
+    "x' or login is distinct from 'b", "4 or login is distinct from 0x62", "x' and pw is not distinct from 'b",
+    "x' or login^@'b", "4 or login^@'b'", "x' and login similar to 'b%", "4 or login similar to 'b%'", "x' or login overlaps 'b",
+    "x' or 4 member of('[4]')#", "x' or login operator(pg_catalog.~)'^b", "x' or login=any(array['b'])--",
+    "x' or login>all(table staff)#", "4 or id=some(table staff)", "4 or login notnull", "4 or login isnull",
+    # quotes that open nothing, literals side by side
+    "x:' or login like 'b%", "x:' or pw>'m", "x[' or true or '", "x{' or login>'b", "site:' or role='boss", "x:' order by 3--",
+    "x:' limit 1,1#", "x:'||pw||'", "x:' and login is not null--", "x:' or login>','", "x:' or login like',", "[' or id in(4)#",
+    "x' 'y' 'z' or login>'b", "x' '' '' or pw like 'b%", "x' 'y' 'z' order by 3-- ", "x' 'y' 'z' limit 1#", "root' '' ''#",
+    # truth computed with
+    "4^(id>0)", "4-(id=2)", "4*(login>'b')", "4/(pw like 'b%')", "4-(pw regexp 0x5e62)", "4-(not id=2)", "4-(login in('b'))",
+    "4 rlike(pw)", "if(pw>'m',id,login)", "iif(pw>'m',4,5)", "if(s.pw>0x62,id,login)", "(pw like 'b%')", "pw regexp '^b'",
+    "id*(pw>'m')",
+    # out of what is inserted and set
+    "x',role='boss", "x', role=0x626f7373, y='", "x') returning pw--", "x') returning (pw)--", "x') returning *#",
+    "x','y') on duplicate key update pw='b' #", "x','y') on conflict(login) do update set role='boss'--",
+    # of administration, stacked
+    "4;set global general_log=1", "4';set global log_output='FILE'--", "4;set role boss", "4;set local role boss",
+    "4;set session authorization boss", "4;set password='b'", "4;install plugin a soname 'b.so'", "4;uninstall plugin a",
+    "4;change master to master_host='evil.example'", "4;purge binary logs to 'b'", "4;/**/purge/**/binary/**/logs/**/to/**/'b'",
+    "4;reindex table staff", "4; reset master", "4 drop table staff", "4 delete from staff where id=4", "4 select pw from staff--",
+    "x' drop table if exists staff--", "x:'or login>','", "x:'or pw like','", "x:' or 4 in(4,','", "x:' or login>n','", "4; drop table if exists staff",
 )  # fmt: skip
+
+PREFILTER = Prefilter([TRIGGERS])
 
 HONEST = (
     "O'Brien", "D'or 1st parfume", "rock 'n' roll", "it's 5' 10\"", "select your options from the menu",
@@ -69,13 +103,21 @@ HONEST = (
     "We're closed; call 555", "O'Reilly & Sons", "'80s or '90s", "Levi's 501 #32", "men's | women's", "5' - 6' tall",
     "It's 5 o'clock -- somewhere", "project in (A, B) order by rank", "sum(rate(total[5m])) by (job)", "a,null,null",
     "$filter=Price gt 20 and Category eq 'Food'", '=IF(A1=1,"yes","no")', "time.sleep(5)", "don't; exec decision",
+    "Val-d'Or", "l'or", "d'or", "L'Or", "false or true", "True and false", "'''bold''' and ''italic'' in wiki",
+    'When I click "Order by phone" nothing happens', 'Please click "Group by project" first.',
+    "Select 'Settings' > 'Account' > 'Delete'", "sql drop table if exists", "how to drop table if exists",
+    '{"or": "order by 1"}', '["and", "or", "union"]', "{'a': 'b or c'}", 'title:"or"', "tag:'x' or tag:'y'", 'a:"order by 1"',
+    '{"between":" and more than "}', "2*(x=3)", "=IF(A1>5,1,2)", "if(B12>'m',1,2)", "(I like 'Queen')", "similar to 'x' or 'y'",
+    "1 or 2 items similar to this", "team member of 'Foo' or 'Bar'", "1 or {some text}", "1 select item from list; 2 click", "turn off; reset master", "get it; install plugin Foo", "(the 'Smiths') returning home; they", "('Smiths') returning home #travel", 'a:"and then"',
+    "5', height=3", "a.b.com and c.d.com", "or example.com",
+    "call me; set role in the office", "1 or the date 'of birth'", "We overlap' or so", "step 4; change it", "4 drop it",
     '{"a":"b\' or","c":"d"}', '["or","and",null,null]', "usprivacy=1---", '","--theme-color":1', "@media screen and (min-width:1px)",
 )  # fmt: skip
 
 
 def test_every_case_was_tried() -> None:
-    assert len(ATTACKS) == 155
-    assert len(HONEST) == 89
+    assert len(ATTACKS) == 263
+    assert len(HONEST) == 130
 
 
 @pytest.mark.parametrize("value", ATTACKS)
@@ -85,6 +127,7 @@ def test_finds(value: str) -> None:
     assert found.family == "sql"
     assert found.score >= 5
     assert 0 <= found.start < found.end <= len(value)
+    assert PREFILTER.hits(value), "nobody would ask"
 
 
 @pytest.mark.parametrize("value", HONEST)
@@ -146,6 +189,10 @@ def test_the_span_holds_the_structure() -> None:
         ("@@x := 'open", "v=q"),
         ("1e1union", "1U"),
         ("x -- line\nor 1", "i&1"),
+        ("bool 't' or date'2020-02-03'", "is&is"),
+        ("_utf8mb4 0x31", "1"),
+        ("a ^@ 'b'", "i=s"),
+        ("similar overlaps operator(", "iim"),
     ],
 )
 def test_lexes_all_dialects(value: str, flat: str) -> None:
@@ -195,6 +242,25 @@ def test_lexes_all_dialects(value: str, flat: str) -> None:
         "`a`.",
         "\u0130'",
         "\ue000",
+        "or{x 1}",
+        "or a.b.c ",
+        "or (a,b)=(",
+        "=any(",
+        " is distinct from ",
+        " member of(",
+        "' operator(a.~) ",
+        "x:'",
+        "x:' or ",
+        ":'\\",
+        "' '",
+        ";set ",
+        "; set global a",
+        "') returning (",
+        "' on conflict do ",
+        " bool '",
+        "1-(a=1) ",
+        "' in a",
+        ",a='",
     ],
 )
 def test_hostile_shapes_return(piece: str) -> None:
@@ -204,4 +270,4 @@ def test_hostile_shapes_return(piece: str) -> None:
 
 
 def test_triggers_are_distinct() -> None:
-    assert len(TRIGGERS) == len(set(TRIGGERS)) == 79
+    assert len(TRIGGERS) == len(set(TRIGGERS)) == 98

@@ -139,8 +139,10 @@ IDIOMS: tuple[Idiom, ...] = (
 )  # fmt: skip
 
 _LEADS = (
-    rf"{_SCHEMES}:[/\\]{{0,6}}{_USER}(?:[0-9\[]|[a-z0-9.-]{{0,80}}{_NAMES}\.?[/:?#\\\s\x1e])",
-    r"\x1e\s?(?:[a-z_]{1,20}=)?[/\\]{2,6}(?:[0-9\[]|localhost)",
+    rf"{_SCHEMES}:[/\\]{{0,6}}[0-9\[]",
+    r"@(?:[0-9]{1,3}\.[0-9]|\[|0x|[0-9]{8,10}|0[:/])",
+    rf"[/\\:@.-]{_NAMES}\.?[/:?#\\\s\x1e]",
+    r"\x1e\s?(?:[a-z_]{1,20}=)?[/\\]{2,6}[0-9\[]",
 )
 """What an address begins with whose host is worth reading."""
 _BY_EXPRESSION, _by_idioms = compiled(IDIOMS)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from sallygate.case import Step
 from sallygate.runtime.offline import Offline, Verdict
-from sallygate.runtime.recorded import Recorded
+from sallygate.runtime.recorded import Recorded, from_json
 
 HEADERS = (
     (b"host", b"api.example"),
@@ -66,3 +68,26 @@ def said(recorded: Recorded, section: str = "mode: enforce", more: str = "") -> 
     if decision.verdict == "allow":
         return []
     return [f"{finding.code.removeprefix('injection.')} {finding.where}" for finding in decision.findings]
+
+
+def stories(name: str) -> list[dict[str, Any]]:
+    """The texts and requests of a file under `tests/data/injection`, a line of JSON each."""
+    lines = (Path(__file__).parent / "data" / "injection" / f"{name}.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+PLACES: dict[str, Callable[[str], Recorded]] = {
+    "query": query,
+    "form": lambda text: post(f"id=7&comment={quote(text, safe='')}&lang=en", "application/x-www-form-urlencoded"),
+    "part": lambda text: post(
+        f'--X\r\nContent-Disposition: form-data; name="comment"\r\n\r\n{text}\r\n--X--\r\n',
+        "multipart/form-data; boundary=X",
+    ),
+    "json": lambda text: as_json({"id": 7, "comment": text, "lang": "en"}),
+}
+"""Where a text can stand."""
+
+
+def recorded(story: dict[str, Any], place: str) -> Recorded:
+    """A story's request, or its text in a `place`."""
+    return from_json(story["request"]) if place == "request" else PLACES[place](story["value"])

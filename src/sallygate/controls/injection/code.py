@@ -115,7 +115,7 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("code", "ognl", CERTAIN, r"#_?memberaccess|@ognl\.|#context\[|#parameters\.|(?:#|%23)(?:_memberaccess|application|session|request|attr|rt|cmd|p|a|b|res|req)\s{0,3}=\s{0,3}[(@#n]|allowstaticmethodaccess|xwork\.methodaccessor|"
           r"@java\.(?:lang|io|util|net)|\(#_|denymethodexecution|\(#[a-z_]{1,24}\s{0,3}=\s{0,3}[#@(n'\"]|%\{#|\$\{#[a-z_]{1,24}[.=]"),
     Idiom("code", "spel", CERTAIN, r"\bt\s{0,4}\(\s{0,4}(?:java|javax|org|com|sun|system|runtime|string)\b|new\s{1,4}java\.|\(\)\.getclass\(\)|\.class\.forname|\"\"\.class|''\.class|#this\.|#root\."),
-    Idiom("code", "groovy", ATTACK, r"['\"][^'\"\x1e]{1,120}['\"]\]?\.execute\(\)|\beval\.me\s?\(|new\s{1,4}groovyshell\b|@grab(?:resolver|config)?\s?\(|\bthread\.sleep\s?\(\s?[0-9]"),
+    Idiom("code", "groovy", ATTACK, r"['\"][^'\"\x1e]{1,120}['\"]\]?\.execute\(\)|\beval\.me\s?\(|new\s{1,4}groovyshell\b|@grab(?:resolver|config)?\s?\(|\x1ethread\.sleep\s?\(\s?[0-9]{1,9}\s?\);?\x1e"),
     # JavaScript on servers
     Idiom("code", "node", ATTACK, r"require\s{0,4}\(\s{0,4}['\"\x60](?:child_process|fs|vm|net|http|https|os|path|process|crypto|cluster|repl|module|inspector|node:)"),
     Idiom("code", "node", ATTACK, r"process\s{0,3}(?:\.|\.\s{1,3}(?=[a-z]{3,12}\s{0,3}[.(\[])|\[\s{0,3}['\"\x60]?)(?:env\b|mainmodule|binding|exit\b|kill\b|dlopen|argv|cwd\b|stdout|req\.|constructor)",

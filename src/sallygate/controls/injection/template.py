@@ -51,7 +51,7 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("template", "smarty", ATTACK, r"\{[a-z_]{3,40}::[a-z_]{2,40}\([^\x1e]{0,160}\)\s{0,3}\}", 2000),
     Idiom("template", "razor", ATTACK, r"@\(\s{0,3}[0-9]{1,6}\s{0,3}[*+/-]\s{0,3}[0-9]|@\{\s{0,4}(?:var|string|int|system|process|// )|[^a-z0-9._-]@(?:system\.|process\.|html\.raw|model\.|datetime\.|using\s+system)"),
     Idiom("template", "erb", ATTACK, r"<%={0,2}\s{0,6}(?:[0-9]{1,6}\s{0,3}[*+/-]|system|env\b|session\b|\x60|file\.|dir\.|io\.|exec|eval|require|self\.|@|%x|global|process|foo)[^\x1e]{0,200}%>"),
-    Idiom("template", "visualforce", ATTACK, r"\{!\s{0,3}\$(?:api|user|organization|setup|profile|permission|site)\.[a-z_]{2,40}"),
+    Idiom("template", "visualforce", ATTACK, r"\{!\s{0,3}\$(?:api|organization|setup|permission)\.[a-z_]{2,40}"),
     Idiom("template", "tag", LIKELY, r"\{exp:[a-z_]{3,24}\s{1,4}[a-z_]{2,24}=|\{@(?:math|select|eq|ne|gt|lt|contextdump)\s{1,4}[a-z]{2,12}="),
     Idiom("template", "jade", LIKELY, r"\x1e[#=!-]{1,2}\s{0,3}\{?\s{0,3}(?:root|global|process|this)(?:\s{0,2}[.=]|\()|#\{\s{0,3}(?:root|global|process|function|this)\b"),
     Idiom("template", "handlebars", ATTACK, r"\{\{#?(?:with|each|if|unless|lookup|log|helper)\s{1,4}['\"(a-z@.][^}\x1e]{0,80}\}\}[^\x1e]{0,400}(?:constructor|lookup|split|push|pop|call|\}\})", 4000),

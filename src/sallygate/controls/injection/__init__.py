@@ -111,10 +111,10 @@ class InjectionControl:
         return tuple([_finding(one) for one in seen]), None
 
     def _look(self, operation: str, head: RequestHead, body: Body) -> list[Seen]:
-        texts, fresh, cookies = texts_of(head, body, self._familiar)
+        texts, fresh = texts_of(head, body, self._familiar)
         effort = self._judging.looks(texts, body.tree, len(body.raw))
         if effort is None:
-            self._familiar.add(fresh, cookies)
+            self._familiar.add(fresh)
             return []
         seen = self._seen(operation, head, values_of(head, body, self._judging.calls), effort)
         seen.sort(key=lambda one: -one.evidence.score)

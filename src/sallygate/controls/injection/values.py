@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from sallygate.controls.injection.documents import mixed_texts, xml_texts
 from sallygate.controls.injection.forms import BASE64_CHARS_MIN, base64_texts, from_base64, utf8
+from sallygate.controls.injection.headerfields import SPECIAL, TOLD_MARKS, UNREAD, credential_in, kind_of
 from sallygate.model.request import Body, Part, RequestHead
 from sallygate.parsing.pointers import escape_pointer
 
@@ -32,6 +33,8 @@ VALUE_SHORT = 256
 """Characters of a value that is asked about together with others."""
 ROW, ROWS, ROW_MIN = 64, 8, 16
 """Members or elements asked about together, and rows of them; fewer are soon looked at one by one."""
+TEXT_SHORT = 16_384
+"""Characters of a body that is one text, up to which it is looked at in pieces before anything calls."""
 NESTED_MAX = 3
 """JSON within a string within JSON, so many times."""
 WHERE_CHARS_MAX = 256
@@ -44,22 +47,6 @@ Kind = Literal["path", "query", "name", "header", "hop", "cookie", "body", "file
 """`hop`: a header that applications do not read, but that logs and gateways write down; `xml`, `json`: a whole document,
 whose texts are values of their own."""
 
-UNREAD = frozenset(
-    "sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform sec-ch-ua-full-version-list sec-ch-ua-arch sec-ch-ua-bitness "
-    "sec-ch-ua-model sec-ch-ua-platform-version sec-ch-ua-full-version sec-ch-ua-wow64 sec-ch-prefers-color-scheme "
-    "sec-fetch-site sec-fetch-mode sec-fetch-dest sec-fetch-user content-length connection".split()
-)
-"""Written by browsers as structured fields full of quotes, and by servers; applications act on their tokens alone."""
-HOPS = frozenset(
-    "host accept accept-encoding accept-charset cache-control pragma content-type content-encoding transfer-encoding "
-    "authorization proxy-authorization if-none-match if-match if-modified-since if-unmodified-since if-range range te "
-    "upgrade upgrade-insecure-requests dnt priority expect keep-alive proxy-connection date via etag traceparent tracestate "
-    "x-request-id x-correlation-id content-md5 content-language digest signature signature-input".split()
-)
-
-FILE_NAMES = frozenset("x-filename x_filename x.filename x-file-name x-file x-upload-filename slug".split())
-"""Headers by which uploads name their file."""
-
 DOCUMENT_BEGINS = frozenset(("{", "[", '"'))
 """What a document of JSON begins with."""
 _DOCUMENTS = re.compile(rf'{BETWEEN}\s*+(?:[{{["]|(?:query|mutation|subscription|fragment)\b)').search
@@ -67,9 +54,6 @@ _DOCUMENT = re.compile(r'\s*+(?:[{["]|(?:query|mutation|subscription|fragment)\b
 """Of JSON or GraphQL, whose texts are values."""
 _TOKEN_PARTS = re.compile(r"eyJ[A-Za-z0-9_-]{8,}(?=={0,2}\.)|(?<=\.)eyJ[A-Za-z0-9_-]{8,}").findall
 """What JSON Web Tokens and signed cookies are made of."""
-_ODD_HOP = re.compile(r"['<]|\.\.|\{\{").search
-_TOLD_HOP = ("$", "(", "%", "\\", "'", "<", "..", "{{")
-"""What attacks an application that reads such a header needs, and what one on the writer of a log; honest ones do not."""
 _BASE64_PARTS = re.compile(rf"{BETWEEN}([A-Za-z0-9+/_-]{{{BASE64_CHARS_MIN},}}={{0,2}})(?={BETWEEN})").findall
 _NAME, _TEXT = itemgetter(0), itemgetter(1)
 _TELLING_NAMES = ("constructor", "json_class", "__type", *(BETWEEN + mark for mark in "$@^&"))
@@ -89,6 +73,14 @@ class Value(Struct, frozen=True, gc=False):
     """What was undone to get here: decodings, `json` for a leaf of a document in a string."""
 
 
+class Fresh(Struct, gc=False):
+    """Of a request, what is not familiar yet: header fields and names, the field of cookies, that of credentials."""
+
+    texts: list[str]
+    cookies: list[str]
+    credentials: list[str]
+
+
 class Familiar:
     """Header fields and names in which nothing was to be judged: callers send the same ones again and again, and what was
     found of a text is found of it each time. Bounded; full, it begins anew."""
@@ -96,28 +88,34 @@ class Familiar:
     def __init__(self) -> None:
         self.texts: set[str] = set()
         self.cookies: set[str] = set()
-        """Apart, since more is read from a field of cookies than from the same text elsewhere."""
+        self.credentials: set[str] = set()
+        """Apart, since more is read from a field of cookies or credentials than from the same text elsewhere."""
 
-    def add(self, texts: list[str], cookies: str) -> None:
-        if len(texts) > FAMILIAR_FEW:
+    def add(self, fresh: Fresh) -> None:
+        if len(fresh.texts) > FAMILIAR_FEW:
             return
-        for known, new in ((self.texts, texts), (self.cookies, [cookies] if cookies else [])):
+        for known, new in (
+            (self.texts, fresh.texts),
+            (self.cookies, fresh.cookies),
+            (self.credentials, fresh.credentials),
+        ):
             if len(known) + len(new) > FAMILIAR_MAX:
                 known.clear()
             known.update(text for text in new if len(text) <= FAMILIAR_CHARS_MAX)
 
 
-def texts_of(head: RequestHead, body: Body, familiar: Familiar) -> tuple[list[str], list[str], str]:
-    """The texts of all values of a request, but for familiar header fields and names; and those, and the field of
-    cookies, that are not familiar yet."""
+def texts_of(head: RequestHead, body: Body, familiar: Familiar) -> tuple[list[str], Fresh]:
+    """The texts of all values of a request, but for familiar header fields and names; and what is not familiar yet."""
     parts = ["/" + "/".join(head.segments), *head.segments]
     fresh: list[str] = []
+    cookies: list[str] = []
+    credentials: list[str] = []
     known = familiar.texts
     for pair in head.query:
         parts += pair
-    connection = cookies = ""
+    connection = ""
     for name, field in head.fields.items():
-        kind = _SPECIAL.get(name)
+        kind = SPECIAL.get(name)
         if kind is None:
             if _is_odd_header(name):
                 parts.append(name)
@@ -126,21 +124,21 @@ def texts_of(head: RequestHead, body: Body, familiar: Familiar) -> tuple[list[st
                 fresh.append(field)
         elif kind == "hop":
             connection += BETWEEN + field
-            if name == "authorization" and field not in known:
-                parts.append(_credential(field))
-                fresh.append(field)
+            if name == "authorization" and field not in familiar.credentials:
+                parts.append(credential_in(field))
+                credentials.append(field)
         elif kind == "unread":
             if "{" in field:
                 connection += BETWEEN + field
         elif kind == "cookie":
             if field not in familiar.cookies:
-                cookies = field
+                cookies.append(field)
                 parts.append(field)
                 for cookie_name, cookie in _cookies(field):
                     parts += (cookie_name, cookie)
         elif kind == "file":
             parts.append(FILE_MARK + field)
-    if any(mark in connection for mark in _TOLD_HOP):
+    if any(mark in connection for mark in TOLD_MARKS):
         parts.append(connection)
     if body.kind != "none":
         texts, names = _body_texts(body)
@@ -148,7 +146,7 @@ def texts_of(head: RequestHead, body: Body, familiar: Familiar) -> tuple[list[st
         fresh += new
         parts += texts
         parts += new
-    return parts, fresh, cookies
+    return parts, Fresh(fresh, cookies, credentials)
 
 
 def together(parts: list[str]) -> list[str]:
@@ -165,12 +163,6 @@ def together(parts: list[str]) -> list[str]:
                 spelled.append(_QUOTES.sub(BETWEEN, part))
                 spelled += base64_texts(part)
     return [*parts, *spelled]
-
-
-_SPECIAL: dict[str, Literal["hop", "cookie", "file", "unread"]] = {
-    **dict.fromkeys(UNREAD, "unread"), **dict.fromkeys(HOPS, "hop"), **dict.fromkeys(FILE_NAMES, "file"), "cookie": "cookie",
-}  # fmt: skip
-"""Headers that are not just read."""
 
 
 def _body_texts(body: Body) -> tuple[list[str], Iterable[str]]:
@@ -192,9 +184,14 @@ def _body_texts(body: Body) -> tuple[list[str], Iterable[str]]:
             if part.filename is not None:
                 texts.append(FILE_MARK + part.filename)
             if (text := part_text(part)) is not None:
-                texts.append(text)
+                texts += _pieces(text, part.media, part.name)
         return texts, names
-    return [tree] if isinstance(tree, str) else [], ()
+    return _pieces(tree, body.media) if isinstance(tree, str) else [], ()
+
+
+def _pieces(text: str, media: str, where: str = "body:") -> list[str]:
+    """The texts of the values a text is, of a long one itself: that is not scanned among others."""
+    return [value.text for value in _text_values(text, media, where)] if len(text) < TEXT_SHORT else [text]
 
 
 def _leaves_and_keys(tree: Any) -> tuple[list[str], list[str]]:
@@ -283,25 +280,11 @@ def _header_values(fields: Mapping[str, str]) -> Iterator[Value]:
         if name == "cookie":
             yield from _cookie_values(value)
         elif name not in UNREAD or "{" in value:
-            yield Value("header:" + name, _as_utf8(value), _header_kind(name, value))
+            yield Value("header:" + name, _as_utf8(value), kind_of(name, value))
             if name == "authorization":
-                yield Value("header:" + name, _credential(value), "header")
+                yield Value("header:" + name, credential_in(value), "header")
             if _is_odd_header(name):
                 yield Value("header:" + name, name, "name")
-
-
-def _header_kind(name: str, value: str) -> Kind:
-    if name in HOPS:
-        return "header" if _ODD_HOP(value) and value[:6].lower() != "digest" else "hop"
-    return "hop" if name in UNREAD else "file" if name in FILE_NAMES else "header"
-
-
-def _credential(field: str) -> str:
-    """What an application reads of a field `Authorization`: the name of the user, or the token."""
-    scheme, _, credential = field.partition(" ")
-    if scheme.lower() != "basic":
-        return "" if scheme.lower() == "digest" else credential
-    return (from_base64(credential.strip()) or "").partition(":")[0]
 
 
 def _is_odd_header(name: str) -> bool:

@@ -10,7 +10,7 @@ expected.
 from __future__ import annotations
 
 import re
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 from sallygate.model.request import Part
 from sallygate.parsing.media import parse_content_type
@@ -120,7 +120,7 @@ def _disposition(field: str | None) -> tuple[str, str | None]:
     extended = parameters.pop("filename*", None)
     if extended is not None:
         spelled = _EXTENDED.fullmatch(extended)
-        if spelled is None or unquote(spelled[1], errors="replace") != parameters.get("filename"):
+        if spelled is None or unquote_to_bytes(spelled[1]) != parameters.get("filename", "").encode():
             raise MultipartError("disposition", "a part's filename* says something else than its filename")
     return parameters["name"], parameters.get("filename")
 

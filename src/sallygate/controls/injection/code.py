@@ -87,7 +87,7 @@ IDIOMS: tuple[Idiom, ...] = (
           trigger=r"\$[\s{$@]{0,4}[a-z_][@\w.\[\]{}~!'\"/*#\r\n\t +>-]{0,60}\([0-9$]{0,6}[a-z_]{0,12}\)|\$\s{1,20}\{"),
     Idiom("code", "php-setting", LIKELY, r"\x1e(?:opcache\.[a-z_]{3,40}|mbstring\.[a-z_]{3,40}|unserialize_max_depth|memory_limit|max_execution_time|"
           r"display_errors|log_errors|error_log|file_uploads|upload_tmp_dir|include_path|session\.[a-z_]{3,30}|sendmail_path|zend_extension|short_open_tag)\s{0,3}=\s{0,3}[\w./-]{1,30}\x1e", 100),
-    Idiom("code", "php-call", LIKELY, rf"[^a-z0-9_.-](?!{_ENGLISH}\s{{0,3}}\(\s{{0,3}}[a-z0-9 ]{{0,20}}\))(?:{_PHP_RUNS}(?:['\"]{{0,3}}{_REMARK}\((?!e?s\)){_PLAIN_ARGUMENTS}[\s;]{{0,3}}|\s{{1,3}}\(\s{{0,3}}[$'\"]{_PLAIN_ARGUMENTS}[\s;]{{0,3}}|"
+    Idiom("code", "php-call", LIKELY, rf"[^a-z0-9_.](?<![a-z]-)(?!{_ENGLISH}\s{{0,3}}\(\s{{0,3}}[a-z0-9 ]{{0,20}}\)(?!\s{{0,3}};))(?:{_PHP_RUNS}(?:['\"]{{0,3}}{_REMARK}\((?!e?s\)){_PLAIN_ARGUMENTS}[\s;]{{0,3}}|\s{{1,3}}\(\s{{0,3}}[$'\"]{_PLAIN_ARGUMENTS}[\s;]{{0,3}}|"
           rf"['\"\s]{{0,3}}{_REMARK}\((?!e?s\)){_PLAIN_ARGUMENTS}\s{{0,3}};\s{{0,3}})|(?:{_PHP_SHORT})['\"\s]{{0,3}}{_REMARK}\((?!e?s\)){_PLAIN_ARGUMENTS}\s{{0,3}};\s{{0,3}})\x1e", 160,
           trigger=rf"[^a-z0-9_.](?:{_PHP_RUNS[3:-1]}|{_PHP_SHORT})(?:\(| \(|['\"]\(|/\*|#)"),
     Idiom("code", "php-variable", LIKELY, _CALLED + r"\$(?:\s{0,4}[{$]){0,16}\s{0,2}[@a-z_\[{~!-](?<!\$\s[a-z])(?<!\$\s\s[a-z])[@\w.\[\]{}~! -]{0,30}[\s)]{0,8}\([^)\x1e]{0,60}\)", 160,
@@ -97,11 +97,11 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("code", "php-call", ATTACK, r"['\"]\s?\.\s?[a-z_]{2,30}\s?\([^()\x1e]{0,80}\)\s?\.\s?['\"]", 400),
     Idiom("code", "php-call", ATTACK, r"['\"]\s?(?:\.|\)?\s?,)\s?(?:system|exec|passthru|shell_exec|popen|eval|assert|phpinfo|print|sleep|file_get_contents|base64_decode)\s?\([^)\x1e]{0,80}\)\s?(?:[.;,]|\x1e)", 400),
     Idiom("code", "php-call", ATTACK, r"\b(?:print|die|exit|echo)\s?\(?\s?(?:md5|sha1|phpversion|php_uname)\s?\(['\"]?[^)\x1e]{0,40}\)", 400),
-    Idiom("code", "php-call", ATTACK, r"\(\s?(?:chr\s?\(\s?[0-9]{1,3}\s?\)\s?\.?\s?){3,40}\)|\(~[^()\x1e]{2,40}\)\s?\("),
+    Idiom("code", "php-call", ATTACK, r"\(\s?chr\s?\(\s?[0-9]{1,3}\s?\)(?:(?:\s?\.\s?|\s)?chr\s?\(\s?[0-9]{1,3}\s?\)){2,39}\s?\)|\(~[^()\x1e]{2,40}\)\s?\("),
     Idiom("code", "php-call", ATTACK, r"preg_replace\s?\(\s?['\"]([/#~|]).{0,60}[/#~|][a-z]{0,4}e[a-z]{0,4}['\"]", trigger=r"preg_replace\s?\(\s?['\"][/#~|]"),
     Idiom("code", "php-call", LIKELY, r"\x1e__(?:construct|destruct|wakeup|tostring|callstatic|invoke)\x1e|\\think\\[a-z]|invokefunction|\[#(?:post_render|pre_render|lazy_builder|access_callback|value_callback)\]"),
     # Java, OGNL, SpEL, EL, Groovy
-    Idiom("code", "java-class", ATTACK, rf"[^a-z0-9_.-](?!javax\.faces\.|(?:sun|jakarta)\.[a-z-]{{2,20}}(?:[^a-z0-9_.]|\x1e)|java[a-z.]{{0,60}}(?:exception|error)\b){_JAVA}", 4000, trigger=rf"[^a-z0-9_.-]{_JAVA}"),
+    Idiom("code", "java-class", ATTACK, rf"[^a-z0-9_.-](?!javax\.faces\.(?:viewstate|partial|source|behavior|clientwindow)\b|(?:sun|jakarta)\.[a-z-]{{2,20}}(?:[^a-z0-9_.]|\x1e)|java[a-z.]{{0,60}}(?:exception|error)\b){_JAVA}", 4000, trigger=rf"[^a-z0-9_.-]{_JAVA}"),
     Idiom("code", "java-class", LIKELY, r"(?:java\.(?:io|lang|util|net|nio|sql|rmi|security|beans|text|applet|awt)\.(?![a-z.]{0,60}(?:exception|error)\b)[a-z]|javax\.(?:script|naming|management|xml|el|crypto|imageio|print|swing|net|activation|servlet|sql|rmi)\.|com\.opensymphony|com\.sun\.org|org\.apache\.(?:commons|struts|"
           r"xalan|tomcat|catalina|axis)|org\.omg\.corba|org\.springframework|freemarker\.template|com\.mchange|com\.caucho|sun\.(?:reflect|rmi|misc))", 300,
           trigger=r"java\.(?:io|lang|util|net|nio|sql|rmi|security|beans|text|applet|awt)\.[a-z]|javax\.(?:script|naming|management|xml|el|crypto|imageio|print|swing|net|activation|servlet|sql|rmi)\.|com\.opensymphony|com\.sun\.org|org\.apache\.(?:commons|struts|xalan|tomcat|catalina|axis)|"

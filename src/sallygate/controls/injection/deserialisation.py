@@ -33,7 +33,7 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("deserialisation", "json-type", ATTACK, r"[\[{,:\x1e]\s{0,4}\"?(?:ch\.qos\.logback|com\.sun\.rowset|org\.apache\.(?:xbean|commons\.(?:dbcp|configuration|proxy)|ibatis|tomcat\.dbcp|shiro|openjpa)|com\.mchange|com\.zaxxer\.hikari|"
           r"org\.springframework\.(?:context\.support|aop|beans|jndi)|net\.sf\.ehcache|oracle\.jms|br\.com\.anteros)\.[a-z0-9_.$]{3,120}(?:\"\s{0,4},|\x1e)"),
     Idiom("deserialisation", "driver", ATTACK, r"jdbc:(?:mysql|mariadb)://[^\s\x1e]{1,200}(?:autodeserialize|queryinterceptors|statementinterceptors|allowloadlocalinfile|allowurlinlocalinfile)|jdbc:h2:[^\s\x1e]{1,200}init=|"
-          r"jdbc:postgresql://[^\s\x1e]{1,200}(?:socketfactory|sslfactory|loggerfile)=|jdbc:(?:db2|derby|sqlite|modeshape):[^\s\x1e]{1,200}(?:clientreroute|startmaster|resource:|jndi)"),
+          r"jdbc:postgresql://[^\s\x1e]{1,200}(?:socketfactory|sslfactory|loggerfile)=|jdbc:(?:db2|derby|sqlite|modeshape):[^\s\x1e]{1,200}(?:clientreroute|startmaster|resource:|jndi)", 2000),
     Idiom("deserialisation", "node", CERTAIN, r"_\$\$nd_func\$\$_|xyqktkrfrlvoqyqkx|__js_function"),
     Idiom("deserialisation", "ruby", ATTACK, r"\x04\x08(?:o:|\[|u:|c:)|\\x04\\(?:x08|b)o:|(?<![a-z0-9+/_-])(?-i:BAh(?:b[A-Z]|v[A-P]))[a-z0-9+/]{3}", trigger=r"\x04\x08(?:o:|\[|u:|c:)|\\x04\\(?:x08|b)o:|bah[bv][a-z]"),
     Idiom("deserialisation", "ruby", ATTACK, r"\"(?:\^o|json_class|\^u)\"\s{0,4}:\s{0,4}\"(?:gem|kernel|erb|object|process|io|net|active[a-z]{3,12}|action[a-z]{3,12})\b"),

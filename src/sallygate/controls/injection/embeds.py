@@ -1,4 +1,5 @@
-"""Documents within a page that are honest: players and maps of well-known services, and what the page's own host has.
+"""Documents within a page that are honest: players and maps of services that run nobody's script, and sprites and PDF files of
+the page's own host. What somebody uploaded there is for the guard on uploads.
 
 Refuses to know which element holds the address.
 """
@@ -10,7 +11,7 @@ import re
 is_player = re.compile(
     r"(?:https?:)?//(?:(?:www\.)?youtube(?:-nocookie)?\.com/embed/|player\.vimeo\.com/video/|www\.google\.com/maps/(?:d/)?embed\?|maps\.google\.com/maps\?|docs\.google\.com/forms/"
     r"|calendar\.google\.com/calendar/embed\?|www\.googletagmanager\.com/ns\.html\?|open\.spotify\.com/embed/|w\.soundcloud\.com/player/\?|www\.facebook\.com/plugins/|www\.loom\.com/embed/"
-    r"|www\.openstreetmap\.org/export/embed\.html\?|player\.twitch\.tv/\?|www\.dailymotion\.com/embed/|embed\.music\.apple\.com/|codepen\.io/[\w-]+/embed/)"
+    r"|www\.openstreetmap\.org/export/embed\.html\?|player\.twitch\.tv/\?|www\.dailymotion\.com/embed/|embed\.music\.apple\.com/)"
     r"[\w./?=&%;:!+,~'@#-]*"
 ).fullmatch
 """Frames that article bodies honestly hold: foreign documents, whose script does not run in the page."""

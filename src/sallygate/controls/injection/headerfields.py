@@ -5,10 +5,9 @@ Refuses to know what in a field attacks.
 
 from __future__ import annotations
 
+import binascii
 import re
 from typing import Literal
-
-from sallygate.controls.injection.forms import from_base64
 
 HeaderKind = Literal["header", "hop", "file"]
 
@@ -46,7 +45,12 @@ def kind_of(name: str, value: str) -> HeaderKind:
 
 def credential_in(field: str) -> str:
     """What an application reads of a field `Authorization`: the name of the user, or the token."""
-    scheme, _, credential = field.partition(" ")
+    scheme, credential = (*field.split(None, 1), "", "")[:2]
     if scheme.lower() != "basic":
         return "" if scheme.lower() == "digest" else credential
-    return (from_base64(credential.strip()) or "").partition(":")[0]
+    plain = credential.strip().rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        user, _, _ = binascii.a2b_base64(plain + "=" * (-len(plain) % 4)).partition(b":")
+    except ValueError:
+        return credential
+    return user.decode("utf-8", "replace")

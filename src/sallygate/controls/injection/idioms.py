@@ -21,9 +21,9 @@ from sallygate.controls.injection.evidence import ATTACK, CERTAIN, LIKELY
 from sallygate.controls.injection.idiom import Idiom, compiled
 
 _HEADER = (
-    r"(?:set-cookie2?[ \t]{0,4}(?:\:|%3a|=)|location[ \t]{0,4}(?:\:|%3a|=)[ \t]{0,4}(?:https?(?:\:|%3a)|//|/[a-z0-9]|javascript|data:|%)|content-type[ \t]{0,4}(?:\:|%3a|=)[ \t]{0,4}[a-z]{4,12}(?:/|%2f)|content-length[ \t]{0,4}(?:\:|%3a|=)[ \t]{0,4}[0-9]|"
-    r"content-disposition[ \t]{0,4}(?:\:|%3a)[ \t]{0,4}(?:attachment|inline|form-data)|content-security-policy[a-z-]{0,12}[ \t]{0,4}(?:\:|%3a)|transfer-encoding[ \t]{0,4}(?:\:|%3a|=)|refresh[ \t]{0,4}(?:\:|%3a)[ \t]{0,4}[0-9]{1,6}[ \t]{0,4};|link[ \t]{0,4}(?:\:|%3a)[ \t]{0,4}(?:<|%3c)|"
-    r"status[ \t]{0,4}(?:\:|%3a)[ \t]{0,4}[1-5][0-9][0-9]\b|x-(?:forwarded|real|original|rewrite|http|xss|frame|content|powered|accel|sendfile|middleware|injected|header|test|custom|evil|crlf)[a-z-]{0,30}[ \t]{0,4}(?:\:|%3a)|"
+    r"(?:set-cookie2?[ \t]{0,4}(?:\:|%3a|=)|location[ \t]{0,4}(?:\:|%3a|=)[ \t]{0,4}(?:https?(?:\:|%3a)|//|/[a-z0-9]|\\|[a-z]{2,8}://|@[a-z]|javascript|data:|%)|content-type[ \t]{0,4}(?:\:|%3a|=)[ \t]{0,4}[a-z]{4,12}(?:/|%2f)|content-length[ \t]{0,4}(?:\:|%3a|=)[ \t]{0,4}[0-9]|"
+    r"content-disposition[ \t]{0,4}(?:\:|%3a)[ \t]{0,4}(?:attachment|inline|form-data)|content-security-policy[a-z-]{0,12}[ \t]{0,4}(?:\:|%3a)|transfer-encoding[ \t]{0,4}(?:\:|%3a|=)|refresh[ \t]{0,4}(?:\:|%3a)[ \t]{0,4}(?:[0-9]{1,6}[ \t]{0,4};|[0-9.]{1,8}[ \t;,]{1,6}url)|link[ \t]{0,4}(?:\:|%3a)[ \t]{0,4}(?:<|%3c)|"
+    r"status[ \t]{0,4}(?:\:|%3a)[ \t]{0,4}[1-5][0-9][0-9]\b|x-(?:forwarded|real|original|rewrite|remote|client|cluster|host|method|user|auth|api|amz|http|xss|frame|content|powered|accel|sendfile|middleware|injected|header|test|custom|evil|crlf)[a-z-]{0,30}[ \t]{0,4}(?:\:|%3a)|"
     r"access-control-[a-z-]{4,24}[ \t]{0,4}(?:\:|%3a)|cache-control[ \t]{0,4}(?:\:|%3a)|www-authenticate[ \t]{0,4}(?:\:|%3a)|authorization[ \t]{0,4}(?:\:|%3a)[ \t]{0,4}[a-z]{4,10}[ \t]|cookie[ \t]{0,4}(?:\:|%3a)[ \t]{0,4}[^\s=\x1e]{1,60}=|user-agent[ \t]{0,4}(?:\:|%3a)|"
     r"origin[ \t]{0,4}(?:\:|%3a)[ \t]{0,4}[a-z]|connection[ \t]{0,4}(?:\:|%3a)[ \t]{0,4}(?:close|keep-alive|upgrade)|strict-transport-security[ \t]{0,4}(?:\:|%3a))"
 )
@@ -43,7 +43,7 @@ IDIOMS: tuple[Idiom, ...] = (
 
     Idiom("crlf", "header", ATTACK, rf"(?:[\r\n]{{1,4}}|嘊|嘍|čĊ|ਊ|਍)[ \t]{{0,4}}{_HEADER}", 600),
     Idiom("crlf", "header", ATTACK, r"[\r\n]{1,4}(?:set-cookie2?[ \t]{0,4}:|location[ \t]{0,4}:[ \t]{0,4}(?:https?:|//|/[a-z0-9]|javascript|data:))", 4000),
-    Idiom("crlf", "request", ATTACK, r"http/[0-9]\.[0-9](?:[\r\n]|%0[ad]){1,4}[a-z-]{2,30}:|\x1e[^\s\x1e]{0,80}(?:[\r\n]|%0[ad]){1,4}host:(?:\s|%20){0,2}(?:[a-z0-9-]{1,60}\.){1,6}[a-z]{2,16}"),
+    Idiom("crlf", "request", ATTACK, r"http/[0-9]\.[0-9](?:[\r\n]|%0[ad]){1,4}[a-z-]{2,30}:|\x1e[^\s\x1e]{0,80}(?:[\r\n]|%0[ad]){1,4}host:(?:\s|%20){0,2}(?:[a-z0-9-]{1,60}\.){1,6}[a-z]{2,16}|\x1e[^\n\x1e]{0,80}\r\nhost:\s{0,2}(?:(?:[a-z0-9-]{1,60}\.){1,6}[a-z0-9]{1,16}|localhost\b)"),
     Idiom("crlf", "request", ATTACK, r"[\r\n](?:get|post|head|put|delete|options|patch|trace) [^\s\x1e]{1,200} http/[0-9]"),
     Idiom("crlf", "response", ATTACK, r"[\r\n]http/[0-9]\.[0-9] [1-5][0-9][0-9]"),
     Idiom("crlf", "body", ATTACK, r"\r\n\r\n<(?:html|script|svg|body|!)", 4000),
@@ -54,8 +54,10 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("mail", "command", ATTACK, r"[\r\n](?-i:DATA|QUIT|RSET|NOOP|TURN)\s{0,4}[\r\n\x1e]", 400,
           trigger=r"[\r\n](?:data|quit|rset|noop|turn)\s{0,4}[\r\n\x1e]"),
     Idiom("mail", "command", ATTACK, r"[\r\n][a-zA-Z][0-9]{1,4} (?-i:CAPABILITY|FETCH|LOGIN|LOGOUT|SELECT|LIST|LSUB|STATUS|CREATE|DELETE|RENAME|EXAMINE|"
-          r"APPEND|SEARCH|STORE|COPY|NOOP|AUTHENTICATE|UID)\b|[\r\n][a-z][0-9]{1,4} (?:capability|logout|noop|select inbox|fetch [0-9*:]{1,12} |login [^\s\x1e]{1,60} [^\s\x1e]{1,60}\s{0,4}[\r\n\x1e])",
+          r"APPEND|SEARCH|STORE|COPY|NOOP|AUTHENTICATE|UID)\b|[\r\n][a-z][0-9]{1,4} (?:capability|logout|noop|select inbox|delete inbox|store [0-9*:]{1,12} |copy [0-9*:]{1,12} [a-z]{1,30}\s{0,4}[\r\n\x1e]|list \"|fetch [0-9*:]{1,12} |login [^\s\x1e]{1,60} [^\s\x1e]{1,60}\s{0,4}[\r\n\x1e])",
           trigger=r"[\r\n][a-z][0-9]{1,4} (?:capability|fetch|login|logout|select|list|lsub|status|create|delete|rename|examine|append|search|store|copy|noop|authenticate|uid)"),
+    Idiom("mail", "header", ATTACK, r"\x1e[^\n:\x1e]{1,80}\n(?:cc|to|from|reply-to|return-path|sender)[ \t]{0,3}:[^\n\x1e]{0,120}@[^\n\x1e]{0,120}(?:\n[^\n\x1e]{0,160}){0,2}\x1e", 400),
+    Idiom("mail", "command", ATTACK, rf"{_ADDRESSED}[\r\n]{{1,2}}(?:data|rset)\s{{0,4}}[\r\n\x1e]", 400, trigger=r"[\r\n](?:data|rset)\s{0,4}[\r\n\x1e]"),
     Idiom("mail", "header", ATTACK, rf"[\r\n]bcc[ \t]{{0,3}}:[^\n\x1e]{{0,120}}@|{_ADDRESSED}[\r\n]{{1,2}}(?:[a-z-]{{2,30}}:[^\n\x1e]{{0,160}}\r?\n){{0,6}}"
           r"(?:cc|subject|sender|mime-version|content-transfer-encoding|to|reply-to|from|return-path)[ \t]{0,3}:", 400,
           trigger=r"[\r\n](?:(?:bcc|cc|subject|sender|mime-version|content-transfer-encoding)[ \t]{0,3}:|(?:to|reply-to|from|return-path)[ \t]{0,3}:)"),
@@ -81,7 +83,7 @@ IDIOMS: tuple[Idiom, ...] = (
           r"\((?:\s?\(){0,4}\s?['\"|&*]|\\\s?['\"\\]|\*\s?[|)('\"&])[\s'\"\x60;|&()\\<>*!]{0,10}\x1e"),
 
     Idiom("scanner", "tool", ATTACK, r"acunetix[-_ ](?:wvs|aspect|product|user)|(?:nikto|nessus|openvas|netsparker|w3af)[-_](?:test|scan)|\binjectx\b", 400),
-    Idiom("scanner", "collaborator", ATTACK, r"[a-z0-9-]{1,64}\.(?:burpcollaborator\.net|oastify\.com|oast\.(?:me|pro|live|site|online|fun)|interact\.sh|interactsh\.com|dnslog\.(?:cn|link)|ceye\.io|"
+    Idiom("scanner", "collaborator", ATTACK, r"[a-z0-9-]\.(?:burpcollaborator\.net|oastify\.com|oast\.(?:me|pro|live|site|online|fun)|interact\.sh|interactsh\.com|dnslog\.(?:cn|link)|ceye\.io|"
           r"xss\.ht|bxss\.me|requestrepo\.com|canarytokens\.(?:com|org)|r87\.(?:me|com)|eyes\.sh)"),
 )  # fmt: skip
 

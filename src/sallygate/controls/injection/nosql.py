@@ -52,7 +52,7 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("nosql", "operator", ODD, r"(?:\[|\x1e|[{,]\s{0,8}[\"'])\$eq(?:\]|\x1e|[\"']\s{0,8}:)"),
     Idiom("nosql", "operator", LIKELY, rf"(?:[{{,]\s{{0,8}}['\"]|\x1e)&(?:{_SHARP}|eq|nin)(?:['\"]\s{{0,8}}:|\x1e)"),
     # JavaScript that leaves the text it was put into
-    Idiom("nosql", "javascript-return", ATTACK, rf"{_LEFT}(?:['\"]\s{{0,4}}\)?\s{{0,4}};{_S}return(?:{_S}\(|[\s+]{{1,4}}(?:true|false|[0-9!'\"]|this\b|db\.|\())|\)?\s{{0,4}};{_S}return[\s+]{{1,4}}(?:(?:true|false|!?[01])\s{{0,4}}(?:[;}}=/|&]|\x1e)|'[^'\x1e]{{0,40}}'\s{{0,4}}==|this\.|db\.))", 400),
+    Idiom("nosql", "javascript-return", ATTACK, rf"{_LEFT}(?:['\"]\s{{0,4}}\)?\s{{0,4}};{_S}return(?:{_S}\(|[\s+]{{1,4}}(?:true|false|[0-9!'\"]|this\b|db\.|\())|\)?\s{{0,4}};{_S}return(?:[\s+]{{0,4}}\(\s{{0,4}}(?:true|false|[0-9!'\"]|this\b)|[\s+]{{1,4}}(?:(?:true|false|!?[0-9]{{1,4}})\s{{0,4}}(?:[;}}=/|&<>!]|\x1e)|['\"][^'\"\x1e]{{0,40}}['\"]\s{{0,4}}==|!?this\.|db\.)))", 400),
     Idiom("nosql", "javascript-return", ATTACK, r"\x1e\s{0,4}(?:function\s{0,4}\(\s{0,4}[a-z]{0,12}\s{0,4}\)\s{0,4}\{|\([a-z]{0,12}\)\s{0,4}=>\s{0,4}\{?)\s{0,8}(?:return\s{1,4}(?:true|1\s{0,3}[;=}]|this\.[a-z_]{1,40}\s{0,3}(?:[=!<>]|\.match))|sleep\s{0,4}\()", 400),
     Idiom("nosql", "javascript-sleep", ATTACK, rf"['\";)}}|&]{_S}sleep\s{{0,4}}\(\s{{0,4}}[0-9]{{1,9}}\s{{0,4}}\)", 400),
     Idiom("nosql", "javascript-loop", ATTACK, r"\bdo\s{0,4}\{[^}\x1e]{0,80}\bnew[\s+]{1,4}date\b", 600),

@@ -31,7 +31,7 @@ RULES: tuple[Rule, ...] = (
         ATTACK,
         "alert prompt confirm",
         _FREE + _DIALOG + r"\)*+(?:\?\.)?(?:\.(?:call|apply|bind))?(?:\?\.)?"
-        r"(?:\((?!(?:s|e|es|ed|er|ing|ation)\))(?=[^\sa-z\d.,;]|\d[\w.]*+\s*+(?:[^\w\s]|\Z)|(?:new|typeof|void|async|await|delete)\s|[a-z_$][\w$]*+\s*+(?:[^\w\s/]|\Z))|\s*+\(\s*+(?:\)|['\"`/\\\[{]|\d[\w.]*+\s*+[^\w\s,]|document|window|self\b\s*+[.\[)]|top\b\s*+[.\[)]|this\b\s*+[.\[)]|location|string\.)|\s*+`)",
+        r"(?:\((?!(?:s|e|es|ed|er|ing|ation)\))(?=[^\sa-z\d.,;]|\d[\w.]*+\s*+(?:[^\w\s]|in\b|\Z)|(?:new|typeof|void|async|await|delete)\s|[a-z_$][\w$]*+\s*+(?:[^\w\s/]|/\s*+[^a-z\s]|(?:in|instanceof)\b|\Z))|\s*+\(\s*+(?:\)|['\"`/\\\[{]|\d[\w.]*+\s*+[^\w\s,]|document|window|self\b\s*+[.\[)]|top\b\s*+[.\[)]|this\b\s*+[.\[)]|location|string\.)|\s*+`)",
     ),
     rule_of(
         "dialog-passed",
@@ -90,13 +90,13 @@ RULES: tuple[Rule, ...] = (
         ATTACK,
         "window self top this parent frames globalthis content opener",
         r"(?<![\w$.-])" + _GLOBAL + r"\)?(?:\s*+(?:\?\.)?\[\s*+['\"`/+!\\(\[][^\]\n]{0,300}+\][\])]*+\s*+[(`\[?]"
-        r"|(?:\?\.)?\[[^\]\s'\"]{1,300}+\][\])]*+(?:\[[^\]\n]{1,80}+\]){0,4}+(?:[(`]|\?\.\())",
+        r"|(?:\?\.)?\[[^\]\s'\"]{1,300}+\][\])]*+(?:\[[^\]\n]{1,80}+\])*+(?:[(`]|\?\.\(|\s*+\.\s*+(?:call|apply|bind)\b))",
     ),
     rule_of(
         "constructor-reached",
         ATTACK,
         "constructor",
-        r"\.\s*+constructor(?:\s*+[`\[]|\()|\bconstructor\s*+\.\s*+(?:constructor|prototype)\b|\[\s*+['\"`]constructor['\"`]\s*+\]",
+        r"\.\s*+constructor(?:\s*+[`\[]|\(|\s++\((?=[^()]{0,80}\)\s*+\())|\bconstructor\s*+\.\s*+(?:constructor|prototype)\b|\[\s*+['\"`]constructor['\"`]\s*+\]",
     ),
     rule_of(
         "punctuation-code",

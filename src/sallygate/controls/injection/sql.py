@@ -172,7 +172,7 @@ def _from_start(text: str, tokens: Tokens) -> Evidence | None:
 
 def _is_told_of(tokens: Tokens) -> bool:
     """`'a' and 'b' in words`: of all that is compared, only what is in something that is no list."""
-    if len(tokens.text) > WHOLE_MAX:
+    if len(tokens.text) > WHOLE_MAX or tokens.flat[:1] == "1" or tokens.flat[-1:] == "c":
         return False
     said = _IN_WORDS(r"\1to", tokens.text)
     return said != tokens.text and TAUTOLOGY(read(said, tokens.start, TOKENS_MAX).flat) is None

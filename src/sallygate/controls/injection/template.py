@@ -24,7 +24,7 @@ _WALKS = (
     r"protectiondomain|declaringclass|registerundefinedfiltercallback|getfilter|secret_key|subprocess|environ)\b|\.\s{0,2}(?:class|os|env|read|system|settings|application|request|session)\b\s{0,2}[.\[(]|"
     r"\|\s{0,2}(?:attr|map|filter|reduce|system|passthru|exec|cat|select|eval|print|inspect|tojson)\b(?!:)|"
     r"\b(?:self|request|g|cycler|joiner|namespace|lipsum|url_for|get_flashed_messages|_self|_context|dump|dict|handler|global|process|"
-    r"execute|scriptengine|freemarker|smarty|velocitycount|pageContext|applicationscope|sessionscope|initparam)\b\s{0,2}[.\[(|]|\b(?:config|settings)\.[a-z]{0,30}_?(?:secret|key|uri|url|password|items|from)|"
+    r"execute|scriptengine|freemarker|smarty|velocitycount|pageContext|applicationscope|sessionscope|initparam)\b\s{0,2}[.\[(|]|\b(?:config|settings)\.[a-z_]{0,40}(?:secret|key|uri|url|password|token|jwt|databases?|items|from)|\bapp\.config\b|\b(?:this|root)\.(?:env|process|settings)\b|"
     r"\b(?:config|session|app|settings|range|this|root|system|class|t|param|header|cookie)\b(?:\s{0,2}[\[(|]|\s{0,2}\.\s{0,2}[a-z_]{1,30}\s{0,2}[.\[(|])|"
     r"['\"][^'\"\x1e]{0,40}['\"]\s{0,3}[.*+|(\[~]|\[\s{0,2}['\"]|\b[a-z_][a-z0-9_.]{0,40}\s{0,2}\([^)\x1e]{0,80}\))"
 )
@@ -33,10 +33,10 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("template", "computes", ATTACK, rf"{_OPENED}\s{{0,6}}{_NUMBER}[*+/^-]{{1,2}}{_NUMBER}"),
     Idiom("template", "computes", ATTACK, r"(?:\$|#|\*|@)?\{\{?\s{0,4}(?:[0-9]{1,9}|['\"][a-z0-9]{1,9}['\"]|\(\s{0,2}[0-9]{1,9})\s{0,3}[*]\s{0,3}['\"(]{0,2}[0-9]"),
     Idiom("template", "computes", ATTACK, r"\x1e\[\[[0-9]{1,9}[*][0-9]{1,9}\]\]"),
-    Idiom("template", "walks", ATTACK, rf"(?:\{{\{{\s{{0,16}}[^\x1e\n{{]{{0,160}}?{_WALKS}[^\x1e\n]{{0,300}}\s{{0,16}}\}}\}}|\{{%\s{{0,16}}[^\x1e\n{{%]{{0,160}}?{_WALKS}[^\x1e\n%]{{0,300}}\s{{0,16}}%\}}|"
+    Idiom("template", "walks", ATTACK, rf"(?:\{{\{{(?:\s?\n\s{{0,4}})?[^\x1e\n{{]{{0,160}}?{_WALKS}[^\x1e\n]{{0,300}}(?:\n\s{{0,4}})?\}}\}}|\{{%(?:\s?\n\s{{0,4}})?[^\x1e\n{{%]{{0,160}}?{_WALKS}[^\x1e\n%]{{0,300}}(?:\n\s{{0,4}})?%\}}|"
           rf"(?:\$|#|\*|~)\{{[^\x1e\n{{}}]{{0,160}}?{_WALKS}[^\x1e\n]{{0,300}}(?:\}}|\x1e)|<%=[^\x1e\n]{{0,160}}?{_WALKS}[^\x1e\n]{{0,160}}%>)", 6000,
           trigger=r"(?:\{\{\s*|\{%\s*|\$\{|#\{|\*\{|~\{|<%=)[^\x1e\n]{0,40}(?:[(\[|'\"]|__|\.)"),
-    Idiom("template", "filtered", ATTACK, r"\{\{[^\x1e]{0,200}\|\s{0,2}(?:map|filter|attr|reduce|sort)\s{0,2}\(\s{0,2}['\"][^\x1e]{0,200}\}\}"),
+    Idiom("template", "filtered", ATTACK, r"\{\{[^\x1e]{0,200}\|\s{0,2}(?:map|filter|attr|reduce|sort)\s{0,2}\(\s{0,2}['\"][^\x1e]{0,200}\}\}", 1000),
     Idiom("template", "filtered", ATTACK, r"\{\s{0,2}['\"][^'\"\x1e]{0,60}['\"]\s{0,2}\|\s{0,2}(?:system|exec|shell_exec|passthru|popen|eval|assert)\s{0,2}\}"),
     Idiom("template", "blade", ATTACK, r"\{!!\s{0,4}(?:[0-9]{1,9}\s{0,3}[*+/-]|[a-z_]{2,30}\s{0,2}\(|\$[a-z_]{1,30}\s{0,2}[\[(])[^\x1e]{0,160}!!\}"),
     Idiom("template", "latex", ATTACK, r"\\write18\b|\\(?:input|include|lstinputlisting|verbatiminput|openin[0-9]{1,2}\s{0,2}=?)\s{0,2}(?:\[[^\]\x1e]{0,80}\])?\{?\s{0,2}(?:/|\|)"),
@@ -47,7 +47,7 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("template", "velocity", ATTACK, r"#(?:set|foreach|include|parse|evaluate|define|macro)\s{0,3}\(\s{0,3}[$'\"]|\$(?:class|velocity|context|request|application|session|ex|str|chr|rt|proc|runtime|out|i)\.(?:inspect|class|get[a-z]{2,24}|type|for[a-z]{2,12}|exec|eval|call)\b"),
     Idiom("template", "velocity", LIKELY, r"#(?:if|elseif|foreach|macro)\s{0,3}\([^\x1e)]{1,80}\)[^\x1e]{0,200}#end\b", 2000),
     Idiom("template", "go", LIKELY, r"\{\{-?\s{0,3}(?:printf?|println|html|js|urlquery|len|index|call|define|template|block|slice|\.[a-z]\w{1,30})\s{1,3}[\".][^}\x1e]{0,80}\}\}", 2000),
-    Idiom("template", "smarty", ATTACK, r"\{/?php\}|\{(?:(?:system|exec|passthru|phpinfo|shell_exec|eval|fetch)\s{0,3}\(|(?:include|include_php|fetch|eval)\s{1,3}[a-z]{2,12}=|self::|smarty::|\$smarty\.|math\s{1,3}[a-z]{2,12}=|literal\}|if\s{1,3}[^}\x1e]{0,80}[(=<>$'\"])[^}\x1e]{0,120}[}(\x1e]?"),
+    Idiom("template", "smarty", ATTACK, r"\{/?php\}|\{(?:(?:system|exec|passthru|phpinfo|shell_exec|eval|fetch)\s{0,3}\(|(?:include|include_php|fetch|eval)\s{1,3}(?:[a-z]{2,12}=|['\"])|self::|smarty::|\$smarty\.|math\s{1,3}[a-z]{2,12}=|literal\}|if\s{1,3}[^}\x1e]{0,80}[(=<>$'\"])[^}\x1e]{0,120}[}(\x1e]?"),
     Idiom("template", "smarty", ATTACK, r"\{[a-z_]{3,40}::[a-z_]{2,40}\([^\x1e]{0,160}\)\s{0,3}\}", 2000),
     Idiom("template", "razor", ATTACK, r"@\(\s{0,3}[0-9]{1,6}\s{0,3}[*+/-]\s{0,3}[0-9]|@\{\s{0,4}(?:var|string|int|system|process|// )|[^a-z0-9._-]@(?:system\.|process\.|html\.raw|model\.|datetime\.|using\s+system)"),
     Idiom("template", "erb", ATTACK, r"<%={0,2}\s{0,6}(?:[0-9]{1,6}\s{0,3}[*+/-]|system|env\b|session\b|\x60|file\.|dir\.|io\.|exec|eval|require|self\.|@|%x|global|process|foo)[^\x1e]{0,200}%>"),

@@ -114,7 +114,7 @@ _PLACES = (
     _Place(
         re.compile(r":(?<=[a-z]:)(?<![a-z0-9][a-z]:)[/\\][a-z0-9 ._~()/\\-]*+"),
         re.compile(
-            r"[/\\](?:boot\.ini|win(?:dows)?|winnt|inetpub|system32|xampp|apache|php|mysql|"
+            r"[/\\](?:boot\.ini|users[/\\](?:administrator|[a-z0-9 ._-]{1,40}[/\\](?:appdata|\.[a-z]))|win(?:dows)?|winnt|inetpub|system32|xampp|apache|php|mysql|"
             r"nginx|log(?:s|files)?|repair|sam|pagefile|autoexec|config|wwwroot|ftproot|opt|"
             r"[a-z0-9_-]++\.(?:ini|log|conf|cnf|sys|bat|inc))"
         ),

@@ -92,7 +92,7 @@ _FRAGMENT = re.compile(
     r".{0,60}(?:(?:window|self|top|parent)\.location|document\.(?:cookie|domain|write|location|referrer(?!\Z)|body|forms|queryselector)|\.(?:innerhtml|outerhtml|textcontent)\s{0,2}=)[^\n]{0,60}\Z|"
     r".{0,40}\b(?:setinterval|settimeout|atob|btoa)\s{0,2}\([^\n]{0,40}\)[;\s]{0,3}\Z|"
     r"(?:.{0,120}?[\"'`]{2,3}--?>)|\s{0,8}(?:</[a-z](?![a-z0-9-]{0,40}>\s{0,8}\Z)|</(?:script|style|title|textarea|noscript|iframe|xmp|template|select|svg|math|form|body|head|html|a|div|table|t[rdh]|image|fe[a-z]{3,20}|object|embed|applet|frameset|option|button)\b|"
-    r"<svg:|<!(?:--(?!(?:[^<>]|<(?![a-z/!?])){0,400}?-->)|--\s[^<>]{0,200}\s-->\s{0,8}\Z|\[|attlist|element)|-->|<\?xml(?![^<>]{0,200}\?>\s{0,8}<[a-z][\w.:-]{0,60}\s[^<>]{0,400}?xmlns)|\]\]?>|<style[^<>]{0,40}>?\s{0,4}\Z|<svg[\s>/](?![\s\S]{0,2048}</svg)|"
+    r"<(?:plaintext|xmp|param)[\s/>]|<(?:textarea|noscript|template)[\s/>](?![\s\S]{0,2048}</(?:textarea|noscript|template)>)|<svg:|<!(?:--(?!(?:[^<>]|<(?![a-z/!?])){0,400}?-->)|--\s[^<>]{0,200}\s-->\s{0,8}\Z|\[|attlist|element)|-->|<\?xml(?![^<>]{0,200}\?>\s{0,8}<[a-z][\w.:-]{0,60}\s[^<>]{0,400}?xmlns)|\]\]?>|<style[^<>]{0,40}>?\s{0,4}\Z|<svg[\s>/](?![\s\S]{0,2048}</svg)|"
     r"<(?:math|form|input|textarea|body|head|html|xml|xmp|template|select|image|listing|plaintext|noscript|feimage|stylesheet|isindex|marquee|meta|base|embed|object|applet)"
     r"(?:\s{0,4}/?>(?!\s{0,4}[a-z]{2,20}\b|[\s\S]{0,2048}</(?:html|select|math|textarea|form|marquee|noscript)>\s{0,8}\Z)|[\s/]{1,4}(?!charset=['\"]?utf-8['\"]?\s?/?>)[^<>]{0,400}?(?:[=:<]|\Z)(?![\s\S]{0,2048}</(?:html|math|textarea)>\s{0,8}\Z))|"
     r"<[a-z]{1,12}(?:\s[^<>]{0,80})?>[^<]{0,40}<(?:[?!](?!doctype html|--[^<>]{0,200}-->)|svg(?![\s\S]{0,2048}</svg)|style|form|input(?![^<>]{0,200}type=.?checkbox)|xml|xmp|html|body)|"
@@ -342,11 +342,11 @@ def _loads(tag: Tag) -> tuple[str, int]:
     source = next((names[name] for name in wanted if name in names), None)
     if source is None:
         return f"{tag.name}-element", ODD
-    if tag.name == "iframe" and is_player(source.strip("\\\"' \t\r\n")):
+    if tag.name == "iframe" and is_player(source.strip("\\\"' \t\r\n")) and ".." not in source:
         return "player-frame", ODD
-    if tag.name in ("use", "feimage") and is_own_sprite(source.strip("\\\"' ")):
+    if tag.name in ("use", "feimage") and is_own_sprite(source.strip("\"' ")):
         return "", 0
-    if tag.name in ("object", "embed") and is_own_pdf(source.strip("\\\"' ")):
+    if tag.name in ("object", "embed") and is_own_pdf(source.strip("\"' ")) and "codebase" not in names:
         return f"{tag.name}-element", ODD
     return f"{tag.name}-element", LIKELY
 

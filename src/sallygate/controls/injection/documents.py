@@ -37,8 +37,6 @@ def mixed_texts(text: str) -> Iterator[str]:
     """The heads and bodies of the parts of a message of several (`multipart/mixed`), those of messages within one too."""
     for part in _PART.split(text):
         for piece in part.replace("\r\n", "\n").split("\n\n"):
-            if "<" in piece:
-                yield piece  # markup goes on over the end of a line
             if piece and not piece.isspace():
                 yield from piece.split("\n") if ": " in piece.partition("\n")[0] else (piece,)
 

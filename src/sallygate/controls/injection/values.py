@@ -104,8 +104,11 @@ class Familiar:
             known.update(text for text in new if len(text) <= FAMILIAR_CHARS_MAX)
 
 
-def texts_of(head: RequestHead, body: Body, familiar: Familiar) -> tuple[list[str], Fresh]:
-    """The texts of all values of a request, but for familiar header fields and names; and what is not familiar yet."""
+def texts_of(
+    head: RequestHead, body: Body, familiar: Familiar, checked: frozenset[str] = frozenset()
+) -> tuple[list[str], Fresh]:
+    """The texts of all values of a request, but for familiar header fields and names; and what is not familiar yet. Of
+    the places of credentials that were `checked` before, nothing is read as one."""
     parts = ["/" + "/".join(head.segments), *head.segments]
     fresh: list[str] = []
     cookies: list[str] = []
@@ -124,7 +127,7 @@ def texts_of(head: RequestHead, body: Body, familiar: Familiar) -> tuple[list[st
                 fresh.append(field)
         elif kind == "hop":
             connection += BETWEEN + field
-            if name == "authorization" and field not in familiar.credentials:
+            if name == "authorization" and field not in familiar.credentials and "header:authorization" not in checked:
                 parts.append(credential_in(field))
                 credentials.append(field)
         elif kind == "unread":
@@ -414,7 +417,9 @@ def _text_values(text: str, media: str, where: str = "body:") -> Iterator[Value]
             yield Value(where, inner, "body")
         return
     if media.startswith("multipart/"):
-        yield from (Value(where, piece, "body") for piece in mixed_texts(text))
+        pieces = list(mixed_texts(text))
+        yield from (Value(where, piece, "body") for piece in pieces)
+        yield Value(where, " ".join(pieces), "body")  # what goes on over the end of a line
         return
     yield Value(where, text, "body")
     if where == "body:" and "=" in text and "\n" not in text.strip() and not text.lstrip().startswith(("{", "[", "<")):

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from sallygate.controls.injection import compile_patterns, patterns_signature
-from sallygate.installation import keep_patterns_ahead
+from sallygate.security.state_directory import keep_patterns_ahead
 
 
 @pytest.fixture(scope="session", autouse=True)

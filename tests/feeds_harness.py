@@ -15,12 +15,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sallygate.installation import Installation
 from sallygate.parsing.addresses import parse_address
 from sallygate.policy.load import load_policy
 from sallygate.runtime.feeds.gathering import Task
 from sallygate.runtime.feeds.sources import FeedSources
 from sallygate.runtime.feeds.work import Done, work
+from sallygate.security.state_directory import Installation
 from sallygate.state import State
 from support import Received, Upstream, write_policy
 

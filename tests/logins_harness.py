@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from sallygate import passwords
 from sallygate.guard import Guard
 from sallygate.model.exchange import Exchange
 from sallygate.runtime.accounts import Accounts
 from sallygate.runtime.clock import Clock
 from sallygate.runtime.core import Runtime
+from sallygate.security import passwords
 from sallygate.stores.sqlite import SqliteStore
 from support import write_policy
 

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from sallygate.controls.identity import KeyRing
-from sallygate.installation import Installation
 from sallygate.model.account import Account
 from sallygate.runtime.accounts import Accounts
 from sallygate.runtime.administration import Administration
+from sallygate.security.state_directory import Installation
 from sallygate.stores.sqlite import SqliteStore
 
 DATA = Path(os.environ.get("SALLYGATE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))

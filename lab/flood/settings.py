@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from sallygate.controls.identity import KeyRing
-from sallygate.installation import Installation
 from sallygate.runtime.administration import Administration
 from sallygate.runtime.log import open_log
 from sallygate.runtime.patterns import compiled_patterns
+from sallygate.security.state_directory import Installation
 from sallygate.stores.sqlite import SqliteStore
 
 STOLEN = 200

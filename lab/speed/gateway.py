@@ -14,7 +14,7 @@ from lab.speed import servers
 from lab.speed.figures import Advance, Section
 from lab.speed.servers import Missing, Server, Shot
 from lab.speed.settings import ANSWER, GET_TARGET, POST_BODY, POST_TARGET, install
-from sallygate.certificates import development_certificate
+from sallygate.security.certificates import development_certificate
 
 ROUNDS = 5
 SECONDS = 2

@@ -32,9 +32,9 @@ from lab.speed import servers
 from lab.speed.figures import Advance, Section, quantile
 from lab.speed.gateway import _upstream
 from lab.speed.settings import GET_TARGET, Installed, install
-from sallygate import passwords
 from sallygate.auth.oauth import CODE_GRANT
 from sallygate.runtime.accounts import Accounts
+from sallygate.security import passwords
 from sallygate.stores.sqlite import SqliteStore
 
 FLOOD_PER_S, FLOOD_S, OTHERS_PER_S = 200, 30, 100

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from sallygate.controls.identity import KeyRing
-from sallygate.installation import Installation
 from sallygate.runtime.administration import Administration
+from sallygate.security.state_directory import Installation
 from sallygate.stores.sqlite import SqliteStore
 
 OPERATIONS = 200

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Guard", "__version__"]
+__all__ = ["Guard", "__version__", "passwords"]
 
 if TYPE_CHECKING:
     from sallygate.runtime import Guard
+    from sallygate.security import passwords
 
 
 def __getattr__(name: str) -> Any:  # Any: the module attribute protocol (PEP 562)
@@ -17,4 +18,8 @@ def __getattr__(name: str) -> Any:  # Any: the module attribute protocol (PEP 56
         from sallygate.runtime import Guard
 
         return Guard
+    if name == "passwords":
+        from sallygate.security import passwords
+
+        return passwords
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

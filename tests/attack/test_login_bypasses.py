@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from logins_harness import LOGINS, PASSWORD, Answer, LoginHouse, basic, cheap, house, run
-from sallygate import passwords
 from sallygate.controls.identity import KeyRing
-from sallygate.model.stores import StoreError
 from sallygate.model.work import VerifyPassword
+from sallygate.ports import StoreError
 from sallygate.runtime.administration import Administration
+from sallygate.security import passwords
 
 pytestmark = pytest.mark.usefixtures("cheap")
 HOME, ELSEWHERE = "192.0.2.1", "198.51.100.7"

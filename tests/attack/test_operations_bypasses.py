@@ -23,11 +23,10 @@ import pytest
 from gateway_wire import echo, log_lines
 from sallygate import Guard
 from sallygate.controls.identity import KeyRing
-from sallygate.installation import RESTORING, Installation
 from sallygate.model.event import Event, Place
 from sallygate.model.finding import Finding
-from sallygate.model.stores import StoreError
 from sallygate.policy.load import load_policy
+from sallygate.ports import StoreError
 from sallygate.runtime import backup
 from sallygate.runtime.administration import Administration
 from sallygate.runtime.backup import back_up, restore
@@ -36,6 +35,7 @@ from sallygate.runtime.doctor import examine
 from sallygate.runtime.erasure import erase
 from sallygate.runtime.sockets import inherited
 from sallygate.runtime.whatif import Comparison, FromEvents, compare_events
+from sallygate.security.state_directory import RESTORING, Installation
 from sallygate.stores.events import EventLog, read_events
 from sallygate.stores.sqlite import MIGRATIONS, SqliteStore
 from support import Running, Upstream, administration, free_port, make_key, running_gateway, until, write_policy

@@ -22,11 +22,11 @@ from typing import Any
 import pytest
 from joserfc.errors import JoseError
 
-from sallygate.assertion import Assertions
 from sallygate.controls.injection import compile_patterns, patterns_signature
-from sallygate.installation import Installation, keep_patterns_ahead
 from sallygate.model.principal import Principal
-from sallygate.signing import SigningKeys
+from sallygate.security.assertion import Assertions
+from sallygate.security.signing import SigningKeys
+from sallygate.security.state_directory import Installation, keep_patterns_ahead
 from support import Upstream, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -262,7 +262,7 @@ def test_the_nginx_example_is_right(tmp_path: Path) -> None:
     block = re.search(r"```nginx\n(.*?)```", (ROOT / "docs/guides/behind-a-proxy.md").read_text(), re.S)
     assert block is not None
     authority = tmp_path / "ca.pem"
-    from sallygate.certificates import development_certificate
+    from sallygate.security.certificates import development_certificate
 
     development_certificate(tmp_path / "c", "127.0.0.1", time.time())
     shutil.copy(tmp_path / "c" / "ca.pem", authority)

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from gateway_wire import echo, events_of
-from sallygate.installation import Installation
 from sallygate.runtime.locations import Locations
+from sallygate.security.state_directory import Installation
 from sallygate.stores.sqlite import SqliteStore
 from support import Running, Upstream, administration, make_account, make_key, running_gateway, until, write_policy
 

@@ -6,8 +6,8 @@ import base64
 import time
 from pathlib import Path
 
-from sallygate.installation import Installation
 from sallygate.runtime.accounts import Accounts
+from sallygate.security.state_directory import Installation
 from sallygate.stores.events import read_events
 from sallygate.stores.sqlite import SqliteStore
 from support import Running, Upstream, running_gateway, until, write_policy

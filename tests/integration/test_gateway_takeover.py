@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from sallygate.model.stores import StoreError
 from sallygate.model.work import LoadCredential
 from sallygate.policy.load import load_policy
+from sallygate.ports import StoreError
 from sallygate.runtime import core
 from sallygate.runtime.core import Runtime
 from support import OPENAPI, administration, write_policy

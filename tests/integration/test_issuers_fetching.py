@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from sallygate.certificates import development_certificate
-from sallygate.installation import Installation
 from sallygate.model.work import FetchKeys, KeysFetched
 from sallygate.policy.load import load_policy
 from sallygate.runtime import fetching
 from sallygate.runtime.fetching import discovery_urls
 from sallygate.runtime.issuers import Issuers, load_known
+from sallygate.security.certificates import development_certificate
+from sallygate.security.state_directory import Installation
 from sallygate.state import State
 from support import write_policy
 from tokens import KEY, NOW, Key, issuing, key_set

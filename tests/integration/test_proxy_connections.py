@@ -14,11 +14,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from sallygate.certificates import development_certificate
 from sallygate.proxy import ReverseProxy, UpstreamSettings
 from sallygate.proxy.connection import Answer, AnswerBroken, Busy, ConnectionLost, Connections, Unreachable
 from sallygate.proxy.request import Body
 from sallygate.proxy.watch import Message
+from sallygate.security.certificates import development_certificate
 
 HOST = b"api.internal"
 Accept = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

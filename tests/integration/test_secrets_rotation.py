@@ -12,8 +12,8 @@ from urllib.parse import urlencode
 import pytest
 
 from gateway_wire import echo
-from sallygate.installation import Installation
 from sallygate.runtime.secrets import Secrets
+from sallygate.security.state_directory import Installation
 from sallygate.stores.sqlite import SqliteStore
 from support import Running, Upstream, administration, make_key, running_gateway, until, write_policy
 

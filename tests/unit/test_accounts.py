@@ -9,16 +9,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from sallygate import passwords
 from sallygate.cli import app
-from sallygate.installation import Installation
 from sallygate.model.account import Account, is_account_name
 from sallygate.model.event import Event, Place
-from sallygate.model.stores import StoreError
 from sallygate.parsing.addresses import place_of
 from sallygate.parsing.tokens import parse_basic, seems_api_key
 from sallygate.policy.errors import PolicyError
 from sallygate.policy.load import load_policy
+from sallygate.ports import StoreError
 from sallygate.runtime.accounts import Accounts
 from sallygate.runtime.acts import act_of
 from sallygate.runtime.doctor import examine
@@ -26,6 +24,8 @@ from sallygate.runtime.erasure import erase
 from sallygate.runtime.offline import Offline
 from sallygate.runtime.recorded import Recorded
 from sallygate.runtime.whatif import FromEvents, verdict_of
+from sallygate.security import passwords
+from sallygate.security.state_directory import Installation
 from sallygate.stores.sqlite import SqliteStore
 from support import make_key, write_policy
 

@@ -7,9 +7,9 @@ import json
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from sallygate.assertion import Assertions
 from sallygate.model.principal import Principal
-from sallygate.signing import SigningKeys
+from sallygate.security.assertion import Assertions
+from sallygate.security.signing import SigningKeys
 
 NOW = 1_000_000.0
 CALLER = Principal("key:one", "acme", "large", frozenset(), "api_key")

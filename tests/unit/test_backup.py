@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from sallygate.controls.identity import KeyRing
-from sallygate.installation import Installation
 from sallygate.model.event import Event, Place
-from sallygate.model.stores import StoreError
+from sallygate.ports import StoreError
 from sallygate.runtime.administration import Administration
 from sallygate.runtime.backup import MANIFEST, RESTORING, back_up, read_manifest, restore
 from sallygate.runtime.erasure import erase
+from sallygate.security.state_directory import Installation
 from sallygate.stores.events import EventLog, read_events
 from sallygate.stores.sqlite import SqliteStore
 

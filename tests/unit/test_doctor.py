@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from sallygate.certificates import development_certificate
 from sallygate.cli import app
-from sallygate.installation import Installation
 from sallygate.model.event import Event, Place
 from sallygate.runtime.doctor import Found, examine
+from sallygate.security.certificates import development_certificate
+from sallygate.security.state_directory import Installation
 from sallygate.stores.events import EventLog
 from support import free_port, make_key, write_policy
 from tokens import KEY, issuing, key_set

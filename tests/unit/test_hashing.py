@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
-from sallygate import passwords
 from sallygate.policy.accounts import AccountsSection
 from sallygate.runtime.hashing import Busy, Hashing
+from sallygate.security import passwords
 
 CHEAP = passwords.hash("right one", "for-tests")
 

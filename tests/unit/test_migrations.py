@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sallygate.controls.identity import KeyRing
-from sallygate.model.stores import StoreError
+from sallygate.ports import StoreError
 from sallygate.runtime.administration import Administration
 from sallygate.stores import sqlite
 from sallygate.stores.sqlite import MIGRATIONS, SCHEMA_VERSION, SqliteStore, copy_database

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sallygate import passwords
-from sallygate.passwords import UnusableHash, UnusablePassword, WrongPassword
+from sallygate.security import passwords
+from sallygate.security.passwords import UnusableHash, UnusablePassword, WrongPassword
 
 PASSWORD = "Pässwörd 1"
 IMPORTED = {

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sallygate.installation import Installation
-from sallygate.model.stores import StoreError
+from sallygate.ports import StoreError
 from sallygate.runtime.secrets import Secrets
+from sallygate.security.state_directory import Installation
 from sallygate.stores.sqlite import SqliteStore
 
 NOW = 1_700_000_000.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from sallygate.signing import AHEAD_S, LASTS_S, SigningKeys
+from sallygate.security.signing import AHEAD_S, LASTS_S, SigningKeys
 
 NOW = 1_000_000.0
 

@@ -15,9 +15,9 @@ from sallygate.model.decision import ALLOW
 from sallygate.model.event import Event, Place
 from sallygate.model.exchange import Exchange
 from sallygate.model.finding import Finding
-from sallygate.model.stores import StoreError
 from sallygate.parsing.head import HeadReader
 from sallygate.parsing.identifiers import IdHasher
+from sallygate.ports import StoreError
 from sallygate.record import Pending
 from sallygate.runtime.administration import Administration
 from sallygate.stores.events import ALIKE_KEPT, PENDING_MAX, EventLog, aggregate, read_events

@@ -28,9 +28,9 @@ from sallygate.controls.identity import ACCOUNT
 from sallygate.model.access import AuthCall, Code, CodePurpose
 from sallygate.model.account import is_account_name
 from sallygate.model.finding import Finding
-from sallygate.model.stores import StoreError
 from sallygate.parsing.addresses import place_of
 from sallygate.policy.authorising import Auth
+from sallygate.ports import StoreError
 from sallygate.state import RateTable
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"

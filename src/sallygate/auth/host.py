@@ -11,7 +11,7 @@ from sallygate.model.account import Account
 from sallygate.model.event import Event
 from sallygate.model.finding import Finding
 from sallygate.model.principal import Principal
-from sallygate.signing import SigningKeys
+from sallygate.security.signing import SigningKeys
 from sallygate.state import State
 
 T = TypeVar("T")

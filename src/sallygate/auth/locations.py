@@ -9,8 +9,8 @@ from sallygate.auth.app import Answer, later
 from sallygate.auth.codes import Codes, Wanted
 from sallygate.auth.host import Host
 from sallygate.model.access import AuthCall, KnownPlace
-from sallygate.model.stores import StoreError
 from sallygate.parsing.addresses import place_of
+from sallygate.ports import StoreError
 
 
 class Locations:

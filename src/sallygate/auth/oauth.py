@@ -19,10 +19,10 @@ from sallygate.model.access import AuthCall, Grant, Revocation
 from sallygate.model.account import Account
 from sallygate.model.finding import Finding
 from sallygate.model.principal import Principal
-from sallygate.model.stores import StoreError
 from sallygate.parsing.tokens import parse_basic
 from sallygate.policy.authorising import Auth
-from sallygate.signing import LASTS_S, SigningKeys
+from sallygate.ports import StoreError
+from sallygate.security.signing import LASTS_S, SigningKeys
 from sallygate.state import RateTable
 
 CODE_GRANT = "urn:sallygate:grant-type:access-code"

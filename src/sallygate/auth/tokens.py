@@ -16,7 +16,7 @@ from joserfc.jwk import KeySet
 from msgspec import Struct
 
 from sallygate.controls.identity import KeptHmac, base62
-from sallygate.signing import SigningKeys
+from sallygate.security.signing import SigningKeys
 
 GRANT_CHARS = 16
 SECRET_CHARS = 43

@@ -46,8 +46,8 @@ STDIN_CHARS_MAX = 4096
 
 @contextmanager
 def _accounts(policy: Path, state_dir: Path | None) -> Iterator[tuple[Accounts, Loaded | None]]:
-    from sallygate.passwords import LOW_MEMORY
     from sallygate.runtime.accounts import Accounts
+    from sallygate.security.passwords import LOW_MEMORY
 
     with opened(policy, state_dir) as (_, store, loaded):
         yield Accounts(store, actor(), loaded.policy.accounts.hashing if loaded is not None else LOW_MEMORY), loaded
@@ -237,6 +237,6 @@ def _record(account: Account) -> dict[str, object]:
 
 def _kind(account: Account) -> str:
     """How the password is kept: `argon2id`, `bcrypt`, or none."""
-    from sallygate.passwords import kind_of
+    from sallygate.security.passwords import kind_of
 
     return kind_of(account.password) if account.password else "none"

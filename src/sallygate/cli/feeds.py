@@ -28,9 +28,9 @@ from sallygate.cli.terminal import (
 )
 
 if TYPE_CHECKING:
-    from sallygate.installation import Installation
     from sallygate.policy.intelligence import FeedSection
     from sallygate.policy.load import Loaded
+    from sallygate.security.state_directory import Installation
     from sallygate.telemetry.status import FeedState
 
 POLL_S = 0.2

@@ -262,7 +262,7 @@ def patterns(
     Example: sallygate patterns /usr/lib/sallygate/patterns.bin
     """
     from sallygate.controls.injection import compile_patterns, patterns_signature
-    from sallygate.installation import keep_patterns_ahead
+    from sallygate.security.state_directory import keep_patterns_ahead
 
     with err.status("compiling"):
         compiled = compile_patterns()

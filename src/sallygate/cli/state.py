@@ -54,8 +54,8 @@ def backup(
 
     Example: sallygate backup backups/monday
     """
-    from sallygate.installation import Installation
     from sallygate.runtime.backup import back_up, give_way
+    from sallygate.security.state_directory import Installation
 
     installation = Installation(state_directory(policy, state_dir), create=False)
     give_way()
@@ -83,8 +83,8 @@ def restore(
 
     Example: sallygate restore backups/monday
     """
-    from sallygate.installation import Installation
     from sallygate.runtime.backup import restore as put_back
+    from sallygate.security.state_directory import Installation
 
     done = put_back(Installation(state_directory(policy, state_dir)), source)
     if json:
@@ -123,8 +123,8 @@ def erase(
 
     Example: sallygate erase --principal alice
     """
-    from sallygate.installation import Installation
     from sallygate.runtime.erasure import erase as take_out
+    from sallygate.security.state_directory import Installation
 
     installation = Installation(state_directory(policy, state_dir), create=False)
     if not principal.strip():

@@ -17,14 +17,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from sallygate.model.stores import StoreError
 from sallygate.policy.errors import PolicyError
 from sallygate.policy.units import read_duration_s
+from sallygate.ports import StoreError
 
 if TYPE_CHECKING:  # loaded when a command needs them: `--help` should not wait for a web server
-    from sallygate.installation import Installation
     from sallygate.policy.load import Loaded
     from sallygate.runtime.administration import Administration
+    from sallygate.security.state_directory import Installation
     from sallygate.stores.sqlite import SqliteStore
 
 NO, USAGE, STATE = 1, 2, 3
@@ -158,8 +158,8 @@ def administration(policy: Path, state_dir: Path | None) -> Iterator[tuple[Admin
 
 
 def find_installation(policy: Path, state_dir: Path | None) -> tuple[Installation, Loaded | None]:
-    from sallygate.installation import Installation
     from sallygate.policy.load import load_policy
+    from sallygate.security.state_directory import Installation
 
     if state_dir is not None:
         inside = state_dir / DEFAULT_POLICY

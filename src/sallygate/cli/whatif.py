@@ -31,9 +31,9 @@ def compare(policy: Path, against: str, since: str, old: Path | None, state_dir:
 
 
 def _against_events(policy: Path, since: str, state_dir: Path | None) -> Comparison:
-    from sallygate.installation import Installation
     from sallygate.policy.load import load_policy
     from sallygate.runtime.patterns import patterns_of
+    from sallygate.security.state_directory import Installation
     from sallygate.stores.events import read_events
     from sallygate.stores.sqlite import SqliteStore
 

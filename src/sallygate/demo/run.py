@@ -26,7 +26,7 @@ from sallygate.controls.identity import KeyRing
 from sallygate.demo.data import DEMO_ACCOUNTS
 from sallygate.model.exchange import Exchange
 from sallygate.model.finding import COLOURS
-from sallygate.model.stores import StoreError
+from sallygate.ports import StoreError
 from sallygate.runtime.administration import Administration
 from sallygate.runtime.gateway import Gateway
 from sallygate.runtime.log import open_log

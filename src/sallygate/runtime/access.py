@@ -21,23 +21,23 @@ from sallygate.auth.tokens import TokenText
 from sallygate.controls.identity import Guesses, IdentityControl, KeyRing, Refused
 from sallygate.controls.identity.failure import unavailable
 from sallygate.guard import App, Gate
-from sallygate.installation import Installation
 from sallygate.model.access import KnownPlace, Revocation
 from sallygate.model.account import Account
 from sallygate.model.event import Event
 from sallygate.model.exchange import Exchange
 from sallygate.model.finding import Finding
 from sallygate.model.principal import Principal
-from sallygate.model.stores import StoreError
 from sallygate.model.work import ROUNDS_MAX, LoadAccount, LoadPlaces, PlacesLoaded, Work, WorkDone
 from sallygate.parsing.addresses import place_of
 from sallygate.parsing.jwk import read_key_set
 from sallygate.places import PLACES_MAX
 from sallygate.policy.authorising import Auth
 from sallygate.policy.load import Loaded
+from sallygate.ports import StoreError
 from sallygate.runtime.acts import act_of
 from sallygate.runtime.logins import Logins
-from sallygate.signing import SigningKeys
+from sallygate.security.signing import SigningKeys
+from sallygate.security.state_directory import Installation
 from sallygate.state import State
 from sallygate.stores.access import AccessStore
 from sallygate.stores.sqlite import SqliteStore

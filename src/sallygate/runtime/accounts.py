@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from sallygate import passwords
 from sallygate.model.account import NAME_CHARS_MAX, Account, is_account_name
 from sallygate.runtime.acts import act_of
+from sallygate.security import passwords
 from sallygate.stores.sqlite import SqliteStore
 
 PASSWORD_CHARS_MIN = 8

@@ -23,9 +23,9 @@ from msgspec.json import decode, format
 from msgspec.json import encode as to_json
 
 from sallygate import __version__
-from sallygate.installation import RESTORING, Installation, pepper_lines, pepper_mark
 from sallygate.model.event import Event
-from sallygate.model.stores import StoreError
+from sallygate.ports import StoreError
+from sallygate.security.state_directory import RESTORING, Installation, pepper_lines, pepper_mark
 from sallygate.stores.sqlite import SCHEMA_VERSION, SqliteStore, copy_database
 
 MANIFEST = "manifest.json"

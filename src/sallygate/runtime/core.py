@@ -20,17 +20,15 @@ from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sallygate.assertion import Assertions
 from sallygate.controls.identity import KeyRing
 from sallygate.guard import App, Gate
-from sallygate.installation import Installation
 from sallygate.model.decision import HeaderList
 from sallygate.model.exchange import Exchange
 from sallygate.model.principal import Principal
 from sallygate.model.request import RequestHead
-from sallygate.model.stores import StoreError
 from sallygate.model.work import CredentialLoaded, FetchKeys, LoadAccount, LoadCredential, LoadPlaces, Work, WorkDone
 from sallygate.policy.load import Door, Loaded, load_policy
+from sallygate.ports import StoreError
 from sallygate.record import Pending
 from sallygate.remembered import TAG_KEY_BYTES, VerifiedPasswords
 from sallygate.runtime.access import Access, channel_of
@@ -51,7 +49,9 @@ from sallygate.runtime.patterns import compiled_patterns
 from sallygate.runtime.reporting import Reporting
 from sallygate.runtime.sockets import inherited, notify, notify_reloading, watchdog_s
 from sallygate.runtime.turned import AtTheDoor
-from sallygate.signing import SigningKeys
+from sallygate.security.assertion import Assertions
+from sallygate.security.signing import SigningKeys
+from sallygate.security.state_directory import Installation
 from sallygate.state import State
 from sallygate.stores.events import EventLog
 from sallygate.stores.sqlite import SqliteStore

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sallygate.model.exchange import Exchange
 from sallygate.model.finding import Finding
-from sallygate.model.stores import StoreError
+from sallygate.ports import StoreError
 from sallygate.runtime.follow import Runs
 
 _OF_RESTRICTIONS = ("restriction", "challenge")

@@ -26,19 +26,19 @@ from msgspec import Struct
 
 from sallygate import __version__
 from sallygate.controls.injection import patterns_signature
-from sallygate.installation import RESTORING, Installation
-from sallygate.model.stores import StoreError
 from sallygate.policy.accounts import HASH_MIB
 from sallygate.policy.errors import PolicyError
 from sallygate.policy.issuers import is_url, read_key_file
 from sallygate.policy.load import Loaded, load_policy, state_directory_of
 from sallygate.policy.units import read_endpoint
+from sallygate.ports import StoreError
 from sallygate.runtime.access import channel_of
 from sallygate.runtime.exporting import can_export
 from sallygate.runtime.feeds.kept import Kept
 from sallygate.runtime.feeds.sources import sections_of, state_of
 from sallygate.runtime.issuers import source_of
 from sallygate.runtime.management import ask_status
+from sallygate.security.state_directory import RESTORING, Installation
 from sallygate.stores.events import read_events
 from sallygate.stores.sqlite import SCHEMA_VERSION
 

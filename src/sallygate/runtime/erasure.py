@@ -20,14 +20,14 @@ from msgspec.structs import replace
 
 from sallygate.controls.identity import KeyRing
 from sallygate.controls.identity.guesses import PLACES_TABLE
-from sallygate.installation import Installation
 from sallygate.model.account import Account
 from sallygate.model.event import Event
 from sallygate.model.principal import Credential
 from sallygate.model.restriction import Restriction
-from sallygate.model.stores import StoreError
 from sallygate.parsing.addresses import parse_address
+from sallygate.ports import StoreError
 from sallygate.runtime.acts import act_of
+from sallygate.security.state_directory import Installation
 
 WAIT_S = 0.8
 """A gate that runs writes events within 50 ms and counters within 500; then nothing of before comes after."""

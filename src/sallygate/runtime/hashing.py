@@ -18,8 +18,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, TypeVar
 
-from sallygate import passwords
 from sallygate.policy.accounts import AccountsSection
+from sallygate.security import passwords
 
 NICER_BY = 10
 """Of 19: a tenth of the loop's share where both want the processor."""

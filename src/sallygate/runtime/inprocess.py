@@ -17,7 +17,7 @@ class Guard(guard.Guard):
     are those of its process: with several server processes each allows the whole rate, and it says so at start.
 
     Raises `sallygate.policy.errors.PolicyError` when the policy does not apply, and
-    `sallygate.model.stores.StoreError` when the state directory cannot be used.
+    `sallygate.ports.StoreError` when the state directory cannot be used.
     """
 
     def __init__(self, app: App, policy: str | Path) -> None:

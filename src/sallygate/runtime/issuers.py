@@ -14,14 +14,14 @@ import ssl
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from sallygate.installation import Installation
-from sallygate.model.stores import StoreError
 from sallygate.model.work import FetchKeys, KeysFetched
 from sallygate.parsing.jwk import JwkError, PublishedKeys, read_key_set
 from sallygate.policy.identifying import Issuer
 from sallygate.policy.issuers import is_url, read_key_file
 from sallygate.policy.load import Loaded
+from sallygate.ports import StoreError
 from sallygate.runtime.fetching import discover, fetch
+from sallygate.security.state_directory import Installation
 from sallygate.state import State
 from sallygate.telemetry.status import IssuerState
 from sallygate.trust import KeySet

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 
 from sallygate.model.access import Grant, KnownPlace, Revocation
-from sallygate.model.stores import StoreError
 from sallygate.parsing.addresses import parse_address, parse_prefix, place_of
+from sallygate.ports import StoreError
 from sallygate.runtime.acts import act_of
-from sallygate.signing import LASTS_S
+from sallygate.security.signing import LASTS_S
 from sallygate.stores.access import AccessStore
 from sallygate.stores.sqlite import SqliteStore
 

@@ -14,13 +14,13 @@ from typing import Protocol, TypeVar
 
 from msgspec.structs import replace
 
-from sallygate import passwords
 from sallygate.model.account import Account
-from sallygate.model.stores import StoreError
 from sallygate.model.work import AccountLoaded, LoadAccount, PasswordVerified, VerifyPassword
 from sallygate.policy.load import Loaded
+from sallygate.ports import StoreError
 from sallygate.runtime.acts import act_of
 from sallygate.runtime.hashing import Busy, Hashing
+from sallygate.security import passwords
 from sallygate.state import State
 from sallygate.stores.sqlite import SqliteStore
 

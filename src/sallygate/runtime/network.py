@@ -17,11 +17,11 @@ import maxminddb
 from msgspec import Struct
 
 from sallygate.geography import Geography, Source
-from sallygate.model.stores import StoreError
 from sallygate.parsing.addresslists import AddressListError
 from sallygate.policy.lists import list_files, read_list
 from sallygate.policy.load import Loaded
 from sallygate.policy.network import Network, Reach
+from sallygate.ports import StoreError
 from sallygate.state import State
 from sallygate.telemetry.status import GeographyState
 

@@ -14,11 +14,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from sallygate import passwords
 from sallygate.case import Step
 from sallygate.controls.identity import KeyRing
 from sallygate.guard import Gate
-from sallygate.installation import Installation
 from sallygate.model.decision import Admission, Answer, Ask, Decision, Refuse
 from sallygate.model.finding import Finding
 from sallygate.model.operation import Operation
@@ -34,7 +32,9 @@ from sallygate.runtime.network import databases_of, geography_of
 from sallygate.runtime.patterns import patterns_of
 from sallygate.runtime.recorded import Recorded
 from sallygate.runtime.tables import add_restrictions
-from sallygate.signing import SigningKeys
+from sallygate.security import passwords
+from sallygate.security.signing import SigningKeys
+from sallygate.security.state_directory import Installation
 from sallygate.state import State
 from sallygate.stores.access import AccessStore
 from sallygate.stores.sqlite import SqliteStore

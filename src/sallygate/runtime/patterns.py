@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from sallygate.controls.injection import compile_patterns, patterns_signature
-from sallygate.installation import Installation, patterns_ahead
-from sallygate.model.stores import StoreError
+from sallygate.ports import StoreError
 from sallygate.runtime.log import Log
+from sallygate.security.state_directory import Installation, patterns_ahead
 
 
 def compiled_patterns(installation: Installation, log: Log) -> bytes:

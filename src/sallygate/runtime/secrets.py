@@ -10,11 +10,11 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sallygate.installation import Installation, pepper_mark
 from sallygate.model.event import Event
 from sallygate.model.principal import Credential
 from sallygate.runtime.acts import act_of
-from sallygate.signing import AHEAD_S, SigningKeys
+from sallygate.security.signing import AHEAD_S, SigningKeys
+from sallygate.security.state_directory import Installation, pepper_mark
 from sallygate.stores.sqlite import SqliteStore, write_act
 
 Name = Literal["pepper", "signing", "assertion"]

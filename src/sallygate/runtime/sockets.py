@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sallygate.model.stores import StoreError
+from sallygate.ports import StoreError
 
 FIRST_FD = 3
 """SD_LISTEN_FDS_START."""

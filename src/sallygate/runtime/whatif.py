@@ -22,7 +22,6 @@ from msgspec.structs import replace
 from sallygate.case import Guarded, decide
 from sallygate.controls.identity import ACCOUNT, KeyRing, base62
 from sallygate.guard import Gate
-from sallygate.installation import Installation
 from sallygate.model.access import KnownPlace
 from sallygate.model.account import Account
 from sallygate.model.decision import Admission, Answer, Ask, Decision, Refuse
@@ -52,6 +51,7 @@ from sallygate.runtime.feeds.sources import load_kept
 from sallygate.runtime.network import databases_of, geography_of
 from sallygate.runtime.offline import Offline
 from sallygate.runtime.recorded import Recorded
+from sallygate.security.state_directory import Installation
 from sallygate.state import State
 
 _KEPT = {

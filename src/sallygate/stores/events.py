@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from sallygate.model.event import Event, Place
 from sallygate.model.exchange import MANY, Exchange
-from sallygate.model.stores import StoreError
+from sallygate.ports import StoreError
 from sallygate.record import Pending
 
 BATCH_S = 0.05

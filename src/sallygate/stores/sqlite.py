@@ -24,7 +24,7 @@ from sallygate.model.account import Account
 from sallygate.model.event import Event
 from sallygate.model.principal import Credential
 from sallygate.model.restriction import Restriction
-from sallygate.model.stores import StoreError
+from sallygate.ports import StoreError
 
 Record = TypeVar("Record", Account, Credential, KnownPlace, Restriction, Revocation)
 T = TypeVar("T")

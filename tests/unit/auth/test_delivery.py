@@ -19,8 +19,8 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope
 
 from sallygate.auth.delivery import DeliveryError, Letter, OutboxChannel, SmtpChannel, WebhookChannel
-from sallygate.certificates import development_certificate
 from sallygate.policy.authorising import Smtp
+from sallygate.security.certificates import development_certificate
 from support import free_port
 
 LETTER = Letter("code_1", "alice@example.org", "alice", "access", "192.0.2.0/24", "ABCD-EFGH", time.time() + 600)

@@ -6,7 +6,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from sallygate.auth.tokens import GRANT_CHARS, TokenText, new_grant_id
-from sallygate.signing import SigningKeys
+from sallygate.security.signing import SigningKeys
 
 NOW = 1_790_000_000.0
 ISSUER = "https://api.example"

@@ -25,7 +25,7 @@ from sallygate.parsing.addresses import place_of
 from sallygate.state import State
 
 PASSWORD_CHARS_MAX = 1024
-"""As `sallygate.passwords.BYTES_MAX`: longer ones are nobody's, and are not worth a hash."""
+"""As `sallygate.security.passwords.BYTES_MAX`: longer ones are nobody's, and are not worth a hash."""
 VERIFYING = "verifying"
 """No counter: marks a password as being verified, so that the same one sent by many connections at once is one
 guess."""

@@ -25,9 +25,9 @@ from pathlib import Path
 import msgspec
 
 from sallygate.feeds.tables import About, Compiled, CompiledError, about_of, read_compiled
-from sallygate.model.stores import StoreError
 from sallygate.parsing.indicators.blocks import block_text, blocks_of
 from sallygate.parsing.indicators.reading import INDICATORS_MAX, Entry, Group
+from sallygate.ports import StoreError
 
 TAG_BYTES = 32
 PART = ".part"

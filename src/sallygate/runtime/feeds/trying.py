@@ -10,10 +10,10 @@ from typing import get_args
 
 import msgspec
 
-from sallygate.model.stores import StoreError
 from sallygate.parsing.indicators import Format
 from sallygate.policy.intelligence import FeedSection
 from sallygate.policy.load import Loaded
+from sallygate.ports import StoreError
 from sallygate.runtime.feeds.gathering import Task
 from sallygate.runtime.feeds.kept import Kept
 from sallygate.runtime.feeds.sources import FeedError, run, state_of, task_of

@@ -22,9 +22,9 @@ from msgspec import Struct
 
 from sallygate.feeds.compiling import compile_entries, shares
 from sallygate.feeds.tables import About, Compiled
-from sallygate.model.stores import StoreError
 from sallygate.parsing.indicators import Group, IndicatorError
 from sallygate.parsing.indicators.reading import Reading
+from sallygate.ports import StoreError
 from sallygate.runtime.feeds.gathering import Gathered, Known, Task, gather
 from sallygate.runtime.feeds.kept import Kept
 from sallygate.runtime.fetching import FetchError

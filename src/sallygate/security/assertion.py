@@ -14,7 +14,7 @@ from msgspec.json import encode
 
 from sallygate.model.decision import HeaderList
 from sallygate.model.principal import Principal
-from sallygate.signing import SigningKeys
+from sallygate.security.signing import SigningKeys
 
 ISSUER = "sallygate"
 LIFE_S = 120

@@ -21,7 +21,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from sallygate.model.stores import StoreError
+from sallygate.ports import StoreError
 
 KeyName = Literal["signing", "assertion"]
 PEPPER_BYTES = 32

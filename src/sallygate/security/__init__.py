@@ -1,0 +1,1 @@
+"""Passwords, signing keys, assertions, certificates, and the state directory that keeps secrets."""

@@ -21,7 +21,7 @@ from sallygate.runtime.feeds.gathering import Task
 from sallygate.runtime.feeds.sources import FeedSources
 from sallygate.runtime.feeds.work import Done, work
 from sallygate.security.state_directory import Installation
-from sallygate.state import State
+from sallygate.state.state import State
 from support import Received, Upstream, write_policy
 
 NOW = 1_795_000_000.0

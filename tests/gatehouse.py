@@ -17,7 +17,6 @@ from typing import Any
 from hypothesis import strategies as st
 
 from sallygate.controls.identity import KeyRing
-from sallygate.geography import Geography
 from sallygate.guard import Gate, Guard
 from sallygate.guard.door import Tally
 from sallygate.model.exchange import Exchange
@@ -29,7 +28,8 @@ from sallygate.parsing.tokens import KEY_ID_CHARS
 from sallygate.policy.load import Loaded, load_policy
 from sallygate.runtime.compose import compose
 from sallygate.runtime.tables import add_restrictions
-from sallygate.state import State
+from sallygate.state.geography import Geography
+from sallygate.state.state import State
 from support import OPENAPI, write_policy
 
 NOW = 1_790_000_000.0

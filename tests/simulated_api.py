@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from sallygate.shedding import RANKS, Shedder, Ticket
+from sallygate.state.load_shedding import RANKS, Shedder, Ticket
 
 RANK = {name: number for number, name in enumerate(RANKS)}
 

@@ -12,7 +12,7 @@ from sallygate.model.decision import Admission, Refuse
 from sallygate.model.restriction import Restriction
 from sallygate.problem import problem_body, problem_headers
 from sallygate.runtime.offline import Offline
-from sallygate.state import Restrictions
+from sallygate.state.state import Restrictions
 
 ROUNDS = 5
 REQUESTS = 20_000

@@ -16,13 +16,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from lab.speed.figures import Advance, Section
-from sallygate.feeds import Feed, Feeds
 from sallygate.parsing.addresses import Address, parse_address
 from sallygate.parsing.indicators import Settings
 from sallygate.parsing.indicators.blocks import block_text
 from sallygate.runtime.feeds.gathering import Task
 from sallygate.runtime.feeds.kept import Kept
 from sallygate.runtime.feeds.sources import run as run_work
+from sallygate.state.feeds import Feed, Feeds
 
 INDICATORS = 1_000_000
 LOOKED_UP = 20_000

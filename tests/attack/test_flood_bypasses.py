@@ -17,7 +17,7 @@ from sallygate.model.decision import Admission, Refuse
 from sallygate.model.exchange import MANY
 from sallygate.model.finding import Finding
 from sallygate.parsing.addresses import parse_address
-from sallygate.shedding import RANKS, Ticket
+from sallygate.state.load_shedding import RANKS, Ticket
 from support import Received, Running, Upstream, make_key, plain_answer, running_gateway, until, write_policy
 
 PLANS = {

@@ -15,7 +15,7 @@ from sallygate.model.decision import Admission, Ask, Refuse
 from sallygate.model.work import FetchKeys, KeysFetched
 from sallygate.parsing.jwk import JwkError, PublishedKeys, read_key_set
 from sallygate.policy.errors import PolicyError
-from sallygate.trust import KeySet
+from sallygate.state.key_sets import KeySet
 from support import make_key
 from tokens import AUDIENCE, ISSUER, KEY, NOW, Bench, Key, b64, claims, key_set, said, token
 

@@ -19,7 +19,7 @@ from sallygate.runtime.fetching import discovery_urls
 from sallygate.runtime.issuers import Issuers, load_known
 from sallygate.security.certificates import development_certificate
 from sallygate.security.state_directory import Installation
-from sallygate.state import State
+from sallygate.state.state import State
 from support import write_policy
 from tokens import KEY, NOW, Key, issuing, key_set
 

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sallygate.feeds import Feed, Feeds
-from sallygate.feeds.compiling import compile_entries
-from sallygate.feeds.tables import About, Compiled, CompiledError, read_compiled
 from sallygate.parsing.addresses import parse_address
 from sallygate.parsing.indicators import IndicatorError, Reading, Settings, read
 from sallygate.parsing.indicators.blocks import block_text, blocks_of
 from sallygate.parsing.indicators.pattern import Unused, blocks_of_pattern
 from sallygate.parsing.reserved import is_reserved
+from sallygate.state.feeds import Feed, Feeds
+from sallygate.state.feeds.compiling import compile_entries
+from sallygate.state.feeds.tables import About, Compiled, CompiledError, read_compiled
 
 NOW = 1_795_000_000
 GOOD_UNTIL = NOW + 1000

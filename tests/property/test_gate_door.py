@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from test_gate_monotone import SETTINGS
 
 from gatehouse import NOW, House, Request, policy_text, requests, restrictions
-from sallygate.penalties import UNITS
+from sallygate.state.penalty_box import UNITS
 
 NETWORKS = st.sampled_from(
     [

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from sallygate.backoff import Backoff, SeenPlaces
 from sallygate.model.account import Account
-from sallygate.remembered import ACCOUNTS_MAX, MISSING_MAX, Accounts, VerifiedPasswords
-from sallygate.state import OVERFLOW_BUCKETS
+from sallygate.state.account_cache import ACCOUNTS_MAX, MISSING_MAX, Accounts, VerifiedPasswords
+from sallygate.state.login_backoff import Backoff, SeenPlaces
+from sallygate.state.state import OVERFLOW_BUCKETS
 
 NOW = 1_790_000_000.0
 

@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from sallygate.bearing import COLD_ANSWERS, COLD_S, COLD_S_MAX, Bearing
-from sallygate.shedding import RANKS, Shedder, Ticket
+from sallygate.state.concurrency_limit import COLD_ANSWERS, COLD_S, COLD_S_MAX, Bearing
+from sallygate.state.load_shedding import RANKS, Shedder, Ticket
 from simulated_api import Arrival, World, poisson
 
 RNG = 7

@@ -9,12 +9,20 @@ from typing import Any
 import msgspec
 import pytest
 
-from sallygate.feeds import Feed, Feeds
-from sallygate.feeds.compiling import DIRECTORY_MAX, compile_entries, shares
-from sallygate.feeds.tables import HEADER_BYTES_MAX, MAGIC, About, Compiled, CompiledError, about_of, read_compiled
 from sallygate.parsing.addresses import UNKNOWN, Address, parse_address
 from sallygate.parsing.indicators.blocks import blocks_of
 from sallygate.parsing.indicators.reading import Entry
+from sallygate.state.feeds import Feed, Feeds
+from sallygate.state.feeds.compiling import DIRECTORY_MAX, compile_entries, shares
+from sallygate.state.feeds.tables import (
+    HEADER_BYTES_MAX,
+    MAGIC,
+    About,
+    Compiled,
+    CompiledError,
+    about_of,
+    read_compiled,
+)
 
 NOW = 1_795_000_000.0
 DAY = 86400.0
@@ -160,7 +168,7 @@ def test_several_feeds_each_say_theirs_and_are_replaced_one_by_one() -> None:
 
 
 def test_more_than_the_directory_distinguishes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sallygate.feeds.compiling.DIRECTORY_MAX", 16)
+    monkeypatch.setattr("sallygate.state.feeds.compiling.DIRECTORY_MAX", 16)
     texts = [f"198.51.{number}.{number * 7 % 256}" for number in range(200)]
     texts += [f"2001:db8:{number:x}::{number}" for number in range(1, 200)]
     made = compiled(*map(entry, texts))

@@ -23,8 +23,8 @@ from sallygate.parsing.identifiers import IdHasher
 from sallygate.record import Pending
 from sallygate.runtime.flooding import QUIET_S, TOLD_EVERY_S, Flooding
 from sallygate.runtime.turned import AtTheDoor
-from sallygate.shedding import RANKS, UNKNOWN_RANK
-from sallygate.state import State
+from sallygate.state.load_shedding import RANKS, UNKNOWN_RANK
+from sallygate.state.state import State
 from sallygate.stores.events import ALIKE_KEPT, SPREAD_KEPT, aggregate, condense
 from sallygate.telemetry.metrics import Metrics
 from sallygate.telemetry.status import EventsState, FloodState, SheddingState, Status

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from sallygate.controls import restrictions as control
-from sallygate.geography import Geography
 from sallygate.model.event import Event, Place
 from sallygate.model.restriction import Restriction
 from sallygate.runtime import impact
 from sallygate.runtime.restricting import Restricting
+from sallygate.state.geography import Geography
 
 NOW = 1e9
 EVENTS = 200

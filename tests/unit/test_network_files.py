@@ -14,7 +14,7 @@ import pytest
 from sallygate.parsing.addresses import parse_address
 from sallygate.policy.load import load_policy
 from sallygate.runtime.network import NetworkFiles, databases_of, geography_of, open_database
-from sallygate.state import State
+from sallygate.state.state import State
 from support import write_policy
 
 PACKAGED = Path(str(files("sallygate"))) / "data" / "places.mmdb"

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from sallygate.penalties import FORGET_S, UNITS, Penalties
+from sallygate.state.penalty_box import FORGET_S, UNITS, Penalties
 
 NOW = 1_790_000_000.0
 

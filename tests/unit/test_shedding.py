@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import random
 
-from sallygate.shedding import LATE_S, QUEUE_MIN, RANKS, Shedder, Ticket
+from sallygate.state.load_shedding import LATE_S, QUEUE_MIN, RANKS, Shedder, Ticket
 from simulated_api import RANK, World, poisson
 
 

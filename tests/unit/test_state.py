@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sallygate.model.principal import Credential
 from sallygate.model.restriction import Restriction
 from sallygate.parsing.addresses import parse_address, prefix_set
-from sallygate.state import MISSING_S, Credentials, Held, QuotaTable, RateTable, Restrictions, State, window_of
+from sallygate.state.state import MISSING_S, Credentials, Held, QuotaTable, RateTable, Restrictions, State, window_of
 
 UTC_ZONE = ZoneInfo("UTC")
 

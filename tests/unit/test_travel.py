@@ -6,12 +6,21 @@ import pytest
 from msgspec.structs import replace
 
 from sallygate.controls.location import LocationControl
-from sallygate.geography import COUNTRIES, Geography, Origin, located_of
 from sallygate.model.access import KnownPlace
 from sallygate.model.finding import Finding
 from sallygate.model.principal import Principal
-from sallygate.state import State
-from sallygate.travel import COUNTRY_CIRCLES, LAST_MAX, Circle, Seen, Travels, apart_km, circle_of, too_fast
+from sallygate.state.geography import COUNTRIES, Geography, Origin, located_of
+from sallygate.state.impossible_travel import (
+    COUNTRY_CIRCLES,
+    LAST_MAX,
+    Circle,
+    Seen,
+    Travels,
+    apart_km,
+    circle_of,
+    too_fast,
+)
+from sallygate.state.state import State
 
 OSLO, SYDNEY = Circle(59.9, 10.7, 20), Circle(-33.9, 151.2, 20)
 

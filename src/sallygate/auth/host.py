@@ -12,7 +12,7 @@ from sallygate.model.event import Event
 from sallygate.model.finding import Finding
 from sallygate.model.principal import Principal
 from sallygate.security.signing import SigningKeys
-from sallygate.state import State
+from sallygate.state.state import State
 
 T = TypeVar("T")
 

@@ -23,7 +23,7 @@ from sallygate.parsing.tokens import parse_basic
 from sallygate.policy.authorising import Auth
 from sallygate.ports import StoreError
 from sallygate.security.signing import LASTS_S, SigningKeys
-from sallygate.state import RateTable
+from sallygate.state.state import RateTable
 
 CODE_GRANT = "urn:sallygate:grant-type:access-code"
 """A grant type of our own (RFC 6749, section 4.5): `account` and `code`."""

@@ -127,7 +127,7 @@ def find(
     """
     from sallygate.parsing.addresses import parse_address
     from sallygate.runtime.feeds.sources import load_kept
-    from sallygate.state import State
+    from sallygate.state.state import State
 
     parsed = parse_address(address)
     if parsed is None:

@@ -202,7 +202,7 @@ def _compile(loaded: Loaded) -> tuple[str, ...]:
     from sallygate.policy.load import contract_problems
     from sallygate.policy.schema import Injection
     from sallygate.runtime.compose import compose
-    from sallygate.state import State
+    from sallygate.state.state import State
 
     try:
         # Without injection, whose types said all there is to say: its patterns take seconds to compile.

@@ -35,11 +35,11 @@ from sallygate.model.request import RequestHead
 from sallygate.model.work import Charge
 from sallygate.parsing.addresses import place_of
 from sallygate.parsing.tokens import parse_api_key
-from sallygate.penalties import UNITS, Penalties
 from sallygate.policy.flood import Flood
 from sallygate.policy.schema import Plan
-from sallygate.shedding import RANKS, UNKNOWN_RANK, Reason
-from sallygate.state import RateTable, State
+from sallygate.state.load_shedding import RANKS, UNKNOWN_RANK, Reason
+from sallygate.state.penalty_box import UNITS, Penalties
+from sallygate.state.state import RateTable, State
 
 PREFIX_TABLE = "flood:prefix"
 STANDING_TABLE = "flood:standing"

@@ -19,8 +19,8 @@ from sallygate.model.request import RequestHead
 from sallygate.model.work import LoadPlaces, PlacesLoaded, WorkDone
 from sallygate.parsing.addresses import place_of
 from sallygate.policy.schema import NewLocation
-from sallygate.state import State
-from sallygate.travel import circle_of, too_fast
+from sallygate.state.impossible_travel import circle_of, too_fast
+from sallygate.state.state import State
 
 
 class LocationControl:

@@ -16,7 +16,6 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-from sallygate.geography import Origin
 from sallygate.model.finding import Finding
 from sallygate.model.operation import Operation
 from sallygate.model.principal import Principal
@@ -25,7 +24,8 @@ from sallygate.model.restriction import ACTS, Restriction
 from sallygate.model.work import Charge, LoadPlaces, PlacesLoaded, WorkDone
 from sallygate.parsing.addresses import UNKNOWN, Address, Prefixes, parse_address, place_of, prefix_set
 from sallygate.policy.schema import RestrictionsSection
-from sallygate.state import Restrictions, State
+from sallygate.state.geography import Origin
+from sallygate.state.state import Restrictions, State
 
 PREFIXES_CACHED = 10_000
 """As many as restrictions may be in force: reading a prefix takes 5 µs, half of what a refusal may cost."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 from sallygate.controls.flood import FloodControl, retry_s, shed
 from sallygate.guard.door import Away
 from sallygate.guard.services import Scope
-from sallygate.shedding import UNKNOWN_RANK, Shedder
-from sallygate.state import State
+from sallygate.state.load_shedding import UNKNOWN_RANK, Shedder
+from sallygate.state.state import State
 
 
 class Rush:

@@ -14,7 +14,7 @@ from sallygate.model.principal import Principal
 from sallygate.model.request import RequestHead
 from sallygate.model.work import Work, WorkDone
 from sallygate.parsing.head import HeadReader
-from sallygate.state import State
+from sallygate.state.state import State
 
 if TYPE_CHECKING:
     from sallygate.guard.door import Door, Tally

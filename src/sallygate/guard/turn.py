@@ -11,7 +11,7 @@ from sallygate.controls.flood import FloodControl, shed
 from sallygate.guard.services import Message
 from sallygate.model.decision import Admission, Decision
 from sallygate.model.finding import Finding
-from sallygate.shedding import Shedder, Ticket
+from sallygate.state.load_shedding import Shedder, Ticket
 
 if TYPE_CHECKING:
     from sallygate.guard.call import Call

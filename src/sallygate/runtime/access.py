@@ -30,7 +30,6 @@ from sallygate.model.principal import Principal
 from sallygate.model.work import ROUNDS_MAX, LoadAccount, LoadPlaces, PlacesLoaded, Work, WorkDone
 from sallygate.parsing.addresses import place_of
 from sallygate.parsing.jwk import read_key_set
-from sallygate.places import PLACES_MAX
 from sallygate.policy.authorising import Auth
 from sallygate.policy.load import Loaded
 from sallygate.ports import StoreError
@@ -38,11 +37,12 @@ from sallygate.runtime.acts import act_of
 from sallygate.runtime.logins import Logins
 from sallygate.security.signing import SigningKeys
 from sallygate.security.state_directory import Installation
-from sallygate.state import State
+from sallygate.state.impossible_travel import Seen, circle_of
+from sallygate.state.key_sets import KeySet
+from sallygate.state.known_networks import PLACES_MAX
+from sallygate.state.state import State
 from sallygate.stores.access import AccessStore
 from sallygate.stores.sqlite import SqliteStore
-from sallygate.travel import Seen, circle_of
-from sallygate.trust import KeySet
 
 SEEN_MAX = 10_000
 """New places waiting half a second to be written; one beyond it is new once more at its next call."""

@@ -32,7 +32,7 @@ from sallygate.policy.identifying import Identity
 from sallygate.policy.load import Loaded
 from sallygate.policy.schema import Clients, Injection, Limits, Policy, Transport
 from sallygate.releasing import Controls
-from sallygate.state import State
+from sallygate.state.state import State
 
 DEFAULT_KEY_HEADER = "X-API-Key"
 

@@ -30,7 +30,6 @@ from sallygate.model.work import CredentialLoaded, FetchKeys, LoadAccount, LoadC
 from sallygate.policy.load import Door, Loaded, load_policy
 from sallygate.ports import StoreError
 from sallygate.record import Pending
-from sallygate.remembered import TAG_KEY_BYTES, VerifiedPasswords
 from sallygate.runtime.access import Access, channel_of
 from sallygate.runtime.clock import Clock
 from sallygate.runtime.compose import compose
@@ -52,7 +51,8 @@ from sallygate.runtime.turned import AtTheDoor
 from sallygate.security.assertion import Assertions
 from sallygate.security.signing import SigningKeys
 from sallygate.security.state_directory import Installation
-from sallygate.state import State
+from sallygate.state.account_cache import TAG_KEY_BYTES, VerifiedPasswords
+from sallygate.state.state import State
 from sallygate.stores.events import EventLog
 from sallygate.stores.sqlite import SqliteStore
 

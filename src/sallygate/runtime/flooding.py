@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from sallygate.penalties import ENTRIES_MAX
-from sallygate.shedding import RANKS
+from sallygate.state.load_shedding import RANKS
+from sallygate.state.penalty_box import ENTRIES_MAX
 from sallygate.telemetry.status import FloodState, SheddingState
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from sallygate.model.restriction import Restriction
 from sallygate.runtime.tables import add_restrictions
-from sallygate.state import State
+from sallygate.state.state import State
 from sallygate.stores.sqlite import SqliteStore
 
 T = TypeVar("T")

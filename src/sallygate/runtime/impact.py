@@ -10,11 +10,11 @@ from pathlib import Path
 from msgspec import Struct
 
 from sallygate.controls.restrictions import is_covered
-from sallygate.geography import COUNTRIES, Geography
 from sallygate.model.event import Event
 from sallygate.model.restriction import Restriction
 from sallygate.parsing.addresses import UNKNOWN, parse_address
-from sallygate.state import Restrictions
+from sallygate.state.geography import COUNTRIES, Geography
+from sallygate.state.state import Restrictions
 from sallygate.stores.events import latest_events
 
 LOOK_BACK_S = 3600.0

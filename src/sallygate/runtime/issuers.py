@@ -22,9 +22,9 @@ from sallygate.policy.load import Loaded
 from sallygate.ports import StoreError
 from sallygate.runtime.fetching import discover, fetch
 from sallygate.security.state_directory import Installation
-from sallygate.state import State
+from sallygate.state.key_sets import KeySet
+from sallygate.state.state import State
 from sallygate.telemetry.status import IssuerState
-from sallygate.trust import KeySet
 
 RENEW_S = 600.0
 """Where the issuer does not say. Providers announce keys hours before they sign with them."""

@@ -21,7 +21,7 @@ from sallygate.ports import StoreError
 from sallygate.runtime.acts import act_of
 from sallygate.runtime.hashing import Busy, Hashing
 from sallygate.security import passwords
-from sallygate.state import State
+from sallygate.state.state import State
 from sallygate.stores.sqlite import SqliteStore
 
 ACTOR = "sallygate"

@@ -16,13 +16,13 @@ from typing import IO
 import maxminddb
 from msgspec import Struct
 
-from sallygate.geography import Geography, Source
 from sallygate.parsing.addresslists import AddressListError
 from sallygate.policy.lists import list_files, read_list
 from sallygate.policy.load import Loaded
 from sallygate.policy.network import Network, Reach
 from sallygate.ports import StoreError
-from sallygate.state import State
+from sallygate.state.geography import Geography, Source
+from sallygate.state.state import State
 from sallygate.telemetry.status import GeographyState
 
 OLD_S = 90 * 86400.0

@@ -35,7 +35,7 @@ from sallygate.runtime.tables import add_restrictions
 from sallygate.security import passwords
 from sallygate.security.signing import SigningKeys
 from sallygate.security.state_directory import Installation
-from sallygate.state import State
+from sallygate.state.state import State
 from sallygate.stores.access import AccessStore
 from sallygate.stores.sqlite import SqliteStore
 

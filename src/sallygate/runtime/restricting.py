@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from sallygate.geography import CONTINENTS, COUNTRIES
 from sallygate.model.event import Event
 from sallygate.model.restriction import ACTS, Act, Restriction, ScopeKind
 from sallygate.parsing.addresses import parse_address, parse_prefix
 from sallygate.policy.units import read_rate
 from sallygate.runtime.acts import act_of
+from sallygate.state.geography import CONTINENTS, COUNTRIES
 from sallygate.stores.sqlite import SqliteStore
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sallygate.controls.restrictions import throttle_table
 from sallygate.model.restriction import Restriction
 from sallygate.policy.units import read_rate
-from sallygate.state import RateTable, State
+from sallygate.state.state import RateTable, State
 
 
 def add_restrictions(state: State, changed: list[Restriction], now: float) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sallygate.geography import Geography
 from sallygate.guard.door import Tally
 from sallygate.model.event import Event, Place
 from sallygate.model.exchange import MANY, Turned
 from sallygate.record import PATH_CHARS_MAX
+from sallygate.state.geography import Geography
 
 if TYPE_CHECKING:
     from sallygate.runtime.core import Runtime

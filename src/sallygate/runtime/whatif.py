@@ -52,7 +52,7 @@ from sallygate.runtime.network import databases_of, geography_of
 from sallygate.runtime.offline import Offline
 from sallygate.runtime.recorded import Recorded
 from sallygate.security.state_directory import Installation
-from sallygate.state import State
+from sallygate.state.state import State
 
 _KEPT = {
     "contract": "contract",

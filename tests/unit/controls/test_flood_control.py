@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from gatehouse import ADDRESSES, CREDENTIALS, NOW, House, Request, policy_text
-from sallygate.bearing import COLD_ANSWERS
 from sallygate.model.finding import Finding
-from sallygate.penalties import UNITS
-from sallygate.shedding import RANKS, Ticket
+from sallygate.state.concurrency_limit import COLD_ANSWERS
+from sallygate.state.load_shedding import RANKS, Ticket
+from sallygate.state.penalty_box import UNITS
 
 PLANS = {
     "small": '{rate: 1000/s burst 1000, priority: low, scopes: ["*"]}',

@@ -11,8 +11,8 @@ from sallygate.model.access import KnownPlace
 from sallygate.model.finding import Finding
 from sallygate.model.principal import Principal
 from sallygate.model.work import LoadPlaces, PlacesLoaded
-from sallygate.places import PLACES_MAX, Places
-from sallygate.state import State
+from sallygate.state.known_networks import PLACES_MAX, Places
+from sallygate.state.state import State
 
 
 class Head:

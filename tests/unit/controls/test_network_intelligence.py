@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from bench import Bench, code
-from sallygate.feeds import Feed
-from sallygate.feeds.compiling import compile_entries, shares
-from sallygate.feeds.tables import About, Compiled
 from sallygate.parsing.addresses import parse_address
 from sallygate.parsing.indicators.blocks import blocks_of
 from sallygate.runtime.offline import Offline
+from sallygate.state.feeds import Feed
+from sallygate.state.feeds.compiling import compile_entries, shares
+from sallygate.state.feeds.tables import About, Compiled
 from support import make_key, write_policy
 
 NOW = 1_790_000_000.0

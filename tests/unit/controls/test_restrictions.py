@@ -9,13 +9,13 @@ import pytest
 from msgspec.structs import replace
 
 from bench import Bench, code
-from sallygate.geography import Geography
 from sallygate.model.access import KnownPlace
 from sallygate.model.decision import Ask
 from sallygate.model.restriction import Restriction
 from sallygate.model.work import LoadPlaces, PlacesLoaded
 from sallygate.runtime.offline import Offline
 from sallygate.runtime.tables import add_restrictions
+from sallygate.state.geography import Geography
 from support import make_key, write_policy
 
 WHERE = {

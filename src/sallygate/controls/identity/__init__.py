@@ -29,7 +29,7 @@ from sallygate.parsing.tokens import parse_api_key, parse_authorization, parse_b
 from sallygate.policy.accounts import AccountsSection
 from sallygate.policy.identifying import Identity
 from sallygate.policy.schema import Plan
-from sallygate.state import RateTable, State
+from sallygate.state.state import RateTable, State
 
 __all__ = [
     "ACCOUNT",

@@ -11,7 +11,7 @@ from sallygate.model.account import Account
 from sallygate.model.finding import Finding
 from sallygate.model.principal import Principal
 from sallygate.model.work import AccountLoaded, LoadAccount, WorkDone
-from sallygate.state import State
+from sallygate.state.state import State
 
 
 class AccountHolders:

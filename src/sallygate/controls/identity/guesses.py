@@ -20,13 +20,13 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from sallygate.backoff import Backoff, SeenPlaces
 from sallygate.controls.identity.outcomes import Refused, come_back
 from sallygate.model.finding import Finding
 from sallygate.model.work import Charge
 from sallygate.policy.accounts import Backoff as BackoffSection
 from sallygate.policy.accounts import Logins
-from sallygate.state import RateTable, State, Table
+from sallygate.state.login_backoff import Backoff, SeenPlaces
+from sallygate.state.state import RateTable, State, Table
 
 PLACES_TABLE = "logins:places"
 ALL = "all"

@@ -15,7 +15,7 @@ from sallygate.model.finding import Finding
 from sallygate.model.principal import Credential, Principal
 from sallygate.model.work import CredentialLoaded, LoadCredential, WorkDone
 from sallygate.parsing.tokens import KEY_CHECK_CHARS, KEY_SECRET_CHARS, ApiKeyText, parse_api_key
-from sallygate.state import State
+from sallygate.state.state import State
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 PRINCIPALS_MAX = 50_000

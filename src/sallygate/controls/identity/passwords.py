@@ -22,7 +22,7 @@ from sallygate.model.principal import Principal
 from sallygate.model.request import RequestHead
 from sallygate.model.work import AccountLoaded, Charge, LoadAccount, PasswordVerified, VerifyPassword, WorkDone
 from sallygate.parsing.addresses import place_of
-from sallygate.state import State
+from sallygate.state.state import State
 
 PASSWORD_CHARS_MAX = 1024
 """As `sallygate.security.passwords.BYTES_MAX`: longer ones are nobody's, and are not worth a hash."""

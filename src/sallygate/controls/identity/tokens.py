@@ -33,8 +33,8 @@ from sallygate.model.work import Charge, FetchKeys, KeysFetched, Work, WorkDone
 from sallygate.parsing.jwk import VerifyingKey
 from sallygate.parsing.jws import Jws, JwsError, read_claims, read_jws
 from sallygate.policy.identifying import Issuer
-from sallygate.state import State, Table
-from sallygate.trust import KeySet
+from sallygate.state.key_sets import KeySet
+from sallygate.state.state import State, Table
 
 FORGED_TABLE = "identity:forged"
 KEPT_MAX = 50_000

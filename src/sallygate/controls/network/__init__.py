@@ -25,7 +25,7 @@ from sallygate.model.principal import Principal
 from sallygate.model.request import RequestHead, is_among
 from sallygate.parsing.addresses import UNKNOWN, Address, Prefixes, parse_address
 from sallygate.policy.network import Network, NetworkRule
-from sallygate.state import State
+from sallygate.state.state import State
 
 
 class _Rule(Struct, frozen=True):

@@ -15,12 +15,12 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from sallygate.feeds import Match
 from sallygate.model.finding import Finding, Mode
 from sallygate.model.work import Charge
 from sallygate.parsing.addresses import Address
 from sallygate.policy.intelligence import FeedSection
-from sallygate.state import RateTable, State, Table
+from sallygate.state.feeds import Match
+from sallygate.state.state import RateTable, State, Table
 
 STRONGEST_FIRST = ("deny", "throttle", "score", "observe")
 

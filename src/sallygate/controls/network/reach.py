@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sallygate.geography import Geography
 from sallygate.parsing.addresses import Address, Prefixes, prefix_set
 from sallygate.policy.network import Addresses, AddressFile, Countries, Reach
+from sallygate.state.geography import Geography
 
 Denial = tuple[str, str]
 """What decided (`denied`, `not_listed`, `country`, `asn`), and what of the address it was."""

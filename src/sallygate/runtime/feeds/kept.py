@@ -24,10 +24,10 @@ from pathlib import Path
 
 import msgspec
 
-from sallygate.feeds.tables import About, Compiled, CompiledError, about_of, read_compiled
 from sallygate.parsing.indicators.blocks import block_text, blocks_of
 from sallygate.parsing.indicators.reading import INDICATORS_MAX, Entry, Group
 from sallygate.ports import StoreError
+from sallygate.state.feeds.tables import About, Compiled, CompiledError, about_of, read_compiled
 
 TAG_BYTES = 32
 PART = ".part"

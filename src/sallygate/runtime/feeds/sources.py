@@ -19,19 +19,19 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from sallygate.feeds import Feed
-from sallygate.feeds.tables import About, Compiled
 from sallygate.policy.intelligence import ENFORCING, FeedSection
 from sallygate.policy.load import Loaded
 from sallygate.ports import StoreError
 from sallygate.runtime.feeds.gathering import Task
 from sallygate.runtime.feeds.kept import Kept, forget
 from sallygate.runtime.feeds.work import Done, reading_of
+from sallygate.state.feeds import Feed
+from sallygate.state.feeds.tables import About, Compiled
 from sallygate.telemetry.status import FeedState
 
 if TYPE_CHECKING:
     from sallygate.security.state_directory import Installation
-    from sallygate.state import State
+    from sallygate.state.state import State
 
 RETRY_S, RETRY_S_MAX = 30.0, 1800.0
 """After a failure, doubling; never more often than the policy asks a feed that answers."""

@@ -16,7 +16,7 @@ from sallygate.parsing.jwk import read_key_set
 from sallygate.policy.authorising import Auth
 from sallygate.policy.authorising import Tokens as AuthTokens
 from sallygate.runtime.compose import compose
-from sallygate.trust import KeySet
+from sallygate.state.key_sets import KeySet
 from support import make_key
 from tokens import ISSUER, KEY, NOW, Bench, Key, claims, key_set, said, token
 

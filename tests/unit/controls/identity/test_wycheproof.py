@@ -20,7 +20,7 @@ import pytest
 from sallygate.controls.identity.signatures import is_signed_by
 from sallygate.parsing.jwk import JwkError, key_set, read_key
 from sallygate.parsing.jws import JwsError, read_jws
-from sallygate.trust import KeySet
+from sallygate.state.key_sets import KeySet
 from support import DATA
 from tokens import CURVES, Key, token
 from tokens import key_set as published

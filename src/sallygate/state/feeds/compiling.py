@@ -8,7 +8,6 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from sallygate.feeds.tables import KINDS, LOW, Compiled, Shape, Table
 from sallygate.parsing.indicators.reading import Entry
 from sallygate.parsing.reserved import (
     LONGEST_RESERVED,
@@ -16,6 +15,7 @@ from sallygate.parsing.reserved import (
     is_partly_reserved,
     is_wholly_reserved,
 )
+from sallygate.state.feeds.tables import KINDS, LOW, Compiled, Shape, Table
 
 DIRECTORY_MAX = 16_384
 """Leading parts of the starts that are distinguished: 2 MB, and the last six steps of a million are left to search."""

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from sallygate.feeds.tables import Compiled, Table
 from sallygate.parsing.addresses import Address
 from sallygate.parsing.indicators.blocks import block_text
 from sallygate.parsing.reserved import is_reserved
+from sallygate.state.feeds.tables import Compiled, Table
 
 
 class Match(Struct, frozen=True, gc=False):

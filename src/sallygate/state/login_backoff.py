@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from sallygate.state import ENTRIES_MAX, EVICTION_STEPS, OVERFLOW_BUCKETS, Room, Row
+from sallygate.state.state import ENTRIES_MAX, EVICTION_STEPS, OVERFLOW_BUCKETS, Room, Row
 
 STRIKES_MAX = 64
 """More would change nothing: the delay has long reached its most, and forgiving takes days as it is."""

@@ -17,19 +17,19 @@ from datetime import datetime, timedelta
 from typing import Literal, Protocol
 from zoneinfo import ZoneInfo
 
-from sallygate.feeds import Feeds
-from sallygate.geography import Geography
 from sallygate.model.counting import Room as Room
 from sallygate.model.counting import Row as Row
 from sallygate.model.principal import Credential
 from sallygate.model.restriction import Restriction, ScopeKind
 from sallygate.parsing.addresses import Address, parse_prefix
-from sallygate.penalties import Penalties
-from sallygate.places import Places
-from sallygate.remembered import Accounts, VerifiedPasswords
-from sallygate.shedding import Shedder
-from sallygate.travel import Travels
-from sallygate.trust import KeySets, Revocations
+from sallygate.state.account_cache import Accounts, VerifiedPasswords
+from sallygate.state.feeds import Feeds
+from sallygate.state.geography import Geography
+from sallygate.state.impossible_travel import Travels
+from sallygate.state.key_sets import KeySets, Revocations
+from sallygate.state.known_networks import Places
+from sallygate.state.load_shedding import Shedder
+from sallygate.state.penalty_box import Penalties
 
 ENTRIES_MAX = 100_000
 """Subjects a table holds: about 25 MB when full. Addresses beyond it share the overflow buckets."""

@@ -20,7 +20,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Literal
 
-from sallygate.bearing import Bearing
+from sallygate.state.concurrency_limit import Bearing
 
 RANKS = ("high", "normal", "low", "refused", "unknown")
 """Best first. `refused`: a known caller, refused lately for what it sent. `unknown`: without a credential."""

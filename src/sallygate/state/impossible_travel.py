@@ -11,7 +11,7 @@ from math import asin, cos, radians, sin, sqrt
 
 from msgspec import Struct
 
-from sallygate.geography import Origin
+from sallygate.state.geography import Origin
 
 SPEED_KM_H = 1000.0
 """Of an airliner (cruising at 900), without the time to board it."""

@@ -1,0 +1,1 @@
+"""Tables that decisions read, in memory: counters, credentials, restrictions, feeds, load; filled by services."""

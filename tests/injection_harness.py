@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sallygate.case import Step
+from sallygate.engine.case import Step
 from sallygate.runtime.offline import Offline, Verdict
 from sallygate.runtime.recorded import Recorded, from_json
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from lab.speed.figures import Advance, Section, quantile
 from lab.speed.settings import GET_TARGET, POST_BODY, POST_TARGET, install
+from sallygate.engine.problem import problem_body, problem_headers
 from sallygate.model.decision import Admission, Refuse
 from sallygate.model.restriction import Restriction
-from sallygate.problem import problem_body, problem_headers
 from sallygate.runtime.offline import Offline
 from sallygate.state.state import Restrictions
 

@@ -351,7 +351,7 @@ def test_key_sets_that_must_not_be_believed(published: list[Any], why: str) -> N
 
 
 def test_all_wrong_tokens_look_alike_from_outside(bench: Bench) -> None:
-    from sallygate.problem import problem_body
+    from sallygate.engine.problem import problem_body
 
     wrong = [token(key=MALLORY), token(claims(exp=NOW - 99)), token(claims(aud="other")), "nonsense", token(claims(iss="https://evil.example")),
              token(header={"alg": "none"})]  # fmt: skip

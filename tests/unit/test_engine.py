@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bench import Bench, code
-from sallygate.case import Step
+from sallygate.engine.case import Step
 from sallygate.model.decision import Admission, Answer, Ask, Refuse
 from sallygate.model.restriction import Restriction
 from sallygate.model.work import CredentialLoaded

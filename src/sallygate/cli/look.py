@@ -59,7 +59,7 @@ def explain(
     """
     from msgspec.structs import replace
 
-    from sallygate.case import Step
+    from sallygate.engine.case import Step
     from sallygate.runtime.offline import Offline
     from sallygate.runtime.recorded import from_text
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from msgspec import DecodeError
 from msgspec.json import decode
 
+from sallygate.engine.overload import come_back
+from sallygate.engine.problem import problem_body, problem_headers
 from sallygate.guard.body import allowed_s, pace_of, slow_body
 from sallygate.guard.services import Message, Receive
 from sallygate.guard.turn import ClientLeft, Turn
@@ -15,9 +17,7 @@ from sallygate.model.decision import Admission, Decision, HeaderList, Learned, R
 from sallygate.model.exchange import CUT, GONE, NOTHING_LEARNED
 from sallygate.model.finding import Finding
 from sallygate.model.request import Body, BodyPlan
-from sallygate.overload import come_back
 from sallygate.parsing.codings import CodingError, undo_coding, undo_partial
-from sallygate.problem import problem_body, problem_headers
 
 if TYPE_CHECKING:
     from sallygate.guard.call import Call

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sallygate.case import decide
+from sallygate.engine.case import decide
+from sallygate.engine.overload import come_back, price
+from sallygate.engine.problem import problem_body, problem_headers
 from sallygate.guard.answer import ApiAnswer, Stopped, refusal
 from sallygate.guard.body import put_before, read_body
 from sallygate.guard.door import HASTY
@@ -17,8 +19,6 @@ from sallygate.model.exchange import Exchange
 from sallygate.model.finding import Finding
 from sallygate.model.request import Body, RequestHead
 from sallygate.model.work import ROUNDS_MAX, Charge, WorkDone
-from sallygate.overload import come_back, price
-from sallygate.problem import problem_body, problem_headers
 
 ASIDE_BYTES = 64 * 1024
 """Larger bodies are examined off the event loop, where they make nobody wait."""

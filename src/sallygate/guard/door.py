@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sallygate.engine import Engine
+from sallygate.engine.engine import Engine
+from sallygate.engine.problem import problem_body, problem_headers
 from sallygate.guard.services import Scope, Send
 from sallygate.model.decision import Decision, HeaderList
 from sallygate.model.exchange import MANY, Turned
@@ -23,7 +24,6 @@ from sallygate.model.finding import Finding
 from sallygate.model.work import Charge
 from sallygate.parsing.addresses import Address, parse_address, strip_port
 from sallygate.parsing.head import HeadReader
-from sallygate.problem import problem_body, problem_headers
 
 if TYPE_CHECKING:
     from sallygate.guard.services import Services

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from sallygate.auth.routes import auth_operations
-from sallygate.case import Guarded
 from sallygate.controls.clients import ClientsControl
 from sallygate.controls.contract import Contract
 from sallygate.controls.contract.settings import ContractSettings
@@ -15,7 +14,9 @@ from sallygate.controls.location import LocationControl
 from sallygate.controls.network import NetworkControl
 from sallygate.controls.restrictions import RestrictionsControl
 from sallygate.controls.transport import TransportControl
-from sallygate.engine import Engine
+from sallygate.engine.case import Guarded
+from sallygate.engine.engine import Engine
+from sallygate.engine.releasing import Controls
 from sallygate.guard import Gate
 from sallygate.guard.call import OVERRIDES
 from sallygate.guard.door import Door
@@ -31,7 +32,6 @@ from sallygate.policy.flood import Flood
 from sallygate.policy.identifying import Identity
 from sallygate.policy.load import Loaded
 from sallygate.policy.schema import Clients, Injection, Limits, Policy, Transport
-from sallygate.releasing import Controls
 from sallygate.state.state import State
 
 DEFAULT_KEY_HEADER = "X-API-Key"

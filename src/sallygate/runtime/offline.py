@@ -14,8 +14,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from sallygate.case import Step
 from sallygate.controls.identity import KeyRing
+from sallygate.engine.case import Step
 from sallygate.guard import Gate
 from sallygate.model.decision import Admission, Answer, Ask, Decision, Refuse
 from sallygate.model.finding import Finding

@@ -19,8 +19,8 @@ from urllib.parse import quote, urlencode
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sallygate.case import Guarded, decide
 from sallygate.controls.identity import ACCOUNT, KeyRing, base62
+from sallygate.engine.case import Guarded, decide
 from sallygate.guard import Gate
 from sallygate.model.access import KnownPlace
 from sallygate.model.account import Account

@@ -10,9 +10,9 @@ from typing import TypeVarTuple
 
 from msgspec.structs import replace
 
-from sallygate.case import Case
 from sallygate.controls.contract import Contract
 from sallygate.controls.injection import InjectionControl
+from sallygate.engine.case import Case
 from sallygate.model.decision import Admission, Edit
 from sallygate.model.finding import Finding
 from sallygate.model.operation import Operation

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from sallygate.case import Guarded
 from sallygate.controls.clients import ClientsControl
 from sallygate.controls.contract import Contract
 from sallygate.controls.flood import FloodControl
@@ -18,6 +17,7 @@ from sallygate.controls.location import LocationControl
 from sallygate.controls.network import NetworkControl
 from sallygate.controls.restrictions import RestrictionsControl
 from sallygate.controls.transport import TransportControl
+from sallygate.engine.case import Guarded
 from sallygate.model.decision import Admission, HeaderList, Learned, Release
 from sallygate.model.finding import Finding
 from sallygate.model.request import Body, RequestHead

@@ -14,7 +14,6 @@ from typing import TypeVarTuple
 
 from msgspec.structs import replace
 
-from sallygate.case import Case, Step, decide
 from sallygate.controls.clients import ClientsControl, wrong_method
 from sallygate.controls.contract import Contract
 from sallygate.controls.identity import Asking, IdentityControl, Proven, Refused, missing
@@ -23,7 +22,10 @@ from sallygate.controls.limits import Allowed, retry_after
 from sallygate.controls.location import LocationControl
 from sallygate.controls.network import NetworkControl
 from sallygate.controls.restrictions import Outcome, RestrictionsControl
-from sallygate.examining import Examining, coded
+from sallygate.engine.case import Case, Step, decide
+from sallygate.engine.examining import Examining, coded
+from sallygate.engine.overload import admit_address, admit_load
+from sallygate.engine.releasing import Controls, Releasing
 from sallygate.model.decision import (
     Admission,
     Answer,
@@ -37,11 +39,9 @@ from sallygate.model.operation import Match, Operation
 from sallygate.model.principal import Principal
 from sallygate.model.request import EMPTY_BODY, NO_BODY, Body, BodyPlan, RequestHead
 from sallygate.model.work import WorkDone
-from sallygate.overload import admit_address, admit_load
 from sallygate.parsing.codings import READABLE
 from sallygate.parsing.identifiers import IdHasher
 from sallygate.parsing.routes import RouteTable
-from sallygate.releasing import Controls, Releasing
 
 BODY_BYTES_MAX = 16 << 20
 """Largest request body where no contract says less."""

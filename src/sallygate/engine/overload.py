@@ -5,9 +5,9 @@ Knows no order but its callers'.
 
 from __future__ import annotations
 
-from sallygate.case import Case
 from sallygate.controls.flood import FloodControl, retry_s
 from sallygate.controls.limits import retry_after
+from sallygate.engine.case import Case
 from sallygate.model.decision import Decision, HeaderList
 from sallygate.model.finding import Finding
 from sallygate.model.operation import Operation

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from sallygate.cli import status
 from sallygate.controls.flood import retry_s, shed
+from sallygate.events.record import Pending
 from sallygate.guard.door import Away
 from sallygate.model.decision import Decision
 from sallygate.model.event import Event, Place
@@ -20,7 +21,6 @@ from sallygate.model.exchange import MANY, Exchange
 from sallygate.model.finding import Finding
 from sallygate.parsing.head import HeadReader
 from sallygate.parsing.identifiers import IdHasher
-from sallygate.record import Pending
 from sallygate.runtime.flooding import QUIET_S, TOLD_EVERY_S, Flooding
 from sallygate.runtime.turned import AtTheDoor
 from sallygate.state.load_shedding import RANKS, UNKNOWN_RANK

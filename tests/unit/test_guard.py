@@ -305,7 +305,7 @@ def test_what_left_is_counted_and_its_ids_remembered(bench) -> None:
     assert {(c.table, c.amount) for c in event.learned.charges} >= {("plan:small:records", 2)}
     assert event.response_bytes == 35
     made.call("/things/a1")
-    from sallygate.record import to_event
+    from sallygate.events.record import to_event
 
     asked = to_event(made.last, "h", made.services.offline.gate.engine.hash_id)
     assert asked.object_refs[0] in event.learned.issued_ids, "the id asked for is the one that was handed out"

@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from sallygate.controls.identity import KeyRing
+from sallygate.events.record import Pending
 from sallygate.model.decision import ALLOW
 from sallygate.model.event import Event, Place
 from sallygate.model.exchange import Exchange
@@ -18,7 +19,6 @@ from sallygate.model.finding import Finding
 from sallygate.parsing.head import HeadReader
 from sallygate.parsing.identifiers import IdHasher
 from sallygate.ports import StoreError
-from sallygate.record import Pending
 from sallygate.runtime.administration import Administration
 from sallygate.stores.events import ALIKE_KEPT, PENDING_MAX, EventLog, aggregate, read_events
 from sallygate.stores.sqlite import SCHEMA_VERSION, SqliteStore

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sallygate.controls.identity import KeyRing
+from sallygate.events.record import Pending
 from sallygate.guard import App, Gate
 from sallygate.model.decision import HeaderList
 from sallygate.model.exchange import Exchange
@@ -29,7 +30,6 @@ from sallygate.model.request import RequestHead
 from sallygate.model.work import CredentialLoaded, FetchKeys, LoadAccount, LoadCredential, LoadPlaces, Work, WorkDone
 from sallygate.policy.load import Door, Loaded, load_policy
 from sallygate.ports import StoreError
-from sallygate.record import Pending
 from sallygate.runtime.access import Access, channel_of
 from sallygate.runtime.clock import Clock
 from sallygate.runtime.compose import compose

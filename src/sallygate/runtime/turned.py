@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sallygate.events.record import PATH_CHARS_MAX
 from sallygate.guard.door import Tally
 from sallygate.model.event import Event, Place
 from sallygate.model.exchange import MANY, Turned
-from sallygate.record import PATH_CHARS_MAX
 from sallygate.state.geography import Geography
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from msgspec import MsgspecError
 from msgspec.json import decode, encode
 from msgspec.structs import replace
 
+from sallygate.events.record import Pending
 from sallygate.model.event import Event, Place
 from sallygate.model.exchange import MANY, Exchange
 from sallygate.ports import StoreError
-from sallygate.record import Pending
 
 BATCH_S = 0.05
 """DESIGN, rule 6: at most 50 ms."""

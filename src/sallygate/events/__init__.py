@@ -1,0 +1,1 @@
+"""Events of exchanges: how they are built from what was decided."""

@@ -32,8 +32,8 @@ from lab.speed.gateway import _upstream
 from lab.speed.settings import GET_TARGET, Installed, install
 from sallygate.model.decision import ALLOW
 from sallygate.model.exchange import Exchange
+from sallygate.net.sockets import connect_control
 from sallygate.parsing.head import HeadReader
-from sallygate.runtime.sockets import connect_control
 from sallygate.telemetry.metrics import Metrics
 
 ROUNDS = 5

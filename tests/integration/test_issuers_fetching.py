@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from sallygate.model.work import FetchKeys, KeysFetched
+from sallygate.net import fetching
+from sallygate.net.fetching import discovery_urls
 from sallygate.policy.load import load_policy
-from sallygate.runtime import fetching
-from sallygate.runtime.fetching import discovery_urls
 from sallygate.runtime.issuers import Issuers, load_known
 from sallygate.security.certificates import development_certificate
 from sallygate.security.state_directory import Installation

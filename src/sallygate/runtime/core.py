@@ -28,6 +28,7 @@ from sallygate.model.exchange import Exchange
 from sallygate.model.principal import Principal
 from sallygate.model.request import RequestHead
 from sallygate.model.work import CredentialLoaded, FetchKeys, LoadAccount, LoadCredential, LoadPlaces, Work, WorkDone
+from sallygate.net.sockets import inherited, notify, notify_reloading, watchdog_s
 from sallygate.policy.load import Door, Loaded, load_policy
 from sallygate.ports import StoreError
 from sallygate.runtime.access import Access, channel_of
@@ -46,7 +47,6 @@ from sallygate.runtime.logins import Logins
 from sallygate.runtime.network import NetworkFiles, databases_of
 from sallygate.runtime.patterns import compiled_patterns
 from sallygate.runtime.reporting import Reporting
-from sallygate.runtime.sockets import inherited, notify, notify_reloading, watchdog_s
 from sallygate.runtime.turned import AtTheDoor
 from sallygate.security.assertion import Assertions
 from sallygate.security.signing import SigningKeys

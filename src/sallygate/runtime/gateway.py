@@ -20,6 +20,7 @@ from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
 from sallygate.guard import Guard
+from sallygate.net.sockets import accept_no_more, listening, none_left, notify
 from sallygate.policy.load import Loaded
 from sallygate.policy.serving import Listen, UpstreamSection
 from sallygate.policy.units import read_endpoint
@@ -27,7 +28,6 @@ from sallygate.ports import StoreError
 from sallygate.proxy import ReverseProxy, UpstreamSettings
 from sallygate.runtime.core import Runtime
 from sallygate.runtime.log import Log
-from sallygate.runtime.sockets import accept_no_more, listening, none_left, notify
 from sallygate.security.certificates import development_certificate
 from sallygate.telemetry.status import ListenerStatus, UpstreamState
 

@@ -15,12 +15,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sallygate.model.work import FetchKeys, KeysFetched
+from sallygate.net.fetching import discover, fetch
 from sallygate.parsing.jwk import JwkError, PublishedKeys, read_key_set
 from sallygate.policy.identifying import Issuer
 from sallygate.policy.issuers import is_url, read_key_file
 from sallygate.policy.load import Loaded
 from sallygate.ports import StoreError
-from sallygate.runtime.fetching import discover, fetch
 from sallygate.security.state_directory import Installation
 from sallygate.state.key_sets import KeySet
 from sallygate.state.state import State

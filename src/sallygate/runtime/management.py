@@ -16,7 +16,7 @@ import msgspec
 from aiohttp import web
 from msgspec.structs import replace
 
-from sallygate.runtime.sockets import connect_control
+from sallygate.net.sockets import connect_control
 from sallygate.telemetry.exposition import render
 from sallygate.telemetry.metrics import Snapshot
 from sallygate.telemetry.status import Status

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
+from sallygate.net.sockets import control_socket, listening
 from sallygate.policy.units import read_endpoint
 from sallygate.runtime.condition import status_of
 from sallygate.runtime.exporting import Exporting
 from sallygate.runtime.management import Management
-from sallygate.runtime.sockets import control_socket, listening
 from sallygate.telemetry.metrics import Metrics
 from sallygate.telemetry.status import ListenerStatus, Status, UpstreamState
 

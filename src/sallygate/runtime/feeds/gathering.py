@@ -6,10 +6,10 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from sallygate.net.fetching import FetchError
 from sallygate.parsing.indicators import Format, Group, IndicatorError, Reading, Settings, guess_format, read
 from sallygate.policy.intelligence import Kind
 from sallygate.runtime.feeds.asking import FEED_BYTES_MAX, Asking
-from sallygate.runtime.fetching import FetchError
 
 
 class Task(Struct, frozen=True):

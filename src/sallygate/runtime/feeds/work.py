@@ -20,12 +20,12 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from sallygate.net.fetching import FetchError
 from sallygate.parsing.indicators import Group, IndicatorError
 from sallygate.parsing.indicators.reading import Reading
 from sallygate.ports import StoreError
 from sallygate.runtime.feeds.gathering import Gathered, Known, Task, gather
 from sallygate.runtime.feeds.kept import Kept
-from sallygate.runtime.fetching import FetchError
 from sallygate.state.feeds.compiling import compile_entries, shares
 from sallygate.state.feeds.tables import About, Compiled
 

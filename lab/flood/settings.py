@@ -11,10 +11,10 @@ from typing import Any
 
 from sallygate.controls.identity import KeyRing
 from sallygate.runtime.administration import Administration
-from sallygate.runtime.log import open_log
 from sallygate.runtime.patterns import compiled_patterns
 from sallygate.security.state_directory import Installation
 from sallygate.stores.sqlite import SqliteStore
+from sallygate.telemetry.log import open_log
 
 STOLEN = 200
 LOYAL = 6

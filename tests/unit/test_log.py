@@ -14,7 +14,7 @@ import structlog
 from sallygate.model.event import Event, Place
 from sallygate.model.finding import Finding
 from sallygate.policy.serving import LogSection
-from sallygate.runtime.log import LINES_MAX, LINES_PER_S, RequestLog, Unfailing, open_log
+from sallygate.telemetry.log import LINES_MAX, LINES_PER_S, RequestLog, Unfailing, open_log
 
 
 class Remembering:

@@ -194,7 +194,7 @@ def refresh(
 
 def _waited(installation: Installation, names: set[str], began: float, wait_s: float) -> tuple[FeedState, ...]:
     """The running gate's feeds, once all of `names` were tried, or the time is over."""
-    from sallygate.runtime.management import ask_status
+    from sallygate.telemetry.management import ask_status
 
     while True:
         running = ask_status(installation.control)
@@ -229,7 +229,7 @@ def _states(installation: Installation, loaded: Loaded, sections: list[FeedSecti
 
     from sallygate.runtime.feeds.kept import Kept
     from sallygate.runtime.feeds.sources import state_of
-    from sallygate.runtime.management import ask_status
+    from sallygate.telemetry.management import ask_status
 
     try:
         running = ask_status(installation.control)

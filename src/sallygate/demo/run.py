@@ -29,8 +29,8 @@ from sallygate.model.finding import COLOURS
 from sallygate.ports import StoreError
 from sallygate.runtime.administration import Administration
 from sallygate.runtime.gateway import Gateway
-from sallygate.runtime.log import open_log
 from sallygate.stores.sqlite import SqliteStore
+from sallygate.telemetry.log import open_log
 
 READY_S = 15.0
 SHOWN = 12

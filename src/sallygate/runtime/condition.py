@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sallygate import __version__
-from sallygate.runtime.log import Unfailing
+from sallygate.telemetry.log import Unfailing
 from sallygate.telemetry.status import Check, EventsState, Status, StoreState
 
 if TYPE_CHECKING:

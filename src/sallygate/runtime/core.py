@@ -36,13 +36,11 @@ from sallygate.runtime.clock import Clock
 from sallygate.runtime.compose import compose
 from sallygate.runtime.condition import Life
 from sallygate.runtime.counters import Counters
-from sallygate.runtime.exporting import check_telemetry
 from sallygate.runtime.feeds.sources import FeedSources
 from sallygate.runtime.flooding import Flooding
 from sallygate.runtime.follow import Following
 from sallygate.runtime.issuers import Issuers
 from sallygate.runtime.jumps import Jumps
-from sallygate.runtime.log import Log, RequestLog, open_log
 from sallygate.runtime.logins import Logins
 from sallygate.runtime.network import NetworkFiles, databases_of
 from sallygate.runtime.patterns import compiled_patterns
@@ -55,6 +53,8 @@ from sallygate.state.account_cache import TAG_KEY_BYTES, VerifiedPasswords
 from sallygate.state.state import State
 from sallygate.stores.events import EventLog
 from sallygate.stores.sqlite import SqliteStore
+from sallygate.telemetry.exporting import check_telemetry
+from sallygate.telemetry.log import Log, RequestLog, open_log
 
 SYNC_S = 0.1
 """A restriction is in force within 300 ms: a third of it is spent here at most."""

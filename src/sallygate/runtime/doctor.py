@@ -33,14 +33,14 @@ from sallygate.policy.load import Loaded, load_policy, state_directory_of
 from sallygate.policy.units import read_endpoint
 from sallygate.ports import StoreError
 from sallygate.runtime.access import channel_of
-from sallygate.runtime.exporting import can_export
 from sallygate.runtime.feeds.kept import Kept
 from sallygate.runtime.feeds.sources import sections_of, state_of
 from sallygate.runtime.issuers import source_of
-from sallygate.runtime.management import ask_status
 from sallygate.security.state_directory import RESTORING, Installation
 from sallygate.stores.events import read_events
 from sallygate.stores.sqlite import SCHEMA_VERSION
+from sallygate.telemetry.exporting import can_export
+from sallygate.telemetry.management import ask_status
 
 Verdict = Literal["ok", "note", "wrong"]
 FREE_BYTES_MIN = 1 << 30

@@ -27,8 +27,8 @@ from sallygate.policy.units import read_endpoint
 from sallygate.ports import StoreError
 from sallygate.proxy import ReverseProxy, UpstreamSettings
 from sallygate.runtime.core import Runtime
-from sallygate.runtime.log import Log
 from sallygate.security.certificates import development_certificate
+from sallygate.telemetry.log import Log
 from sallygate.telemetry.status import ListenerStatus, UpstreamState
 
 DRAIN_S = 30

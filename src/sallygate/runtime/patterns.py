@@ -6,8 +6,8 @@ from pathlib import Path
 
 from sallygate.controls.injection import compile_patterns, patterns_signature
 from sallygate.ports import StoreError
-from sallygate.runtime.log import Log
 from sallygate.security.state_directory import Installation, patterns_ahead
+from sallygate.telemetry.log import Log
 
 
 def compiled_patterns(installation: Installation, log: Log) -> bytes:

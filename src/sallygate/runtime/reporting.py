@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from sallygate.net.sockets import control_socket, listening
 from sallygate.policy.units import read_endpoint
 from sallygate.runtime.condition import status_of
-from sallygate.runtime.exporting import Exporting
-from sallygate.runtime.management import Management
+from sallygate.telemetry.exporting import Exporting
+from sallygate.telemetry.management import Management
 from sallygate.telemetry.metrics import Metrics
 from sallygate.telemetry.status import ListenerStatus, Status, UpstreamState
 

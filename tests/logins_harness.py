@@ -19,7 +19,7 @@ from sallygate.runtime.accounts import Accounts
 from sallygate.runtime.clock import Clock
 from sallygate.runtime.core import Runtime
 from sallygate.security import passwords
-from sallygate.stores.sqlite import SqliteStore
+from sallygate.stores.sqlite.store import SqliteStore
 from support import write_policy
 
 PASSWORD = "correct horse battery"

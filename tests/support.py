@@ -21,7 +21,7 @@ from sallygate.model.account import Account
 from sallygate.runtime.accounts import Accounts
 from sallygate.runtime.administration import Administration
 from sallygate.security.state_directory import Installation
-from sallygate.stores.sqlite import SqliteStore
+from sallygate.stores.sqlite.store import SqliteStore
 
 DATA = Path(os.environ.get("SALLYGATE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 """Public evaluation data; tests that read it skip, with this reason, where it is not."""

@@ -13,7 +13,7 @@ from sallygate.controls.identity import KeyRing
 from sallygate.runtime.administration import Administration
 from sallygate.runtime.patterns import compiled_patterns
 from sallygate.security.state_directory import Installation
-from sallygate.stores.sqlite import SqliteStore
+from sallygate.stores.sqlite.store import SqliteStore
 from sallygate.telemetry.log import open_log
 
 STOLEN = 200

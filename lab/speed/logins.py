@@ -35,7 +35,7 @@ from lab.speed.settings import GET_TARGET, Installed, install
 from sallygate.auth.oauth import CODE_GRANT
 from sallygate.runtime.accounts import Accounts
 from sallygate.security import passwords
-from sallygate.stores.sqlite import SqliteStore
+from sallygate.stores.sqlite.store import SqliteStore
 
 FLOOD_PER_S, FLOOD_S, OTHERS_PER_S = 200, 30, 100
 PAIRS, WORKERS = 2000, 4

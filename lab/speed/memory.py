@@ -71,7 +71,7 @@ def make_keys(policy: Path) -> list[str]:
     from sallygate.model.principal import Credential
     from sallygate.parsing.tokens import KEY_ID_CHARS
     from sallygate.security.state_directory import Installation
-    from sallygate.stores.sqlite import SqliteStore
+    from sallygate.stores.sqlite.store import SqliteStore
 
     installation = Installation(policy.parent / ".sallygate")
     ring, store = KeyRing(installation.pepper()), SqliteStore(installation.database)

@@ -10,7 +10,7 @@ from typing import Any
 from sallygate.controls.identity import KeyRing
 from sallygate.runtime.administration import Administration
 from sallygate.security.state_directory import Installation
-from sallygate.stores.sqlite import SqliteStore
+from sallygate.stores.sqlite.store import SqliteStore
 
 OPERATIONS = 200
 WIDE = "rate: 1000000/s burst 1000000, quota: {hour: 1000000000, day: 1000000000}, data: {bytes: 100TB/day}"

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 import pytest
 
 from gateway_wire import echo
-from sallygate.stores.access import TRIES_MAX
+from sallygate.stores.sqlite.access import TRIES_MAX
 from support import Running, Upstream, administration, make_account, make_key, running_gateway, until, write_policy
 
 CODE_GRANT = "urn:sallygate:grant-type:access-code"
@@ -161,7 +161,7 @@ def test_scopes_do_not_grow(gateway: Running) -> None:
 def test_a_locked_account_has_nothing_that_counts(gateway: Running) -> None:
     from sallygate.runtime.accounts import Accounts
     from sallygate.security.state_directory import Installation
-    from sallygate.stores.sqlite import SqliteStore
+    from sallygate.stores.sqlite.store import SqliteStore
 
     tokens, code = signed_in(gateway, "alice"), counting(gateway, "alice")
     Accounts(SqliteStore(Installation(gateway.policy.parent / "state").database), "test").lock("alice")
@@ -347,7 +347,7 @@ def test_what_ends_a_sign_in_is_taken_over_though_a_file_cannot_be_written(gatew
     """A full disk keeps the assertions' key set from being written; a sign-out, already durable, must hold."""
     from sallygate.runtime.locations import Locations
     from sallygate.security.state_directory import Installation
-    from sallygate.stores.sqlite import SqliteStore
+    from sallygate.stores.sqlite.store import SqliteStore
 
     tokens, state = signed_in(gateway, "alice"), gateway.policy.parent / "state"
     published = state / "assertion.jwks.json"
@@ -385,7 +385,7 @@ def test_a_restriction_of_an_operation_or_an_operation_and_a_place_holds_at_auth
 def test_a_refresh_token_of_a_locked_account_is_not_active(gateway: Running) -> None:
     from sallygate.runtime.accounts import Accounts
     from sallygate.security.state_directory import Installation
-    from sallygate.stores.sqlite import SqliteStore
+    from sallygate.stores.sqlite.store import SqliteStore
 
     key, tokens = make_key(gateway.policy, "large", "asker"), signed_in(gateway, "alice")
 

@@ -37,7 +37,7 @@ from sallygate.runtime.erasure import erase
 from sallygate.runtime.whatif import Comparison, FromEvents, compare_events
 from sallygate.security.state_directory import RESTORING, Installation
 from sallygate.stores.events import EventLog, read_events
-from sallygate.stores.sqlite import MIGRATIONS, SqliteStore
+from sallygate.stores.sqlite.store import MIGRATIONS, SqliteStore
 from support import Running, Upstream, administration, free_port, make_key, running_gateway, until, write_policy
 
 

@@ -17,7 +17,7 @@ from sallygate.guard import Guard
 from sallygate.runtime import core
 from sallygate.runtime.clock import Clock
 from sallygate.runtime.core import Runtime
-from sallygate.stores.sqlite import SqliteStore
+from sallygate.stores.sqlite.store import SqliteStore
 from sallygate.telemetry.log import Unfailing
 from support import administration, make_key, write_policy
 

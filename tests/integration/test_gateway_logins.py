@@ -9,7 +9,7 @@ from pathlib import Path
 from sallygate.runtime.accounts import Accounts
 from sallygate.security.state_directory import Installation
 from sallygate.stores.events import read_events
-from sallygate.stores.sqlite import SqliteStore
+from sallygate.stores.sqlite.store import SqliteStore
 from support import Running, Upstream, running_gateway, until, write_policy
 
 PASSWORD = "correct horse battery"

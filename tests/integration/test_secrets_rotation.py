@@ -14,7 +14,7 @@ import pytest
 from gateway_wire import echo
 from sallygate.runtime.secrets import Secrets
 from sallygate.security.state_directory import Installation
-from sallygate.stores.sqlite import SqliteStore
+from sallygate.stores.sqlite.store import SqliteStore
 from support import Running, Upstream, administration, make_key, running_gateway, until, write_policy
 
 AUTH = "auth: {issuer: https://api.example}\n"

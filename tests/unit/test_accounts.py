@@ -26,7 +26,7 @@ from sallygate.runtime.recorded import Recorded
 from sallygate.runtime.whatif import FromEvents, verdict_of
 from sallygate.security import passwords
 from sallygate.security.state_directory import Installation
-from sallygate.stores.sqlite import SqliteStore
+from sallygate.stores.sqlite.store import SqliteStore
 from support import make_key, write_policy
 
 PASSWORD = "correct horse battery"

@@ -17,7 +17,7 @@ from sallygate.runtime.backup import MANIFEST, RESTORING, back_up, read_manifest
 from sallygate.runtime.erasure import erase
 from sallygate.security.state_directory import Installation
 from sallygate.stores.events import EventLog, read_events
-from sallygate.stores.sqlite import SqliteStore
+from sallygate.stores.sqlite.store import SqliteStore
 
 
 def quiet(*_: object) -> None: ...

@@ -12,8 +12,8 @@ import pytest
 from sallygate.controls.identity import KeyRing
 from sallygate.ports import StoreError
 from sallygate.runtime.administration import Administration
-from sallygate.stores import sqlite
-from sallygate.stores.sqlite import MIGRATIONS, SCHEMA_VERSION, SqliteStore, copy_database
+from sallygate.stores.sqlite.store import MIGRATIONS, SCHEMA_VERSION, SqliteStore, copy_database
+from sallygate.stores.sqlite.store import store as sqlite
 
 
 def old_database(file: Path, monkeypatch: pytest.MonkeyPatch) -> str:

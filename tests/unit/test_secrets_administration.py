@@ -10,7 +10,7 @@ import pytest
 from sallygate.ports import StoreError
 from sallygate.runtime.secrets import Secrets
 from sallygate.security.state_directory import Installation
-from sallygate.stores.sqlite import SqliteStore
+from sallygate.stores.sqlite.store import SqliteStore
 
 NOW = 1_700_000_000.0
 

@@ -21,7 +21,7 @@ from sallygate.parsing.identifiers import IdHasher
 from sallygate.ports import StoreError
 from sallygate.runtime.administration import Administration
 from sallygate.stores.events import ALIKE_KEPT, PENDING_MAX, EventLog, aggregate, read_events
-from sallygate.stores.sqlite import SCHEMA_VERSION, SqliteStore
+from sallygate.stores.sqlite.store import SCHEMA_VERSION, SqliteStore
 from support import until
 
 

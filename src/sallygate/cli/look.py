@@ -247,7 +247,7 @@ def events(
 
 def _past(state_dir: Path, since: float) -> list[Event]:
     from sallygate.stores.events import read_events
-    from sallygate.stores.sqlite import SqliteStore
+    from sallygate.stores.sqlite.store import SqliteStore
 
     acts: list[Event] = []
     if (state_dir / "sallygate.db").is_file():

@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # loaded when a command needs them: `--help` should not wait 
     from sallygate.policy.load import Loaded
     from sallygate.runtime.administration import Administration
     from sallygate.security.state_directory import Installation
-    from sallygate.stores.sqlite import SqliteStore
+    from sallygate.stores.sqlite.store import SqliteStore
 
 NO, USAGE, STATE = 1, 2, 3
 """Exit codes, see the package."""
@@ -136,7 +136,7 @@ def moment(at: float | None) -> str:
 def opened(policy: Path, state_dir: Path | None) -> Iterator[tuple[Installation, SqliteStore, Loaded | None]]:
     """The installation of `policy`, or the one in `state_dir`, with its policy where it has one; held, with its store
     open."""
-    from sallygate.stores.sqlite import SqliteStore
+    from sallygate.stores.sqlite.store import SqliteStore
 
     installation, loaded = find_installation(policy, state_dir)
     with installation.held(alone=False):

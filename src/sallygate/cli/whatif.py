@@ -35,7 +35,7 @@ def _against_events(policy: Path, since: str, state_dir: Path | None) -> Compari
     from sallygate.runtime.patterns import patterns_of
     from sallygate.security.state_directory import Installation
     from sallygate.stores.events import read_events
-    from sallygate.stores.sqlite import SqliteStore
+    from sallygate.stores.sqlite.store import SqliteStore
 
     loaded = load_policy(policy, "replay")
     directory = state_dir or loaded.state_dir

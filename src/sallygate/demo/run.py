@@ -29,7 +29,7 @@ from sallygate.model.finding import COLOURS
 from sallygate.ports import StoreError
 from sallygate.runtime.administration import Administration
 from sallygate.runtime.gateway import Gateway
-from sallygate.stores.sqlite import SqliteStore
+from sallygate.stores.sqlite.store import SqliteStore
 from sallygate.telemetry.log import open_log
 
 READY_S = 15.0

@@ -41,8 +41,8 @@ from sallygate.state.impossible_travel import Seen, circle_of
 from sallygate.state.key_sets import KeySet
 from sallygate.state.known_networks import PLACES_MAX
 from sallygate.state.state import State
-from sallygate.stores.access import AccessStore
-from sallygate.stores.sqlite import SqliteStore
+from sallygate.stores.sqlite.access import AccessStore
+from sallygate.stores.sqlite.store import SqliteStore
 
 SEEN_MAX = 10_000
 """New places waiting half a second to be written; one beyond it is new once more at its next call."""

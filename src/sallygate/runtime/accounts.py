@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from sallygate.model.account import NAME_CHARS_MAX, Account, is_account_name
 from sallygate.runtime.acts import act_of
 from sallygate.security import passwords
-from sallygate.stores.sqlite import SqliteStore
+from sallygate.stores.sqlite.store import SqliteStore
 
 PASSWORD_CHARS_MIN = 8
 """NIST SP 800-63B-4, section 3.1.1.2: never fewer; 15 where nothing else proves who it is."""

@@ -15,7 +15,7 @@ from sallygate.controls.identity import ALPHABET, KeyRing
 from sallygate.model.principal import Credential
 from sallygate.parsing.tokens import KEY_ID_CHARS, parse_api_key
 from sallygate.runtime.restricting import Restricting
-from sallygate.stores.sqlite import SqliteStore
+from sallygate.stores.sqlite.store import SqliteStore
 
 
 class Administration(Restricting):

@@ -26,7 +26,7 @@ from sallygate import __version__
 from sallygate.model.event import Event
 from sallygate.ports import StoreError
 from sallygate.security.state_directory import RESTORING, Installation, pepper_lines, pepper_mark
-from sallygate.stores.sqlite import SCHEMA_VERSION, SqliteStore, copy_database
+from sallygate.stores.sqlite.store import SCHEMA_VERSION, SqliteStore, copy_database
 
 MANIFEST = "manifest.json"
 COPYING = ".restore-copy"

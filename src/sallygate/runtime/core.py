@@ -52,7 +52,7 @@ from sallygate.security.state_directory import Installation
 from sallygate.state.account_cache import TAG_KEY_BYTES, VerifiedPasswords
 from sallygate.state.state import State
 from sallygate.stores.events import EventLog
-from sallygate.stores.sqlite import SqliteStore
+from sallygate.stores.sqlite.store import SqliteStore
 from sallygate.telemetry.exporting import check_telemetry
 from sallygate.telemetry.log import Log, RequestLog, open_log
 

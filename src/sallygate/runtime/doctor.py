@@ -38,7 +38,7 @@ from sallygate.runtime.feeds.sources import sections_of, state_of
 from sallygate.runtime.issuers import source_of
 from sallygate.security.state_directory import RESTORING, Installation
 from sallygate.stores.events import read_events
-from sallygate.stores.sqlite import SCHEMA_VERSION
+from sallygate.stores.sqlite.store import SCHEMA_VERSION
 from sallygate.telemetry.exporting import can_export
 from sallygate.telemetry.management import ask_status
 

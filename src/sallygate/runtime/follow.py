@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 from sallygate.model.restriction import Restriction
 from sallygate.runtime.tables import add_restrictions
 from sallygate.state.state import State
-from sallygate.stores.sqlite import SqliteStore
+from sallygate.stores.sqlite.store import SqliteStore
 
 T = TypeVar("T")
 

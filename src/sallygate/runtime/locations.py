@@ -10,8 +10,8 @@ from sallygate.parsing.addresses import parse_address, parse_prefix, place_of
 from sallygate.ports import StoreError
 from sallygate.runtime.acts import act_of
 from sallygate.security.signing import LASTS_S
-from sallygate.stores.access import AccessStore
-from sallygate.stores.sqlite import SqliteStore
+from sallygate.stores.sqlite.access import AccessStore
+from sallygate.stores.sqlite.store import SqliteStore
 
 
 class Locations:

@@ -22,7 +22,7 @@ from sallygate.runtime.acts import act_of
 from sallygate.runtime.hashing import Busy, Hashing
 from sallygate.security import passwords
 from sallygate.state.state import State
-from sallygate.stores.sqlite import SqliteStore
+from sallygate.stores.sqlite.store import SqliteStore
 
 ACTOR = "sallygate"
 """Who made a hash anew, for the record."""

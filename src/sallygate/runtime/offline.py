@@ -36,8 +36,8 @@ from sallygate.security import passwords
 from sallygate.security.signing import SigningKeys
 from sallygate.security.state_directory import Installation
 from sallygate.state.state import State
-from sallygate.stores.access import AccessStore
-from sallygate.stores.sqlite import SqliteStore
+from sallygate.stores.sqlite.access import AccessStore
+from sallygate.stores.sqlite.store import SqliteStore
 
 VERIFIED_KEPT = 100_000
 """Passwords of a recording that were verified: each costs a hash once."""

@@ -16,7 +16,7 @@ from sallygate.parsing.addresses import parse_address, parse_prefix
 from sallygate.policy.units import read_rate
 from sallygate.runtime.acts import act_of
 from sallygate.state.geography import CONTINENTS, COUNTRIES
-from sallygate.stores.sqlite import SqliteStore
+from sallygate.stores.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
     from sallygate.runtime.impact import Impact

@@ -15,7 +15,7 @@ from sallygate.model.principal import Credential
 from sallygate.runtime.acts import act_of
 from sallygate.security.signing import AHEAD_S, SigningKeys
 from sallygate.security.state_directory import Installation, pepper_mark
-from sallygate.stores.sqlite import SqliteStore, write_act
+from sallygate.stores.sqlite.store import SqliteStore, write_act
 
 Name = Literal["pepper", "signing", "assertion"]
 SHOWN = 5

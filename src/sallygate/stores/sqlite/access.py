@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from sallygate.model.access import Code, CodePurpose, Grant, KnownPlace, Revocation
 from sallygate.model.event import Event
-from sallygate.stores.sqlite import SqliteStore, stamped, write_act
+from sallygate.stores.sqlite.store import SqliteStore, stamped, write_act
 
 TRIES_MAX = 5
 """Of one code. With 40 bits and ten minutes, guessing succeeds once in 2e11 tries."""

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from sallygate.admin.accounts import Accounts
 from sallygate.guard import Guard
 from sallygate.model.exchange import Exchange
-from sallygate.runtime.accounts import Accounts
 from sallygate.runtime.clock import Clock
 from sallygate.runtime.core import Runtime
 from sallygate.security import passwords

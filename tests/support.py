@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sallygate.admin.accounts import Accounts
+from sallygate.admin.keys import Administration
 from sallygate.controls.identity import KeyRing
 from sallygate.model.account import Account
-from sallygate.runtime.accounts import Accounts
-from sallygate.runtime.administration import Administration
 from sallygate.security.state_directory import Installation
 from sallygate.stores.sqlite.store import SqliteStore
 

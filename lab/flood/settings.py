@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sallygate.admin.keys import Administration
 from sallygate.controls.identity import KeyRing
-from sallygate.runtime.administration import Administration
 from sallygate.runtime.patterns import compiled_patterns
 from sallygate.security.state_directory import Installation
 from sallygate.stores.sqlite.store import SqliteStore

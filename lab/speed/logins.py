@@ -32,8 +32,8 @@ from lab.speed import servers
 from lab.speed.figures import Advance, Section, quantile
 from lab.speed.gateway import _upstream
 from lab.speed.settings import GET_TARGET, Installed, install
+from sallygate.admin.accounts import Accounts
 from sallygate.auth.oauth import CODE_GRANT
-from sallygate.runtime.accounts import Accounts
 from sallygate.security import passwords
 from sallygate.stores.sqlite.store import SqliteStore
 

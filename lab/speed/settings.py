@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sallygate.admin.keys import Administration
 from sallygate.controls.identity import KeyRing
-from sallygate.runtime.administration import Administration
 from sallygate.security.state_directory import Installation
 from sallygate.stores.sqlite.store import SqliteStore
 

@@ -159,7 +159,7 @@ def test_scopes_do_not_grow(gateway: Running) -> None:
 
 
 def test_a_locked_account_has_nothing_that_counts(gateway: Running) -> None:
-    from sallygate.runtime.accounts import Accounts
+    from sallygate.admin.accounts import Accounts
     from sallygate.security.state_directory import Installation
     from sallygate.stores.sqlite.store import SqliteStore
 
@@ -345,7 +345,7 @@ def test_a_store_that_is_gone_is_no_wrong_guess(strict: Running) -> None:
 
 def test_what_ends_a_sign_in_is_taken_over_though_a_file_cannot_be_written(gateway: Running) -> None:
     """A full disk keeps the assertions' key set from being written; a sign-out, already durable, must hold."""
-    from sallygate.runtime.locations import Locations
+    from sallygate.admin.locations import Locations
     from sallygate.security.state_directory import Installation
     from sallygate.stores.sqlite.store import SqliteStore
 
@@ -383,7 +383,7 @@ def test_a_restriction_of_an_operation_or_an_operation_and_a_place_holds_at_auth
 
 
 def test_a_refresh_token_of_a_locked_account_is_not_active(gateway: Running) -> None:
-    from sallygate.runtime.accounts import Accounts
+    from sallygate.admin.accounts import Accounts
     from sallygate.security.state_directory import Installation
     from sallygate.stores.sqlite.store import SqliteStore
 

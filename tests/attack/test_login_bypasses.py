@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from logins_harness import LOGINS, PASSWORD, Answer, LoginHouse, basic, cheap, house, run
+from sallygate.admin.keys import Administration
 from sallygate.controls.identity import KeyRing
 from sallygate.model.work import VerifyPassword
 from sallygate.ports import StoreError
-from sallygate.runtime.administration import Administration
 from sallygate.security import passwords
 
 pytestmark = pytest.mark.usefixtures("cheap")

@@ -22,18 +22,18 @@ import pytest
 
 from gateway_wire import echo, log_lines
 from sallygate import Guard
+from sallygate.admin import backup
+from sallygate.admin.backup import back_up, restore
+from sallygate.admin.erase import erase
+from sallygate.admin.keys import Administration
 from sallygate.controls.identity import KeyRing
 from sallygate.model.event import Event, Place
 from sallygate.model.finding import Finding
 from sallygate.net.sockets import inherited
 from sallygate.policy.load import load_policy
 from sallygate.ports import StoreError
-from sallygate.runtime import backup
-from sallygate.runtime.administration import Administration
-from sallygate.runtime.backup import back_up, restore
 from sallygate.runtime.difference import differences
 from sallygate.runtime.doctor import examine
-from sallygate.runtime.erasure import erase
 from sallygate.runtime.whatif import Comparison, FromEvents, compare_events
 from sallygate.security.state_directory import RESTORING, Installation
 from sallygate.stores.events import EventLog, read_events

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gateway_wire import echo, events_of
-from sallygate.runtime.locations import Locations
+from sallygate.admin.locations import Locations
 from sallygate.security.state_directory import Installation
 from sallygate.stores.sqlite.store import SqliteStore
 from support import Running, Upstream, administration, make_account, make_key, running_gateway, until, write_policy

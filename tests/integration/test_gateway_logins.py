@@ -6,7 +6,7 @@ import base64
 import time
 from pathlib import Path
 
-from sallygate.runtime.accounts import Accounts
+from sallygate.admin.accounts import Accounts
 from sallygate.security.state_directory import Installation
 from sallygate.stores.events import read_events
 from sallygate.stores.sqlite.store import SqliteStore

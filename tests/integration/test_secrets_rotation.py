@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import pytest
 
 from gateway_wire import echo
-from sallygate.runtime.secrets import Secrets
+from sallygate.admin.secrets import Secrets
 from sallygate.security.state_directory import Installation
 from sallygate.stores.sqlite.store import SqliteStore
 from support import Running, Upstream, administration, make_key, running_gateway, until, write_policy
@@ -38,8 +38,8 @@ def secrets_of(policy: Path) -> Iterator[Secrets]:
 
 def new_key(policy: Path) -> str:
     """As the command makes it: under the present pepper, with the others known."""
+    from sallygate.admin.keys import Administration
     from sallygate.controls.identity import KeyRing
-    from sallygate.runtime.administration import Administration
 
     installation = Installation(policy.parent / "state")
     store = SqliteStore(installation.database)

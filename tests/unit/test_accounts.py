@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from sallygate.admin.accounts import Accounts
+from sallygate.admin.audit import act_of
+from sallygate.admin.erase import erase
 from sallygate.cli import app
 from sallygate.model.account import Account, is_account_name
 from sallygate.model.event import Event, Place
@@ -17,10 +20,7 @@ from sallygate.parsing.tokens import parse_basic, seems_api_key
 from sallygate.policy.errors import PolicyError
 from sallygate.policy.load import load_policy
 from sallygate.ports import StoreError
-from sallygate.runtime.accounts import Accounts
-from sallygate.runtime.acts import act_of
 from sallygate.runtime.doctor import examine
-from sallygate.runtime.erasure import erase
 from sallygate.runtime.offline import Offline
 from sallygate.runtime.recorded import Recorded
 from sallygate.runtime.whatif import FromEvents, verdict_of

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from sallygate.admin import restriction_preview as impact
+from sallygate.admin.restrictions import Restricting
 from sallygate.controls import restrictions as control
 from sallygate.model.event import Event, Place
 from sallygate.model.restriction import Restriction
-from sallygate.runtime import impact
-from sallygate.runtime.restricting import Restricting
 from sallygate.state.geography import Geography
 
 NOW = 1e9

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from sallygate.admin.keys import Administration
 from sallygate.controls.identity import KeyRing
 from sallygate.ports import StoreError
-from sallygate.runtime.administration import Administration
 from sallygate.stores.sqlite.store import MIGRATIONS, SCHEMA_VERSION, SqliteStore, copy_database
 from sallygate.stores.sqlite.store import store as sqlite
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from sallygate.admin.secrets import Secrets
 from sallygate.ports import StoreError
-from sallygate.runtime.secrets import Secrets
 from sallygate.security.state_directory import Installation
 from sallygate.stores.sqlite.store import SqliteStore
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from sallygate.admin.keys import Administration
 from sallygate.controls.identity import KeyRing
 from sallygate.events.record import Pending
 from sallygate.model.decision import ALLOW
@@ -19,7 +20,6 @@ from sallygate.model.finding import Finding
 from sallygate.parsing.head import HeadReader
 from sallygate.parsing.identifiers import IdHasher
 from sallygate.ports import StoreError
-from sallygate.runtime.administration import Administration
 from sallygate.stores.events import ALIKE_KEPT, PENDING_MAX, EventLog, aggregate, read_events
 from sallygate.stores.sqlite.store import SCHEMA_VERSION, SqliteStore
 from support import until

@@ -27,9 +27,9 @@ from sallygate.cli.terminal import (
 )
 
 if TYPE_CHECKING:
+    from sallygate.admin.accounts import Accounts
     from sallygate.model.account import Account
     from sallygate.policy.load import Loaded
-    from sallygate.runtime.accounts import Accounts
 
 app = typer.Typer(help="Accounts: create, list, show, lock, unlock, reset, sign out.", no_args_is_help=True)
 NameArgument = Annotated[str, typer.Argument(help="The account's name.")]
@@ -46,7 +46,7 @@ STDIN_CHARS_MAX = 4096
 
 @contextmanager
 def _accounts(policy: Path, state_dir: Path | None) -> Iterator[tuple[Accounts, Loaded | None]]:
-    from sallygate.runtime.accounts import Accounts
+    from sallygate.admin.accounts import Accounts
     from sallygate.security.passwords import LOW_MEMORY
 
     with opened(policy, state_dir) as (_, store, loaded):

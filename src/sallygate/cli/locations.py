@@ -24,7 +24,7 @@ from sallygate.cli.terminal import (
 )
 
 if TYPE_CHECKING:
-    from sallygate.runtime.locations import Locations
+    from sallygate.admin.locations import Locations
 
 app = typer.Typer(help="Places callers are known from: list, admit, forget.", no_args_is_help=True)
 PrincipalArgument = Annotated[str, typer.Argument(help="A key's id, an account, or as events write it: jwt:….")]
@@ -33,7 +33,7 @@ WhereArgument = Annotated[str, typer.Argument(help="A network, 203.0.113.0/24, o
 
 @contextmanager
 def locations(policy: Path, state_dir: Path | None) -> Iterator[Locations]:
-    from sallygate.runtime.locations import Locations
+    from sallygate.admin.locations import Locations
 
     with opened(policy, state_dir) as (_, store, _loaded):
         yield Locations(store, actor())
@@ -56,7 +56,7 @@ def list_(
     from sallygate.runtime.network import databases_of, geography_of, packaged_database
 
     with opened(policy, state_dir) as (_, store, loaded):
-        from sallygate.runtime.locations import Locations
+        from sallygate.admin.locations import Locations
 
         admin = Locations(store, actor())
         places = admin.all(admin.principal(principal) if principal else None)

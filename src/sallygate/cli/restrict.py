@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
+from sallygate.admin.restrictions import described
 from sallygate.cli.terminal import (
     DEFAULT_POLICY,
     JsonOption,
@@ -27,11 +28,10 @@ from sallygate.cli.terminal import (
     state_directory,
 )
 from sallygate.model.restriction import Act, Restriction, ScopeKind
-from sallygate.runtime.restricting import described
 
 if TYPE_CHECKING:
+    from sallygate.admin.restriction_preview import Impact
     from sallygate.policy.load import Loaded
-    from sallygate.runtime.impact import Impact
 
 ONE = "<str>"
 """Read as a list, so that a second one is refused."""
@@ -117,7 +117,7 @@ def _check_operation(operation: str, loaded: Loaded | None) -> None:
 
 def _impact(policy: Path, state_dir: Path | None, loaded: Loaded | None) -> Callable[[list[Restriction]], Impact]:
     """What restrictions would have met, asked of the installation's events."""
-    from sallygate.runtime.impact import impact_of
+    from sallygate.admin.restriction_preview import impact_of
     from sallygate.runtime.network import databases_of, geography_of, packaged_database
     from sallygate.state.geography import Geography
 

@@ -25,7 +25,7 @@ from sallygate.cli.terminal import (
 )
 
 if TYPE_CHECKING:
-    from sallygate.runtime.secrets import Secrets
+    from sallygate.admin.secrets import Secrets
 
 app = typer.Typer(help="The pepper and the signing keys: list, rotate, retire.", no_args_is_help=True)
 Name = Literal["pepper", "signing", "assertion"]
@@ -34,7 +34,7 @@ NameArgument = Annotated[Name, typer.Argument(help="`pepper` (of API keys), `sig
 
 @contextmanager
 def _secrets(policy: Path, state_dir: Path | None) -> Iterator[Secrets]:
-    from sallygate.runtime.secrets import Secrets
+    from sallygate.admin.secrets import Secrets
 
     with opened(policy, state_dir) as (installation, store, _):
         yield Secrets(installation, store, actor())

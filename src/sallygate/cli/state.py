@@ -54,7 +54,7 @@ def backup(
 
     Example: sallygate backup backups/monday
     """
-    from sallygate.runtime.backup import back_up, give_way
+    from sallygate.admin.backup import back_up, give_way
     from sallygate.security.state_directory import Installation
 
     installation = Installation(state_directory(policy, state_dir), create=False)
@@ -83,7 +83,7 @@ def restore(
 
     Example: sallygate restore backups/monday
     """
-    from sallygate.runtime.backup import restore as put_back
+    from sallygate.admin.backup import restore as put_back
     from sallygate.security.state_directory import Installation
 
     done = put_back(Installation(state_directory(policy, state_dir)), source)
@@ -123,7 +123,7 @@ def erase(
 
     Example: sallygate erase --principal alice
     """
-    from sallygate.runtime.erasure import erase as take_out
+    from sallygate.admin.erase import erase as take_out
     from sallygate.security.state_directory import Installation
 
     installation = Installation(state_directory(policy, state_dir), create=False)

@@ -22,8 +22,8 @@ from sallygate.policy.units import read_duration_s
 from sallygate.ports import StoreError
 
 if TYPE_CHECKING:  # loaded when a command needs them: `--help` should not wait for a web server
+    from sallygate.admin.keys import Administration
     from sallygate.policy.load import Loaded
-    from sallygate.runtime.administration import Administration
     from sallygate.security.state_directory import Installation
     from sallygate.stores.sqlite.store import SqliteStore
 
@@ -150,8 +150,8 @@ def opened(policy: Path, state_dir: Path | None) -> Iterator[tuple[Installation,
 @contextmanager
 def administration(policy: Path, state_dir: Path | None) -> Iterator[tuple[Administration, Loaded | None]]:
     """Keys and restrictions of the installation, see `opened`."""
+    from sallygate.admin.keys import Administration
     from sallygate.controls.identity import KeyRing
-    from sallygate.runtime.administration import Administration
 
     with opened(policy, state_dir) as (installation, store, loaded):
         yield Administration(store, KeyRing(installation.pepper()), actor()), loaded

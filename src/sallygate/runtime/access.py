@@ -11,6 +11,7 @@ from typing import Literal, Protocol, TypeVar
 
 from msgspec.json import encode
 
+from sallygate.admin.audit import act_of
 from sallygate.auth import AuthApp
 from sallygate.auth.codes import Codes
 from sallygate.auth.delivery import SECRET_BYTES_MIN, Channel, OutboxChannel, SmtpChannel, WebhookChannel
@@ -33,7 +34,6 @@ from sallygate.parsing.jwk import read_key_set
 from sallygate.policy.authorising import Auth
 from sallygate.policy.load import Loaded
 from sallygate.ports import StoreError
-from sallygate.runtime.acts import act_of
 from sallygate.runtime.logins import Logins
 from sallygate.security.signing import SigningKeys
 from sallygate.security.state_directory import Installation

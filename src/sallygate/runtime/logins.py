@@ -14,11 +14,11 @@ from typing import Protocol, TypeVar
 
 from msgspec.structs import replace
 
+from sallygate.admin.audit import act_of
 from sallygate.model.account import Account
 from sallygate.model.work import AccountLoaded, LoadAccount, PasswordVerified, VerifyPassword
 from sallygate.policy.load import Loaded
 from sallygate.ports import StoreError
-from sallygate.runtime.acts import act_of
 from sallygate.runtime.hashing import Busy, Hashing
 from sallygate.security import passwords
 from sallygate.state.state import State

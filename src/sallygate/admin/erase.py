@@ -18,6 +18,7 @@ from msgspec import Struct
 from msgspec.json import decode, encode
 from msgspec.structs import replace
 
+from sallygate.admin.audit import act_of
 from sallygate.controls.identity import KeyRing
 from sallygate.controls.identity.guesses import PLACES_TABLE
 from sallygate.model.account import Account
@@ -26,7 +27,6 @@ from sallygate.model.principal import Credential
 from sallygate.model.restriction import Restriction
 from sallygate.parsing.addresses import parse_address
 from sallygate.ports import StoreError
-from sallygate.runtime.acts import act_of
 from sallygate.security.state_directory import Installation
 
 WAIT_S = 0.8

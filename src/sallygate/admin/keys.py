@@ -11,10 +11,10 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
+from sallygate.admin.restrictions import Restricting
 from sallygate.controls.identity import ALPHABET, KeyRing
 from sallygate.model.principal import Credential
 from sallygate.parsing.tokens import KEY_ID_CHARS, parse_api_key
-from sallygate.runtime.restricting import Restricting
 from sallygate.stores.sqlite.store import SqliteStore
 
 

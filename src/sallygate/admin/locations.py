@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from sallygate.admin.audit import act_of
 from sallygate.model.access import Grant, KnownPlace, Revocation
 from sallygate.parsing.addresses import parse_address, parse_prefix, place_of
 from sallygate.ports import StoreError
-from sallygate.runtime.acts import act_of
 from sallygate.security.signing import LASTS_S
 from sallygate.stores.sqlite.access import AccessStore
 from sallygate.stores.sqlite.store import SqliteStore

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from sallygate.admin.audit import act_of
 from sallygate.model.event import Event
 from sallygate.model.restriction import ACTS, Act, Restriction, ScopeKind
 from sallygate.parsing.addresses import parse_address, parse_prefix
 from sallygate.policy.units import read_rate
-from sallygate.runtime.acts import act_of
 from sallygate.state.geography import CONTINENTS, COUNTRIES
 from sallygate.stores.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
-    from sallygate.runtime.impact import Impact
+    from sallygate.admin.restriction_preview import Impact
 
 RESTRICTION_S_MAX = 366 * 86400.0
 """A year: every restriction ends, and one that should not is a rule for the policy."""

@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
+from sallygate.admin.audit import act_of
 from sallygate.model.account import NAME_CHARS_MAX, Account, is_account_name
-from sallygate.runtime.acts import act_of
 from sallygate.security import passwords
 from sallygate.stores.sqlite.store import SqliteStore
 

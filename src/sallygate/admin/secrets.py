@@ -10,9 +10,9 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from sallygate.admin.audit import act_of
 from sallygate.model.event import Event
 from sallygate.model.principal import Credential
-from sallygate.runtime.acts import act_of
 from sallygate.security.signing import AHEAD_S, SigningKeys
 from sallygate.security.state_directory import Installation, pepper_mark
 from sallygate.stores.sqlite.store import SqliteStore, write_act

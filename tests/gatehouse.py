@@ -27,7 +27,7 @@ from sallygate.model.work import CredentialLoaded, LoadPlaces, PlacesLoaded
 from sallygate.parsing.tokens import KEY_ID_CHARS
 from sallygate.policy.load import Loaded, load_policy
 from sallygate.runtime.compose import compose
-from sallygate.runtime.tables import add_restrictions
+from sallygate.services.restriction_tables import add_restrictions
 from sallygate.state.geography import Geography
 from sallygate.state.state import State
 from support import OPENAPI, write_policy

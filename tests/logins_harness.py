@@ -16,9 +16,9 @@ import pytest
 from sallygate.admin.accounts import Accounts
 from sallygate.guard import Guard
 from sallygate.model.exchange import Exchange
-from sallygate.runtime.clock import Clock
 from sallygate.runtime.core import Runtime
 from sallygate.security import passwords
+from sallygate.services.clock import Clock
 from sallygate.stores.sqlite.store import SqliteStore
 from support import write_policy
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from sallygate.admin.keys import Administration
 from sallygate.controls.identity import KeyRing
-from sallygate.runtime.patterns import compiled_patterns
 from sallygate.security.state_directory import Installation
+from sallygate.services.injection_patterns import compiled_patterns
 from sallygate.stores.sqlite.store import SqliteStore
 from sallygate.telemetry.log import open_log
 

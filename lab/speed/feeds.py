@@ -19,9 +19,9 @@ from lab.speed.figures import Advance, Section
 from sallygate.parsing.addresses import Address, parse_address
 from sallygate.parsing.indicators import Settings
 from sallygate.parsing.indicators.blocks import block_text
-from sallygate.runtime.feeds.gathering import Task
-from sallygate.runtime.feeds.kept import Kept
-from sallygate.runtime.feeds.sources import run as run_work
+from sallygate.services.feeds.cache import Kept
+from sallygate.services.feeds.collect import Task
+from sallygate.services.feeds.schedule import run as run_work
 from sallygate.state.feeds import Feed, Feeds
 
 INDICATORS = 1_000_000

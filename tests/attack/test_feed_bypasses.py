@@ -14,10 +14,12 @@ import msgspec
 import pytest
 
 from feeds_harness import NOW, FeedHouse, bundle, fetched, indicator, ip, misp_files, run, serving
-from sallygate.runtime.feeds import asking, sources, work
-from sallygate.runtime.feeds.gathering import Task
-from sallygate.runtime.feeds.kept import TAG_BYTES, Kept
-from sallygate.runtime.feeds.sources import task_of
+from sallygate.services.feeds import http as asking
+from sallygate.services.feeds import schedule as sources
+from sallygate.services.feeds import worker as work
+from sallygate.services.feeds.cache import TAG_BYTES, Kept
+from sallygate.services.feeds.collect import Task
+from sallygate.services.feeds.schedule import task_of
 from support import Upstream, free_port, until
 
 GOOD = b"198.51.100.7\n198.51.100.8\n"
@@ -382,7 +384,7 @@ def test_when_the_gate_is_killed_the_work_ends_with_it(tmp_path: Path) -> None:
     with serving({"/list.txt": hanging}) as (url, _):
         task = msgspec.structs.replace(_task(FeedHouse(tmp_path, feeds)), place=f"{url}/list.txt")
         script = (
-            "import sys, msgspec; from sallygate.runtime.feeds import sources; from sallygate.runtime.feeds.gathering import Task\n"
+            "import sys, msgspec; from sallygate.runtime.feeds import sources; from sallygate.services.feeds.collect import Task\n"
             "sources.run(msgspec.json.decode(sys.stdin.readline(), type=Task), lambda process: print(process.pid, flush=True))"
         )
         gate = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)

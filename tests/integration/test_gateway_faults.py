@@ -15,8 +15,8 @@ import structlog
 
 from sallygate.guard import Guard
 from sallygate.runtime import core
-from sallygate.runtime.clock import Clock
 from sallygate.runtime.core import Runtime
+from sallygate.services.clock import Clock
 from sallygate.stores.sqlite.store import SqliteStore
 from sallygate.telemetry.log import Unfailing
 from support import administration, make_key, write_policy

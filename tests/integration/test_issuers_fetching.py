@@ -16,9 +16,9 @@ from sallygate.model.work import FetchKeys, KeysFetched
 from sallygate.net import fetching
 from sallygate.net.fetching import discovery_urls
 from sallygate.policy.load import load_policy
-from sallygate.runtime.issuers import Issuers, load_known
 from sallygate.security.certificates import development_certificate
 from sallygate.security.state_directory import Installation
+from sallygate.services.issuer_keys import Issuers, load_known
 from sallygate.state.state import State
 from support import write_policy
 from tokens import KEY, NOW, Key, issuing, key_set

@@ -13,7 +13,7 @@ from sallygate.model.decision import Admission, Answer, Ask, Refuse
 from sallygate.model.restriction import Restriction
 from sallygate.model.work import CredentialLoaded
 from sallygate.runtime.offline import Offline
-from sallygate.runtime.tables import add_restrictions
+from sallygate.services.restriction_tables import add_restrictions
 from support import make_key, write_policy
 
 

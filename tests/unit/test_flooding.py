@@ -21,8 +21,8 @@ from sallygate.model.exchange import MANY, Exchange
 from sallygate.model.finding import Finding
 from sallygate.parsing.head import HeadReader
 from sallygate.parsing.identifiers import IdHasher
-from sallygate.runtime.flooding import QUIET_S, TOLD_EVERY_S, Flooding
-from sallygate.runtime.turned import AtTheDoor
+from sallygate.services.early_rejections import AtTheDoor
+from sallygate.services.load import QUIET_S, TOLD_EVERY_S, Flooding
 from sallygate.state.load_shedding import RANKS, UNKNOWN_RANK
 from sallygate.state.state import State
 from sallygate.stores.events import ALIKE_KEPT, SPREAD_KEPT, aggregate, condense

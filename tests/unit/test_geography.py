@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sallygate.runtime.network import packaged_database
+from sallygate.services.network_files import packaged_database
 from sallygate.state.geography import COUNTRIES, NOWHERE, ORIGINS_CACHED, Geography, Origin, asn_of, country_of
 
 

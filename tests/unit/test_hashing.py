@@ -8,8 +8,8 @@ import threading
 import pytest
 
 from sallygate.policy.accounts import AccountsSection
-from sallygate.runtime.hashing import Busy, Hashing
 from sallygate.security import passwords
+from sallygate.services.password_hashing import Busy, Hashing
 
 CHEAP = passwords.hash("right one", "for-tests")
 

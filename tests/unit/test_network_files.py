@@ -13,7 +13,7 @@ import pytest
 
 from sallygate.parsing.addresses import parse_address
 from sallygate.policy.load import load_policy
-from sallygate.runtime.network import NetworkFiles, databases_of, geography_of, open_database
+from sallygate.services.network_files import NetworkFiles, databases_of, geography_of, open_database
 from sallygate.state.state import State
 from support import write_policy
 
@@ -23,7 +23,7 @@ KNOWN = "193.0.6.139"
 OVERWRITTEN = """
 import sys
 from pathlib import Path
-from sallygate.runtime.network import open_database
+from sallygate.services.network_files import open_database
 file = Path(sys.argv[1])
 database = open_database(file, "mine")
 file.write_bytes(b"")

@@ -93,11 +93,11 @@ def check(
     if (file is None) == (name is None):
         fail("name a file, or a feed of the policy by `--name`", USAGE)
     if file is not None:
-        from sallygate.runtime.feeds.trying import try_file
+        from sallygate.services.feeds.preview import try_file
 
         found = try_file(file, format, column)
     else:
-        from sallygate.runtime.feeds.trying import try_feed
+        from sallygate.services.feeds.preview import try_feed
 
         _, loaded, sections = _opened(policy, state_dir)
         found = try_feed(_section(sections, name or ""), loaded)
@@ -126,7 +126,7 @@ def find(
     Exit code 0 when one does, 1 when none does.
     """
     from sallygate.parsing.addresses import parse_address
-    from sallygate.runtime.feeds.sources import load_kept
+    from sallygate.services.feeds.schedule import load_kept
     from sallygate.state.state import State
 
     parsed = parse_address(address)
@@ -207,7 +207,7 @@ def _waited(installation: Installation, names: set[str], began: float, wait_s: f
 
 
 def _opened(policy: Path, state_dir: Path | None) -> tuple[Installation, Loaded, list[FeedSection]]:
-    from sallygate.runtime.feeds.sources import sections_of
+    from sallygate.services.feeds.schedule import sections_of
 
     installation, loaded = find_installation(policy, state_dir)
     if loaded is None:
@@ -227,8 +227,8 @@ def _states(installation: Installation, loaded: Loaded, sections: list[FeedSecti
     """Of the running gate, where one runs; otherwise what is kept."""
     from msgspec import ValidationError
 
-    from sallygate.runtime.feeds.kept import Kept
-    from sallygate.runtime.feeds.sources import state_of
+    from sallygate.services.feeds.cache import Kept
+    from sallygate.services.feeds.schedule import state_of
     from sallygate.telemetry.management import ask_status
 
     try:

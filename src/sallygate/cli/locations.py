@@ -53,7 +53,7 @@ def list_(
     """
     from msgspec import to_builtins
 
-    from sallygate.runtime.network import databases_of, geography_of, packaged_database
+    from sallygate.services.network_files import databases_of, geography_of, packaged_database
 
     with opened(policy, state_dir) as (_, store, loaded):
         from sallygate.admin.locations import Locations

@@ -118,7 +118,7 @@ def _check_operation(operation: str, loaded: Loaded | None) -> None:
 def _impact(policy: Path, state_dir: Path | None, loaded: Loaded | None) -> Callable[[list[Restriction]], Impact]:
     """What restrictions would have met, asked of the installation's events."""
     from sallygate.admin.restriction_preview import impact_of
-    from sallygate.runtime.network import databases_of, geography_of, packaged_database
+    from sallygate.services.network_files import databases_of, geography_of, packaged_database
     from sallygate.state.geography import Geography
 
     events = state_directory(policy, state_dir) / "events"

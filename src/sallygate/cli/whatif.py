@@ -32,8 +32,8 @@ def compare(policy: Path, against: str, since: str, old: Path | None, state_dir:
 
 def _against_events(policy: Path, since: str, state_dir: Path | None) -> Comparison:
     from sallygate.policy.load import load_policy
-    from sallygate.runtime.patterns import patterns_of
     from sallygate.security.state_directory import Installation
+    from sallygate.services.injection_patterns import patterns_of
     from sallygate.stores.events import read_events
     from sallygate.stores.sqlite.store import SqliteStore
 

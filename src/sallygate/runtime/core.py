@@ -31,24 +31,24 @@ from sallygate.model.work import CredentialLoaded, FetchKeys, LoadAccount, LoadC
 from sallygate.net.sockets import inherited, notify, notify_reloading, watchdog_s
 from sallygate.policy.load import Door, Loaded, load_policy
 from sallygate.ports import StoreError
-from sallygate.runtime.access import Access, channel_of
-from sallygate.runtime.clock import Clock
 from sallygate.runtime.compose import compose
 from sallygate.runtime.condition import Life
-from sallygate.runtime.counters import Counters
-from sallygate.runtime.feeds.sources import FeedSources
-from sallygate.runtime.flooding import Flooding
-from sallygate.runtime.follow import Following
-from sallygate.runtime.issuers import Issuers
-from sallygate.runtime.jumps import Jumps
-from sallygate.runtime.logins import Logins
-from sallygate.runtime.network import NetworkFiles, databases_of
-from sallygate.runtime.patterns import compiled_patterns
 from sallygate.runtime.reporting import Reporting
-from sallygate.runtime.turned import AtTheDoor
 from sallygate.security.assertion import Assertions
 from sallygate.security.signing import SigningKeys
 from sallygate.security.state_directory import Installation
+from sallygate.services.auth_endpoints import Access, channel_of
+from sallygate.services.clock import Clock
+from sallygate.services.clock_watch import Jumps
+from sallygate.services.counters import Counters
+from sallygate.services.early_rejections import AtTheDoor
+from sallygate.services.feeds.schedule import FeedSources
+from sallygate.services.injection_patterns import compiled_patterns
+from sallygate.services.issuer_keys import Issuers
+from sallygate.services.load import Flooding
+from sallygate.services.logins import Logins
+from sallygate.services.network_files import NetworkFiles, databases_of
+from sallygate.services.store_sync import Following
 from sallygate.state.account_cache import TAG_KEY_BYTES, VerifiedPasswords
 from sallygate.state.state import State
 from sallygate.stores.events import EventLog

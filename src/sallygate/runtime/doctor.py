@@ -32,11 +32,11 @@ from sallygate.policy.issuers import is_url, read_key_file
 from sallygate.policy.load import Loaded, load_policy, state_directory_of
 from sallygate.policy.units import read_endpoint
 from sallygate.ports import StoreError
-from sallygate.runtime.access import channel_of
-from sallygate.runtime.feeds.kept import Kept
-from sallygate.runtime.feeds.sources import sections_of, state_of
-from sallygate.runtime.issuers import source_of
 from sallygate.security.state_directory import RESTORING, Installation
+from sallygate.services.auth_endpoints import channel_of
+from sallygate.services.feeds.cache import Kept
+from sallygate.services.feeds.schedule import sections_of, state_of
+from sallygate.services.issuer_keys import source_of
 from sallygate.stores.events import read_events
 from sallygate.stores.sqlite.store import SCHEMA_VERSION
 from sallygate.telemetry.exporting import can_export

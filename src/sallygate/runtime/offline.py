@@ -24,17 +24,17 @@ from sallygate.model.principal import Principal
 from sallygate.model.request import RequestHead
 from sallygate.model.work import ROUNDS_MAX, Charge, PasswordVerified, VerifyPassword, Work, WorkDone, nothing_known
 from sallygate.policy.load import load_policy
-from sallygate.runtime.access import own_key_set
 from sallygate.runtime.compose import compose
-from sallygate.runtime.feeds.sources import load_kept
-from sallygate.runtime.issuers import load_known
-from sallygate.runtime.network import databases_of, geography_of
-from sallygate.runtime.patterns import patterns_of
 from sallygate.runtime.recorded import Recorded
-from sallygate.runtime.tables import add_restrictions
 from sallygate.security import passwords
 from sallygate.security.signing import SigningKeys
 from sallygate.security.state_directory import Installation
+from sallygate.services.auth_endpoints import own_key_set
+from sallygate.services.feeds.schedule import load_kept
+from sallygate.services.injection_patterns import patterns_of
+from sallygate.services.issuer_keys import load_known
+from sallygate.services.network_files import databases_of, geography_of
+from sallygate.services.restriction_tables import add_restrictions
 from sallygate.state.state import State
 from sallygate.stores.sqlite.access import AccessStore
 from sallygate.stores.sqlite.store import SqliteStore

@@ -19,8 +19,8 @@ from sallygate.model.account import Account
 from sallygate.model.work import AccountLoaded, LoadAccount, PasswordVerified, VerifyPassword
 from sallygate.policy.load import Loaded
 from sallygate.ports import StoreError
-from sallygate.runtime.hashing import Busy, Hashing
 from sallygate.security import passwords
+from sallygate.services.password_hashing import Busy, Hashing
 from sallygate.state.state import State
 from sallygate.stores.sqlite.store import SqliteStore
 

@@ -1,5 +1,5 @@
-"""`python -m sallygate.runtime.feeds.work`: one fetch of one feed, in a process of its own, so that reading a million
-indicators takes nothing from requests, and what goes wrong in it goes wrong there.
+"""`python -m sallygate.services.feeds.worker`: one fetch of one feed, in a process of its own, so that reading a
+million indicators takes nothing from requests, and what goes wrong in it goes wrong there.
 
 Its first line of input is the `Task`, its only line of output the `Done`. It ends when its input does, and with it
 whoever asked; when it takes more memory or processor time than a feed may; and it runs when nothing else wants the
@@ -24,8 +24,8 @@ from sallygate.net.fetching import FetchError
 from sallygate.parsing.indicators import Group, IndicatorError
 from sallygate.parsing.indicators.reading import Reading
 from sallygate.ports import StoreError
-from sallygate.runtime.feeds.gathering import Gathered, Known, Task, gather
-from sallygate.runtime.feeds.kept import Kept
+from sallygate.services.feeds.cache import Kept
+from sallygate.services.feeds.collect import Gathered, Known, Task, gather
 from sallygate.state.feeds.compiling import compile_entries, shares
 from sallygate.state.feeds.tables import About, Compiled
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sallygate.model.exchange import Exchange
 from sallygate.model.finding import Finding
 from sallygate.ports import StoreError
-from sallygate.runtime.follow import Runs
+from sallygate.services.store_sync import Runs
 
 _OF_RESTRICTIONS = ("restriction", "challenge")
 FORGET_S = 3600.0

@@ -9,7 +9,7 @@ from msgspec import Struct
 from sallygate.net.fetching import FetchError
 from sallygate.parsing.indicators import Format, Group, IndicatorError, Reading, Settings, guess_format, read
 from sallygate.policy.intelligence import Kind
-from sallygate.runtime.feeds.asking import FEED_BYTES_MAX, Asking
+from sallygate.services.feeds.http import FEED_BYTES_MAX, Asking
 
 
 class Task(Struct, frozen=True):
@@ -60,8 +60,8 @@ class Known(Struct):
 
 async def gather(task: Task, known: Known) -> Gathered:
     """Raises `FetchError` or `IndicatorError`."""
-    from sallygate.runtime.feeds.mispfeed import gather_events
-    from sallygate.runtime.feeds.taxii import gather_objects
+    from sallygate.services.feeds.misp import gather_events
+    from sallygate.services.feeds.taxii import gather_objects
 
     if task.kind == "file":
         return _read(task, _file(Path(task.place)), task.place)

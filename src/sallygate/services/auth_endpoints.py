@@ -34,9 +34,9 @@ from sallygate.parsing.jwk import read_key_set
 from sallygate.policy.authorising import Auth
 from sallygate.policy.load import Loaded
 from sallygate.ports import StoreError
-from sallygate.runtime.logins import Logins
 from sallygate.security.signing import SigningKeys
 from sallygate.security.state_directory import Installation
+from sallygate.services.logins import Logins
 from sallygate.state.impossible_travel import Seen, circle_of
 from sallygate.state.key_sets import KeySet
 from sallygate.state.known_networks import PLACES_MAX

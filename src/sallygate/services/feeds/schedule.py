@@ -22,9 +22,9 @@ import msgspec
 from sallygate.policy.intelligence import ENFORCING, FeedSection
 from sallygate.policy.load import Loaded
 from sallygate.ports import StoreError
-from sallygate.runtime.feeds.gathering import Task
-from sallygate.runtime.feeds.kept import Kept, forget
-from sallygate.runtime.feeds.work import Done, reading_of
+from sallygate.services.feeds.cache import Kept, forget
+from sallygate.services.feeds.collect import Task
+from sallygate.services.feeds.worker import Done, reading_of
 from sallygate.state.feeds import Feed
 from sallygate.state.feeds.tables import About, Compiled
 from sallygate.telemetry.status import FeedState
@@ -93,7 +93,7 @@ def _password(section: FeedSection, loaded: Loaded) -> str:
 
 def run(task: Task, started: Callable[[subprocess.Popen[bytes]], None] = lambda _: None) -> Done:
     """The work in a process of its own. Raises `FeedError`."""
-    command = [sys.executable, "-P", "-m", "sallygate.runtime.feeds.work"]
+    command = [sys.executable, "-P", "-m", "sallygate.services.feeds.worker"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)  # noqa: S603 - ours
     started(process)
     assert process.stdin is not None and process.stdout is not None

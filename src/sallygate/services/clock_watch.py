@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sallygate.runtime.tables import add_restrictions
+from sallygate.services.restriction_tables import add_restrictions
 
 if TYPE_CHECKING:
     from sallygate.runtime.core import Runtime

@@ -14,9 +14,9 @@ from sallygate.parsing.indicators import Format
 from sallygate.policy.intelligence import FeedSection
 from sallygate.policy.load import Loaded
 from sallygate.ports import StoreError
-from sallygate.runtime.feeds.gathering import Task
-from sallygate.runtime.feeds.kept import Kept
-from sallygate.runtime.feeds.sources import FeedError, run, state_of, task_of
+from sallygate.services.feeds.cache import Kept
+from sallygate.services.feeds.collect import Task
+from sallygate.services.feeds.schedule import FeedError, run, state_of, task_of
 from sallygate.telemetry.status import FeedState
 
 

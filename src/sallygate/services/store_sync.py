@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 from sallygate.model.restriction import Restriction
-from sallygate.runtime.tables import add_restrictions
+from sallygate.services.restriction_tables import add_restrictions
 from sallygate.state.state import State
 from sallygate.stores.sqlite.store import SqliteStore
 

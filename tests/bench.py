@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sallygate.model.decision import Admission, Refuse
-from sallygate.runtime.offline import Offline
+from sallygate.offline.decide import Offline
 
 
 @dataclass

@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import quote
 
 from sallygate.engine.case import Step
-from sallygate.runtime.offline import Offline, Verdict
-from sallygate.runtime.recorded import Recorded, from_json
+from sallygate.offline.decide import Offline, Verdict
+from sallygate.offline.recordings import Recorded, from_json
 
 HEADERS = (
     (b"host", b"api.example"),

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from sallygate.model.decision import Admission, Ask, Refuse
-from sallygate.runtime.offline import Offline
+from sallygate.offline.decide import Offline
 from support import write_policy
 
 NOW = 1_790_000_000.0

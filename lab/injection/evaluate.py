@@ -11,8 +11,8 @@ from pathlib import Path
 
 from lab.injection import data, evasion, requests, suites
 from sallygate.model.finding import Finding
-from sallygate.runtime.offline import Offline
-from sallygate.runtime.recorded import Recorded, UnreadableRequest, from_json
+from sallygate.offline.decide import Offline
+from sallygate.offline.recordings import Recorded, UnreadableRequest, from_json
 
 POLICY = """\
 version: 1

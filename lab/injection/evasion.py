@@ -10,7 +10,7 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 from lab.injection import requests
-from sallygate.runtime.recorded import Recorded
+from sallygate.offline.recordings import Recorded
 
 Mutation = Callable[[str, random.Random], Recorded]
 

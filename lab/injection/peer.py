@@ -14,7 +14,7 @@ from pathlib import Path
 from lab.injection import requests
 from lab.injection.suites import Case
 from lab.speed import servers
-from sallygate.runtime.recorded import Recorded
+from sallygate.offline.recordings import Recorded
 
 NAME = "nginx + ModSecurity + CRS"
 REFUSED = b"403"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from html import escape
 from urllib.parse import quote
 
-from sallygate.runtime.recorded import Recorded
+from sallygate.offline.recordings import Recorded
 
 _HOST = (b"host", b"api.example")
 _AGENT = (b"user-agent", b"Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0")

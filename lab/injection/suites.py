@@ -10,7 +10,7 @@ from typing import Any
 
 from lab.injection import requests
 from lab.injection.data import documents
-from sallygate.runtime.recorded import Recorded, split_url
+from sallygate.offline.recordings import Recorded, split_url
 
 LEVEL_ONE = frozenset(
     "930100 930110 930120 930130 931100 931110 931120 932120 932125 932130 932140 932160 932170 932171 932175 932180 "

@@ -17,7 +17,7 @@ from lab.speed import servers
 from lab.speed.engine import Bench, restrictions
 from lab.speed.figures import Advance, Section, quantile
 from lab.speed.settings import GET_TARGET, install
-from sallygate.runtime.offline import Offline
+from sallygate.offline.decide import Offline
 from sallygate.services.network_files import geography_of, packaged_database
 
 ROUNDS = 5

@@ -11,7 +11,7 @@ from lab.speed.settings import GET_TARGET, POST_BODY, POST_TARGET, install
 from sallygate.engine.problem import problem_body, problem_headers
 from sallygate.model.decision import Admission, Refuse
 from sallygate.model.restriction import Restriction
-from sallygate.runtime.offline import Offline
+from sallygate.offline.decide import Offline
 from sallygate.state.state import Restrictions
 
 ROUNDS = 5

@@ -20,7 +20,7 @@ from lab.speed.engine import _HEADERS
 from lab.speed.figures import Advance, Section, quantile
 from lab.speed.settings import GET_TARGET, POLICY, WIDE, openapi
 from sallygate.model.decision import Admission
-from sallygate.runtime.offline import Offline
+from sallygate.offline.decide import Offline
 
 ROUNDS = 5
 CACHED = 10_000

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from lab.speed.figures import Advance, Section
 from lab.speed.settings import POST_BODY, install
-from sallygate.runtime.offline import Offline
-from sallygate.runtime.replay import replay
+from sallygate.offline.decide import Offline
+from sallygate.offline.replay import replay
 
 ROUNDS = 3
 LINES = 30_000

@@ -427,8 +427,8 @@ def test_a_holder_who_ends_token_after_token_fills_no_table(gateway: Running) ->
 
 def test_tokens_are_decided_offline_as_they_are_at_the_door(gateway: Running) -> None:
     """`explain` and `replay` know our own keys, and what was revoked."""
-    from sallygate.runtime.offline import Offline
-    from sallygate.runtime.recorded import Recorded
+    from sallygate.offline.decide import Offline
+    from sallygate.offline.recordings import Recorded
 
     kept, ended = signed_in(gateway, "alice")["access_token"], signed_in(gateway, "alice")["access_token"]
     assert post(gateway, "/auth/revoke", token=ended)[0] == 200

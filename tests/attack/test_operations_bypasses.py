@@ -30,11 +30,11 @@ from sallygate.controls.identity import KeyRing
 from sallygate.model.event import Event, Place
 from sallygate.model.finding import Finding
 from sallygate.net.sockets import inherited
+from sallygate.offline.doctor import examine
+from sallygate.offline.policy_diff import differences
+from sallygate.offline.what_if import Comparison, FromEvents, compare_events
 from sallygate.policy.load import load_policy
 from sallygate.ports import StoreError
-from sallygate.runtime.difference import differences
-from sallygate.runtime.doctor import examine
-from sallygate.runtime.whatif import Comparison, FromEvents, compare_events
 from sallygate.security.state_directory import RESTORING, Installation
 from sallygate.stores.events import EventLog, read_events
 from sallygate.stores.sqlite.store import MIGRATIONS, SqliteStore

@@ -22,8 +22,8 @@ from starlette.routing import Route
 import sallygate
 from sallygate.controls.identity import KeyRing
 from sallygate.model.exchange import Exchange
-from sallygate.runtime.offline import Offline
-from sallygate.runtime.recorded import from_json
+from sallygate.offline.decide import Offline
+from sallygate.offline.recordings import from_json
 from sallygate.security.state_directory import Installation
 from sallygate.stores.events import read_events
 from support import Running, Upstream, administration, running_gateway, until, write_policy

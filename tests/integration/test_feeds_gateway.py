@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from feeds_harness import FeedHouse, bundle, fetched, indicator, ip, serving
 from sallygate.cli import app
-from sallygate.runtime.doctor import examine
+from sallygate.offline.doctor import examine
 from support import Upstream, free_port, make_key, running_gateway, until, write_policy
 
 HOP = "transport: {trusted_hops: [127.0.0.1]}\n"

@@ -15,15 +15,15 @@ from sallygate.admin.erase import erase
 from sallygate.cli import app
 from sallygate.model.account import Account, is_account_name
 from sallygate.model.event import Event, Place
+from sallygate.offline.decide import Offline
+from sallygate.offline.doctor import examine
+from sallygate.offline.recordings import Recorded
+from sallygate.offline.what_if import FromEvents, verdict_of
 from sallygate.parsing.addresses import place_of
 from sallygate.parsing.tokens import parse_basic, seems_api_key
 from sallygate.policy.errors import PolicyError
 from sallygate.policy.load import load_policy
 from sallygate.ports import StoreError
-from sallygate.runtime.doctor import examine
-from sallygate.runtime.offline import Offline
-from sallygate.runtime.recorded import Recorded
-from sallygate.runtime.whatif import FromEvents, verdict_of
 from sallygate.security import passwords
 from sallygate.security.state_directory import Installation
 from sallygate.stores.sqlite.store import SqliteStore

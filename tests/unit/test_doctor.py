@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from sallygate.cli import app
 from sallygate.model.event import Event, Place
-from sallygate.runtime.doctor import Found, examine
+from sallygate.offline.doctor import Found, examine
 from sallygate.security.certificates import development_certificate
 from sallygate.security.state_directory import Installation
 from sallygate.stores.events import EventLog

@@ -12,7 +12,7 @@ from sallygate.engine.case import Step
 from sallygate.model.decision import Admission, Answer, Ask, Refuse
 from sallygate.model.restriction import Restriction
 from sallygate.model.work import CredentialLoaded
-from sallygate.runtime.offline import Offline
+from sallygate.offline.decide import Offline
 from sallygate.services.restriction_tables import add_restrictions
 from support import make_key, write_policy
 

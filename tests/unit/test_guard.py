@@ -15,7 +15,7 @@ from sallygate.guard import Guard
 from sallygate.guard.door import Tally
 from sallygate.model.exchange import GONE, Exchange
 from sallygate.model.work import CredentialLoaded
-from sallygate.runtime.offline import Offline
+from sallygate.offline.decide import Offline
 from sallygate.state.load_shedding import Ticket
 from support import OPENAPI, make_key, write_policy
 

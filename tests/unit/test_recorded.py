@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from sallygate.runtime.offline import Offline
-from sallygate.runtime.recorded import UnreadableRequest, from_json, from_text
-from sallygate.runtime.replay import open_recorded, replay
+from sallygate.offline.decide import Offline
+from sallygate.offline.recordings import UnreadableRequest, from_json, from_text
+from sallygate.offline.replay import open_recorded, replay
 from support import make_key, write_policy
 
 

@@ -6,8 +6,8 @@ import yaml
 
 from sallygate.model.event import Event, Place
 from sallygate.model.finding import Finding
+from sallygate.offline.tuning import EXAMPLES_MAX, as_patch, propose
 from sallygate.policy.schema import Injection
-from sallygate.runtime.tuning import EXAMPLES_MAX, as_patch, propose
 
 
 def event(

@@ -14,9 +14,9 @@ from sallygate.cli import app
 from sallygate.controls.injection import compile_patterns
 from sallygate.model.event import Event, Place
 from sallygate.model.finding import Finding
+from sallygate.offline.policy_diff import differences
+from sallygate.offline.what_if import Comparison, FromEvents, compare_events
 from sallygate.policy.load import load_policy
-from sallygate.runtime.difference import differences
-from sallygate.runtime.whatif import Comparison, FromEvents, compare_events
 from sallygate.stores.events import EventLog
 from support import administration, make_key, write_policy
 

@@ -34,8 +34,8 @@ from sallygate.model.event import Event
 from sallygate.model.finding import COLOURS, Finding
 
 if TYPE_CHECKING:
-    from sallygate.runtime.offline import Verdict
-    from sallygate.runtime.replay import Summary
+    from sallygate.offline.decide import Verdict
+    from sallygate.offline.replay import Summary
 
 FOLLOW_S = 0.2
 
@@ -60,8 +60,8 @@ def explain(
     from msgspec.structs import replace
 
     from sallygate.engine.case import Step
-    from sallygate.runtime.offline import Offline
-    from sallygate.runtime.recorded import from_text
+    from sallygate.offline.decide import Offline
+    from sallygate.offline.recordings import from_text
 
     offline = Offline(_policy_of(policy, state_dir), state_dir)
     text = sys.stdin.buffer.read() if str(request_file) == "-" else _read(request_file)
@@ -142,9 +142,9 @@ def replay(
 
     Exit code 1 when a line could not be read.
     """
-    from sallygate.runtime.offline import Offline
-    from sallygate.runtime.replay import open_recorded
-    from sallygate.runtime.replay import replay as run
+    from sallygate.offline.decide import Offline
+    from sallygate.offline.replay import open_recorded
+    from sallygate.offline.replay import replay as run
 
     if not file.is_file():
         fail(f"{file}: there is no such file", USAGE)

@@ -174,8 +174,8 @@ def diff(
 
     Exit code 1 when they differ.
     """
+    from sallygate.offline.policy_diff import differences
     from sallygate.policy.load import load_policy
-    from sallygate.runtime.difference import differences
 
     found = differences(load_policy(old, "replay"), load_policy(new, "replay"))
     if json:

@@ -163,7 +163,7 @@ def doctor(
 
     Exit code 1 when something is wrong.
     """
-    from sallygate.runtime.doctor import examine
+    from sallygate.offline.doctor import examine
 
     found = list(examine(policy, state_dir))
     wrong = sum(one.verdict == "wrong" for one in found)

@@ -13,7 +13,7 @@ from rich.table import Table
 from sallygate.cli.terminal import JsonOption, StateOption, duration, err, out, plainly, print_json
 
 if TYPE_CHECKING:
-    from sallygate.runtime.tuning import Proposal
+    from sallygate.offline.tuning import Proposal
 
 
 @plainly
@@ -31,8 +31,8 @@ def tune(
 
     Example: sallygate tune sallygate.yaml --since 7d --out exclusions.yaml
     """
+    from sallygate.offline.tuning import as_patch, propose
     from sallygate.policy.load import load_policy
-    from sallygate.runtime.tuning import as_patch, propose
     from sallygate.stores.events import read_events
 
     directory = state_dir or load_policy(policy, "replay").state_dir

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sallygate.cli.terminal import STATE, USAGE, bytes_progress, duration, err, fail, out, print_json
-from sallygate.runtime.whatif import Comparison, FromEvents, compare_events, compare_recorded
+from sallygate.offline.what_if import Comparison, FromEvents, compare_events, compare_recorded
 
 CHANGES_SHOWN = 50
 
@@ -63,9 +63,9 @@ def _against_events(policy: Path, since: str, state_dir: Path | None) -> Compari
 def _against_file(policy: Path, file: Path, old: Path | None, state_dir: Path | None) -> Comparison:
     import msgspec
 
-    from sallygate.runtime.offline import Offline
-    from sallygate.runtime.recorded import UnreadableRequest, from_json
-    from sallygate.runtime.replay import LINE_BYTES_MAX, open_recorded
+    from sallygate.offline.decide import Offline
+    from sallygate.offline.recordings import UnreadableRequest, from_json
+    from sallygate.offline.replay import LINE_BYTES_MAX, open_recorded
 
     if not file.is_file():
         fail(f"{file}: there is no such file; --against takes `events` or a file of recorded requests", USAGE)

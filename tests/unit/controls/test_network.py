@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from bench import Bench, code
+from sallygate.offline.decide import Offline
 from sallygate.policy.errors import PolicyError
 from sallygate.policy.load import load_policy
-from sallygate.runtime.offline import Offline
 from sallygate.state.geography import Geography
 from support import make_key, write_policy
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from bench import Bench, code
+from sallygate.offline.decide import Offline
 from sallygate.parsing.addresses import parse_address
 from sallygate.parsing.indicators.blocks import blocks_of
-from sallygate.runtime.offline import Offline
 from sallygate.state.feeds import Feed
 from sallygate.state.feeds.compiling import compile_entries, shares
 from sallygate.state.feeds.tables import About, Compiled

@@ -13,7 +13,7 @@ from sallygate.model.access import KnownPlace
 from sallygate.model.decision import Ask
 from sallygate.model.restriction import Restriction
 from sallygate.model.work import LoadPlaces, PlacesLoaded
-from sallygate.runtime.offline import Offline
+from sallygate.offline.decide import Offline
 from sallygate.services.restriction_tables import add_restrictions
 from sallygate.state.geography import Geography
 from support import make_key, write_policy

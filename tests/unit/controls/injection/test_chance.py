@@ -14,8 +14,8 @@ from injection_harness import as_json, query, request, verdict
 from sallygate.controls.injection import compile_patterns, scanner
 from sallygate.controls.injection.judges import JUDGES, make_prefilter
 from sallygate.controls.injection.judging import Judging
-from sallygate.runtime.offline import Offline
-from sallygate.runtime.recorded import Recorded
+from sallygate.offline.decide import Offline
+from sallygate.offline.recordings import Recorded
 from support import administration, write_policy
 
 TOKENS, TOGETHER = 50_000, 50

@@ -43,12 +43,12 @@ from sallygate.model.work import (
     WorkDone,
     nothing_known,
 )
+from sallygate.offline.decide import Offline
+from sallygate.offline.recordings import Recorded
 from sallygate.parsing.addresses import place_of
 from sallygate.parsing.tokens import KEY_ID_CHARS
 from sallygate.policy.load import Loaded
 from sallygate.runtime.compose import DEFAULT_KEY_HEADER, compose
-from sallygate.runtime.offline import Offline
-from sallygate.runtime.recorded import Recorded
 from sallygate.security.state_directory import Installation
 from sallygate.services.feeds.schedule import load_kept
 from sallygate.services.network_files import databases_of, geography_of

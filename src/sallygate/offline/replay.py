@@ -12,8 +12,8 @@ from typing import IO, Any
 
 import msgspec
 
-from sallygate.runtime.offline import Offline
-from sallygate.runtime.recorded import UnreadableRequest, from_json
+from sallygate.offline.decide import Offline
+from sallygate.offline.recordings import UnreadableRequest, from_json
 
 LINE_BYTES_MAX = 64 << 20
 """Of one recorded request; a longer line is not a record but a broken file."""

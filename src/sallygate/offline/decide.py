@@ -23,9 +23,9 @@ from sallygate.model.operation import Operation
 from sallygate.model.principal import Principal
 from sallygate.model.request import RequestHead
 from sallygate.model.work import ROUNDS_MAX, Charge, PasswordVerified, VerifyPassword, Work, WorkDone, nothing_known
+from sallygate.offline.recordings import Recorded
 from sallygate.policy.load import load_policy
 from sallygate.runtime.compose import compose
-from sallygate.runtime.recorded import Recorded
 from sallygate.security import passwords
 from sallygate.security.signing import SigningKeys
 from sallygate.security.state_directory import Installation

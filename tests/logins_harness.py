@@ -16,7 +16,7 @@ import pytest
 from sallygate.admin.accounts import Accounts
 from sallygate.guard import Guard
 from sallygate.model.exchange import Exchange
-from sallygate.runtime.core import Runtime
+from sallygate.runtime.runtime import Runtime
 from sallygate.security import passwords
 from sallygate.services.clock import Clock
 from sallygate.stores.sqlite.store import SqliteStore

@@ -51,7 +51,7 @@ def run(directory: Path) -> Memory:
 
 
 async def _measured(directory: Path) -> None:
-    from sallygate.runtime.inprocess import Guard
+    from sallygate.runtime.in_process import Guard
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         raise AssertionError("nobody gets here")

@@ -14,8 +14,8 @@ import pytest
 import structlog
 
 from sallygate.guard import Guard
-from sallygate.runtime import core
-from sallygate.runtime.core import Runtime
+from sallygate.runtime import runtime as core
+from sallygate.runtime.runtime import Runtime
 from sallygate.services.clock import Clock
 from sallygate.stores.sqlite.store import SqliteStore
 from sallygate.telemetry.log import Unfailing

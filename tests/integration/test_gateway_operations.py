@@ -24,7 +24,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway_wire import echo, log_lines
 from sallygate.guard import Guard
-from sallygate.runtime.core import Runtime
+from sallygate.runtime.runtime import Runtime
 from support import Running, Upstream, free_port, make_key, running_gateway, until, write_policy
 
 

@@ -13,8 +13,8 @@ import pytest
 from sallygate.model.work import LoadCredential
 from sallygate.policy.load import load_policy
 from sallygate.ports import StoreError
-from sallygate.runtime import core
-from sallygate.runtime.core import Runtime
+from sallygate.runtime import runtime as core
+from sallygate.runtime.runtime import Runtime
 from support import OPENAPI, administration, write_policy
 
 

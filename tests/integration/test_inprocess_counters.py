@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 from pathlib import Path
 
-from sallygate.runtime.core import Runtime
+from sallygate.runtime.runtime import Runtime
 from support import write_policy
 
 

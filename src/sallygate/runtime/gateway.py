@@ -26,7 +26,7 @@ from sallygate.policy.serving import Listen, UpstreamSection
 from sallygate.policy.units import read_endpoint
 from sallygate.ports import StoreError
 from sallygate.proxy import ReverseProxy, UpstreamSettings
-from sallygate.runtime.core import Runtime
+from sallygate.runtime.runtime import Runtime
 from sallygate.security.certificates import development_certificate
 from sallygate.telemetry.log import Log
 from sallygate.telemetry.status import ListenerStatus, UpstreamState

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from sallygate.net.sockets import control_socket, listening
 from sallygate.policy.units import read_endpoint
-from sallygate.runtime.condition import status_of
+from sallygate.runtime.status import status_of
 from sallygate.telemetry.exporting import Exporting
 from sallygate.telemetry.management import Management
 from sallygate.telemetry.metrics import Metrics
 from sallygate.telemetry.status import ListenerStatus, Status, UpstreamState
 
 if TYPE_CHECKING:
-    from sallygate.runtime.core import Runtime
+    from sallygate.runtime.runtime import Runtime
     from sallygate.telemetry.otlp import OtlpExport
 
 BACKLOG = 64

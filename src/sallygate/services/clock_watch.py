@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sallygate.services.restriction_tables import add_restrictions
 
 if TYPE_CHECKING:
-    from sallygate.runtime.core import Runtime
+    from sallygate.runtime.runtime import Runtime
 
 
 class Jumps:

@@ -11,7 +11,7 @@ from sallygate.model.exchange import MANY, Turned
 from sallygate.state.geography import Geography
 
 if TYPE_CHECKING:
-    from sallygate.runtime.core import Runtime
+    from sallygate.runtime.runtime import Runtime
 
 
 class AtTheDoor:

@@ -10,7 +10,7 @@ from sallygate.state.penalty_box import ENTRIES_MAX
 from sallygate.telemetry.status import FloodState, SheddingState
 
 if TYPE_CHECKING:
-    from sallygate.runtime.core import Runtime
+    from sallygate.runtime.runtime import Runtime
 
 QUIET_S = 10.0
 """Without anything shed for so long it has ended; shorter pauses are part of it."""

@@ -12,7 +12,7 @@ from sallygate.telemetry.log import Unfailing
 from sallygate.telemetry.status import Check, EventsState, Status, StoreState
 
 if TYPE_CHECKING:
-    from sallygate.runtime.core import Runtime
+    from sallygate.runtime.runtime import Runtime
 
 STORE_S_MAX = 5.0
 """Without a good reading of the store for so long it is not ready: it is read ten times a second."""

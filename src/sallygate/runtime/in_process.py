@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sallygate import guard
 from sallygate.guard import App, Receive, Scope, Send
-from sallygate.runtime.core import Runtime
+from sallygate.runtime.runtime import Runtime
 
 
 class Guard(guard.Guard):

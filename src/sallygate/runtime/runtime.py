@@ -32,8 +32,8 @@ from sallygate.net.sockets import inherited, notify, notify_reloading, watchdog_
 from sallygate.policy.load import Door, Loaded, load_policy
 from sallygate.ports import StoreError
 from sallygate.runtime.compose import compose
-from sallygate.runtime.condition import Life
 from sallygate.runtime.reporting import Reporting
+from sallygate.runtime.status import Life
 from sallygate.security.assertion import Assertions
 from sallygate.security.signing import SigningKeys
 from sallygate.security.state_directory import Installation

@@ -152,7 +152,7 @@ def check(
             err.print(str(problem), style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(NO) from None
     if against is not None:
-        from sallygate.cli.whatif import compare
+        from sallygate.cli.what_if import compare
 
         compare(policy, against, since, old, state_dir, json=json)
         return

@@ -29,7 +29,7 @@ from sallygate.model.access import AuthCall, Code, CodePurpose
 from sallygate.model.account import is_account_name
 from sallygate.model.finding import Finding
 from sallygate.parsing.addresses import place_of
-from sallygate.policy.authorising import Auth
+from sallygate.policy.auth import Auth
 from sallygate.ports import StoreError
 from sallygate.state.state import RateTable
 

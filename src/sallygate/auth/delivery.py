@@ -26,7 +26,7 @@ import aiohttp
 from msgspec import Struct
 from msgspec.json import encode
 
-from sallygate.policy.authorising import Smtp
+from sallygate.policy.auth import Smtp
 
 TIMEOUT_S = 15.0
 """For a channel to take a code. A code lives for minutes."""

@@ -20,7 +20,7 @@ from sallygate.model.account import Account
 from sallygate.model.finding import Finding
 from sallygate.model.principal import Principal
 from sallygate.parsing.tokens import parse_basic
-from sallygate.policy.authorising import Auth
+from sallygate.policy.auth import Auth
 from sallygate.ports import StoreError
 from sallygate.security.signing import LASTS_S, SigningKeys
 from sallygate.state.state import RateTable

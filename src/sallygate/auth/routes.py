@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from sallygate.model.operation import Operation
-from sallygate.policy.authorising import Auth
+from sallygate.policy.auth import Auth
 
 METADATA = "auth.metadata"
 KEYS = "auth.keys"

@@ -18,7 +18,7 @@ from sallygate.parsing.openapi import OpenAPIError, base_path, read_document, re
 from sallygate.parsing.yamltext import YamlError, read_strings
 from sallygate.policy.errors import PolicyError, Problem
 from sallygate.policy.issuers import check_issuers, without_secret
-from sallygate.policy.lists import check_network, read_lists
+from sallygate.policy.list_files import check_network, read_lists
 from sallygate.policy.schema import Plan, Policy
 
 Door = Literal["gateway", "guard", "replay"]

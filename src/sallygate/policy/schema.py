@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, WithJsonSchema, field_validator, model_validator
 
 from sallygate.policy.accounts import AccountsSection
-from sallygate.policy.authorising import Auth
+from sallygate.policy.auth import Auth
 from sallygate.policy.fields import (
     ByteBudget,
     Bytes,
@@ -23,7 +23,7 @@ from sallygate.policy.fields import (
     Section,
 )
 from sallygate.policy.flood import Flood
-from sallygate.policy.identifying import Identity
+from sallygate.policy.identity import Identity
 from sallygate.policy.network import Network
 from sallygate.policy.serving import EventsSection, Listen, LogSection, Telemetry, UpstreamSection
 from sallygate.policy.units import Budget, read_rate

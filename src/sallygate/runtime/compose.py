@@ -29,7 +29,7 @@ from sallygate.parsing.openapi import base_path, public_view
 from sallygate.parsing.routes import RouteTable
 from sallygate.policy.fields import ControlSection
 from sallygate.policy.flood import Flood
-from sallygate.policy.identifying import Identity
+from sallygate.policy.identity import Identity
 from sallygate.policy.load import Loaded
 from sallygate.policy.schema import Clients, Injection, Limits, Policy, Transport
 from sallygate.state.state import State

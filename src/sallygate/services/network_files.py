@@ -17,7 +17,7 @@ import maxminddb
 from msgspec import Struct
 
 from sallygate.parsing.addresslists import AddressListError
-from sallygate.policy.lists import list_files, read_list
+from sallygate.policy.list_files import list_files, read_list
 from sallygate.policy.load import Loaded
 from sallygate.policy.network import Network, Reach
 from sallygate.ports import StoreError

@@ -19,7 +19,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope
 
 from sallygate.auth.delivery import DeliveryError, Letter, OutboxChannel, SmtpChannel, WebhookChannel
-from sallygate.policy.authorising import Smtp
+from sallygate.policy.auth import Smtp
 from sallygate.security.certificates import development_certificate
 from support import free_port
 

@@ -27,7 +27,7 @@ from sallygate.model.request import RequestHead
 from sallygate.model.work import Work, WorkDone
 from sallygate.parsing.tokens import parse_api_key, parse_authorization, parse_basic, seems_api_key
 from sallygate.policy.accounts import AccountsSection
-from sallygate.policy.identifying import Identity
+from sallygate.policy.identity import Identity
 from sallygate.policy.schema import Plan
 from sallygate.state.state import RateTable, State
 

@@ -13,7 +13,7 @@ from sallygate.model.finding import Finding
 from sallygate.model.principal import Principal
 from sallygate.parsing.jws import Jws
 from sallygate.parsing.pointers import unescape_pointer
-from sallygate.policy.identifying import ABSENT, Issuer
+from sallygate.policy.identity import ABSENT, Issuer
 
 Claims = Mapping[str, object]
 TIME_MAX = 253402300800.0

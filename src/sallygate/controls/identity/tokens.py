@@ -32,7 +32,7 @@ from sallygate.model.principal import Principal
 from sallygate.model.work import Charge, FetchKeys, KeysFetched, Work, WorkDone
 from sallygate.parsing.jwk import VerifyingKey
 from sallygate.parsing.jws import Jws, JwsError, read_claims, read_jws
-from sallygate.policy.identifying import Issuer
+from sallygate.policy.identity import Issuer
 from sallygate.state.key_sets import KeySet
 from sallygate.state.state import State, Table
 

@@ -13,8 +13,8 @@ from sallygate.model.decision import Admission, Ask
 from sallygate.model.principal import Credential, Principal
 from sallygate.model.work import CredentialLoaded, FetchKeys, KeysFetched, LoadCredential
 from sallygate.parsing.jwk import read_key_set
-from sallygate.policy.authorising import Auth
-from sallygate.policy.authorising import Tokens as AuthTokens
+from sallygate.policy.auth import Auth
+from sallygate.policy.auth import Tokens as AuthTokens
 from sallygate.runtime.compose import compose
 from sallygate.state.key_sets import KeySet
 from support import make_key

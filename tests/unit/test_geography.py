@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from sallygate.parsing.countries import COUNTRIES
 from sallygate.services.network_files import packaged_database
-from sallygate.state.geography import COUNTRIES, NOWHERE, ORIGINS_CACHED, Geography, Origin, asn_of, country_of
+from sallygate.state.geography import NOWHERE, ORIGINS_CACHED, Geography, Origin, asn_of, country_of
 
 
 def test_the_first_source_that_knows_is_believed_for_each_part() -> None:

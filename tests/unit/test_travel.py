@@ -9,7 +9,8 @@ from sallygate.controls.location import LocationControl
 from sallygate.model.access import KnownPlace
 from sallygate.model.finding import Finding
 from sallygate.model.principal import Principal
-from sallygate.state.geography import COUNTRIES, Geography, Origin, located_of
+from sallygate.parsing.countries import COUNTRIES
+from sallygate.state.geography import Geography, Origin, located_of
 from sallygate.state.impossible_travel import (
     COUNTRY_CIRCLES,
     LAST_MAX,

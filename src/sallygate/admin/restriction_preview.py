@@ -13,7 +13,8 @@ from sallygate.controls.restrictions import is_covered
 from sallygate.model.event import Event
 from sallygate.model.restriction import Restriction
 from sallygate.parsing.addresses import UNKNOWN, parse_address
-from sallygate.state.geography import COUNTRIES, Geography
+from sallygate.parsing.countries import COUNTRIES
+from sallygate.state.geography import Geography
 from sallygate.state.state import Restrictions
 from sallygate.stores.events import latest_events
 

@@ -14,8 +14,8 @@ from sallygate.admin.audit import act_of
 from sallygate.model.event import Event
 from sallygate.model.restriction import ACTS, Act, Restriction, ScopeKind
 from sallygate.parsing.addresses import parse_address, parse_prefix
+from sallygate.parsing.countries import CONTINENTS, COUNTRIES
 from sallygate.policy.units import read_rate
-from sallygate.state.geography import CONTINENTS, COUNTRIES
 from sallygate.stores.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:

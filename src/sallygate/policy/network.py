@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from sallygate.parsing.countries import CONTINENTS, COUNTRIES
 from sallygate.policy.fields import ControlSection, Prefix, Section
 from sallygate.policy.intelligence import FeedSection
-from sallygate.state.geography import CONTINENTS, COUNTRIES
 
 ASN_MAX = 2**32 - 1
 FEEDS_MAX = 50

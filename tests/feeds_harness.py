@@ -18,8 +18,8 @@ from typing import Any
 from sallygate.parsing.addresses import parse_address
 from sallygate.policy.load import load_policy
 from sallygate.security.state_directory import Installation
-from sallygate.services.feeds.collect import Task
 from sallygate.services.feeds.schedule import FeedSources
+from sallygate.services.feeds.task import Task
 from sallygate.services.feeds.worker import Done, work
 from sallygate.state.state import State
 from support import Received, Upstream, write_policy

@@ -20,8 +20,8 @@ from sallygate.parsing.addresses import Address, parse_address
 from sallygate.parsing.indicators import Settings
 from sallygate.parsing.indicators.blocks import block_text
 from sallygate.services.feeds.cache import Kept
-from sallygate.services.feeds.collect import Task
 from sallygate.services.feeds.schedule import run as run_work
+from sallygate.services.feeds.task import Task
 from sallygate.state.feeds import Feed, Feeds
 
 INDICATORS = 1_000_000

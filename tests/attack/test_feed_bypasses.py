@@ -18,8 +18,8 @@ from sallygate.services.feeds import http as asking
 from sallygate.services.feeds import schedule as sources
 from sallygate.services.feeds import worker as work
 from sallygate.services.feeds.cache import TAG_BYTES, Kept
-from sallygate.services.feeds.collect import Task
 from sallygate.services.feeds.schedule import task_of
+from sallygate.services.feeds.task import Task
 from support import Upstream, free_port, until
 
 GOOD = b"198.51.100.7\n198.51.100.8\n"

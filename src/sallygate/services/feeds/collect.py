@@ -4,65 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from msgspec import Struct
-
 from sallygate.net.fetching import FetchError
-from sallygate.parsing.indicators import Format, Group, IndicatorError, Reading, Settings, guess_format, read
-from sallygate.policy.intelligence import Kind
+from sallygate.parsing.indicators import IndicatorError, Reading, guess_format, read
 from sallygate.services.feeds.http import FEED_BYTES_MAX, Asking
-
-
-class Task(Struct, frozen=True):
-    """One fetch of one feed."""
-
-    name: str
-    kind: Kind
-    place: str
-    """The URL, or the file's path."""
-    source: str
-    """As `About.source`."""
-    directory: str
-    """Where what is kept of it lies, and where the new goes."""
-    keys: list[str]
-    """Hexadecimal; under these what is kept is tagged, the new under the first."""
-    now: float
-    settings: Settings
-    format: Format | None = None
-    share_max: float = 1.0
-    bad_max: float = 0.05
-    username: str = ""
-    password: str = ""
-    ca: str = ""
-    whole: bool = False
-    """Fetch and read all of it, whether it has changed or not."""
-
-
-class Gathered(Struct):
-    reading: Reading
-    unchanged: bool = False
-    """There is nothing new, and `reading` is empty."""
-    etag: str = ""
-    modified: str = ""
-    added_after: str = ""
-    more: bool = False
-    """There is more to come than one fetch may take: ask again at once."""
-
-
-class Known(Struct):
-    """What is known from before, for asking whether it has changed. Empty where everything is wanted anew."""
-
-    etag: str = ""
-    modified: str = ""
-    added_after: str = ""
-    groups: dict[str, Group] = {}
-    """Objects of a collection, or events of a directory."""
+from sallygate.services.feeds.misp import gather_events
+from sallygate.services.feeds.task import Gathered, Known, Task
+from sallygate.services.feeds.taxii import gather_objects
 
 
 async def gather(task: Task, known: Known) -> Gathered:
     """Raises `FetchError` or `IndicatorError`."""
-    from sallygate.services.feeds.misp import gather_events
-    from sallygate.services.feeds.taxii import gather_objects
-
     if task.kind == "file":
         return _read(task, _file(Path(task.place)), task.place)
     async with Asking(task.ca, task.username, task.password) as asking:

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from sallygate.parsing.indicators import Group, IndicatorError, Reading
 from sallygate.parsing.indicators.misp import read_manifest, read_misp
-from sallygate.services.feeds.collect import Gathered, Known, Task
 from sallygate.services.feeds.http import Asking, NotThere
+from sallygate.services.feeds.task import Gathered, Known, Task
 
 MANIFEST_BYTES_MAX = 64 << 20
 """That of the largest public feed, with 2,000 events, is 2 MiB."""

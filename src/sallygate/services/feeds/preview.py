@@ -15,8 +15,8 @@ from sallygate.policy.intelligence import FeedSection
 from sallygate.policy.load import Loaded
 from sallygate.ports import StoreError
 from sallygate.services.feeds.cache import Kept
-from sallygate.services.feeds.collect import Task
 from sallygate.services.feeds.schedule import FeedError, run, state_of, task_of
+from sallygate.services.feeds.task import Task
 from sallygate.telemetry.status import FeedState
 
 

@@ -23,7 +23,7 @@ from sallygate.policy.intelligence import ENFORCING, FeedSection
 from sallygate.policy.load import Loaded
 from sallygate.ports import StoreError
 from sallygate.services.feeds.cache import Kept, forget
-from sallygate.services.feeds.collect import Task
+from sallygate.services.feeds.task import Task
 from sallygate.services.feeds.worker import Done, reading_of
 from sallygate.state.feeds import Feed
 from sallygate.state.feeds.tables import About, Compiled

@@ -25,7 +25,8 @@ from sallygate.parsing.indicators import Group, IndicatorError
 from sallygate.parsing.indicators.reading import Reading
 from sallygate.ports import StoreError
 from sallygate.services.feeds.cache import Kept
-from sallygate.services.feeds.collect import Gathered, Known, Task, gather
+from sallygate.services.feeds.collect import gather
+from sallygate.services.feeds.task import Gathered, Known, Task
 from sallygate.state.feeds.compiling import compile_entries, shares
 from sallygate.state.feeds.tables import About, Compiled
 

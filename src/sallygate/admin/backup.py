@@ -22,11 +22,11 @@ from msgspec import MsgspecError, Struct
 from msgspec.json import decode, format
 from msgspec.json import encode as to_json
 
-from sallygate import __version__
 from sallygate.model.event import Event
 from sallygate.ports import StoreError
 from sallygate.security.state_directory import RESTORING, Installation, pepper_lines, pepper_mark
 from sallygate.stores.sqlite.store import SCHEMA_VERSION, SqliteStore, copy_database
+from sallygate.version import __version__
 
 MANIFEST = "manifest.json"
 COPYING = ".restore-copy"

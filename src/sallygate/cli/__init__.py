@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import typer
 
-from sallygate import __version__
 from sallygate.cli import accounts, feeds, keys, locations, policy, secrets, status, tune
 from sallygate.cli import decisions as look
 from sallygate.cli import maintenance as state
 from sallygate.cli import restrictions as restrict
 from sallygate.cli import serve as run
+from sallygate.version import __version__
 
 app = typer.Typer(
     name="sallygate",

@@ -24,7 +24,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from msgspec import Struct
 
-from sallygate import __version__
 from sallygate.controls.injection import patterns_signature
 from sallygate.policy.accounts import HASH_MIB
 from sallygate.policy.errors import PolicyError
@@ -41,6 +40,7 @@ from sallygate.stores.events import read_events
 from sallygate.stores.sqlite.store import SCHEMA_VERSION
 from sallygate.telemetry.exporting import can_export
 from sallygate.telemetry.management import ask_status
+from sallygate.version import __version__
 
 Verdict = Literal["ok", "note", "wrong"]
 FREE_BYTES_MIN = 1 << 30

@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sallygate import __version__
 from sallygate.telemetry.log import Unfailing
 from sallygate.telemetry.status import Check, EventsState, Status, StoreState
+from sallygate.version import __version__
 
 if TYPE_CHECKING:
     from sallygate.runtime.runtime import Runtime

@@ -9,11 +9,11 @@ from collections.abc import Awaitable, Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from sallygate import __version__
 from sallygate.policy.errors import PolicyError, Problem
 from sallygate.policy.load import Loaded
 from sallygate.telemetry.metrics import Metrics
 from sallygate.telemetry.status import Status
+from sallygate.version import __version__
 
 if TYPE_CHECKING:
     from sallygate.telemetry.otlp import OtlpExport

@@ -16,9 +16,12 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from sallygate.auth.routes import auth_operations
 from sallygate.controls.identity import KeyRing
-from sallygate.guard import Gate, Guard
-from sallygate.guard.door import Tally
+from sallygate.engine.compose import compose
+from sallygate.engine.gate import Gate
+from sallygate.events.early_tally import Tally
+from sallygate.guard import Guard
 from sallygate.model.exchange import Exchange
 from sallygate.model.principal import Credential
 from sallygate.model.request import RequestHead
@@ -26,7 +29,6 @@ from sallygate.model.restriction import Restriction
 from sallygate.model.work import CredentialLoaded, LoadPlaces, PlacesLoaded
 from sallygate.parsing.tokens import KEY_ID_CHARS
 from sallygate.policy.load import Loaded, load_policy
-from sallygate.runtime.compose import compose
 from sallygate.services.restriction_tables import add_restrictions
 from sallygate.state.geography import Geography
 from sallygate.state.state import State
@@ -187,7 +189,7 @@ class House:
     def __post_init__(self) -> None:
         self.state = State()
         self.state.geography = Geography([GEOGRAPHY.get])
-        self.gate: Gate = compose(load(self.text), self.state, RING, b"i" * 32, NOW)
+        self.gate: Gate = compose(load(self.text), self.state, RING, b"i" * 32, NOW, auth_operations)
         self.stored = {credential.id: credential for _, credential in self.credentials.values()}
         if self.in_memory:
             for credential in self.stored.values():

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gatehouse import ADDRESSES, CREDENTIALS, NOW, House, Request, policy_text
-from sallygate.guard.door import SOURCES_MAX, Away, Tally
+from sallygate.events.early_tally import SOURCES_MAX, Tally
 from sallygate.model.decision import Admission, Refuse
 from sallygate.model.exchange import MANY
 from sallygate.model.finding import Finding
@@ -179,7 +179,7 @@ def test_being_one_of_many_addresses_that_a_feed_names_one_by_one() -> None:
     for number in range(3 * SOURCES_MAX):
         address = parse_address(f"198.51.{number // 250}.{number % 250}")
         found = Finding("network.intelligence", "", 403, rule="list", evidence=f"{address.text}, deny")
-        tally.add(Away(found, address), Request().scope(), "0" * 32, NOW, 10)
+        tally.add(found, address, Request().scope(), "0" * 32, NOW, 10)
     told = tally.take()
     assert len(told) == SOURCES_MAX + 1 and sum(one.count for one in told) == 3 * SOURCES_MAX
     assert (told[-1].address, told[-1].finding.evidence) == (MANY, "") and told[0].finding.evidence

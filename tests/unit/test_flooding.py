@@ -14,7 +14,6 @@ from rich.console import Console
 from sallygate.cli import status
 from sallygate.controls.flood import retry_s, shed
 from sallygate.events.record import Pending
-from sallygate.guard.door import Away
 from sallygate.model.decision import Decision
 from sallygate.model.event import Event, Place
 from sallygate.model.exchange import MANY, Exchange
@@ -76,7 +75,7 @@ def test_those_turned_away_are_one_event_with_their_exact_number() -> None:
     door = AtTheDoor(runtime)
     for number in range(1000):
         scope = {"method": "GET" if number % 4 else f"XYZZY{number}", "raw_path": b"/a"}
-        door.tally.add(Away(shed(UNKNOWN_RANK, "queue")), scope, f"{number:032x}", runtime.at, 100).took_us += 9
+        door.tally.add(shed(UNKNOWN_RANK, "queue"), None, scope, f"{number:032x}", runtime.at, 100).took_us += 9
     asyncio.run(door.beat())
     asyncio.run(door.beat())
     assert sorted((event.method, event.count, event.response_bytes) for event in runtime.put) == [

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from sallygate.events.early_tally import Tally
 from sallygate.guard import Guard
-from sallygate.guard.door import Tally
 from sallygate.model.exchange import GONE, Exchange
 from sallygate.model.work import CredentialLoaded
 from sallygate.offline.decide import Offline

@@ -196,18 +196,19 @@ def _compile(loaded: Loaded) -> tuple[str, ...]:
     """Build everything the policy asks for, once, so that what cannot be built is found here and not at start."""
     from msgspec.structs import replace
 
+    from sallygate.auth.routes import auth_operations
     from sallygate.controls.identity import KeyRing
+    from sallygate.engine.compose import compose
     from sallygate.parsing.openapi import OpenAPIError
     from sallygate.policy.errors import PolicyError, Problem
     from sallygate.policy.load import contract_problems
     from sallygate.policy.schema import Injection
-    from sallygate.runtime.compose import compose
     from sallygate.state.state import State
 
     try:
         # Without injection, whose types said all there is to say: its patterns take seconds to compile.
         policy = loaded.policy.model_copy(update={"injection": Injection(mode="off")})
-        gate = compose(replace(loaded, policy=policy), State(), KeyRing(bytes(32)), bytes(32), 0.0)
+        gate = compose(replace(loaded, policy=policy), State(), KeyRing(bytes(32)), bytes(32), 0.0, auth_operations)
     except OpenAPIError as error:
         file = str(loaded.contract_file)
         raise PolicyError(

@@ -9,6 +9,8 @@ from msgspec.json import encode
 from sallygate.model.decision import Decision, HeaderList
 
 MEDIA = (b"content-type", b"application/problem+json")
+SERVER = (b"server", b"sallygate")
+"""Said in place of the server's or the upstream's own name."""
 
 
 def problem_body(decision: Decision, request_id: str) -> bytes:

@@ -9,9 +9,12 @@ depends on fails, it refuses.
 
 from __future__ import annotations
 
-from sallygate.guard.call import Call
-from sallygate.guard.door import Away
-from sallygate.guard.services import App, Gate, Message, Receive, Scope, Send, Services
+from sallygate.engine.early import Away
+from sallygate.engine.gate import Gate
+from sallygate.guard.call import run
+from sallygate.guard.context import Context
+from sallygate.guard.early import turn_away
+from sallygate.guard.services import App, Message, Receive, Scope, Send, Services
 
 __all__ = ["App", "Gate", "Guard", "Receive", "Scope", "Send", "Services"]
 
@@ -28,11 +31,11 @@ class Guard:
         if kind == "http" or kind == "websocket":
             services = self._services
             if kind == "http" and (away := self._at_the_door(scope)) is not None:
-                await services.gate.door.turn_away(services, scope, send, away)
+                await turn_away(services, scope, send, away)
                 return
             services.under_way += 1
             try:
-                await Call(services, self.app, scope, receive, send).run()
+                await run(Context(services, self.app, scope, receive, send))
             finally:
                 services.under_way -= 1
         elif kind == "lifespan":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from msgspec import DecodeError
 from msgspec.json import decode
@@ -11,6 +11,7 @@ from msgspec.json import decode
 from sallygate.engine.overload import come_back
 from sallygate.engine.problem import problem_body, problem_headers
 from sallygate.guard.body import allowed_s, pace_of, slow_body
+from sallygate.guard.context import Context
 from sallygate.guard.services import Message, Receive
 from sallygate.guard.turn import ClientLeft, Turn
 from sallygate.model.decision import Admission, Decision, HeaderList, Learned, Refuse
@@ -18,10 +19,6 @@ from sallygate.model.exchange import CUT, GONE, NOTHING_LEARNED
 from sallygate.model.finding import Finding
 from sallygate.model.request import Body, BodyPlan
 from sallygate.parsing.codings import CodingError, undo_coding, undo_partial
-
-if TYPE_CHECKING:
-    from sallygate.guard.call import Call
-
 
 CHARGED_EVERY_BYTES = 64 * 1024
 """At most so much of each answer under way is not charged yet."""
@@ -60,7 +57,7 @@ class ApiAnswer:
         "waited_s",
     )  # fmt: skip
 
-    def __init__(self, call: Call, admission: Admission, decision: Decision) -> None:
+    def __init__(self, call: Context, admission: Admission, decision: Decision) -> None:
         self.call = call
         self.admission = admission
         self.decision = decision

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
-from sallygate.guard.services import Message, Receive
+from sallygate.guard.context import Context
 from sallygate.model.decision import Admission
 from sallygate.model.finding import Finding
 from sallygate.policy.flood import SlowBodies
-
-if TYPE_CHECKING:
-    from sallygate.guard.call import Call
 
 NEVER_S = 10.0 * 365 * 86400
 UNHURRIED = SlowBodies()
@@ -19,7 +15,7 @@ UNHURRIED = SlowBodies()
 held place, not an upload)."""
 
 
-def pace_of(call: Call) -> SlowBodies:
+def pace_of(call: Context) -> SlowBodies:
     flood = call.gate.engine.controls.flood
     return flood.body if flood is not None else UNHURRIED
 
@@ -34,7 +30,7 @@ def slow_body(pace: SlowBodies) -> Finding:
                    owasp="API4", attack="T1499")  # fmt: skip
 
 
-async def read_body(call: Call, admission: Admission) -> bytes | Finding:
+async def read_body(call: Context, admission: Admission) -> bytes | Finding:
     """The whole body, as long as it is no larger, no longer and no slower than it may be."""
     most, pace = admission.body.bytes_max, pace_of(call)
     loop = asyncio.get_running_loop()
@@ -95,13 +91,3 @@ class _Limit:
         if self._ended:  # somebody took it for something else
             self._ended = False
             self._task.uncancel()
-
-
-def put_before(messages: list[Message], receive: Receive) -> Receive:
-    """`receive`, after `messages`."""
-    waiting = list(reversed(messages))
-
-    async def again() -> Message:
-        return waiting.pop() if waiting else await receive()
-
-    return again

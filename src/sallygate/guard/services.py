@@ -1,24 +1,17 @@
-"""What Guard works with: ASGI's types, the gate of one policy, and what the composition root does for it."""
+"""What Guard works with: ASGI's types, and what the composition root does for it."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from msgspec import Struct
-
-from sallygate.engine.engine import Engine
+from sallygate.engine.gate import Gate
+from sallygate.events.early_tally import Tally
 from sallygate.model.decision import HeaderList
 from sallygate.model.exchange import Exchange
 from sallygate.model.principal import Principal
 from sallygate.model.request import RequestHead
 from sallygate.model.work import Work, WorkDone
-from sallygate.parsing.head import HeadReader
-from sallygate.state.state import State
-
-if TYPE_CHECKING:
-    from sallygate.guard.door import Door, Tally
-    from sallygate.guard.rush import Rush
 
 Scope = MutableMapping[str, Any]  # Any: ASGI's own types are open
 Message = MutableMapping[str, Any]
@@ -26,26 +19,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 T = TypeVar("T")
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-
-class Gate(Struct, frozen=True):
-    """One policy in force: everything a request needs, replaced as a whole by a reload."""
-
-    engine: Engine
-    reader: HeadReader
-    door: Door
-    state: State
-    policy_hash: str
-    dropped_headers: frozenset[bytes]
-    """Credentials, and other names for operations, which the API does not get."""
-    declared_headers: frozenset[bytes]
-    """The contract's header parameters: other spellings of them do not travel."""
-    answer_headers: HeaderList
-    """On every answer: HSTS."""
-    counted_operations: frozenset[str]
-    """Whose answers must come in a coding that can be read."""
-    rush: Rush | None = None
-    """Where load is shed: who is turned away at the door."""
 
 
 class Services(Protocol):

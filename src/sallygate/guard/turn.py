@@ -5,16 +5,14 @@ again. Whose turn it is, `shedding` decides; here is only the waiting.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sallygate.controls.flood import FloodControl, shed
+from sallygate.guard.context import Context
 from sallygate.guard.services import Message
 from sallygate.model.decision import Admission, Decision
 from sallygate.model.finding import Finding
 from sallygate.state.load_shedding import Shedder, Ticket
-
-if TYPE_CHECKING:
-    from sallygate.guard.call import Call
 
 OVERLOADED = frozenset((502, 503, 504))
 """Answers that say the API cannot keep up, or that it was not reached."""
@@ -34,7 +32,7 @@ class Turn:
 
     __slots__ = ("_call", "_enforced", "_long", "_shedder", "_ticket")
 
-    def __init__(self, call: Call, admission: Admission, flood: FloodControl) -> None:
+    def __init__(self, call: Context, admission: Admission, flood: FloodControl) -> None:
         self._call = call
         self._shedder: Shedder = call.gate.state.shedder
         self._enforced = call.gate.engine.controls.how["shedding"].mode == "enforce"
@@ -44,7 +42,7 @@ class Turn:
         self._ticket = Ticket(rank, flood.source(call.head, admission.principal), operation)
 
     @classmethod
-    def of(cls, call: Call, admission: Admission) -> Turn | None:
+    def of(cls, call: Context, admission: Admission) -> Turn | None:
         """None where nothing is shed, or the gate answers itself."""
         controls = call.gate.engine.controls
         if admission.own or controls.flood is None or "shedding" not in controls.how:

@@ -14,9 +14,11 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from sallygate.auth.routes import auth_operations
 from sallygate.controls.identity import KeyRing
 from sallygate.engine.case import Step
-from sallygate.guard import Gate
+from sallygate.engine.compose import compose
+from sallygate.engine.gate import Gate
 from sallygate.model.decision import Admission, Answer, Ask, Decision, Refuse
 from sallygate.model.finding import Finding
 from sallygate.model.operation import Operation
@@ -25,7 +27,6 @@ from sallygate.model.request import RequestHead
 from sallygate.model.work import ROUNDS_MAX, Charge, PasswordVerified, VerifyPassword, Work, WorkDone, nothing_known
 from sallygate.offline.recordings import Recorded
 from sallygate.policy.load import load_policy
-from sallygate.runtime.compose import compose
 from sallygate.security import passwords
 from sallygate.security.signing import SigningKeys
 from sallygate.security.state_directory import Installation
@@ -67,7 +68,7 @@ class Offline:
         self._verified: dict[bytes, PasswordVerified] = {}
         patterns = patterns_of(directory)
         self.state.geography = geography_of(databases_of(self.loaded))
-        self.gate: Gate = compose(self.loaded, self.state, ring, pepper, self.now, patterns)
+        self.gate: Gate = compose(self.loaded, self.state, ring, pepper, self.now, auth_operations, patterns)
         load_known(self.state, self.loaded, installation)
         load_kept(self.state, self.loaded, installation)
         if installation is not None:

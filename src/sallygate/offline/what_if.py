@@ -19,9 +19,11 @@ from urllib.parse import quote, urlencode
 from msgspec import Struct
 from msgspec.structs import replace
 
+from sallygate.auth.routes import auth_operations
 from sallygate.controls.identity import ACCOUNT, KeyRing, base62
 from sallygate.engine.case import Guarded, decide
-from sallygate.guard import Gate
+from sallygate.engine.compose import DEFAULT_KEY_HEADER, compose
+from sallygate.engine.gate import Gate
 from sallygate.model.access import KnownPlace
 from sallygate.model.account import Account
 from sallygate.model.decision import Admission, Answer, Ask, Decision, Refuse
@@ -48,7 +50,6 @@ from sallygate.offline.recordings import Recorded
 from sallygate.parsing.addresses import place_of
 from sallygate.parsing.tokens import KEY_ID_CHARS
 from sallygate.policy.load import Loaded
-from sallygate.runtime.compose import DEFAULT_KEY_HEADER, compose
 from sallygate.security.state_directory import Installation
 from sallygate.services.feeds.schedule import load_kept
 from sallygate.services.network_files import databases_of, geography_of
@@ -157,7 +158,9 @@ class FromEvents:
         self._header = (identity.api_keys.header if identity else DEFAULT_KEY_HEADER).lower().encode()
         self._state.geography = geography_of(databases_of(loaded))
         load_kept(self._state, loaded, installation)
-        self._gate: Gate = compose(loaded, self._state, self._ring, secrets.token_bytes(32), now, patterns)
+        self._gate: Gate = compose(
+            loaded, self._state, self._ring, secrets.token_bytes(32), now, auth_operations, patterns
+        )
         self._contract = loaded.policy.contract
         self._identity, self._auth = loaded.policy.identity, loaded.policy.auth
         self._how: dict[str, Guarded] = self._gate.engine.controls.how

@@ -20,9 +20,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
+from sallygate.auth.routes import auth_operations
 from sallygate.controls.identity import KeyRing
+from sallygate.engine.compose import compose
+from sallygate.engine.gate import Gate
 from sallygate.events.record import Pending
-from sallygate.guard import App, Gate
+from sallygate.guard import App
 from sallygate.model.decision import HeaderList
 from sallygate.model.exchange import Exchange
 from sallygate.model.principal import Principal
@@ -31,7 +34,6 @@ from sallygate.model.work import CredentialLoaded, FetchKeys, LoadAccount, LoadC
 from sallygate.net.sockets import inherited, notify, notify_reloading, watchdog_s
 from sallygate.policy.load import Door, Loaded, load_policy
 from sallygate.ports import StoreError
-from sallygate.runtime.compose import compose
 from sallygate.runtime.reporting import Reporting
 from sallygate.runtime.status import Life
 from sallygate.security.assertion import Assertions
@@ -146,7 +148,7 @@ class Runtime:
             self._published = published
 
     def _compose(self, loaded: Loaded) -> Gate:
-        return compose(loaded, self.state, self.ring, self._id_key, self.clock.now(), self._patterns)
+        return compose(loaded, self.state, self.ring, self._id_key, self.clock.now(), auth_operations, self._patterns)
 
     # life --------------------------------------------------------------------------------------------------------
 

@@ -21,7 +21,8 @@ from sallygate.auth.routes import CODES, INTROSPECT, LOCATIONS, REVOKE, TOKEN
 from sallygate.auth.tokens import TokenText
 from sallygate.controls.identity import Guesses, IdentityControl, KeyRing, Refused
 from sallygate.controls.identity.failure import unavailable
-from sallygate.guard import App, Gate
+from sallygate.engine.gate import Gate
+from sallygate.guard import App
 from sallygate.model.access import KnownPlace, Revocation
 from sallygate.model.account import Account
 from sallygate.model.event import Event

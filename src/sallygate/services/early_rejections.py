@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sallygate.events.early_tally import Tally
 from sallygate.events.record import PATH_CHARS_MAX
-from sallygate.guard.door import Tally
 from sallygate.model.event import Event, Place
 from sallygate.model.exchange import MANY, Turned
 from sallygate.state.geography import Geography

@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from gatehouse import load, policy_text
+from sallygate.auth.routes import auth_operations
 from sallygate.controls.location import LocationControl
 from sallygate.model.access import KnownPlace
 from sallygate.model.finding import Finding
@@ -91,7 +92,7 @@ def test_places_are_bounded_and_the_newer_record_counts() -> None:
 
 def test_a_policy_without_such_plans_has_no_such_control() -> None:
     from sallygate.controls.identity import KeyRing
-    from sallygate.runtime.compose import compose
+    from sallygate.engine.compose import compose
 
-    gate = compose(load(policy_text()), State(), KeyRing(b"p" * 32), b"k" * 32, 0.0)
+    gate = compose(load(policy_text()), State(), KeyRing(b"p" * 32), b"k" * 32, 0.0, auth_operations)
     assert gate.engine.controls.location is None

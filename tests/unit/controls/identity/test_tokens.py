@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from sallygate.auth.routes import auth_operations
 from sallygate.controls.identity.tokens import KEPT_MAX
+from sallygate.engine.compose import compose
 from sallygate.model.decision import Admission, Ask
 from sallygate.model.principal import Credential, Principal
 from sallygate.model.work import CredentialLoaded, FetchKeys, KeysFetched, LoadCredential
 from sallygate.parsing.jwk import read_key_set
 from sallygate.policy.auth import Auth
 from sallygate.policy.auth import Tokens as AuthTokens
-from sallygate.runtime.compose import compose
 from sallygate.state.key_sets import KeySet
 from support import make_key
 from tokens import ISSUER, KEY, NOW, Bench, Key, claims, key_set, said, token
@@ -207,7 +208,7 @@ class Own(Bench):
         auth = Auth(issuer=OWN, audience="https://api.example", tokens=AuthTokens(access=3600.0))
         loaded = self.offline.loaded
         loaded = replace(loaded, policy=loaded.policy.model_copy(update={"auth": auth}))
-        self.offline.gate = compose(loaded, self.state, ring, b"i" * 32, NOW)
+        self.offline.gate = compose(loaded, self.state, ring, b"i" * 32, NOW, auth_operations)
         self.engine = self.offline.gate.engine
         self.state.issuers.put(OWN, KeySet(read_key_set(key_set(OWN_KEY)).keys))
         self.record = Credential("k" * 12, b"", "acme", "large", None, 0.0)

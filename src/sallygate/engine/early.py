@@ -8,41 +8,32 @@ that do not say where a call comes from in one word, plain HTTP, other methods t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from sallygate.engine.engine import Engine
-from sallygate.engine.problem import problem_body, problem_headers
-from sallygate.guard.services import Scope, Send
+from sallygate.engine.problem import SERVER, problem_body, problem_headers
+from sallygate.events.early_tally import METHODS
 from sallygate.model.decision import Decision, HeaderList
-from sallygate.model.exchange import MANY, Turned
 from sallygate.model.finding import Finding
 from sallygate.model.work import Charge
 from sallygate.parsing.addresses import Address, parse_address, strip_port
 from sallygate.parsing.head import HeadReader
 
-if TYPE_CHECKING:
-    from sallygate.guard.services import Services
-
+RawHead = Mapping[str, Any]  # Any: ASGI's own types are open
+"""A request's head as an ASGI scope has it, before it is read."""
 KNOWN_MAX = 65_536
 """Callers remembered, about 20 MB when full; then all are forgotten, since a flood from more makes memory useless."""
 KNOWN_S = 0.1
 """For so long an answer is believed: lists, restrictions and feeds are in force within 300 ms."""
-SOURCES_MAX = 256
-"""Of one kind of refusal, sources told of one by one every tenth of a second; all others together."""
 HASTY = frozenset(("limits.address", "limits.address_concurrent", "flood.prefix", "flood.prefix_concurrent"))
 """Refusals of places for how much comes from them."""
 HASTE_S = 1.0
 """For so long after one of them, those limits are asked at the door."""
-METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"))
-OTHER = "_OTHER"
-"""Any other method, in events and numbers."""
 _ID = "0" * 32
-SERVER = (b"server", b"sallygate")
 
 
 class Away(Struct, frozen=True, gc=False):
@@ -55,44 +46,6 @@ class Away(Struct, frozen=True, gc=False):
     """By request id: after how many seconds to come back; None: not said."""
     charges: tuple[Charge, ...] = ()
     """What that costs whoever it is."""
-
-
-class Tally:
-    """Counts refusals at the door, until somebody takes them."""
-
-    def __init__(self) -> None:
-        self._turned: dict[tuple[str, str, str, str, str], Turned] = {}
-        self._sources: dict[tuple[str, str], int] = {}
-
-    def add(self, away: Away, scope: Scope, request_id: str, now: float, sent: int) -> Turned:
-        finding, address = away.finding, away.address
-        kind = (finding.code, finding.rule)  # evidence may name the source: each would be a kind of its own
-        method = scope["method"] if scope["method"] in METHODS else OTHER  # bounds what is kept
-        key = (*kind, finding.evidence, address.network if address is not None else MANY, method)
-        turned = self._turned.get(key)
-        if turned is None and address is not None:
-            many = self._sources.get(kind, 0)
-            if many >= SOURCES_MAX:
-                address, key = None, (*kind, "", MANY, method)
-                finding = replace(finding, evidence="")  # it would be one source's, and is many's
-                turned = self._turned.get(key)
-            else:
-                self._sources[kind] = many + 1
-        if turned is None:
-            source = (address.text, address.network) if address is not None else (MANY, MANY)
-            path: bytes = scope.get("raw_path") or b""
-            turned = self._turned[key] = Turned(
-                finding, *source, method, path.decode("ascii", "backslashreplace"), request_id, now, now
-            )
-        turned.count += 1
-        turned.until = now
-        turned.response_bytes += sent
-        return turned
-
-    def take(self) -> list[Turned]:
-        taken = list(self._turned.values())
-        self._turned, self._sources = {}, {}
-        return taken
 
 
 class Door:
@@ -113,7 +66,7 @@ class Door:
         clients = engine.controls.clients
         self._clients = clients if clients is not None and clients.answers_origins else None
 
-    def look(self, scope: Scope, now: float) -> Away | None:
+    def look(self, scope: RawHead, now: float) -> Away | None:
         """Who is turned away, and why; None: come in, and be looked at."""
         engine = self._engine
         judges, boxes, hasty = engine.judges_places, engine.boxes, now < self._hasty_until
@@ -151,7 +104,7 @@ class Door:
         self.expect_haste(now)
         return Away(finding, address, lambda _: wait_s, charges)
 
-    def _may_prove(self, scope: Scope, now: float) -> bool | None:
+    def _may_prove(self, scope: RawHead, now: float) -> bool | None:
         """Whether identity is worth asking, for one who is in the box; None where that is not plain to see."""
         flood, key = self._flood, None
         if flood is None:
@@ -184,7 +137,7 @@ class Door:
             self._known[key] = known
         return known[1:]
 
-    def _caller(self, scope: Scope) -> Address | None:
+    def _caller(self, scope: RawHead) -> Address | None:
         """Where the call comes from, where that is plain to see."""
         peer = scope.get("client")
         address = parse_address(peer[0]) if peer else None
@@ -211,11 +164,10 @@ class Door:
         address = parse_address(strip_port(chain.decode("latin-1").strip()))
         return None if address is None or address in self._hops else address
 
-    async def turn_away(self, services: Services, scope: Scope, send: Send, away: Away) -> None:
+    def answer(self, away: Away, scope: RawHead, request_id: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
+        """Headers and body of what whoever is turned away is told."""
         finding = away.finding
-        began_us, now, request_id = services.tick_us(), services.now(), services.new_request_id()
         before, after, headers = self._answer(finding)
-        body = before + request_id.encode() + after
         out = [*headers, (b"x-request-id", request_id.encode()), SERVER]
         if self._clients is not None:
             out += self._clients.headers_for(_origin(scope))
@@ -223,16 +175,7 @@ class Door:
             out.append((b"retry-after", b"%d" % max(1, ceil(away.wait_s(request_id)))))
         if finding.verdict == "terminate" and scope.get("http_version", "1.1")[:1] == "1":
             out.append((b"connection", b"close"))
-        tables = services.gate.state.tables
-        for charge in away.charges:
-            tables[charge.table].take(charge.subject, now, charge.amount)
-        turned = services.turned.add(away, scope, request_id, now, len(body))
-        try:
-            await send({"type": "http.response.start", "status": finding.status, "headers": out})
-            await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
-        except OSError:
-            pass  # the client has gone
-        turned.took_us += services.tick_us() - began_us
+        return out, before + request_id.encode() + after
 
     def _answer(self, finding: Finding) -> tuple[bytes, bytes, list[tuple[bytes, bytes]]]:
         """The problem document before and after its request id, and its headers. A handful: details are fixed words."""
@@ -246,7 +189,7 @@ class Door:
         return answer
 
 
-def _origin(scope: Scope) -> str | None:
+def _origin(scope: RawHead) -> str | None:
     """As the whole way reads it: repeated fields joined."""
     values = [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]
     return ", ".join(values) if values else None

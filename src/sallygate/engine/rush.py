@@ -8,8 +8,7 @@ is, and proven when it comes to that. One that is a better caller's and does not
 from __future__ import annotations
 
 from sallygate.controls.flood import FloodControl, retry_s, shed
-from sallygate.guard.door import Away
-from sallygate.guard.services import Scope
+from sallygate.engine.early import Away, RawHead
 from sallygate.state.load_shedding import UNKNOWN_RANK, Shedder
 from sallygate.state.state import State
 
@@ -24,7 +23,7 @@ class Rush:
         self._key_header = key_header
         self._own_paths = own_paths
 
-    def look(self, scope: Scope, now: float) -> Away | None:
+    def look(self, scope: RawHead, now: float) -> Away | None:
         """Why a request is not let in; None for all that need a closer look."""
         shedder = self._shedder
         shedder.arrived += 1

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sallygate.auth.routes import auth_operations
+from collections.abc import Callable
+
 from sallygate.controls.clients import ClientsControl
 from sallygate.controls.contract import Contract
 from sallygate.controls.contract.settings import ContractSettings
@@ -15,18 +16,19 @@ from sallygate.controls.network import NetworkControl
 from sallygate.controls.restrictions import RestrictionsControl
 from sallygate.controls.transport import TransportControl
 from sallygate.engine.case import Guarded
+from sallygate.engine.early import Door
 from sallygate.engine.engine import Engine
+from sallygate.engine.gate import OVERRIDES, Gate
 from sallygate.engine.releasing import Controls
-from sallygate.guard import Gate
-from sallygate.guard.call import OVERRIDES
-from sallygate.guard.door import Door
-from sallygate.guard.rush import Rush
+from sallygate.engine.rush import Rush
+from sallygate.model.operation import Operation
 from sallygate.parsing.addresses import prefix_set
 from sallygate.parsing.confined import confined_places
 from sallygate.parsing.head import SINGLETONS, HeadReader
 from sallygate.parsing.identifiers import IdHasher
 from sallygate.parsing.openapi import base_path, public_view
 from sallygate.parsing.routes import RouteTable
+from sallygate.policy.auth import Auth
 from sallygate.policy.fields import ControlSection
 from sallygate.policy.flood import Flood
 from sallygate.policy.identity import Identity
@@ -35,6 +37,7 @@ from sallygate.policy.schema import Clients, Injection, Limits, Policy, Transpor
 from sallygate.state.state import State
 
 DEFAULT_KEY_HEADER = "X-API-Key"
+OwnOperations = Callable[[Auth], tuple[Operation, ...]]
 
 
 def compose(
@@ -43,13 +46,16 @@ def compose(
     ring: KeyRing,
     id_key: bytes,
     now: float,
+    own_operations: OwnOperations,
     patterns: bytes | None = None,
 ) -> Gate:
     """The gate of one policy over `state`, whose counters go on where a former policy left them; or, when it raises,
-    where they are: a gate in force looks at its own tables, and charges must go to those."""
+    where they are: a gate in force looks at its own tables, and charges must go to those.
+
+    `own_operations` gives the operations of `/auth` for its section of the policy."""
     tables, penalties = dict(state.tables), state.penalties
     try:
-        gate = _compose(loaded, state, ring, id_key, now, patterns)
+        gate = _compose(loaded, state, ring, id_key, now, own_operations, patterns)
     except BaseException:
         state.tables, state.penalties = tables, penalties
         raise
@@ -63,6 +69,7 @@ def _compose(
     ring: KeyRing,
     id_key: bytes,
     now: float,
+    own_operations: OwnOperations,
     patterns: bytes | None,
 ) -> Gate:
     policy, replaying = loaded.policy, loaded.door == "replay"
@@ -78,7 +85,7 @@ def _compose(
         loaded, state, ring, now, transport, clients, identity, limits, key_header, injection, patterns
     )
     routes = RouteTable(loaded.operations, _base_path(loaded)) if loaded.document is not None else None
-    own_routes = RouteTable(auth_operations(policy.auth), "") if policy.auth is not None else None
+    own_routes = RouteTable(own_operations(policy.auth), "") if policy.auth is not None else None
     hsts = ((b"strict-transport-security", f"max-age={int(transport.hsts)}".encode()),) if transport.hsts else ()
     dropped = set(controls.identity.credential_headers) if controls.identity else set()
     if routes is not None or (policy.network is not None and any(rule.methods for rule in policy.network.rules)):

@@ -1,0 +1,38 @@
+"""Gate of one policy: everything a request needs, replaced as a whole by a reload."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from sallygate.engine.early import Door
+from sallygate.engine.engine import Engine
+from sallygate.engine.rush import Rush
+from sallygate.model.decision import HeaderList
+from sallygate.parsing.head import HeadReader
+from sallygate.state.state import State
+
+OVERRIDES = frozenset(
+    (b"x-http-method-override", b"x-http-method", b"x-method-override", b"x-original-url", b"x-rewrite-url")
+)
+"""By these, frameworks and IIS run another operation than the request line's, which is the one that was judged. Honest
+pages send them too (0.4% of recorded requests, to services that do without), so they are taken off, not refused."""
+
+
+class Gate(Struct, frozen=True):
+    """One policy in force."""
+
+    engine: Engine
+    reader: HeadReader
+    door: Door
+    state: State
+    policy_hash: str
+    dropped_headers: frozenset[bytes]
+    """Credentials, and other names for operations, which the API does not get."""
+    declared_headers: frozenset[bytes]
+    """The contract's header parameters: other spellings of them do not travel."""
+    answer_headers: HeaderList
+    """On every answer: HSTS."""
+    counted_operations: frozenset[str]
+    """Whose answers must come in a coding that can be read."""
+    rush: Rush | None = None
+    """Where load is shed: who is turned away at the door."""

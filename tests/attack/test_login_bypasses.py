@@ -346,7 +346,7 @@ def test_a_store_that_is_gone_is_never_a_yes(tmp_path: Path) -> None:
             answer = await gate.ask("late")
             assert answer.status == 503 and answer.code == "identity.unavailable"
             assert (await gate.ask()).status == 200  # memory has her
-            assert gate.runtime.failures["accounts"] == 1
+            assert gate.runtime.failures.counts["accounts"] == 1
 
     run(story())
 
@@ -372,7 +372,7 @@ def test_a_full_disk_refuses_new_passwords_and_verifies_the_old(tmp_path: Path) 
             for times in (1, 2):
                 assert (await gate.ask("old", "an old password")).status == 200
                 await asyncio.gather(*gate.runtime.logins._rehashing.values())
-                assert gate.runtime.failures["rehash"] == times
+                assert gate.runtime.failures.counts["rehash"] == times
                 gate.clock.ahead_s += 61
             assert gate.accounts.account("old").password == old
 

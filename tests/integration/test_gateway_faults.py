@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -184,12 +185,12 @@ def test_a_store_thread_that_is_gone(play: Callable[[Story], None], tmp_path: Pa
     async def story(bench: Bench) -> None:
         key = make_key(tmp_path / "sallygate.yaml")
         await soon(lambda: len(bench.runtime.state.credentials))
-        bench.runtime._threads.shutdown()
+        bench.runtime.in_store.close()
         late = make_key(tmp_path / "sallygate.yaml", "free", "late")
         assert await bench.get(late) == 503
         assert await bench.get(key) == 200
         await soon(lambda: bench.said("shutdown"))
-        bench.runtime._threads = core.ThreadPoolExecutor(1)
+        bench.runtime.in_store._executor = ThreadPoolExecutor(1)
 
     play(story)
 

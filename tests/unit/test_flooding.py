@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import time
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,8 +19,8 @@ from sallygate.model.exchange import MANY, Exchange
 from sallygate.model.finding import Finding
 from sallygate.parsing.head import HeadReader
 from sallygate.parsing.identifiers import IdHasher
-from sallygate.services.early_rejections import AtTheDoor
-from sallygate.services.load import QUIET_S, TOLD_EVERY_S, Flooding
+from sallygate.services.early_rejections import EarlyRejections
+from sallygate.services.load import QUIET_S, TOLD_EVERY_S, LoadWatch
 from sallygate.state.load_shedding import RANKS, UNKNOWN_RANK
 from sallygate.state.state import State
 from sallygate.stores.events import ALIKE_KEPT, SPREAD_KEPT, aggregate, condense
@@ -31,61 +30,55 @@ from sallygate.telemetry.status import EventsState, FloodState, SheddingState, S
 NOW = 1_790_000_000.0
 
 
-class Runtime:
-    def __init__(self) -> None:
-        self.at = NOW
-        self.state = State()
-        self.lines: list[tuple[str, dict[str, Any]]] = []
-        self.put: list[Event] = []
-        self.clock = SimpleNamespace(now=lambda: self.at)
-        self.log = SimpleNamespace(warning=lambda said, **fields: self.lines.append((said, fields)))
-        self.events = SimpleNamespace(put=self.put.append)
-        self.reporting = SimpleNamespace(metrics=Metrics())
-        self.counters = SimpleNamespace(met=lambda finding, times: None)
-        self.gate = SimpleNamespace(policy_hash="abc")
+class Lines(list[tuple[str, dict[str, Any]]]):
+    """A log that keeps its warnings."""
+
+    def warning(self, said: str, **fields: Any) -> None:
+        self.append((said, fields))
 
 
 def test_shedding_is_told_when_it_begins_goes_on_and_ends() -> None:
-    runtime = Runtime()
-    flooding = Flooding(runtime)
+    state, lines, at = State(), Lines(), NOW
+    flooding = LoadWatch(state, lambda: at, lines)  # type: ignore[arg-type]
 
     def beat(after_s: float, shed_now: int) -> None:
-        runtime.at += after_s
-        runtime.state.shedder.shed["unknown", "queue"] += shed_now
+        nonlocal at
+        at += after_s
+        state.shedder.shed["unknown", "queue"] += shed_now
         asyncio.run(flooding.beat())
 
     beat(1, 0)
-    assert not runtime.lines and not flooding.since
+    assert not lines and not flooding.since
     beat(1, 5)
     for _ in range(int(TOLD_EVERY_S) // 5):
         beat(5, 1)
     beat(QUIET_S - 1, 0)
-    assert [said for said, _ in runtime.lines] == [
+    assert [said for said, _ in lines] == [
         "shedding load: the API has more to do than it can bear", "load is being shed still",
     ]  # fmt: skip
     beat(1, 0)
-    said, fields = runtime.lines[-1]
+    said, fields = lines[-1]
     assert said == "no more load is shed" and fields["shed"] == 17 and not flooding.since
     beat(1, 1)
-    assert len(runtime.lines) == 4, "and begins anew"
+    assert len(lines) == 4, "and begins anew"
 
 
 def test_those_turned_away_are_one_event_with_their_exact_number() -> None:
-    runtime = Runtime()
-    door = AtTheDoor(runtime)
+    state, put, metrics = State(), list[Event](), Metrics()
+    early = EarlyRejections(state, put.append, metrics, lambda finding, times: None, lambda: "abc")
     for number in range(1000):
         scope = {"method": "GET" if number % 4 else f"XYZZY{number}", "raw_path": b"/a"}
-        door.tally.add(shed(UNKNOWN_RANK, "queue"), None, scope, f"{number:032x}", runtime.at, 100).took_us += 9
-    asyncio.run(door.beat())
-    asyncio.run(door.beat())
-    assert sorted((event.method, event.count, event.response_bytes) for event in runtime.put) == [
+        early.tally.add(shed(UNKNOWN_RANK, "queue"), None, scope, f"{number:032x}", NOW, 100).took_us += 9
+    asyncio.run(early.beat())
+    asyncio.run(early.beat())
+    assert sorted((event.method, event.count, event.response_bytes) for event in put) == [
         ("GET", 750, 75_000), ("_OTHER", 250, 25_000),
     ]  # fmt: skip
-    assert {(event.decision, event.status, event.client_address) for event in runtime.put} == {("throttle", 503, MANY)}
-    taken = runtime.reporting.metrics.snapshot()
+    assert {(event.decision, event.status, event.client_address) for event in put} == {("throttle", 503, MANY)}
+    taken = metrics.snapshot()
     assert taken.decisions == {("throttle", "flood.shed"): 1000} and taken.findings == {("enforce", "flood.shed"): 1000}
     assert sum(one.count for one in taken.requests.values()) == 1000
-    assert runtime.state.shedder.shed == {("unknown", "queue"): 1000}
+    assert state.shedder.shed == {("unknown", "queue"): 1000}
 
 
 @pytest.mark.parametrize("rank", RANKS)
@@ -136,11 +129,11 @@ def test_what_passed_is_never_merged() -> None:
 @pytest.mark.parametrize(("requests", "late"), [(0, False), (200, True)])
 def test_a_loop_that_is_late_for_other_reasons_sheds_nobody(requests: int, late: bool) -> None:
     """Blocked for a moment, with and without a rush of requests meanwhile."""
-    runtime = Runtime()
-    shedder = runtime.state.shedder
+    state = State()
+    shedder = state.shedder
 
     async def blocked() -> None:
-        watch = asyncio.create_task(Flooding(runtime).watch_lateness())
+        watch = asyncio.create_task(LoadWatch(state, time.time, Lines()).watch_lateness())
         await asyncio.sleep(0.03)
         for _ in range(4):
             loop = asyncio.get_running_loop()

@@ -174,7 +174,7 @@ class Gateway:
 
     async def stop(self) -> None:
         runtime = self.runtime
-        runtime.draining = True
+        runtime.life.draining = True
         if (delay := self.listen.stop_delay) and self._servers:
             runtime.log.info("stopping", accepting_for_s=delay)
             await asyncio.sleep(delay)

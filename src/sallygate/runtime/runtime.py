@@ -13,7 +13,6 @@ import os
 import secrets
 import signal
 import time
-from collections import Counter
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
@@ -21,7 +20,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sallygate.auth.routes import auth_operations
-from sallygate.controls.identity import KeyRing
 from sallygate.engine.compose import compose
 from sallygate.engine.gate import Gate
 from sallygate.events.record import Pending
@@ -34,29 +32,31 @@ from sallygate.model.work import CredentialLoaded, FetchKeys, LoadAccount, LoadC
 from sallygate.net.sockets import inherited, notify, notify_reloading, watchdog_s
 from sallygate.policy.load import Door, Loaded, load_policy
 from sallygate.ports import StoreError
-from sallygate.runtime.reporting import Reporting
-from sallygate.runtime.status import Life
-from sallygate.security.assertion import Assertions
-from sallygate.security.signing import SigningKeys
+from sallygate.runtime.status import Life, Parts, gather_status
 from sallygate.security.state_directory import Installation
-from sallygate.services.auth_endpoints import Access, channel_of
+from sallygate.services.auth_endpoints import AuthEndpoints, channel_of
 from sallygate.services.clock import Clock
-from sallygate.services.clock_watch import Jumps
-from sallygate.services.counters import Counters
-from sallygate.services.early_rejections import AtTheDoor
+from sallygate.services.clock_watch import ClockWatch
+from sallygate.services.counters import CounterWriter
+from sallygate.services.early_rejections import EarlyRejections
+from sallygate.services.failures import Failures
 from sallygate.services.feeds.schedule import FeedSources
+from sallygate.services.gate_secrets import GateSecrets
 from sallygate.services.injection_patterns import compiled_patterns
 from sallygate.services.issuer_keys import Issuers
-from sallygate.services.load import Flooding
+from sallygate.services.load import LoadWatch
 from sallygate.services.logins import Logins
 from sallygate.services.network_files import NetworkFiles, databases_of
-from sallygate.services.store_sync import Following
+from sallygate.services.reporting import Reporting
+from sallygate.services.store_sync import StoreSync
+from sallygate.services.store_thread import StoreThread
 from sallygate.state.account_cache import TAG_KEY_BYTES, VerifiedPasswords
 from sallygate.state.state import State
 from sallygate.stores.events import EventLog
 from sallygate.stores.sqlite.store import SqliteStore
 from sallygate.telemetry.exporting import check_telemetry
 from sallygate.telemetry.log import Log, RequestLog, open_log
+from sallygate.telemetry.status import Status
 
 SYNC_S = 0.1
 """A restriction is in force within 300 ms: a third of it is spent here at most."""
@@ -65,8 +65,6 @@ FLUSH_S = 0.5
 CLOCK_S = 1.0
 WATCH_S = 1.0
 ISSUERS_S = 1.0
-TOLD_EVERY_S = 10.0
-"""The same failure is logged once in so long, with its count."""
 
 T = TypeVar("T")
 
@@ -83,79 +81,80 @@ class Runtime:
         self.loaded = load_policy(Path(policy), door)
         check_telemetry(self.loaded)
         self.log = log or open_log(self.loaded.policy.log)
+        self.failures = Failures(self.log)
         self.installation = Installation(self.loaded.state_dir)
         self._held = contextlib.ExitStack()
         self._held.enter_context(self.installation.held(alone=False))  # from here on nobody may exchange it
         self.state = State()
         self.state.verified = VerifiedPasswords(secrets.token_bytes(TAG_KEY_BYTES))
-        self._peppers = self.installation.peppers()
-        self.ring = KeyRing(self._peppers[0], self._peppers[1:])
-        self._id_key = self.installation.id_key()
-        self._assertions = Assertions(self._assertion_keys())
-        self._published = b""
-        self._publish_assertion_keys()
+        self.secrets = GateSecrets(self.installation, self.now)
         self._patterns = compiled_patterns(self.installation, self.log)
-        self.network = NetworkFiles(self.state, self.clock.now, self.failed, self.log.warning)
+        self.network = NetworkFiles(self.state, self.now, self.failures, self.log.warning)
         self.network.configure(self.loaded, databases_of(self.loaded))
         self.gate = self._compose(self.loaded)
-        self.store = SqliteStore(self.installation.database)
-        self.events = EventLog(
-            self.installation.events,
-            self.loaded.policy.events.queue,
-            self.loaded.policy.events.retention,
-            lambda line: self.log.error("events", what=line),
-            RequestLog(self.log, lambda: self.loaded.policy.log.requests),
-        )
+        self.store, self.in_store = SqliteStore(self.installation.database), StoreThread()
+        self.events = self._event_log()
+        self._make_services()
         self.under_way = 0
-        self.draining = False
-        self.life = Life(self.clock.now())
-        self.door = AtTheDoor(self)
-        self.turned = self.door.tally
-        self.failures: Counter[str] = Counter()
-        """Failures by what failed, since the start."""
-        self.reporting = Reporting(self)
-        self.logins = Logins(self)
-        self.access = Access(self)
-        self.flooding = Flooding(self)
-        self.issuers = Issuers(self.installation, self.state, self.clock.now, self.failed, self.log.warning)
-        self.feeds = FeedSources(self.installation, self.state, self.clock.now, self.failed, self.log.warning)
         self.on_exchange: list[Callable[[Exchange], None]] = []
         """Watchers of every exchange, for a live view."""
         self.on_reload: list[Callable[[Loaded], Coroutine[Any, Any, None]]] = []
-        self._threads = ThreadPoolExecutor(1, "sallygate-store")  # SQLite connections like one thread
         self._aside = ThreadPoolExecutor(1, "sallygate-examine")  # more would only share the interpreter
         self._tasks: list[asyncio.Task[Any]] = []
-        self._following = Following(self)
-        self._behind = False
-        self.counters = Counters(self)
         self.instance = secrets.token_hex(8)
         """Of this process, the first half of every request id."""
         self._counter = count(int.from_bytes(secrets.token_bytes(4), "big"))
-        self._told: dict[str, tuple[float, int]] = {}
-        self._started = False
+        self._started = self._behind = False
         self.handed_over = inherited() if door == "gateway" else {}
         """Listening sockets of systemd's, until somebody takes them."""
         self._reloading = asyncio.Lock()
-        self._database_inode = self.installation.database.stat().st_ino
-
-    def _assertion_keys(self) -> SigningKeys:
-        return SigningKeys(self.installation.signing_keys("assertion"))
-
-    def _publish_assertion_keys(self) -> None:
-        published = self._assertions.jwks(self.clock.now())
-        if published != self._published:  # a full disk is asked for no more than is new
-            self.installation.publish("assertion.jwks.json", published)
-            self._published = published
 
     def _compose(self, loaded: Loaded) -> Gate:
-        return compose(loaded, self.state, self.ring, self._id_key, self.clock.now(), auth_operations, self._patterns)
+        ring, id_key = self.secrets.ring, self.secrets.id_key
+        return compose(loaded, self.state, ring, id_key, self.now(), auth_operations, self._patterns)
+
+    def _event_log(self) -> EventLog:
+        section = self.loaded.policy.events
+        return EventLog(
+            self.installation.events,
+            section.queue,
+            section.retention,
+            lambda line: self.log.error("events", what=line),
+            RequestLog(self.log, lambda: self.loaded.policy.log.requests),
+        )
+
+    def _make_services(self) -> None:
+        state, store, in_store, now, failures = self.state, self.store, self.in_store, self.now, self.failures
+        self.life = Life(now())
+        self.reporting = Reporting(self.installation, self._status, now, failures, self.log)
+        self.sync = StoreSync(state, store, self.installation.database, in_store, now)
+        self.counters = CounterWriter(state, store, in_store, now)
+        self.early = EarlyRejections(
+            state, self.events.put, self.reporting.metrics, self.counters.met, lambda: self.gate.policy_hash
+        )
+        self.turned = self.early.tally
+        self.logins = Logins(self.loaded.policy, state, store, in_store, now, failures)
+        self.access = AuthEndpoints(
+            state, store, in_store, self.installation, self.logins, lambda: self.gate, self.work, now, failures
+        )
+        self.load = LoadWatch(state, now, self.log)
+        self.clock_watch = ClockWatch(self.clock, state, store, in_store, self.log)
+        self.issuers = Issuers(self.installation, state, now, failures, self.log.warning)
+        self.feeds = FeedSources(self.installation, state, now, failures, self.log.warning)
+        self._parts = Parts(
+            self.installation, self.clock, state, self.events, self.life, self.sync,
+            self.issuers, self.feeds, self.network, self.load, self.reporting, failures,
+        )  # fmt: skip
+
+    async def _status(self) -> Status:
+        return await gather_status(self._parts, self.loaded, self.under_way)
 
     # life --------------------------------------------------------------------------------------------------------
 
     def load_state(self) -> None:
         """What the stores keep, into memory. Raises `StoreError`: without its keys and blocks no gate opens."""
-        now = self.clock.now()
-        self._following.load()
+        now = self.now()
+        self.sync.load()
         for name, subject, a, b in self.store.counters():
             if (table := self.state.tables.get(name)) is not None:
                 table.load(subject, a, b, now)
@@ -163,39 +162,45 @@ class Runtime:
         self.feeds.load(self.loaded)
 
     async def start(self) -> None:
+        """Load, begin the background work, and follow SIGHUP. Raises `StoreError`."""
         if self._started:
             return
         self._started = True
         try:
             await self.in_store(self.load_state)
             await self.logins.start()
-            await self.access.start()
+            await self.access.start(self.loaded, self.secrets.ring)
             # Begins to fetch, and waits for none: an issuer that is down opens and shuts nothing.
             await self.issuers.beat()
             self.events.start()
-            await self.reporting.start()
+            await self.reporting.start(self.loaded, self.instance, self.handed_over)
+            if (traces := self.reporting.traces) is not None:
+                self.on_exchange.append(traces.watch)
             self.network.tell_age()
         except BaseException:
             self._started = False  # whoever asks again must not find a gate that knows no restriction
             raise
-        self._tasks = [
-            asyncio.create_task(self._every(SYNC_S, "sync", self._sync)),
-            asyncio.create_task(self._every(SYNC_S, "door", self.door.beat)),
-            asyncio.create_task(self._every(FLUSH_S, "counters", self.flush)),
-            asyncio.create_task(self._every(CLOCK_S, "clock", Jumps(self).beat)),
-            asyncio.create_task(self._every(WATCH_S, "watch", self._watch)),
-            asyncio.create_task(self._every(FLUSH_S, "places", self.access.beat)),
-            asyncio.create_task(self._every(ISSUERS_S, "issuers", self.issuers.beat)),
-            asyncio.create_task(self._every(ISSUERS_S, "feeds", self.feeds.beat)),
-            asyncio.create_task(self._every(FLUSH_S, "flood", self.flooding.beat)),
-            asyncio.create_task(self.flooding.watch_lateness()),
-        ]
-        if (beat := watchdog_s()) is not None:
-            self._tasks.append(asyncio.create_task(self._every(beat, "watchdog", _still_alive)))
+        self._begin()
         self._stamps = self._file_stamps()
         with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):  # not in the main thread
-            loop = asyncio.get_running_loop()
-            loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload_soon)
+
+    def _begin(self) -> None:
+        steps: list[tuple[float, str, Callable[[], Coroutine[Any, Any, None]]]] = [
+            (SYNC_S, "sync", self._sync),
+            (SYNC_S, "door", self.early.beat),
+            (FLUSH_S, "counters", self.counters.flush),
+            (CLOCK_S, "clock", self.clock_watch.beat),
+            (WATCH_S, "watch", self._watch),
+            (FLUSH_S, "places", self.access.beat),
+            (ISSUERS_S, "issuers", self.issuers.beat),
+            (ISSUERS_S, "feeds", self.feeds.beat),
+            (FLUSH_S, "flood", self.load.beat),
+        ]
+        if (beat := watchdog_s()) is not None:
+            steps.append((beat, "watchdog", _still_alive))
+        self._tasks = [asyncio.create_task(self._every(*step)) for step in steps]
+        self._tasks.append(asyncio.create_task(self.load.watch_lateness()))
 
     def _reload_soon(self) -> None:
         self._tasks = [task for task in self._tasks if not task.done()]
@@ -214,14 +219,14 @@ class Runtime:
         await self.reporting.stop()
         await self.access.stop()
         await self.logins.stop()
-        await self.door.beat()
+        await self.early.beat()
         try:
-            await self.flush()
+            await self.counters.flush()
         except StoreError as error:
             self.failed("counters", error)
         await asyncio.to_thread(self.events.stop)
         await self.in_store(self.store.close)
-        self._threads.shutdown()
+        self.in_store.close()
         self._aside.shutdown(cancel_futures=True)
         self._held.close()
 
@@ -236,40 +241,23 @@ class Runtime:
             except Exception as error:  # background work goes on whatever happens, and says what did
                 self.failed(what, error)
 
-    async def in_store(self, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
-
     # in the background -------------------------------------------------------------------------------------------
 
     async def _sync(self) -> None:
         """Take over what other processes wrote: accounts, keys, restrictions."""
-        if await self._following.take_over():
+        if await self.sync.take_over():
             self._behind = True
-        self.life.store_read_at = self.clock.now()
+        self.life.store_read_at = self.now()
         if self._behind:
             await self._catch_up()
 
     async def _catch_up(self) -> None:
         """Tried again until all of it is done: what ends a token first, what needs files after."""
         await self.access.take_over()
-        await self._take_secrets()
-        await self.access.follow()
+        if await self.secrets.follow(self.in_store):
+            self.gate = self._compose(self.loaded)
+        await self.access.follow(self.loaded, self.secrets.ring)
         self._behind = False
-
-    async def _take_secrets(self) -> None:
-        """Other keys of assertions; another pepper, or one less."""
-        keys, peppers = await self.in_store(lambda: (self._assertion_keys(), self.installation.peppers()))
-        self._assertions.follow(keys)
-        self._publish_assertion_keys()
-        if peppers == self._peppers:
-            return
-        self._peppers, self.ring = peppers, KeyRing(peppers[0], peppers[1:])
-        self._id_key = self.installation.id_key()
-        self.gate = self._compose(self.loaded)
-
-    async def flush(self) -> None:
-        """Write what was counted. Raises `StoreError`."""
-        await self.counters.flush()
 
     def _file_stamps(self) -> tuple[tuple[int, int], ...]:
         files = [self.loaded.file, *([self.loaded.contract_file] if self.loaded.contract_file else [])]
@@ -277,24 +265,12 @@ class Runtime:
             return tuple((stat.st_mtime_ns, stat.st_ino) for stat in map(os.stat, files))
         return ()
 
-    @property
-    def database_in_place(self) -> bool:
-        """Whether the file at the database's name is the open one."""
-        try:
-            return self.installation.database.stat().st_ino == self._database_inode
-        except OSError:
-            return False
-
-    def _check_database(self) -> None:
-        """A file put in the open one's place (a copy brought back) would be written by others and read by nobody."""
-        if not self.database_in_place:
-            file = self.installation.database
-            said = StoreError(f"{file}: was removed or replaced; changes are not seen until a restart")
-            self.failed("database", said)
-
     async def _watch(self) -> None:
         await self.reporting.take_control()
-        self._check_database()
+        try:
+            self.sync.check_in_place()
+        except StoreError as error:
+            self.failed("database", error)
         await self.network.beat()
         if self.loaded.policy.reload == "file" and (stamps := self._file_stamps()) != self._stamps:
             self._stamps = stamps
@@ -320,16 +296,13 @@ class Runtime:
             gate = self._compose(loaded)
         except Exception as error:  # whatever is wrong with it
             self.life.refused(str(error))
-            self.log.error(
-                "the new policy is refused, the old one stays in force",
-                policy=self.loaded.hash,
-                why=str(error),
-            )
+            said = "the new policy is refused, the old one stays in force"
+            self.log.error(said, policy=self.loaded.hash, why=str(error))
             return False
         old, self.loaded, self.gate = self.loaded, loaded, gate
         self.network.configure(loaded, databases)
         self.feeds.configure(loaded)
-        self.logins.hashing.follow(loaded.policy.accounts)
+        self.logins.configure(loaded.policy)
         self._behind = True
         try:
             await self._catch_up()
@@ -337,7 +310,7 @@ class Runtime:
             self.failed("auth", error)
         self.issuers.configure(loaded)
         await self.issuers.beat()
-        self.life.reloaded(self.clock.now())
+        self.life.reloaded(self.now())
         self._tell_of_restarts(old, loaded)
         # As they were before reading: what was written meanwhile is read next. A contract named anew is read once more.
         self._stamps = stamps if loaded.contract_file == old.contract_file else ()
@@ -379,6 +352,7 @@ class Runtime:
         return self.access.app
 
     async def work(self, work: Work) -> WorkDone:
+        """What a control asked for, done off the request path's own thread where it may block."""
         if isinstance(work, LoadCredential):
             return await self._load_credential(work)
         if isinstance(work, FetchKeys):
@@ -396,7 +370,7 @@ class Runtime:
         if credential is not None:
             self.state.credentials.put(credential)
         else:
-            self.state.credentials.put_missing(work.id, self.clock.now())
+            self.state.credentials.put_missing(work.id, self.now())
         return CredentialLoaded(work.id, credential)
 
     async def aside(self, call: Callable[[], T]) -> T:
@@ -405,7 +379,7 @@ class Runtime:
     def identity_headers(self, principal: Principal, now: float) -> HeaderList:
         # In process nobody stands between Guard and its application: `scope["sallygate"]` cannot be forged.
         upstream = self.loaded.policy.upstream if self.loaded.door == "gateway" else None
-        return self._assertions.headers(principal, now, signed=upstream is not None and upstream.assertion)
+        return self.secrets.assertions.headers(principal, now, signed=upstream is not None and upstream.assertion)
 
     def traceparent(self, head: RequestHead) -> bytes | None:
         traces = self.reporting.traces
@@ -423,11 +397,4 @@ class Runtime:
             self.failed("metrics", error)
 
     def failed(self, what: str, error: BaseException) -> None:
-        self.failures[what] += 1
-        last, times = self._told.get(what, (-TOLD_EVERY_S, 0))
-        now = time.monotonic()
-        if now - last < TOLD_EVERY_S:
-            self._told[what] = (last, times + 1)
-            return
-        self._told[what] = (now, 0)
-        self.log.error("failed", what=what, error=f"{type(error).__name__}: {error}", times_before=times)
+        self.failures(what, error)

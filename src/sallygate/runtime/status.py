@@ -1,18 +1,27 @@
-"""How a running gate is: whether it is ready, and everything `sallygate status` shows, gathered from its parts."""
+"""Status of a running gate: whether it is ready, and everything `sallygate status` shows, gathered from its parts."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from sallygate.policy.load import Loaded
+from sallygate.security.state_directory import Installation
+from sallygate.services.clock import Clock
+from sallygate.services.failures import Failures
+from sallygate.services.feeds.schedule import FeedSources
+from sallygate.services.issuer_keys import Issuers
+from sallygate.services.load import LoadWatch
+from sallygate.services.network_files import NetworkFiles
+from sallygate.services.reporting import Reporting
+from sallygate.services.store_sync import StoreSync
+from sallygate.state.state import State
+from sallygate.stores.events import EventLog
 from sallygate.telemetry.log import Unfailing
 from sallygate.telemetry.status import Check, EventsState, Status, StoreState
 from sallygate.version import __version__
-
-if TYPE_CHECKING:
-    from sallygate.runtime.runtime import Runtime
 
 STORE_S_MAX = 5.0
 """Without a good reading of the store for so long it is not ready: it is read ten times a second."""
@@ -29,6 +38,8 @@ class Life:
         self.reloads_refused = 0
         self.last_refusal = ""
         """Why the policy file's present content is not in force; empty when it is."""
+        self.draining = False
+        """Whether it is stopping."""
 
     def reloaded(self, now: float) -> None:
         self.policy_at = now
@@ -40,12 +51,31 @@ class Life:
         self.last_refusal = why
 
 
-async def status_of(runtime: Runtime) -> Status:
-    """Read on the loop, but for what asks the file system."""
-    now, state, events = runtime.clock.now(), runtime.state, runtime.events
-    loaded, life = runtime.loaded, runtime.life
-    upstreams = tuple(await runtime.reporting.upstreams())
-    store_ok = now - life.store_read_at < STORE_S_MAX and runtime.database_in_place
+@dataclass(frozen=True)
+class Parts:
+    """What a status is gathered from."""
+
+    installation: Installation
+    clock: Clock
+    state: State
+    events: EventLog
+    life: Life
+    sync: StoreSync
+    issuers: Issuers
+    feeds: FeedSources
+    network: NetworkFiles
+    load: LoadWatch
+    reporting: Reporting
+    failures: Failures
+
+
+async def gather_status(parts: Parts, loaded: Loaded, under_way: int) -> Status:
+    """Read on the loop, but for what asks the file system. `loaded` is the policy in force, `under_way` the number of
+    requests that have begun and not ended."""
+    now, state, events, life = parts.clock.now(), parts.state, parts.events, parts.life
+    store_ok = now - life.store_read_at < STORE_S_MAX and parts.sync.in_place
+    upstreams = tuple(await parts.reporting.upstreams())
+    issuers, feeds = tuple(parts.issuers.states()), parts.feeds.states()
     checks = [
         Check("policy", True, life.last_refusal and f"a later policy was refused: {life.last_refusal.splitlines()[0]}"),
         Check("store", store_ok, "" if store_ok else "the database cannot be read, or was replaced; see the log"),
@@ -54,33 +84,32 @@ async def status_of(runtime: Runtime) -> Status:
     if upstreams:
         some = any(upstream.healthy for upstream in upstreams)
         checks.append(Check("upstream", some, "" if some else "no upstream takes connections"))
-    issuers = tuple(runtime.issuers.states())
     for issuer in issuers:
         if not issuer.keys or issuer.failing:
             why = f"{issuer.name}: {'its keys cannot be renewed' if issuer.keys else 'there are no keys of it'}"
             checks.append(Check("issuer", True, f"{why}: {issuer.said or 'it was not asked yet'}"))
-    feeds = runtime.feeds.states()
     checks += [Check("feed", True, f"{feed.name}: {feed.said}") for feed in feeds if feed.said]
-    if runtime.draining:
+    if life.draining:
         checks.append(Check("draining", False, "is stopping"))
-    database, log = runtime.installation.database, runtime.installation.events
+    database, log, flood = parts.installation.database, parts.installation.events, loaded.policy.flood
     database_bytes, events_bytes = await asyncio.to_thread(lambda: (_bytes(database), _bytes_below(log)))
     return Status(
         version=__version__, pid=os.getpid(), door=loaded.door, ready=all(check.ok for check in checks),
-        draining=runtime.draining, checks=tuple(checks), started_at=life.started_at, policy=loaded.hash,
+        draining=life.draining, checks=tuple(checks), started_at=life.started_at, policy=loaded.hash,
         policy_file=str(loaded.file), policy_at=life.policy_at, reloads=life.reloads,
-        reloads_refused=life.reloads_refused, listeners=tuple(runtime.reporting.listeners), upstreams=upstreams,
+        reloads_refused=life.reloads_refused, listeners=tuple(parts.reporting.listeners), upstreams=upstreams,
         stores=(
             StoreState("state", str(database), database_bytes, store_ok, life.store_read_at),
             StoreState("events", str(log), events_bytes, not events.failing, now),
         ),
         events=EventsState(events.waiting, loaded.policy.events.queue, events.written, events.dropped,
                            events.sampled_away, events.failing),
-        under_way=runtime.under_way, credentials=len(state.credentials), restrictions=len(state.restrictions.all),
+        under_way=under_way, credentials=len(state.credentials), restrictions=len(state.restrictions.all),
         counters={name: len(table.subjects()) for name, table in state.tables.items()},
-        failures=dict(runtime.failures), clock_jumps=runtime.clock.jumps, log_lines_lost=Unfailing.lost_in_all,
+        failures=dict(parts.failures.counts), clock_jumps=parts.clock.jumps, log_lines_lost=Unfailing.lost_in_all,
         memory_bytes=_resident_bytes(), issuers=issuers, feeds=feeds,
-        geography=runtime.network.states(), flood=runtime.flooding.state(),
+        geography=parts.network.states(),
+        flood=parts.load.state(flood) if flood.mode != "off" or flood.shedding.mode != "off" else None,
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""`/auth` at work: its application, its keys, its channel, and what it keeps, for the policy in force.
+"""Service of `/auth`: its application, its keys, its channel, and what it keeps, for the policy in force.
 
 A reload that changes nothing about it leaves it running; codes on their way are not lost to one.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, TypeVar
 
 from msgspec.json import encode
 
@@ -38,6 +38,7 @@ from sallygate.ports import StoreError
 from sallygate.security.signing import SigningKeys
 from sallygate.security.state_directory import Installation
 from sallygate.services.logins import Logins
+from sallygate.services.store_thread import StoreThread
 from sallygate.state.impossible_travel import Seen, circle_of
 from sallygate.state.key_sets import KeySet
 from sallygate.state.known_networks import PLACES_MAX
@@ -51,30 +52,27 @@ SEEN_MAX = 10_000
 T = TypeVar("T")
 
 
-class Runs(Protocol):
-    """What `/auth` needs of the runtime."""
-
-    state: State
-    loaded: Loaded
-    gate: Gate
-    installation: Installation
-    logins: Logins
-    ring: KeyRing
-    store: SqliteStore
-
-    def now(self) -> float: ...
-    def in_store(self, call: Callable[[], T]) -> Awaitable[T]: ...
-    async def work(self, work: Work) -> WorkDone: ...
-    def failed(self, what: str, error: BaseException) -> None: ...
-
-
-class Access:
+class AuthEndpoints:
     """`start` before the first request, `follow` after each reload, `stop` after the last."""
 
-    def __init__(self, runtime: Runs) -> None:
-        self._runtime = runtime
-        self.state = runtime.state
-        self._store = AccessStore(runtime.store)
+    def __init__(
+        self,
+        state: State,
+        store: SqliteStore,
+        in_store: StoreThread,
+        installation: Installation,
+        logins: Logins,
+        gate: Callable[[], Gate],
+        work: Callable[[Work], Awaitable[WorkDone]],
+        now: Callable[[], float],
+        failed: Callable[[str, BaseException], None],
+    ) -> None:
+        """`gate` gives the gate of the policy in force; `work` does what its controls ask for."""
+        self.state = state
+        self._store, self._in_store = AccessStore(store), in_store
+        self._installation, self._logins = installation, logins
+        self._gate, self._work, self.now, self.failed = gate, work, now, failed
+        self._ring: KeyRing | None = None
         self._section: Auth | None = None
         self._peppers: tuple[bytes, ...] = ()
         self._codes: Codes | None = None
@@ -86,9 +84,10 @@ class Access:
         self._closed = AuthApp({}, frozenset(), self.failed)
         self.app: App = self._closed
 
-    async def start(self) -> None:
+    async def start(self, loaded: Loaded, ring: KeyRing) -> None:
+        """As `follow`, once, before the first request."""
         self._places_revision = await self.kept(lambda store: store.revision())
-        await self.follow()
+        await self.follow(loaded, ring)
         await self.take_over()
 
     async def stop(self) -> None:
@@ -96,9 +95,9 @@ class Access:
             await self._codes.stop()
             self._codes = None
 
-    async def follow(self) -> None:
+    async def follow(self, loaded: Loaded, ring: KeyRing) -> None:
         """The policy in force, and the pepper; whole, or as it was before. Raises `StoreError`."""
-        runtime, section = self._runtime, self._runtime.loaded.policy.auth
+        self._ring, section = ring, loaded.policy.auth
         if section is None:
             if self._section is not None:
                 self.state.issuers.drop(self._section.issuer)
@@ -106,12 +105,12 @@ class Access:
             self._section, self._signing, self.app = None, None, self._closed
             return
         # The same counters as the gate's own, under names of their own.
-        logins, digest = runtime.loaded.policy.accounts.logins, runtime.ring.name_digest
+        logins, digest = loaded.policy.accounts.logins, ring.name_digest
         self._guesses = Guesses(logins, self.state, digest, self.now(), "codes")
-        peppers = await runtime.in_store(runtime.installation.peppers)
+        peppers = await self._in_store(self._installation.peppers)
         if (section, peppers) == (self._section, self._peppers):
             return
-        channel = channel_of(runtime.loaded, runtime.installation.directory)
+        channel = channel_of(loaded, self._installation.directory)
         # All there are: while there was no `auth`, or another's, they were not taken over for this one.
         revocations = await self.kept(lambda store: store.revocations())
         signing = await self._signing_keys()
@@ -147,8 +146,7 @@ class Access:
         self._publish()
 
     async def _signing_keys(self) -> SigningKeys:
-        installation = self._runtime.installation
-        return SigningKeys(await self._runtime.in_store(lambda: installation.signing_keys("signing")))
+        return SigningKeys(await self._in_store(lambda: self._installation.signing_keys("signing")))
 
     def _publish(self) -> None:
         """The public halves of our keys, for the identity control. Another set only where the files or the time make
@@ -173,26 +171,24 @@ class Access:
         assert self._signing is not None
         return self._signing
 
-    def now(self) -> float:
-        return self._runtime.now()
-
     def name_digest(self, name: str) -> str:
-        return self._runtime.ring.name_digest(name)
+        assert self._ring is not None
+        return self._ring.name_digest(name)
 
     async def kept(self, call: Callable[[AccessStore], T]) -> T:
-        return await self._runtime.in_store(lambda: call(self._store))
+        return await self._in_store(lambda: call(self._store))
 
     async def account(self, name: str) -> Account | None:
         known = self.state.accounts.get(name)
         if known is not None:
             return known
-        loaded = await self._runtime.logins.load(LoadAccount(name))
+        loaded = await self._logins.load(LoadAccount(name))
         if loaded.failed:
             raise StoreError("accounts cannot be read at present")
         return loaded.account
 
     def _identity(self) -> IdentityControl | None:
-        return self._runtime.gate.engine.controls.identity
+        return self._gate().engine.controls.identity
 
     def principal_of(self, account: Account) -> Principal | Finding:
         identity = self._identity()
@@ -218,21 +214,18 @@ class Access:
                 return answer.finding
             if isinstance(answer, Principal | Finding):
                 return answer
-            done = (*done, await self._runtime.work(answer))
+            done = (*done, await self._work(answer))
         return unavailable("Credentials")
 
     async def hash(self, text: str) -> str:
-        return await self._runtime.logins.hashing.hash(text, first=True)
+        return await self._logins.hashing.hash(text, first=True)
 
     async def compare(self, text: str, stored: str, tag: bytes) -> Literal["right", "wrong", "later"]:
-        outcome = await self._runtime.logins.hashing.verify(text, stored, tag, first=True)
+        outcome = await self._logins.hashing.verify(text, stored, tag, first=True)
         return outcome if outcome in ("right", "wrong") else "later"
 
     def act(self, act: str, subject: str, actor: str, note: str) -> Event:
         return act_of(act, subject, actor, note, self.now())
-
-    def failed(self, what: str, error: BaseException) -> None:
-        self._runtime.failed(what, error)
 
     def revoked(self, revocations: list[Revocation]) -> None:
         section, now = self._section, self.now()
@@ -260,7 +253,7 @@ class Access:
         """A place that was seen for the first time is known from then on, and written a little later."""
         if exchange.principal is None:
             return
-        if exchange.decision.verdict == "allow" and self._runtime.gate.engine.controls.location is not None:
+        if exchange.decision.verdict == "allow" and self._gate().engine.controls.location is not None:
             self._travelled(exchange.principal.id, exchange)
         if not exchange.decision.findings:
             return

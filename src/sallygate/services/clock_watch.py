@@ -1,32 +1,34 @@
-"""The clock, watched: what counts from now on moves along when it jumps, and restrictions end when they should."""
+"""Watch over the clock: what counts from now on moves along when it jumps, and restrictions end when they should."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from sallygate.services.clock import Clock
 from sallygate.services.restriction_tables import add_restrictions
+from sallygate.services.store_thread import StoreThread
+from sallygate.state.state import State
+from sallygate.stores.sqlite.store import SqliteStore
+from sallygate.telemetry.log import Log
 
-if TYPE_CHECKING:
-    from sallygate.runtime.runtime import Runtime
 
+class ClockWatch:
+    """`beat` once a second."""
 
-class Jumps:
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(self, clock: Clock, state: State, store: SqliteStore, in_store: StoreThread, log: Log) -> None:
+        self._clock, self._state, self._store, self._in_store, self._log = clock, state, store, in_store, log
         self._recheck = False
 
     async def beat(self) -> None:
-        runtime = self._runtime
-        if (jumped := runtime.clock.check()) is not None:
-            runtime.log.warning("clock jumped", seconds=round(jumped, 3), jumps=runtime.clock.jumps)
-            for table in runtime.state.tables.values():
+        """Look once. Raises `StoreError`."""
+        state, now = self._state, self._clock.now
+        if (jumped := self._clock.check()) is not None:
+            self._log.warning("clock jumped", seconds=round(jumped, 3), jumps=self._clock.jumps)
+            for table in state.tables.values():
                 table.shift(jumped)
             self._recheck = True
         if self._recheck:
             # Those that had ended while the clock was ahead are in force again.
-            kept = await runtime.in_store(lambda: list(runtime.store.restrictions()))
-            add_restrictions(runtime.state, kept, runtime.now())
+            kept = await self._in_store(lambda: list(self._store.restrictions()))
+            add_restrictions(state, kept, now())
             self._recheck = False
-        now = runtime.now()
-        if any(not restriction.active(now) for restriction in runtime.state.restrictions.all.values()):
-            add_restrictions(runtime.state, [], now)
+        if any(not restriction.active(now()) for restriction in state.restrictions.all.values()):
+            add_restrictions(state, [], now())

@@ -1,11 +1,15 @@
-"""Writing what was counted: rates, quotas, budgets; in batches, off the request path."""
+"""Writer of counters: rates, quotas, budgets and hits of restrictions; in batches, off the request path."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from sallygate.model.exchange import Exchange
 from sallygate.model.finding import Finding
 from sallygate.ports import StoreError
-from sallygate.services.store_sync import Runs
+from sallygate.services.store_thread import StoreThread
+from sallygate.state.state import State
+from sallygate.stores.sqlite.store import SqliteStore
 
 _OF_RESTRICTIONS = ("restriction", "challenge")
 FORGET_S = 3600.0
@@ -14,18 +18,20 @@ FORGET_EVERY_S = 60.0
 """Looking for them reads every counter there is."""
 
 
-class Counters:
-    def __init__(self, runtime: Runs) -> None:
-        self._runtime = runtime
+class CounterWriter:
+    """`flush` twice a second."""
+
+    def __init__(self, state: State, store: SqliteStore, in_store: StoreThread, now: Callable[[], float]) -> None:
+        self._state, self._store, self._in_store, self._now = state, store, in_store, now
         self._forget_at = 0.0
         self._hits: dict[str, int] = {}
 
     async def flush(self) -> None:
         """Write the counters that changed, but for rates that are free again: of a flood from a million addresses
-        nothing needs to be known after a restart but who is in penalty."""
-        now = self._runtime.now()
+        nothing needs to be known after a restart but who is in penalty. Raises `StoreError`."""
+        now = self._now()
         rows, marked = [], []
-        for table in self._runtime.state.tables.values():
+        for table in self._state.tables.values():
             dirty, table.dirty = table.dirty, set()
             marked.append((table, dirty))
             kept = (row for subject in dirty if (row := table.row(subject)) is not None)
@@ -35,9 +41,7 @@ class Counters:
             return
         forget = now >= self._forget_at
         try:
-            await self._runtime.in_store(
-                lambda: self._runtime.store.put_counters(rows, now - FORGET_S if forget else None)
-            )
+            await self._in_store(lambda: self._store.put_counters(rows, now - FORGET_S if forget else None))
         except StoreError:
             for table, dirty in marked:
                 table.dirty |= dirty
@@ -59,7 +63,7 @@ class Counters:
         if not hits:
             return
         try:
-            await self._runtime.in_store(lambda: self._runtime.store.add_hits(hits))
+            await self._in_store(lambda: self._store.add_hits(hits))
         except StoreError:
             for restriction, times in hits.items():
                 self._hits[restriction] = self._hits.get(restriction, 0) + times

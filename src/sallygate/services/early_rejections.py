@@ -1,34 +1,42 @@
-"""Who was turned away at the door: into events, numbers and hits, ten times a second."""
+"""Early rejections, recorded: into events, metrics and hits of restrictions, ten times a second."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from sallygate.events.early_tally import Tally
 from sallygate.events.record import PATH_CHARS_MAX
 from sallygate.model.event import Event, Place
 from sallygate.model.exchange import MANY, Turned
+from sallygate.model.finding import Finding
 from sallygate.state.geography import Geography
+from sallygate.state.state import State
+from sallygate.telemetry.metrics import Metrics
 
-if TYPE_CHECKING:
-    from sallygate.runtime.runtime import Runtime
 
+class EarlyRejections:
+    """Lives as long as the gate. `met` counts hits of restrictions; `policy_hash` gives the policy in force."""
 
-class AtTheDoor:
-    """Lives as long as the runtime."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(
+        self,
+        state: State,
+        put: Callable[[Event], None],
+        metrics: Metrics,
+        met: Callable[[Finding, int], None],
+        policy_hash: Callable[[], str],
+    ) -> None:
+        self._state, self._put, self._metrics, self._met = state, put, metrics, met
+        self._policy_hash = policy_hash
         self.tally = Tally()
 
     async def beat(self) -> None:
-        runtime = self._runtime
+        """Record what was counted since the last time."""
         for one in self.tally.take():
-            runtime.events.put(_event(one, runtime.state.geography, runtime.gate.policy_hash))
-            runtime.reporting.metrics.turned_away(one)
-            runtime.counters.met(one.finding, one.count)
+            self._put(_event(one, self._state.geography, self._policy_hash()))
+            self._metrics.turned_away(one)
+            self._met(one.finding, one.count)
             if one.finding.code == "flood.shed":
-                runtime.state.shedder.count(one.finding.rule, one.finding.evidence, True, one.count)
+                self._state.shedder.count(one.finding.rule, one.finding.evidence, True, one.count)
 
 
 def _event(one: Turned, geography: Geography, policy: str) -> Event:

@@ -1,16 +1,16 @@
-"""Floods, as operators are told of them: when shedding begins and ends, what is shed and why, who is boxed."""
+"""Watch over load: how late the event loop is, and when shedding begins, goes on and ends, for operators."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
+from sallygate.policy.flood import Flood
 from sallygate.state.load_shedding import RANKS
 from sallygate.state.penalty_box import ENTRIES_MAX
+from sallygate.state.state import State
+from sallygate.telemetry.log import Log
 from sallygate.telemetry.status import FloodState, SheddingState
-
-if TYPE_CHECKING:
-    from sallygate.runtime.runtime import Runtime
 
 QUIET_S = 10.0
 """Without anything shed for so long it has ended; shorter pauses are part of it."""
@@ -26,18 +26,18 @@ RUSH_PER_S = 500
 application that blocks the loop, or a machine that is busy with something else, sheds nobody."""
 
 
-class Flooding:
+class LoadWatch:
     """`beat` twice a second."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(self, state: State, now: Callable[[], float], log: Log) -> None:
+        self._state, self._now, self._log = state, now, log
         self.since = 0.0
         self._last = self._told_at = 0.0
         self._before = self._at_begin = 0
 
     async def watch_lateness(self) -> None:
         """How much later than asked for the loop does things, as far as requests are the reason."""
-        loop, shedder = asyncio.get_running_loop(), self._runtime.state.shedder
+        loop, shedder = asyncio.get_running_loop(), self._state.shedder
         late_s = per_s = 0.0
         while True:
             began, arrived = loop.time(), shedder.arrived
@@ -49,37 +49,34 @@ class Flooding:
 
     async def beat(self) -> None:
         """Say it when shedding begins, goes on and ends."""
-        runtime, shedder = self._runtime, self._runtime.state.shedder
-        now, shed = runtime.clock.now(), shedder.shed.total()
+        shedder = self._state.shedder
+        now, shed = self._now(), shedder.shed.total()
         if shed > self._before:
             self._last = now
             if not self.since:
                 self.since, self._told_at, self._at_begin = now, now, self._before
-                runtime.log.warning("shedding load: the API has more to do than it can bear", shed=shed - self._before,
+                self._log.warning("shedding load: the API has more to do than it can bear", shed=shed - self._before,
                                     limit=shedder.limit, under_way=shedder.under_way)  # fmt: skip
         if self.since and now - self._last >= QUIET_S:
-            runtime.log.warning("no more load is shed", shed=shed - self._at_begin, limit=shedder.limit,
+            self._log.warning("no more load is shed", shed=shed - self._at_begin, limit=shedder.limit,
                                 seconds=round(self._last - self.since))  # fmt: skip
             self.since = 0.0
         elif self.since and now - self._told_at >= TOLD_EVERY_S:
             self._told_at = now
             by_rank = {rank: sum(n for (of, _), n in shedder.shed.items() if of == rank) for rank in RANKS}
-            runtime.log.warning("load is being shed still", shed=shed - self._at_begin, limit=shedder.limit,
+            self._log.warning("load is being shed still", shed=shed - self._at_begin, limit=shedder.limit,
                                 since_start_by_rank={rank: n for rank, n in by_rank.items() if n})  # fmt: skip
         self._before = shed
 
-    def state(self) -> FloodState | None:
-        """For `sallygate status` and the metrics."""
-        state, policy = self._runtime.state, self._runtime.loaded.policy
-        if self._runtime.gate.engine.controls.flood is None:
-            return None
-        shedder, box = state.shedder, state.penalties
+    def state(self, section: Flood) -> FloodState:
+        """For `sallygate status` and the metrics; `section` of the policy in force."""
+        shedder, box = self._state.shedder, self._state.penalties
         return FloodState(
-            box.boxed(self._runtime.clock.now()),
+            box.boxed(self._now()),
             ENTRIES_MAX,
             box.not_boxed,
             SheddingState(
-                policy.flood.shedding.mode,
+                section.shedding.mode,
                 shedder.limit,
                 dict(zip(RANKS, shedder.working, strict=True)),
                 dict(zip(RANKS, shedder.waiting, strict=True)),

@@ -9,51 +9,53 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeVar
+from collections.abc import Callable
 
 from msgspec.structs import replace
 
 from sallygate.admin.audit import act_of
 from sallygate.model.account import Account
 from sallygate.model.work import AccountLoaded, LoadAccount, PasswordVerified, VerifyPassword
-from sallygate.policy.load import Loaded
+from sallygate.policy.schema import Policy
 from sallygate.ports import StoreError
 from sallygate.security import passwords
 from sallygate.services.password_hashing import Busy, Hashing
+from sallygate.services.store_thread import StoreThread
 from sallygate.state.state import State
 from sallygate.stores.sqlite.store import SqliteStore
 
 ACTOR = "sallygate"
 """Who made a hash anew, for the record."""
-T = TypeVar("T")
-
-
-class Runs(Protocol):
-    """What logins need of the runtime."""
-
-    state: State
-    loaded: Loaded
-
-    @property
-    def store(self) -> SqliteStore: ...
-    def now(self) -> float: ...
-    def in_store(self, call: Callable[[], T]) -> Awaitable[T]: ...
-    def failed(self, what: str, error: BaseException) -> None: ...
 
 
 class Logins:
-    def __init__(self, runtime: Runs) -> None:
-        self._runtime = runtime
-        self.hashing = Hashing(runtime.loaded.policy.accounts, runtime.failed)
+    """Work of logins under the policy that `configure` was given last."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        state: State,
+        store: SqliteStore,
+        in_store: StoreThread,
+        now: Callable[[], float],
+        failed: Callable[[str, BaseException], None],
+    ) -> None:
+        self._policy, self._state, self._store, self._in_store = policy, state, store, in_store
+        self._now, self._failed = now, failed
+        self.hashing = Hashing(policy.accounts, failed)
         self._rehashing: dict[str, asyncio.Task[None]] = {}
 
     async def start(self) -> None:
         """With Basic authentication, the first login must not be slower than the next."""
-        identity = self._runtime.loaded.policy.identity
+        identity = self._policy.identity
         if identity is not None and identity.basic is not None:
             with contextlib.suppress(Busy, MemoryError):  # said when a login fails for it
                 await self.hashing.warm()
+
+    def configure(self, policy: Policy) -> None:
+        """Take over a reloaded policy."""
+        self._policy = policy
+        self.hashing.follow(policy.accounts)
 
     async def stop(self) -> None:
         for task in list(self._rehashing.values()):
@@ -62,16 +64,15 @@ class Logins:
         self.hashing.close()
 
     async def load(self, work: LoadAccount) -> AccountLoaded:
-        runtime = self._runtime
         try:
-            account = await runtime.in_store(lambda: runtime.store.account(work.name))
+            account = await self._in_store(lambda: self._store.account(work.name))
         except StoreError as error:
-            runtime.failed("accounts", error)
+            self._failed("accounts", error)
             return AccountLoaded(work.name, None, failed=True)
         if account is not None:
-            runtime.state.accounts.put(account)
+            self._state.accounts.put(account)
         else:
-            runtime.state.accounts.put_missing(work.name, runtime.now())
+            self._state.accounts.put_missing(work.name, self._now())
         return AccountLoaded(work.name, account)
 
     async def verify(self, work: VerifyPassword) -> PasswordVerified:
@@ -79,16 +80,15 @@ class Logins:
         if outcome == "right":
             self._remember(work)
         elif outcome in ("wrong", "unusable"):
-            every_s = self._runtime.loaded.policy.accounts.logins.answer_every
-            since_s = max(self._runtime.now() - work.asked_at, 0.0)
+            every_s = self._policy.accounts.logins.answer_every
+            since_s = max(self._now() - work.asked_at, 0.0)
             await asyncio.sleep(every_s - since_s % every_s)
         return PasswordVerified(work.tag, outcome)
 
     def _remember(self, work: VerifyPassword) -> None:
-        runtime = self._runtime
-        identity = runtime.loaded.policy.identity
+        identity = self._policy.identity
         if identity is not None and identity.basic is not None and identity.basic.remember:
-            runtime.state.verified.put(work.tag, runtime.now() + identity.basic.remember)
+            self._state.verified.put(work.tag, self._now() + identity.basic.remember)
         if work.account not in self._rehashing and passwords.needs_rehash(work.stored, self.hashing.profile):
             task = asyncio.create_task(self._rehash(work))
             self._rehashing[work.account] = task
@@ -96,23 +96,22 @@ class Logins:
 
     async def _rehash(self, work: VerifyPassword) -> None:
         """The same password under the present profile. Whatever fails, the old hash goes on being verified."""
-        runtime = self._runtime
         try:
             made = await self.hashing.hash(work.password)
-            if (account := await runtime.in_store(lambda: self._put(work, made))) is not None:
-                runtime.state.accounts.put(account)
+            if (account := await self._in_store(lambda: self._put(work, made))) is not None:
+                self._state.accounts.put(account)
         except Busy:
             pass  # at one of the next logins
         except passwords.UnusablePassword:
             pass  # an imported one with a control character: verified as it is
         except Exception as error:
-            runtime.failed("rehash", error)
+            self._failed("rehash", error)
 
     def _put(self, work: VerifyPassword, made: str) -> Account | None:
         """In the store's thread. A record changed meanwhile (another password, a lock) is left as it is."""
-        store = self._runtime.store
+        store = self._store
         account = store.account(work.account)
         if account is None or account.password != work.stored:
             return None
-        act = act_of("account.rehash", account.name, ACTOR, "", self._runtime.now())
+        act = act_of("account.rehash", account.name, ACTOR, "", self._now())
         return store.put_account(replace(account, password=made), act, account.revision)

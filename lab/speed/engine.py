@@ -12,7 +12,7 @@ from sallygate.engine.problem import problem_body, problem_headers
 from sallygate.model.decision import Admission, Refuse
 from sallygate.model.restriction import Restriction
 from sallygate.offline.decide import Offline
-from sallygate.state.state import Restrictions
+from sallygate.state.restrictions import Restrictions
 
 ROUNDS = 5
 REQUESTS = 20_000

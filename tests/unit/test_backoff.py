@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from sallygate.model.account import Account
 from sallygate.state.account_cache import ACCOUNTS_MAX, MISSING_MAX, Accounts, VerifiedPasswords
+from sallygate.state.counters import OVERFLOW_BUCKETS
 from sallygate.state.login_backoff import Backoff, SeenPlaces
-from sallygate.state.state import OVERFLOW_BUCKETS
 
 NOW = 1_790_000_000.0
 

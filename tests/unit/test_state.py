@@ -12,7 +12,11 @@ from hypothesis import strategies as st
 from sallygate.model.principal import Credential
 from sallygate.model.restriction import Restriction
 from sallygate.parsing.addresses import parse_address, prefix_set
-from sallygate.state.state import MISSING_S, Credentials, Held, QuotaTable, RateTable, Restrictions, State, window_of
+from sallygate.state.counters import QuotaTable, RateTable, window_of
+from sallygate.state.credentials import MISSING_S, Credentials
+from sallygate.state.restrictions import Restrictions
+from sallygate.state.slots import Held
+from sallygate.state.state import State
 
 UTC_ZONE = ZoneInfo("UTC")
 

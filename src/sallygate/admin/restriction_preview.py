@@ -15,7 +15,7 @@ from sallygate.model.restriction import Restriction
 from sallygate.parsing.addresses import UNKNOWN, parse_address
 from sallygate.parsing.countries import COUNTRIES
 from sallygate.state.geography import Geography
-from sallygate.state.state import Restrictions
+from sallygate.state.restrictions import Restrictions
 from sallygate.stores.events import latest_events
 
 LOOK_BACK_S = 3600.0

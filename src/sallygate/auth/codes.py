@@ -31,7 +31,7 @@ from sallygate.model.finding import Finding
 from sallygate.parsing.addresses import place_of
 from sallygate.policy.auth import Auth
 from sallygate.ports import StoreError
-from sallygate.state.state import RateTable
+from sallygate.state.counters import RateTable
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford's base 32: no letter that looks like a digit."""

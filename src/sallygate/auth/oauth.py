@@ -23,7 +23,7 @@ from sallygate.parsing.tokens import parse_basic
 from sallygate.policy.auth import Auth
 from sallygate.ports import StoreError
 from sallygate.security.signing import LASTS_S, SigningKeys
-from sallygate.state.state import RateTable
+from sallygate.state.counters import RateTable
 
 CODE_GRANT = "urn:sallygate:grant-type:access-code"
 """A grant type of our own (RFC 6749, section 4.5): `account` and `code`."""

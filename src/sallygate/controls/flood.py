@@ -37,9 +37,10 @@ from sallygate.parsing.addresses import place_of
 from sallygate.parsing.tokens import parse_api_key
 from sallygate.policy.flood import Flood
 from sallygate.policy.schema import Plan
+from sallygate.state.counters import RateTable
 from sallygate.state.load_shedding import RANKS, UNKNOWN_RANK, Reason
 from sallygate.state.penalty_box import UNITS, Penalties
-from sallygate.state.state import RateTable, State
+from sallygate.state.state import State
 
 PREFIX_TABLE = "flood:prefix"
 STANDING_TABLE = "flood:standing"

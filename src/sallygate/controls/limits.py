@@ -25,7 +25,8 @@ from sallygate.model.request import RequestHead
 from sallygate.model.work import Charge
 from sallygate.policy.schema import Limits, OperationSection, Plan
 from sallygate.policy.units import Rate
-from sallygate.state.state import QuotaTable, RateTable, State, Table, Window
+from sallygate.state.counters import QuotaTable, RateTable, Table, Window
+from sallygate.state.state import State
 
 ADDRESS_TABLE = "address"
 WINDOW_S: dict[Window, int] = {"hour": 3600, "day": 86400, "month": 2678400}

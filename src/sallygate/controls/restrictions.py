@@ -25,7 +25,8 @@ from sallygate.model.work import Charge, LoadPlaces, PlacesLoaded, WorkDone
 from sallygate.parsing.addresses import UNKNOWN, Address, Prefixes, parse_address, place_of, prefix_set
 from sallygate.policy.schema import RestrictionsSection
 from sallygate.state.geography import Origin
-from sallygate.state.state import Restrictions, State
+from sallygate.state.restrictions import Restrictions
+from sallygate.state.state import State
 
 PREFIXES_CACHED = 10_000
 """As many as restrictions may be in force: reading a prefix takes 5 µs, half of what a refusal may cost."""

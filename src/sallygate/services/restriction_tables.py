@@ -5,7 +5,8 @@ from __future__ import annotations
 from sallygate.controls.restrictions import throttle_table
 from sallygate.model.restriction import Restriction
 from sallygate.policy.units import read_rate
-from sallygate.state.state import RateTable, State
+from sallygate.state.counters import RateTable
+from sallygate.state.state import State
 
 
 def add_restrictions(state: State, changed: list[Restriction], now: float) -> None:

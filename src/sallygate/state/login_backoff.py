@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from sallygate.state.state import ENTRIES_MAX, EVICTION_STEPS, OVERFLOW_BUCKETS, Room, Row
+from sallygate.model.counting import Room, Row
+from sallygate.state.counters import ENTRIES_MAX, EVICTION_STEPS, OVERFLOW_BUCKETS
 
 STRIKES_MAX = 64
 """More would change nothing: the delay has long reached its most, and forgiving takes days as it is."""

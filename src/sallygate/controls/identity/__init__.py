@@ -29,7 +29,8 @@ from sallygate.parsing.tokens import parse_api_key, parse_authorization, parse_b
 from sallygate.policy.accounts import AccountsSection
 from sallygate.policy.identity import Identity
 from sallygate.policy.schema import Plan
-from sallygate.state.state import RateTable, State
+from sallygate.state.counters import RateTable
+from sallygate.state.state import State
 
 __all__ = [
     "ACCOUNT",

@@ -25,8 +25,9 @@ from sallygate.model.finding import Finding
 from sallygate.model.work import Charge
 from sallygate.policy.accounts import Backoff as BackoffSection
 from sallygate.policy.accounts import Logins
+from sallygate.state.counters import RateTable, Table
 from sallygate.state.login_backoff import Backoff, SeenPlaces
-from sallygate.state.state import RateTable, State, Table
+from sallygate.state.state import State
 
 PLACES_TABLE = "logins:places"
 ALL = "all"

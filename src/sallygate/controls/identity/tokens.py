@@ -33,8 +33,9 @@ from sallygate.model.work import Charge, FetchKeys, KeysFetched, Work, WorkDone
 from sallygate.parsing.jwk import VerifyingKey
 from sallygate.parsing.jws import Jws, JwsError, read_claims, read_jws
 from sallygate.policy.identity import Issuer
+from sallygate.state.counters import Table
 from sallygate.state.key_sets import KeySet
-from sallygate.state.state import State, Table
+from sallygate.state.state import State
 
 FORGED_TABLE = "identity:forged"
 KEPT_MAX = 50_000

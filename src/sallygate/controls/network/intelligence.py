@@ -19,8 +19,9 @@ from sallygate.model.finding import Finding, Mode
 from sallygate.model.work import Charge
 from sallygate.parsing.addresses import Address
 from sallygate.policy.intelligence import FeedSection
+from sallygate.state.counters import RateTable, Table
 from sallygate.state.feeds import Match
-from sallygate.state.state import RateTable, State, Table
+from sallygate.state.state import State
 
 STRONGEST_FIRST = ("deny", "throttle", "score", "observe")
 

@@ -1,0 +1,23 @@
+"""Slots: how many of the requests allowed at once each subject holds; never persisted."""
+
+from __future__ import annotations
+
+
+class Held:
+    """Places among concurrent requests: taken at admission, given back at the end, never persisted."""
+
+    def __init__(self) -> None:
+        self._taken: dict[tuple[str, str], int] = {}
+
+    def count(self, table: str, subject: str) -> int:
+        return self._taken.get((table, subject), 0)
+
+    def take(self, table: str, subject: str) -> None:
+        self._taken[table, subject] = self._taken.get((table, subject), 0) + 1
+
+    def give_back(self, table: str, subject: str) -> None:
+        left = self._taken.get((table, subject), 0) - 1
+        if left > 0:
+            self._taken[table, subject] = left
+        else:
+            self._taken.pop((table, subject), None)

@@ -12,8 +12,8 @@ import pytest
 from sallygate.admin.keys import Administration
 from sallygate.controls.identity import KeyRing
 from sallygate.ports import StoreError
+from sallygate.stores.sqlite import store as sqlite
 from sallygate.stores.sqlite.store import MIGRATIONS, SCHEMA_VERSION, SqliteStore, copy_database
-from sallygate.stores.sqlite.store import store as sqlite
 
 
 def old_database(file: Path, monkeypatch: pytest.MonkeyPatch) -> str:

@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from sallygate.auth.routes import auth_operations
@@ -34,6 +35,7 @@ from sallygate.state.geography import Geography
 from sallygate.state.state import State
 from support import OPENAPI, write_policy
 
+SETTINGS = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 NOW = 1_790_000_000.0
 RING = KeyRing(b"p" * 32)
 ADDRESSES = ("192.0.2.1", "192.0.2.2", "198.51.100.9", "2001:db8::1")

@@ -132,6 +132,12 @@ def make_account(policy: Path, name: str, plan: str = "large", **more: Any) -> A
         return Accounts(store, "test").create(name, plan, **more)
 
 
+def cli(policy: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """One command over `policy`, in a process of its own."""
+    command = [sys.executable, "-m", "sallygate", *words, "--policy", str(policy)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30)
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

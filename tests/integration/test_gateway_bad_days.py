@@ -24,6 +24,7 @@ from support import (
     Running,
     Upstream,
     administration,
+    cli,
     free_port,
     make_key,
     running_gateway,
@@ -46,11 +47,6 @@ def used(running: Running, key: str) -> int:
     found = re.search(r'"hour";r=(\d+)', headers["ratelimit"])
     assert found is not None
     return 30 - int(found[1])
-
-
-def cli(policy: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "sallygate", *words, "--policy", str(policy)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30)
 
 
 def create_key(policy: Path) -> subprocess.CompletedProcess[str]:

@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_gateway_bad_days import cli
 
 from gateway_wire import echo, events_of, log_lines
-from support import Received, Running, Upstream, make_key, running_gateway, until, write_policy
+from support import Received, Running, Upstream, cli, make_key, running_gateway, until, write_policy
 
 BRAZIL, JAPAN, NOWHERE = "200.160.2.3", "133.11.0.1", "10.1.2.3"
 HOP = "transport: {trusted_hops: [127.0.0.1]}\n"

@@ -6,9 +6,8 @@ from typing import Any
 
 from hypothesis import assume, event, given
 from hypothesis import strategies as st
-from test_gate_monotone import SETTINGS
 
-from gatehouse import NOW, House, Request, policy_text, requests, restrictions
+from gatehouse import NOW, SETTINGS, House, Request, policy_text, requests, restrictions
 from sallygate.state.penalty_box import UNITS
 
 NETWORKS = st.sampled_from(

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import HealthCheck, assume, event, example, given, settings
+from hypothesis import assume, event, example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from gatehouse import CREDENTIALS, OWN, PLANS, SECTIONS, House, Request, charges, policy_text, requests, restrictions
-
-SETTINGS = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+from gatehouse import (
+    CREDENTIALS,
+    OWN,
+    PLANS,
+    SECTIONS,
+    SETTINGS,
+    House,
+    Request,
+    charges,
+    policy_text,
+    requests,
+    restrictions,
+)
 
 
 def _not_more(request: Request, before: House, after: House) -> None:

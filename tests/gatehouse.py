@@ -18,7 +18,6 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from sallygate.auth.routes import auth_operations
-from sallygate.controls.identity import KeyRing
 from sallygate.engine.compose import compose
 from sallygate.engine.gate import Gate
 from sallygate.events.early_tally import Tally
@@ -30,6 +29,7 @@ from sallygate.model.restriction import Restriction
 from sallygate.model.work import CredentialLoaded, LoadPlaces, PlacesLoaded
 from sallygate.parsing.tokens import KEY_ID_CHARS
 from sallygate.policy.load import Loaded, load_policy
+from sallygate.security.key_ring import KeyRing
 from sallygate.services.restriction_tables import add_restrictions
 from sallygate.state.geography import Geography
 from sallygate.state.state import State

@@ -18,8 +18,8 @@ from typing import Any
 
 from sallygate.admin.accounts import Accounts
 from sallygate.admin.keys import Administration
-from sallygate.controls.identity import KeyRing
 from sallygate.model.account import Account
+from sallygate.security.key_ring import KeyRing
 from sallygate.security.state_directory import Installation
 from sallygate.stores.sqlite.store import SqliteStore
 

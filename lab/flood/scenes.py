@@ -17,7 +17,7 @@ from typing import Any
 
 from lab.flood import settings
 from lab.speed import servers
-from sallygate.telemetry.management import ask_status
+from sallygate.telemetry.control import ask_status
 
 BEFORE_S, FLOOD_S, AFTER_S = 8.0, 16.0, 8.0
 FLOOD_PER_S = 5000

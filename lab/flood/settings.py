@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sallygate.admin.keys import Administration
-from sallygate.controls.identity import KeyRing
+from sallygate.security.key_ring import KeyRing
 from sallygate.security.state_directory import Installation
 from sallygate.services.injection_patterns import compiled_patterns
 from sallygate.stores.sqlite.store import SqliteStore

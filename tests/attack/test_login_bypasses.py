@@ -10,10 +10,10 @@ import pytest
 
 from logins_harness import LOGINS, PASSWORD, Answer, LoginHouse, basic, cheap, house, run
 from sallygate.admin.keys import Administration
-from sallygate.controls.identity import KeyRing
 from sallygate.model.work import VerifyPassword
 from sallygate.ports import StoreError
 from sallygate.security import passwords
+from sallygate.security.key_ring import KeyRing
 
 pytestmark = pytest.mark.usefixtures("cheap")
 HOME, ELSEWHERE = "192.0.2.1", "198.51.100.7"

@@ -26,7 +26,6 @@ from sallygate.admin import backup
 from sallygate.admin.backup import back_up, restore
 from sallygate.admin.erase import erase
 from sallygate.admin.keys import Administration
-from sallygate.controls.identity import KeyRing
 from sallygate.model.event import Event, Place
 from sallygate.model.finding import Finding
 from sallygate.net.sockets import inherited
@@ -35,6 +34,7 @@ from sallygate.offline.policy_diff import differences
 from sallygate.offline.what_if import Comparison, FromEvents, compare_events
 from sallygate.policy.load import load_policy
 from sallygate.ports import StoreError
+from sallygate.security.key_ring import KeyRing
 from sallygate.security.state_directory import RESTORING, Installation
 from sallygate.stores.events import EventLog, read_events
 from sallygate.stores.sqlite.store import MIGRATIONS, SqliteStore

@@ -20,10 +20,10 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 import sallygate
-from sallygate.controls.identity import KeyRing
 from sallygate.model.exchange import Exchange
 from sallygate.offline.decide import Offline
 from sallygate.offline.recordings import from_json
+from sallygate.security.key_ring import KeyRing
 from sallygate.security.state_directory import Installation
 from sallygate.stores.events import read_events
 from support import Running, Upstream, administration, running_gateway, until, write_policy

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from gateway_wire import events_of, log_lines
-from sallygate.telemetry.management import ask_status
+from sallygate.telemetry.control import ask_status
 from support import PLANS, Received, Running, Upstream, make_key, plain_answer, running_gateway, until, write_policy
 
 PLANS_BY_PRIORITY = """

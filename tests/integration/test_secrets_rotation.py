@@ -39,7 +39,7 @@ def secrets_of(policy: Path) -> Iterator[Secrets]:
 def new_key(policy: Path) -> str:
     """As the command makes it: under the present pepper, with the others known."""
     from sallygate.admin.keys import Administration
-    from sallygate.controls.identity import KeyRing
+    from sallygate.security.key_ring import KeyRing
 
     installation = Installation(policy.parent / "state")
     store = SqliteStore(installation.database)

@@ -19,7 +19,6 @@ from msgspec.json import decode, encode
 from msgspec.structs import replace
 
 from sallygate.admin.audit import act_of
-from sallygate.controls.identity import KeyRing
 from sallygate.controls.identity.guesses import PLACES_TABLE
 from sallygate.model.account import Account
 from sallygate.model.event import Event
@@ -27,6 +26,7 @@ from sallygate.model.principal import Credential
 from sallygate.model.restriction import Restriction
 from sallygate.parsing.addresses import parse_address
 from sallygate.ports import StoreError
+from sallygate.security.key_ring import KeyRing
 from sallygate.security.state_directory import Installation
 
 WAIT_S = 0.8

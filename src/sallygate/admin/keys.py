@@ -12,9 +12,9 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from sallygate.admin.restrictions import Restricting
-from sallygate.controls.identity import ALPHABET, KeyRing
 from sallygate.model.principal import Credential
 from sallygate.parsing.tokens import KEY_ID_CHARS, parse_api_key
+from sallygate.security.key_ring import ALPHABET, KeyRing
 from sallygate.stores.sqlite.store import SqliteStore
 
 

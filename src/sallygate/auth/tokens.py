@@ -15,7 +15,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 from msgspec import Struct
 
-from sallygate.controls.identity import KeptHmac, base62
+from sallygate.security.key_ring import KeptHmac, base62
 from sallygate.security.signing import SigningKeys
 
 GRANT_CHARS = 16

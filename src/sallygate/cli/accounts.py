@@ -18,6 +18,7 @@ from sallygate.cli.terminal import (
     PolicyOption,
     StateOption,
     actor,
+    load,
     moment,
     opened,
     out,
@@ -45,12 +46,13 @@ STDIN_CHARS_MAX = 4096
 
 
 @contextmanager
-def _accounts(policy: Path, state_dir: Path | None) -> Iterator[tuple[Accounts, Loaded | None]]:
+def _accounts(policy: Path, state_dir: Path | None, loaded: Loaded | None = None) -> Iterator[Accounts]:
+    """`loaded` is the policy that says how passwords are hashed, for commands that set one."""
     from sallygate.admin.accounts import Accounts
     from sallygate.security.passwords import LOW_MEMORY
 
-    with opened(policy, state_dir) as (_, store, loaded):
-        yield Accounts(store, actor(), loaded.policy.accounts.hashing if loaded is not None else LOW_MEMORY), loaded
+    with opened(policy, state_dir) as (_, store):
+        yield Accounts(store, actor(), loaded.policy.accounts.hashing if loaded is not None else LOW_MEMORY)
 
 
 def _read_password(stdin: bool, none: bool, hashed: bool) -> tuple[str | None, str | None]:
@@ -89,9 +91,10 @@ def create(
 
     Example: sallygate accounts create alice --plan free --contact alice@example.org
     """
-    with _accounts(policy, state_dir) as (accounts, loaded):
-        if loaded is not None and plan not in loaded.plans:
-            raise ValueError(f"the policy has no plan {plan!r}; it has: {', '.join(loaded.plans)}")
+    loaded = load(policy, state_dir)
+    if loaded is not None and plan not in loaded.plans:
+        raise ValueError(f"the policy has no plan {plan!r}; it has: {', '.join(loaded.plans)}")
+    with _accounts(policy, state_dir, loaded) as accounts:
         password, imported = _read_password(password_stdin, no_password, hash_)
         made = accounts.create(name, plan, tuple(scope) if scope else None, contact, password, imported, note)
     _say(made, f"account {made.name} on plan {made.plan} is made", json)
@@ -109,7 +112,7 @@ def list_(
 
     Example: sallygate accounts list --locked
     """
-    with _accounts(policy, state_dir) as (accounts, _):
+    with _accounts(policy, state_dir) as accounts:
         found = [one for one in accounts.all() if not locked or one.locked_at is not None]
     if json:
         print_json([_record(one) for one in found])
@@ -134,7 +137,7 @@ def show(
 
     Example: sallygate accounts show alice
     """
-    with _accounts(policy, state_dir) as (accounts, _):
+    with _accounts(policy, state_dir) as accounts:
         record = _record(accounts.account(name))
     print_record(record, json)
 
@@ -152,7 +155,7 @@ def lock(
 
     Example: sallygate accounts lock alice --why "laptop stolen"
     """
-    with _accounts(policy, state_dir) as (accounts, _):
+    with _accounts(policy, state_dir) as accounts:
         done = accounts.lock(name, why)
     _say(done, f"account {done.name} is locked", json)
 
@@ -169,7 +172,7 @@ def unlock(
 
     Example: sallygate accounts unlock alice
     """
-    with _accounts(policy, state_dir) as (accounts, _):
+    with _accounts(policy, state_dir) as accounts:
         done = accounts.unlock(name)
     _say(done, f"account {done.name} is open", json)
 
@@ -189,7 +192,7 @@ def reset(
 
     Example: sallygate accounts reset alice
     """
-    with _accounts(policy, state_dir) as (accounts, _):
+    with _accounts(policy, state_dir, load(policy, state_dir)) as accounts:
         accounts.account(name)  # before a password is asked for
         password, imported = _read_password(password_stdin, no_password, hash_)
         done = accounts.reset(name, password, imported)

@@ -223,8 +223,7 @@ def events(
     if decision is not None and decision not in COLOURS:
         raise ValueError(f"--decision is one of {', '.join(COLOURS)}")
     if state_dir is None:
-        installation, _ = find_installation(policy, None)
-        state_dir = installation.directory
+        state_dir = find_installation(policy, None).directory
     if not state_dir.is_dir():
         fail(f"{state_dir}: there is no state directory", STATE)
 

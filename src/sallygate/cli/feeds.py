@@ -22,6 +22,7 @@ from sallygate.cli.terminal import (
     duration,
     fail,
     find_installation,
+    load,
     out,
     plainly,
     print_json,
@@ -194,7 +195,7 @@ def refresh(
 
 def _waited(installation: Installation, names: set[str], began: float, wait_s: float) -> tuple[FeedState, ...]:
     """The running gate's feeds, once all of `names` were tried, or the time is over."""
-    from sallygate.telemetry.management import ask_status
+    from sallygate.telemetry.control import ask_status
 
     while True:
         running = ask_status(installation.control)
@@ -209,10 +210,10 @@ def _waited(installation: Installation, names: set[str], began: float, wait_s: f
 def _opened(policy: Path, state_dir: Path | None) -> tuple[Installation, Loaded, list[FeedSection]]:
     from sallygate.services.feeds.schedule import sections_of
 
-    installation, loaded = find_installation(policy, state_dir)
+    loaded = load(policy, state_dir)
     if loaded is None:
         fail(f"{state_dir}: there is no policy in it, which names the feeds; give `--policy` instead", USAGE)
-    return installation, loaded, list(sections_of(loaded))
+    return find_installation(policy, state_dir), loaded, list(sections_of(loaded))
 
 
 def _section(sections: list[FeedSection], name: str) -> FeedSection:
@@ -229,7 +230,7 @@ def _states(installation: Installation, loaded: Loaded, sections: list[FeedSecti
 
     from sallygate.services.feeds.cache import Kept
     from sallygate.services.feeds.schedule import state_of
-    from sallygate.telemetry.management import ask_status
+    from sallygate.telemetry.control import ask_status
 
     try:
         running = ask_status(installation.control)

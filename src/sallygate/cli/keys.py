@@ -16,6 +16,7 @@ from sallygate.cli.terminal import (
     administration,
     duration,
     err,
+    load,
     moment,
     out,
     plainly,
@@ -44,9 +45,10 @@ def create(
 
     Example: sallygate keys create --account alice --plan free
     """
-    with administration(policy, state_dir) as (admin, loaded):
-        if loaded is not None and plan not in loaded.plans:
-            raise ValueError(f"the policy has no plan {plan!r}; it has: {', '.join(loaded.plans)}")
+    loaded = load(policy, state_dir)
+    if loaded is not None and plan not in loaded.plans:
+        raise ValueError(f"the policy has no plan {plan!r}; it has: {', '.join(loaded.plans)}")
+    with administration(policy, state_dir) as admin:
         for_s = duration(for_) if for_ else None
         credential, text = admin.create_key(account, plan, tuple(scope) if scope else None, for_s, note)
     _print_new(credential, text, json)
@@ -64,7 +66,7 @@ def list_(
 
     Example: sallygate keys list --account alice
     """
-    with administration(policy, state_dir) as (admin, _):
+    with administration(policy, state_dir) as admin:
         keys = [key for key in admin.all_keys() if account is None or key.account == account]
     if json:
         print_json([_record(key) for key in keys])
@@ -89,7 +91,7 @@ def show(
 
     Example: sallygate keys show 4KcVbW0R2ZqT
     """
-    with administration(policy, state_dir) as (admin, _):
+    with administration(policy, state_dir) as admin:
         record = _record(admin.key(key))
     print_record(record, json)
 
@@ -107,7 +109,7 @@ def rotate(
 
     Example: sallygate keys rotate 4KcVbW0R2ZqT --keep 2h
     """
-    with administration(policy, state_dir) as (admin, _):
+    with administration(policy, state_dir) as admin:
         old, new, text = admin.rotate_key(key, duration(keep))
     if not json:
         err.print(f"key {old.id} works until {moment(old.expires_at)}", highlight=False)
@@ -126,7 +128,7 @@ def revoke(
 
     Example: sallygate keys revoke 4KcVbW0R2ZqT
     """
-    with administration(policy, state_dir) as (admin, _):
+    with administration(policy, state_dir) as admin:
         record = admin.revoke_key(key)
     if json:
         print_json(_record(record))

@@ -16,6 +16,7 @@ from sallygate.cli.terminal import (
     PolicyOption,
     StateOption,
     actor,
+    load,
     moment,
     opened,
     out,
@@ -35,7 +36,7 @@ WhereArgument = Annotated[str, typer.Argument(help="A network, 203.0.113.0/24, o
 def locations(policy: Path, state_dir: Path | None) -> Iterator[Locations]:
     from sallygate.admin.locations import Locations
 
-    with opened(policy, state_dir) as (_, store, _loaded):
+    with opened(policy, state_dir) as (_, store):
         yield Locations(store, actor())
 
 
@@ -55,11 +56,12 @@ def list_(
 
     from sallygate.services.network_files import databases_of, geography_of, packaged_database
 
-    with opened(policy, state_dir) as (_, store, loaded):
+    with opened(policy, state_dir) as (_, store):
         from sallygate.admin.locations import Locations
 
         admin = Locations(store, actor())
         places = admin.all(admin.principal(principal) if principal else None)
+    loaded = load(policy, state_dir)
     geography = geography_of(databases_of(loaded) if loaded is not None else [packaged_database()])
     origins = [geography.of(place.network.partition("/")[0]) for place in places]
     if json:

@@ -197,12 +197,12 @@ def _compile(loaded: Loaded) -> tuple[str, ...]:
     from msgspec.structs import replace
 
     from sallygate.auth.routes import auth_operations
-    from sallygate.controls.identity import KeyRing
     from sallygate.engine.compose import compose
     from sallygate.parsing.openapi import OpenAPIError
     from sallygate.policy.errors import PolicyError, Problem
     from sallygate.policy.load import contract_problems
     from sallygate.policy.schema import Injection
+    from sallygate.security.key_ring import KeyRing
     from sallygate.state.state import State
 
     try:

@@ -20,6 +20,7 @@ from sallygate.cli.terminal import (
     administration,
     duration,
     err,
+    load,
     moment,
     out,
     plainly,
@@ -76,7 +77,8 @@ def add(
     }  # fmt: skip
     scope = _scope(given)
     named = tuple(method.strip() for method in methods.split(",") if method.strip())
-    with administration(policy, state_dir) as (admin, loaded):
+    loaded = load(policy, state_dir)
+    with administration(policy, state_dir) as admin:
         if "operation" in scope:
             _check_operation(scope["operation"], loaded)
         if dry_run:
@@ -164,7 +166,7 @@ def list_(
 
     Example: sallygate restrict list --all
     """
-    with administration(policy, state_dir) as (admin, _):
+    with administration(policy, state_dir) as admin:
         found, hits = admin.restrictions(ended=all_), admin.hits()
     if json:
         print_json([_record(restriction, hits) for restriction in found])
@@ -191,7 +193,7 @@ def show(
 
     Example: sallygate restrict show 1f0c9a2e
     """
-    with administration(policy, state_dir) as (admin, _):
+    with administration(policy, state_dir) as admin:
         record = _record(admin.restriction(restriction), admin.hits())
     print_record(record, json)
 
@@ -208,7 +210,7 @@ def lift(
 
     Example: sallygate restrict lift 1f0c9a2e
     """
-    with administration(policy, state_dir) as (admin, _):
+    with administration(policy, state_dir) as admin:
         lifted = admin.lift(restriction)
     if json:
         print_json(_record(lifted))
@@ -228,7 +230,7 @@ def history(
 
     Example: sallygate restrict history --since 30d
     """
-    with administration(policy, state_dir) as (admin, _):
+    with administration(policy, state_dir) as admin:
         acts = admin.history(time.time() - duration(since))
     if json:
         print_json([{"at": one.at, "act": one.act, "restriction": one.subject, "by": one.actor, "note": one.note}

@@ -36,7 +36,7 @@ NameArgument = Annotated[Name, typer.Argument(help="`pepper` (of API keys), `sig
 def _secrets(policy: Path, state_dir: Path | None) -> Iterator[Secrets]:
     from sallygate.admin.secrets import Secrets
 
-    with opened(policy, state_dir) as (installation, store, _):
+    with opened(policy, state_dir) as (installation, store):
         yield Secrets(installation, store, actor())
 
 

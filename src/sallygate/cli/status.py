@@ -44,7 +44,7 @@ def status(policy: PolicyOption = DEFAULT_POLICY, state_dir: StateOption = None,
     from msgspec import ValidationError
 
     from sallygate.security.state_directory import Installation
-    from sallygate.telemetry.management import ask_status
+    from sallygate.telemetry.control import ask_status
 
     control = Installation(state_directory(policy, state_dir), create=False).control
     try:

@@ -133,46 +133,50 @@ def moment(at: float | None) -> str:
 
 
 @contextmanager
-def opened(policy: Path, state_dir: Path | None) -> Iterator[tuple[Installation, SqliteStore, Loaded | None]]:
-    """The installation of `policy`, or the one in `state_dir`, with its policy where it has one; held, with its store
-    open."""
+def opened(policy: Path, state_dir: Path | None) -> Iterator[tuple[Installation, SqliteStore]]:
+    """The installation of `policy`, or the one in `state_dir`; held, with its store open."""
     from sallygate.stores.sqlite.store import SqliteStore
 
-    installation, loaded = find_installation(policy, state_dir)
+    installation = find_installation(policy, state_dir)
     with installation.held(alone=False):
         store = SqliteStore(installation.database)
         try:
-            yield installation, store, loaded
+            yield installation, store
         finally:
             store.close()
 
 
 @contextmanager
-def administration(policy: Path, state_dir: Path | None) -> Iterator[tuple[Administration, Loaded | None]]:
+def administration(policy: Path, state_dir: Path | None) -> Iterator[Administration]:
     """Keys and restrictions of the installation, see `opened`."""
     from sallygate.admin.keys import Administration
-    from sallygate.controls.identity import KeyRing
+    from sallygate.security.key_ring import KeyRing
 
-    with opened(policy, state_dir) as (installation, store, loaded):
-        yield Administration(store, KeyRing(installation.pepper()), actor()), loaded
+    with opened(policy, state_dir) as (installation, store):
+        yield Administration(store, KeyRing(installation.pepper()), actor())
 
 
-def find_installation(policy: Path, state_dir: Path | None) -> tuple[Installation, Loaded | None]:
-    from sallygate.policy.load import load_policy
+def find_installation(policy: Path, state_dir: Path | None) -> Installation:
+    """The one in `state_dir`, which must be there; or that of `policy`, whatever else is wrong in it."""
     from sallygate.security.state_directory import Installation
 
-    if state_dir is not None:
-        inside = state_dir / DEFAULT_POLICY
-        loaded = load_policy(inside, "replay") if inside.is_file() else None
-        return Installation(state_dir, create=False), loaded
-    loaded = load_policy(policy, "replay")
-    return Installation(loaded.state_dir), loaded
+    return Installation(state_directory(policy, state_dir), create=state_dir is None)
+
+
+def load(policy: Path, state_dir: Path | None) -> Loaded | None:
+    """`policy`, or the one beside the state in `state_dir` where there is one. Raises `PolicyError`."""
+    from sallygate.policy.load import load_policy
+
+    if state_dir is None:
+        return load_policy(policy, "replay")
+    inside = state_dir / DEFAULT_POLICY
+    return load_policy(inside, "replay") if inside.is_file() else None
 
 
 def state_directory(policy: Path, state_dir: Path | None) -> Path:
     """Where the installation of `policy` keeps its state, without making it. A policy that does not apply any more
     still says where, if it can be read at all: what is wrong may be what somebody wants to look into."""
-    from sallygate.policy.load import state_directory_of
+    from sallygate.policy.reading import state_directory_of
 
     return state_dir if state_dir is not None else state_directory_of(policy)
 

@@ -23,12 +23,12 @@ from rich.table import Table
 from rich.text import Text
 
 from sallygate.admin.keys import Administration
-from sallygate.controls.identity import KeyRing
 from sallygate.demo.data import DEMO_ACCOUNTS
 from sallygate.model.exchange import Exchange
 from sallygate.model.finding import COLOURS
 from sallygate.ports import StoreError
 from sallygate.runtime.gateway import Gateway
+from sallygate.security.key_ring import KeyRing
 from sallygate.stores.sqlite.store import SqliteStore
 from sallygate.telemetry.log import open_log
 

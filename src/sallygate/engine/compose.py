@@ -8,7 +8,7 @@ from sallygate.controls.clients import ClientsControl
 from sallygate.controls.contract import Contract
 from sallygate.controls.contract.settings import ContractSettings
 from sallygate.controls.flood import FloodControl
-from sallygate.controls.identity import IdentityControl, KeyRing, OwnIssuer
+from sallygate.controls.identity import IdentityControl, OwnIssuer
 from sallygate.controls.injection import InjectionControl
 from sallygate.controls.limits import LimitsControl
 from sallygate.controls.location import LocationControl
@@ -34,6 +34,7 @@ from sallygate.policy.flood import Flood
 from sallygate.policy.identity import Identity
 from sallygate.policy.load import Loaded
 from sallygate.policy.schema import Clients, Injection, Limits, Policy, Transport
+from sallygate.security.key_ring import KeyRing
 from sallygate.state.state import State
 
 DEFAULT_KEY_HEADER = "X-API-Key"

@@ -15,7 +15,6 @@ from pathlib import Path
 from msgspec import Struct
 
 from sallygate.auth.routes import auth_operations
-from sallygate.controls.identity import KeyRing
 from sallygate.engine.case import Step
 from sallygate.engine.compose import compose
 from sallygate.engine.gate import Gate
@@ -28,6 +27,7 @@ from sallygate.model.work import ROUNDS_MAX, Charge, PasswordVerified, VerifyPas
 from sallygate.offline.recordings import Recorded
 from sallygate.policy.load import load_policy
 from sallygate.security import passwords
+from sallygate.security.key_ring import KeyRing
 from sallygate.security.signing import SigningKeys
 from sallygate.security.state_directory import Installation
 from sallygate.services.auth_endpoints import own_key_set

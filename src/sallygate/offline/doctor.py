@@ -28,7 +28,8 @@ from sallygate.controls.injection import patterns_signature
 from sallygate.policy.accounts import HASH_MIB
 from sallygate.policy.errors import PolicyError
 from sallygate.policy.issuers import is_url, read_key_file
-from sallygate.policy.load import Loaded, load_policy, state_directory_of
+from sallygate.policy.load import Loaded, load_policy
+from sallygate.policy.reading import state_directory_of
 from sallygate.policy.units import read_endpoint
 from sallygate.ports import StoreError
 from sallygate.security.state_directory import RESTORING, Installation
@@ -38,8 +39,8 @@ from sallygate.services.feeds.schedule import sections_of, state_of
 from sallygate.services.issuer_keys import source_of
 from sallygate.stores.events import read_events
 from sallygate.stores.sqlite.store import SCHEMA_VERSION
+from sallygate.telemetry.control import ask_status
 from sallygate.telemetry.exporting import can_export
-from sallygate.telemetry.management import ask_status
 from sallygate.version import __version__
 
 Verdict = Literal["ok", "note", "wrong"]

@@ -20,7 +20,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sallygate.auth.routes import auth_operations
-from sallygate.controls.identity import ACCOUNT, KeyRing, base62
+from sallygate.controls.identity import ACCOUNT
 from sallygate.engine.case import Guarded, decide
 from sallygate.engine.compose import DEFAULT_KEY_HEADER, compose
 from sallygate.engine.gate import Gate
@@ -50,6 +50,7 @@ from sallygate.offline.recordings import Recorded
 from sallygate.parsing.addresses import place_of
 from sallygate.parsing.tokens import KEY_ID_CHARS
 from sallygate.policy.load import Loaded
+from sallygate.security.key_ring import KeyRing, base62
 from sallygate.security.state_directory import Installation
 from sallygate.services.feeds.schedule import load_kept
 from sallygate.services.network_files import databases_of, geography_of

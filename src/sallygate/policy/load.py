@@ -6,7 +6,7 @@ import difflib
 import hashlib
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -15,17 +15,15 @@ from pydantic import ValidationError
 from sallygate.model.operation import Operation
 from sallygate.parsing.addresses import Prefixes, is_loopback
 from sallygate.parsing.openapi import OpenAPIError, base_path, read_document, read_operations
-from sallygate.parsing.yamltext import YamlError, read_strings
 from sallygate.policy.errors import PolicyError, Problem
 from sallygate.policy.issuers import check_issuers, without_secret
 from sallygate.policy.list_files import check_network, read_lists
+from sallygate.policy.reading import POLICY_BYTES_MAX, Path_, Reader, read_bounded, read_mapping
 from sallygate.policy.schema import Plan, Policy
 
 Door = Literal["gateway", "guard", "replay"]
 """What the policy is read for: each needs other parts of it."""
 
-POLICY_BYTES_MAX = 4 << 20
-"""A thousand plans and operations take 300 KiB."""
 CONTRACT_BYTES_MAX = 64 << 20
 """The largest public OpenAPI documents are about 12 MB."""
 
@@ -43,8 +41,6 @@ _REQUIRED = {
     },
     "replay": {},
 }
-
-Path_ = tuple[str | int, ...]
 
 
 class Loaded(Struct, frozen=True):
@@ -81,27 +77,10 @@ def beside(policy: Path, name: str) -> Path:
     return policy.parent / name
 
 
-class _Reader:
-    """One reading of one file: collects problems with their lines."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-        self.lines: dict[Path_, int] = {}
-        self.problems: list[Problem] = []
-
-    def line(self, path: Path_) -> int:
-        while path and path not in self.lines:
-            path = path[:-1]
-        return self.lines.get(path, 1)
-
-    def say(self, path: Path_, code: str, message: str, hint: str = "") -> None:
-        self.problems.append(Problem(str(self.file), self.line(path), f"policy.{code}", message, hint))
-
-
 def load_policy(file: Path, door: Door = "gateway") -> Loaded:
     """Read and check `file` and the contract it names. Raises `PolicyError` with every problem."""
-    reader = _Reader(file)
-    data = _read_file(file, POLICY_BYTES_MAX, "policy")
+    reader = Reader(file)
+    data = read_bounded(file, POLICY_BYTES_MAX, "policy")
     policy = _read_types(reader, data)
     if policy is None:
         raise PolicyError(reader.problems)
@@ -130,50 +109,8 @@ def load_policy(file: Path, door: Door = "gateway") -> Loaded:
     return Loaded(policy, file, digest, document, operations, plans, door, lists)
 
 
-def state_directory_of(file: Path) -> Path:
-    """The state directory that the policy in `file` names, whatever else is wrong in it. Raises `PolicyError` for a
-    file that cannot be read."""
-    reader = _Reader(file)
-    value = _read_mapping(reader, _read_file(file, POLICY_BYTES_MAX, "policy"))
-    if value is None:
-        raise PolicyError(reader.problems)
-    named = value.get("state", Policy.model_fields["state"].default)
-    return (file.parent / str(named)).resolve()
-
-
-def _read_file(file: Path, bytes_max: int, what: str) -> bytes:
-    try:
-        with file.open("rb") as stream:
-            data = stream.read(bytes_max + 1)
-    except OSError as error:
-        hint = "`sallygate init` writes one" if what == "policy" else "give a path relative to the policy file"
-        raise PolicyError(
-            [Problem(str(file), 0, "policy.file", f"the {what} cannot be read: {error.strerror}", hint)]
-        ) from None
-    if len(data) > bytes_max:
-        raise PolicyError([Problem(str(file), 0, "policy.file", f"the {what} is larger than {bytes_max >> 20} MiB")])
-    return data
-
-
-def _read_mapping(reader: _Reader, data: bytes) -> dict[Any, Any] | None:  # Any: as the file has it
-    try:
-        value, reader.lines = read_strings(data.decode("utf-8-sig"), str(reader.file))
-    except UnicodeDecodeError:
-        reader.say((), "syntax", "the file is not UTF-8", "save it as UTF-8")
-        return None
-    except YamlError as error:
-        for line, message in error.problems:
-            code = "policy.duplicate" if "already given" in message else "policy.syntax"
-            reader.problems.append(Problem(str(reader.file), line, code, message))
-        return None
-    if not isinstance(value, dict):
-        reader.say((), "syntax", "the file must be a mapping", "begin with `version: 1`")
-        return None
-    return value
-
-
-def _read_types(reader: _Reader, data: bytes) -> Policy | None:
-    value = _read_mapping(reader, data)
+def _read_types(reader: Reader, data: bytes) -> Policy | None:
+    value = read_mapping(reader, data)
     if value is None:
         return None
     for name in ("identity", "openapi"):
@@ -190,7 +127,7 @@ def _read_types(reader: _Reader, data: bytes) -> Policy | None:
         return None
 
 
-def _say_validation(reader: _Reader, path: Path_, kind: str, message: str) -> None:
+def _say_validation(reader: Reader, path: Path_, kind: str, message: str) -> None:
     name = ".".join(str(part) for part in path) or "the file"
     if kind == "extra_forbidden":
         known = _fields_at(path[:-1])
@@ -226,12 +163,12 @@ def _classes(annotation: object) -> list[type]:
     return [found for part in getattr(annotation, "__args__", ()) for found in _classes(part)]
 
 
-def _read_contract(reader: _Reader, policy: Policy) -> tuple[dict[str, object] | None, tuple[Operation, ...], bytes]:
+def _read_contract(reader: Reader, policy: Policy) -> tuple[dict[str, object] | None, tuple[Operation, ...], bytes]:
     if policy.openapi is None:
         return None, (), b""
     file = reader.file.parent / policy.openapi
     try:
-        data = _read_file(file, CONTRACT_BYTES_MAX, "contract")
+        data = read_bounded(file, CONTRACT_BYTES_MAX, "contract")
         document = read_document(data, str(file))
         return document, read_operations(document), data
     except PolicyError as error:
@@ -251,7 +188,7 @@ def contract_problems(error: OpenAPIError) -> list[tuple[int, str]]:
     return found
 
 
-def _check_upstream(reader: _Reader, policy: Policy) -> None:
+def _check_upstream(reader: Reader, policy: Policy) -> None:
     if policy.upstream is None:
         return
     for index, url in enumerate(policy.upstream.urls):
@@ -276,7 +213,7 @@ def _check_upstream(reader: _Reader, policy: Policy) -> None:
                        "use https, or write `upstream: {urls: […], plain_http: allow}`")  # fmt: skip
 
 
-def _check_telemetry(reader: _Reader, policy: Policy) -> None:
+def _check_telemetry(reader: Reader, policy: Policy) -> None:
     section = policy.telemetry
     if section is None:
         return
@@ -296,7 +233,7 @@ def _check_telemetry(reader: _Reader, policy: Policy) -> None:
                    "use https, or write `plain_http: allow` beside it")  # fmt: skip
 
 
-def _check_connections(reader: _Reader, policy: Policy) -> None:
+def _check_connections(reader: Reader, policy: Policy) -> None:
     """Caps on connections are kept where connections are taken, and nothing of ours does that yet."""
     for name in sorted(policy.flood.connections.model_fields_set):
         if getattr(policy.flood.connections, name) is not None:
@@ -306,7 +243,7 @@ def _check_connections(reader: _Reader, policy: Policy) -> None:
 
 
 def _check_auth(
-    reader: _Reader, policy: Policy, operations: tuple[Operation, ...], document: dict[str, object] | None
+    reader: Reader, policy: Policy, operations: tuple[Operation, ...], document: dict[str, object] | None
 ) -> None:
     section = policy.auth
     if section is None:
@@ -332,7 +269,7 @@ def _check_auth(
             return
 
 
-def _check_references(reader: _Reader, policy: Policy, operations: tuple[Operation, ...]) -> None:
+def _check_references(reader: Reader, policy: Policy, operations: tuple[Operation, ...]) -> None:
     known = {operation.id for operation in operations}
     named: list[tuple[Path_, str]] = [(("operations", name), name) for name in policy.operations]
     if policy.identity:

@@ -25,6 +25,7 @@ from sallygate.policy.fields import (
 from sallygate.policy.flood import Flood
 from sallygate.policy.identity import Identity
 from sallygate.policy.network import Network
+from sallygate.policy.reading import STATE_DEFAULT
 from sallygate.policy.serving import EventsSection, Listen, LogSection, Telemetry, UpstreamSection
 from sallygate.policy.units import Budget, read_rate
 
@@ -267,7 +268,7 @@ class Policy(Section):
     )
     listen: Listen | None = Field(None, description="Needed by `sallygate up`.")
     state: str = Field(
-        ".sallygate",
+        STATE_DEFAULT,
         description="Directory of keys, counters, restrictions and events, relative to this file.",
     )
     workers: int = Field(

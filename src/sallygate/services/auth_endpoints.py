@@ -19,7 +19,7 @@ from sallygate.auth.locations import Locations
 from sallygate.auth.oauth import OAuth
 from sallygate.auth.routes import CODES, INTROSPECT, LOCATIONS, REVOKE, TOKEN
 from sallygate.auth.tokens import TokenText
-from sallygate.controls.identity import Guesses, IdentityControl, KeyRing, Refused
+from sallygate.controls.identity import Guesses, IdentityControl, Refused
 from sallygate.controls.identity.failure import unavailable
 from sallygate.engine.gate import Gate
 from sallygate.guard import App
@@ -35,6 +35,7 @@ from sallygate.parsing.jwk import read_key_set
 from sallygate.policy.auth import Auth
 from sallygate.policy.load import Loaded
 from sallygate.ports import StoreError
+from sallygate.security.key_ring import KeyRing
 from sallygate.security.signing import SigningKeys
 from sallygate.security.state_directory import Installation
 from sallygate.services.logins import Logins

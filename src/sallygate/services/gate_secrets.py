@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sallygate.controls.identity import KeyRing
 from sallygate.security.assertion import Assertions
+from sallygate.security.key_ring import KeyRing
 from sallygate.security.signing import SigningKeys
 from sallygate.security.state_directory import Installation
 from sallygate.services.store_thread import StoreThread

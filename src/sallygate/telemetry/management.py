@@ -9,20 +9,16 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import msgspec
 from aiohttp import web
 from msgspec.structs import replace
 
-from sallygate.net.sockets import connect_control
 from sallygate.telemetry.exposition import render
 from sallygate.telemetry.metrics import Snapshot
 from sallygate.telemetry.status import Status
 
-ANSWER_BYTES_MAX = 8 << 20
-"""Of a status: 100 upstreams and 1,000 tables take 100 KiB."""
 SHUTDOWN_S = 1.0
 CONNECTIONS_MAX = 128
 """Of each listener: some Prometheus, a load balancer's checkers, people."""
@@ -106,16 +102,3 @@ class Management:
 def _json(value: object, status: int) -> web.Response:
     body = msgspec.json.encode(value)
     return web.Response(body=body, status=status, content_type="application/json")
-
-
-def ask_status(control: Path) -> Status | None:
-    """The status of the gate that listens at `control`; None when there is none. Raises `OSError` when it does not
-    answer, `msgspec.ValidationError` when it speaks of things this version does not know."""
-    client = connect_control(control)
-    if client is None:
-        return None
-    with client, client.makefile("rb") as stream:
-        client.sendall(b"GET /status HTTP/1.1\r\nHost: control\r\nConnection: close\r\n\r\n")
-        while stream.readline() not in (b"\r\n", b""):
-            pass
-        return msgspec.json.decode(stream.read(ANSWER_BYTES_MAX), type=Status)

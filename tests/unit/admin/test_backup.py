@@ -12,9 +12,9 @@ import pytest
 from sallygate.admin.backup import MANIFEST, RESTORING, back_up, read_manifest, restore
 from sallygate.admin.erase import erase
 from sallygate.admin.keys import Administration
-from sallygate.controls.identity import KeyRing
 from sallygate.model.event import Event, Place
 from sallygate.ports import StoreError
+from sallygate.security.key_ring import KeyRing
 from sallygate.security.state_directory import Installation
 from sallygate.stores.events import EventLog, read_events
 from sallygate.stores.sqlite.store import SqliteStore

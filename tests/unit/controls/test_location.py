@@ -91,8 +91,8 @@ def test_places_are_bounded_and_the_newer_record_counts() -> None:
 
 
 def test_a_policy_without_such_plans_has_no_such_control() -> None:
-    from sallygate.controls.identity import KeyRing
     from sallygate.engine.compose import compose
+    from sallygate.security.key_ring import KeyRing
 
     gate = compose(load(policy_text()), State(), KeyRing(b"p" * 32), b"k" * 32, 0.0, auth_operations)
     assert gate.engine.controls.location is None

@@ -12,13 +12,13 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from sallygate.controls.identity import KeyRing
 from sallygate.model.principal import Principal
 from sallygate.parsing.tokens import parse_api_key, parse_authorization
 from sallygate.policy.load import load_policy
 from sallygate.ports import StoreError
 from sallygate.security.assertion import LIFE_S, REUSE_S, Assertions
 from sallygate.security.certificates import LIFE_DAYS, development_certificate
+from sallygate.security.key_ring import KeyRing
 from sallygate.security.signing import SigningKeys
 from sallygate.security.state_directory import Installation, keep_patterns_ahead, patterns_ahead, write_private
 from sallygate.services.clock import Clock

@@ -11,7 +11,6 @@ import pytest
 from msgspec.structs import replace
 
 from sallygate.admin.keys import Administration
-from sallygate.controls.identity import KeyRing
 from sallygate.events.record import Pending
 from sallygate.model.decision import ALLOW
 from sallygate.model.event import Event, Place
@@ -20,6 +19,7 @@ from sallygate.model.finding import Finding
 from sallygate.parsing.head import HeadReader
 from sallygate.parsing.identifiers import IdHasher
 from sallygate.ports import StoreError
+from sallygate.security.key_ring import KeyRing
 from sallygate.stores.events import ALIKE_KEPT, PENDING_MAX, EventLog, aggregate, read_events
 from sallygate.stores.sqlite.store import SCHEMA_VERSION, SqliteStore
 from support import until

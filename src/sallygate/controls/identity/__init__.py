@@ -14,7 +14,7 @@ from sallygate.controls.identity.accounts import AccountHolders
 from sallygate.controls.identity.claims import Claims
 from sallygate.controls.identity.failure import invalid, missing
 from sallygate.controls.identity.guesses import Guesses
-from sallygate.controls.identity.keys import ALPHABET, ApiKeys, KeptHmac, KeyRing, base62
+from sallygate.controls.identity.keys import ApiKeys
 from sallygate.controls.identity.outcomes import Asking, Proven, Refused
 from sallygate.controls.identity.passwords import Passwords
 from sallygate.controls.identity.scopes import ALL_SCOPES, granted
@@ -29,22 +29,19 @@ from sallygate.parsing.tokens import parse_api_key, parse_authorization, parse_b
 from sallygate.policy.accounts import AccountsSection
 from sallygate.policy.identity import Identity
 from sallygate.policy.schema import Plan
+from sallygate.security.key_ring import KeyRing
 from sallygate.state.counters import RateTable
 from sallygate.state.state import State
 
 __all__ = [
     "ACCOUNT",
-    "ALPHABET",
     "FORGED_TABLE",
     "Asking",
     "Guesses",
     "IdentityControl",
-    "KeptHmac",
-    "KeyRing",
     "OwnIssuer",
     "Proven",
     "Refused",
-    "base62",
     "granted",
     "missing",
 ]

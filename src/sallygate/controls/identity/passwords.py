@@ -14,7 +14,6 @@ from collections.abc import Callable
 from sallygate.controls.identity.accounts import AccountHolders
 from sallygate.controls.identity.failure import invalid, unavailable
 from sallygate.controls.identity.guesses import Guesses
-from sallygate.controls.identity.keys import KeptHmac
 from sallygate.controls.identity.outcomes import Asking, Proven, Refused
 from sallygate.model.account import Account, is_account_name
 from sallygate.model.finding import Finding
@@ -22,6 +21,7 @@ from sallygate.model.principal import Principal
 from sallygate.model.request import RequestHead
 from sallygate.model.work import AccountLoaded, Charge, LoadAccount, PasswordVerified, VerifyPassword, WorkDone
 from sallygate.parsing.addresses import place_of
+from sallygate.security.key_ring import KeptHmac
 from sallygate.state.state import State
 
 PASSWORD_CHARS_MAX = 1024

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from sallygate.admin.keys import Administration
-from sallygate.controls.identity import KeyRing
 from sallygate.ports import StoreError
+from sallygate.security.key_ring import KeyRing
 from sallygate.stores.sqlite import store as sqlite
 from sallygate.stores.sqlite.store import MIGRATIONS, SCHEMA_VERSION, SqliteStore, copy_database
 

@@ -7,7 +7,7 @@ import hmac
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sallygate.controls.identity import KeptHmac
+from sallygate.security.key_ring import KeptHmac
 
 
 @given(st.binary(min_size=32, max_size=32), st.binary(max_size=300))

@@ -11,8 +11,8 @@ from urllib.parse import quote_plus
 
 from lab.speed.figures import Advance, Section, quantile
 from sallygate.controls.injection import InjectionControl, compile_patterns
-from sallygate.controls.injection.bodies import read_body
-from sallygate.controls.injection.judges import make_prefilter
+from sallygate.controls.injection.judges.registry import make_prefilter
+from sallygate.controls.injection.pipeline.inspected_bodies import read_body
 from sallygate.model.request import EMPTY_BODY, Body, BodyKind, BodyPlan, RequestHead
 from sallygate.parsing.body import LIMITS
 from sallygate.parsing.head import HeadReader

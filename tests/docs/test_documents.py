@@ -15,7 +15,7 @@ import yaml
 
 from sallygate.auth import routes as auth
 from sallygate.cli import app
-from sallygate.controls.injection.evidence import Family
+from sallygate.controls.injection.pipeline.evidence import Family
 from sallygate.policy.load import load_policy
 from sallygate.policy.reference import json_schema, markdown
 from support import OPENAPI

@@ -10,11 +10,12 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from injection_harness import as_json, gate, query, said
-from sallygate.controls.injection import InjectionControl, compile_patterns, judging
-from sallygate.controls.injection.forms import forms_of, percent, utf8
-from sallygate.controls.injection.judges import JUDGES, make_prefilter
-from sallygate.controls.injection.judging import WINDOW, Effort, Judging
-from sallygate.controls.injection.values import BETWEEN, Value
+from sallygate.controls.injection import InjectionControl, compile_patterns
+from sallygate.controls.injection.judges.registry import JUDGES, make_prefilter
+from sallygate.controls.injection.pipeline import judging
+from sallygate.controls.injection.pipeline.decodings import forms_of, percent, utf8
+from sallygate.controls.injection.pipeline.judging import WINDOW, Effort, Judging
+from sallygate.controls.injection.pipeline.values import BETWEEN, Value
 from sallygate.model.request import EMPTY_BODY, Body
 from sallygate.parsing.head import HeadReader
 from sallygate.policy.schema import Injection

@@ -11,9 +11,10 @@ from collections.abc import Callable
 import pytest
 
 from injection_harness import as_json, query, request, verdict
-from sallygate.controls.injection import compile_patterns, scanner
-from sallygate.controls.injection.judges import JUDGES, make_prefilter
-from sallygate.controls.injection.judging import Judging
+from sallygate.controls.injection import compile_patterns
+from sallygate.controls.injection.judges import scanner_names
+from sallygate.controls.injection.judges.registry import JUDGES, make_prefilter
+from sallygate.controls.injection.pipeline.judging import Judging
 from sallygate.offline.decide import Offline
 from sallygate.offline.recordings import Recorded
 from support import administration, write_policy
@@ -58,4 +59,7 @@ def test_a_key_may_spell_the_name_of_a_scanner(tmp_path) -> None:
     headers = ((b"host", b"a"), (b"x-api-key", found.encode()))
     asked = Recorded("GET", "https", b"/things", b"", headers, b"", "192.0.2.1")
     assert offline.decide(asked).decision.verdict == "allow"
-    assert scanner.judge("Mozilla/5.0 (compatible; ZmEu)", [0]) is not None and scanner.judge(found, [0]) is None
+    assert (
+        scanner_names.judge("Mozilla/5.0 (compatible; ZmEu)", [0]) is not None
+        and scanner_names.judge(found, [0]) is None
+    )

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from injection_harness import CLIMB, COMMAND, SQL, XSS, as_json, post, query, request, said, verdict
-from sallygate.controls.injection.judging import JUDGED_BASE
+from sallygate.controls.injection.pipeline.judging import JUDGED_BASE
 
 PLACES: dict[str, tuple[Any, str]] = {
     "query value": (query(SQL), "query:q"),

@@ -10,9 +10,9 @@ import re._parser as parser  # type: ignore[import-not-found]
 from typing import Any
 
 from sallygate.controls.injection import compile_patterns
-from sallygate.controls.injection.judges import JUDGES
-from sallygate.controls.injection.prefilter import Prefilter
-from sallygate.controls.injection.values import BETWEEN
+from sallygate.controls.injection.judges.registry import JUDGES
+from sallygate.controls.injection.pipeline.prefilter import Prefilter
+from sallygate.controls.injection.pipeline.values import BETWEEN
 
 PRINTED = [chr(code) for code in range(32, 127)] + ["\t", "\n"]
 CATEGORIES = {

@@ -1,0 +1,246 @@
+"""Injection: a value that would be run, resolved or expanded by whatever language it lands in is refused.
+
+**Threat.** Values that change the statement, page, command, path, query, template or document they are put into (OWASP
+API8 and API10; MITRE T1190, T1059, T1083): SQL, HTML and JavaScript, shells, paths, templates, NoSQL, LDAP, XPath, XML
+entities, lookups (JNDI), header and mail lines, internal addresses (SSRF), serialised objects, prototypes, evaluated code,
+GraphQL, scanners.
+
+**Evidence.** `injection.<family>` (403) with the field, the rule, the score, the decodings undone and the matched span;
+`injection.size` (413) and `injection.charset` (415) for what cannot be inspected.
+
+**How.** All values of a request, joined, are scanned once (`prefilter`); most requests end there. Otherwise each value is
+taken alone, in every form it may turn into (`forms`), and the judges the prefilter calls for read it in the language of the
+attack. A word is no attack; a structure that changes is.
+
+**Known bypasses.** What an application decodes by itself, in a way of its own (a cipher, a second base64 within text), is
+not seen. Payloads spread over several requests, or stored first and used later, neither. Files are not read (`upload`).
+A body that is passed uninspected by the policy's own words is not inspected.
+
+**Cost.** `docs/performance.md`; in proportion to the bytes, with the work a request may ask for bounded (`judging`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+
+from msgspec.json import decode
+from msgspec.structs import replace
+
+from sallygate.controls.injection.judges import registry
+from sallygate.controls.injection.judges.registry import JUDGES, make_prefilter
+from sallygate.controls.injection.judges.ssrf import is_internal
+from sallygate.controls.injection.pipeline.evidence import Family
+from sallygate.controls.injection.pipeline.field_stripping import strip_fields
+from sallygate.controls.injection.pipeline.inspected_bodies import (
+    as_text,
+    inspected_bytes,
+    lenient_pairs,
+    plan_body,
+    read_body,
+    too_large,
+)
+from sallygate.controls.injection.pipeline.judging import Effort, Judging, Seen
+from sallygate.controls.injection.pipeline.values import Familiar, Value, texts_of, values_of
+from sallygate.model.decision import Edit
+from sallygate.model.finding import Finding
+from sallygate.model.request import EMPTY_BODY, Body, BodyPlan, RequestHead
+from sallygate.parsing.body import BodyLimits
+from sallygate.parsing.forms import decode_pairs
+from sallygate.policy.schema import Injection
+
+ALL = "*"
+NEVER = 10
+"""No score is so high."""
+THRESHOLDS = {"relaxed": 8, "balanced": 5, "strict": 3}
+"""From which score on a value is refused."""
+SPAN_CHARS_MAX = 80
+"""Of the matched text kept as evidence: enough to recognise an attack by."""
+WHERE_CHARS_MAX = 160
+"""Of a field's name, which the sender chose."""
+FINDINGS_MAX = 5
+"""A request: the strongest, one a family and field."""
+
+
+@cache
+def compile_patterns() -> bytes:
+    """The compiled patterns of all judges, to be kept for the next start."""
+    return registry.compile_patterns()
+
+
+class InjectionControl:
+    def __init__(
+        self,
+        section: Injection,
+        patterns: bytes | None = None,
+        confined: Mapping[str, frozenset[str]] | None = None,
+        credentials: frozenset[str] = frozenset(),
+    ) -> None:
+        """`confined`: by operation, the places (`query:limit`) whose schema leaves no room for an attack; `credentials`:
+        those (`header:x-api-key`) that hold what identity has checked, chance that may spell anything."""
+        self._strip = tuple(section.strip)
+        self._threshold = THRESHOLDS[section.sensitivity]
+        self._bytes_max = section.inspect
+        self._uninspected = section.uninspected
+        self._exclusions = tuple(section.exclude)
+        self._confined = confined or {}
+        self._credentials = credentials
+        self._familiar = Familiar()
+        self._judging = Judging(JUDGES, make_prefilter(patterns or compile_patterns()))
+
+    def plan_body(self, head: RequestHead, plan: BodyPlan) -> BodyPlan | Finding:
+        """The plan by which a body that would stream past is read instead; or why it is not going to be."""
+        return plan_body(head, plan, self._bytes_max, self._uninspected) if plan.mode == "stream" else plan
+
+    def read(self, head: RequestHead, plan: BodyPlan, raw: bytes, limits: BodyLimits) -> Body | Finding:
+        """A body no contract reads."""
+        return read_body(head, plan, raw, limits)
+
+    def judge(self, operation: str, head: RequestHead, body: Body) -> tuple[tuple[Finding, ...], Edit | None]:
+        """What attacks, strongest first, empty when nothing does; and, where the policy wants the fields that do
+        stripped, the request without what offends: its findings then say so and ask for nothing."""
+        if body.kind == "binary" and body.raw and body.tree is None:
+            body = as_text(body.raw, body.media)
+        if inspected_bytes(body) > self._bytes_max:
+            if self._uninspected == "refuse":
+                return (too_large(self._bytes_max),), None
+            body = EMPTY_BODY
+        seen = self._look(operation, head, body)
+        if not seen:
+            return (), None
+        places = frozenset(one.value.where for one in seen)
+        if self._strip and all(_matches(place, self._strip) for place in places):
+            edit = strip_fields(places, head, body)
+            if edit is not None and not self._look(operation, *_edited(head, body, edit)):
+                return tuple([_finding(one, stripped=True) for one in seen]), edit
+        return tuple([_finding(one) for one in seen]), None
+
+    def _look(self, operation: str, head: RequestHead, body: Body) -> list[Seen]:
+        texts, fresh = texts_of(head, body, self._familiar, self._credentials)
+        effort = self._judging.looks(texts, body.tree, len(body.raw))
+        if effort is None:
+            self._familiar.add(fresh)
+            return []
+        seen = self._seen(operation, head, values_of(head, body, self._judging.calls), effort)
+        seen.sort(key=lambda one: -one.evidence.score)
+        return seen[:FINDINGS_MAX]
+
+    def _seen(self, operation: str, head: RequestHead, values: Iterable[Value], effort: Effort) -> list[Seen]:
+        confined = self._confined.get(operation, frozenset()) | self._credentials
+        found: list[Seen] = []
+        for value in self._judging.called(values):
+            if value.where in confined or len(value.text) < 2:
+                continue
+            excluded = self._excluded(operation, head, value.where)
+            if ALL in excluded:
+                continue
+            value = _without_own_host(value)
+            stop = self._threshold if not self._exclusions else NEVER
+            for seen in self._judging.judge(value, effort, stop):
+                if seen.evidence.score >= self._threshold and not self._is_excluded(operation, head, seen, excluded):
+                    found.append(seen)
+            if found and (effort.judged < 0 or len(found) >= FINDINGS_MAX):
+                break
+        return found
+
+    def _is_excluded(self, operation: str, head: RequestHead, seen: Seen, outer: frozenset[str]) -> bool:
+        """Whether the policy excludes what was seen in a field, or in a document the field holds."""
+        family, where = seen.evidence.family, seen.value.where
+        if family in outer or not self._exclusions:
+            return family in outer
+        inner = self._excluded(operation, head, where)
+        return family in inner or ALL in inner
+
+    def excludes(self, operation: str, head: RequestHead, family: str, where: str) -> bool:
+        """Whether the policy excludes `family` there."""
+        return bool(self._excluded(operation, head, where) & {ALL, family})
+
+    def _excluded(self, operation: str, head: RequestHead, where: str) -> frozenset[str]:
+        """Families the policy does not want looked for in this field; `ALL` of them where it does not say."""
+        if not self._exclusions:
+            return frozenset()
+        return frozenset(
+            one.family or ALL
+            for one in self._exclusions
+            if (one.operation is None or one.operation == operation)
+            and (one.path is None or _pattern(one.path)(head.path))
+            and (one.field is None or _pattern(one.field)(where))
+        )
+
+
+_NAMING = ("header:referer", "header:origin")
+"""Headers by which a browser says which page asks."""
+_PAGE = re.compile(r"(https?://)(\[[0-9a-f:.]+\]|[^/:?#\\@\s\[\]]+)(?=[:/?#]|\Z)", re.IGNORECASE)
+
+
+def _without_own_host(value: Value) -> Value:
+    """A value as it is judged: pages of a developer's machine and of an intranet are named by internal addresses, which
+    nobody fetches. What follows the address is judged like any other."""
+    if value.where not in _NAMING or (named := _PAGE.match(value.text)) is None or not is_internal(named[2]):
+        return value
+    return replace(value, text=f"{named[1]}page.invalid{value.text[named.end() :]}")
+
+
+_TAGS: dict[Family, tuple[str, str]] = {
+    "ssrf": ("API7", "T1190"),
+    "traversal": ("API8", "T1083"),
+    "command": ("API8", "T1059"),
+    "xss": ("API8", "T1059.007"),
+    "scanner": ("API8", "T1595.002"),
+    "graphql": ("API4", "T1499"),
+    "effort": ("API4", "T1499"),
+}
+
+
+def _matches(place: str, patterns: Iterable[str]) -> bool:
+    return any(_pattern(pattern)(place) for pattern in patterns)
+
+
+@cache
+def _pattern(pattern: str) -> Callable[[str], re.Match[str] | None]:
+    """Matches what `pattern` means, in which only `*` is special: brackets are part of many names."""
+    return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL).fullmatch
+
+
+def _edited(head: RequestHead, body: Body, edit: Edit) -> tuple[RequestHead, Body]:
+    """The request as it will be forwarded, read anew."""
+    if edit.raw_query is not None:
+        head = replace(head, raw_query=edit.raw_query, query=decode_pairs(edit.raw_query))
+    if edit.body is not None:
+        tree = decode(edit.body) if body.kind == "json" else lenient_pairs(edit.body)
+        body = Body(edit.body, body.kind, body.media, tree, body.declared)
+    return head, body
+
+
+def _finding(seen: Seen, *, stripped: bool = False) -> Finding:
+    evidence, value = seen.evidence, seen.value
+    owasp, attack = _TAGS.get(evidence.family, ("API8", "T1190"))
+    steps = " after " + ", ".join(seen.form.steps) if seen.form.steps else ""
+    secret = _SECRET_NAME(value.where) or _SECRET_NAME(seen.span)
+    span = "not shown" if secret else repr(_redacted(seen.span))
+    said = f"score {evidence.score}, characters {evidence.start} to {evidence.end}{steps}: {span}"
+    return Finding(
+        f"injection.{evidence.family}",
+        "The offending characters were taken out." if stripped else "A value looks like an attack.",
+        200 if stripped else 403,
+        "allow" if stripped else "deny",
+        where="".join(char if char.isprintable() else "?" for char in value.where[:WHERE_CHARS_MAX]),
+        rule=evidence.rule,
+        evidence=said,
+        owasp=owasp,
+        attack=attack,
+    )
+
+
+_SECRET_NAME = re.compile(
+    r"pass|pwd|secret|token|session|auth|jwt|credential|(?:api|access|private).?key|\b(?:pin|cvv|cvc|otp)\b|cookie:",
+    re.IGNORECASE,
+).search
+"""Fields whose values stay out of the evidence."""
+_LONG_WORD = re.compile(r"([A-Za-z0-9+/_-]{4})[A-Za-z0-9+/_=-]{20,}")
+
+
+def _redacted(span: str) -> str:
+    """A matched span without what could be a key or a person's text: long words cut, the whole cut."""
+    shown = span[:SPAN_CHARS_MAX] + ("…" if len(span) > SPAN_CHARS_MAX else "")
+    return _LONG_WORD.sub(r"\1…", shown)

@@ -1,0 +1,1 @@
+"""Judge of command injection: reading as a shell, triggers and words."""

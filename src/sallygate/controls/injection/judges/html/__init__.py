@@ -1,0 +1,1 @@
+"""Judges of cross-site scripting: HTML, JavaScript, URLs and style sheets in a value, and XML shown as a page."""

@@ -1,0 +1,1 @@
+"""Judge of SQL injection: lexer, rules, triggers and words."""

@@ -1,0 +1,1 @@
+"""Steps from a request to evidence of injection, for every language alike."""

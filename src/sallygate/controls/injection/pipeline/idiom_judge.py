@@ -1,0 +1,67 @@
+"""Attacks told by one expression: the expression is a trigger of the prefilter, and finds the span once it was hit.
+
+Expressions stay within what Hyperscan and `re` read alike: no anchors, bounded repetition, no look-around unless they have
+a trigger of their own. `BETWEEN`, `\\x1e`, stands before and after every text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+
+from sallygate.controls.injection.pipeline.evidence import Evidence, Family
+from sallygate.controls.injection.pipeline.values import BETWEEN
+
+
+class Idiom(Struct, frozen=True):
+    family: Family
+    rule: str
+    score: int
+    expression: str
+    chars_max: int = 0
+    """Only in texts so short: longer ones quote it, as mails and logs do. 0: in all."""
+    trigger: str = ""
+    """What the prefilter looks for where the whole expression would be too much for it: a necessary part."""
+
+
+_LEAD = re.compile(r"\\x1e\[(?:[^\]\\]|\\.)+\]\{0,(?:[2-9]\d|\d{3,})\}")
+"""`\\x1e[^x]{0,60}`: an automaton would follow it through every text."""
+
+
+def trigger_of(idiom: Idiom) -> str:
+    """What the prefilter looks for: the expression without a lead that says only where in a text it may stand."""
+    if idiom.trigger:
+        return idiom.trigger
+    lead = _LEAD.match(idiom.expression)
+    return (
+        idiom.expression[lead.end() :] if lead is not None and not _has_branches(idiom.expression) else idiom.expression
+    )
+
+
+def _has_branches(expression: str) -> bool:
+    """Whether an expression is an alternative as a whole."""
+    plain = re.sub(r"\\.|\[(?:[^\]\\]|\\.)*\]", "", expression)
+    while (inner := re.sub(r"\([^()]*\)", "", plain)) != plain:
+        plain = inner
+    return "|" in plain
+
+
+def compiled(idioms: Sequence[Idiom]) -> tuple[tuple[str, ...], Callable[[str, list[int]], Evidence | None]]:
+    """The triggers of `idioms`, and the judge that finds the strongest of those that were hit."""
+    patterns = [re.compile(idiom.expression, re.IGNORECASE | re.DOTALL) for idiom in idioms]
+
+    def judge(text: str, hits: list[int]) -> Evidence | None:
+        best: Evidence | None = None
+        edged = f"{BETWEEN}{text}{BETWEEN}"
+        for number in hits:
+            idiom = idioms[number]
+            if (best is not None and best.score >= idiom.score) or 0 < idiom.chars_max < len(text):
+                continue
+            if (found := patterns[number].search(edged)) is not None:
+                start, end = max(found.start() - 1, 0), min(found.end() - 1, len(text))
+                best = Evidence(idiom.family, idiom.rule, idiom.score, start, end)
+        return best
+
+    return tuple(map(trigger_of, idioms)), judge

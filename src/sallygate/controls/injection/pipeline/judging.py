@@ -1,0 +1,290 @@
+"""From values to evidence: which forms of which value are judged by whom, and how much work that may be.
+
+Each form of a value is scanned by the prefilter, and only the judges it calls for are asked, about windows of bounded
+size. The work is bounded in characters judged and decoded, in proportion to the request: a request that asks for more
+than any honest one needs is itself evidence (`effort`), as is a value that goes on decoding (`encoding`).
+
+Refuses to know what the policy makes of the evidence.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from string import ascii_letters, digits
+from types import ModuleType
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from sallygate.controls.injection.judges.graphql import strings_in
+from sallygate.controls.injection.pipeline.decodings import FORMS_MAX, DocumentForms, Form, Forms, base64_texts
+from sallygate.controls.injection.pipeline.evidence import ATTACK, Evidence, Family
+from sallygate.controls.injection.pipeline.nested_documents import document_in
+from sallygate.controls.injection.pipeline.prefilter import Prefilter
+from sallygate.controls.injection.pipeline.values import (
+    BETWEEN,
+    DOCUMENT_BEGINS,
+    FILE_MARK,
+    NESTED_MAX,
+    VALUE_SHORT,
+    Kind,
+    Value,
+    json_values,
+    together,
+)
+
+WINDOW = 8192
+"""Characters judged at once. Longer than any published payload that is not padding."""
+OVERLAP = 1024
+"""Of two windows, so that what stands across a border stands whole in one."""
+JUDGED_BASE, JUDGED_SHARE = 229_376, 0.22
+"""Characters judges may read of one request, weighed by their cost: so many, and so many times the characters it has.
+Prose, pages and programs are read by two or three judges at once; 64 KiB of them are judged whole."""
+FORM_COST, FORM_SHARE = 192, 0.22
+"""Characters that another form of a value counts for, and share of its own: it is made and scanned in the time in which
+they are judged."""
+VALUE_COST = 128
+"""Characters that looking at a value by itself counts for."""
+TOGETHER = 8
+"""Short values are scanned so many at a time before each is looked at, and the square of it before that."""
+VALUE_LONG = 1024
+"""Characters, on average, from which on values are not scanned together."""
+_ALPHANUMERIC = (ascii_letters + digits).encode()
+DECODED_BASE, DECODED_SHARE = 65_536, 3
+"""Characters of forms made of one request, likewise."""
+
+
+class Judge(Struct, frozen=True):
+    """One language of attacks."""
+
+    name: str
+    triggers: tuple[str, ...]
+    judge: Callable[[str, list[int]], Evidence | None]
+    """Gets a text and the numbers of its triggers that were hit."""
+    kinds: frozenset[Kind]
+    """Kinds of values it is asked about."""
+    cost: float = 1.0
+    """What a character costs at worst, in units of what SQL costs."""
+    least: int = 96
+    """What the shortest text costs, likewise."""
+
+
+TEXTS: frozenset[Kind] = frozenset(("path", "query", "name", "header", "cookie", "body", "file"))
+"""What holds one text an application may put into something."""
+
+
+DOCUMENTS: frozenset[Kind] = frozenset(("json", "xml"))
+"""What holds texts that are values of their own."""
+
+
+def from_module(module: ModuleType, kinds: frozenset[Kind] = TEXTS, cost: float = 1.0, least: int = 96) -> Judge:
+    """The judge a module with `TRIGGERS` and `judge` is, its `judge` with or without the hits."""
+    judge = module.judge
+    takes_hits = len(inspect.signature(judge).parameters) > 1
+    return Judge(
+        module.__name__.rpartition(".")[2],
+        tuple(module.TRIGGERS),
+        judge if takes_hits else lambda text, hits: judge(text),
+        kinds,
+        cost,
+        least,
+    )
+
+
+class Seen(Struct, frozen=True, gc=False):
+    """Evidence with the value it was seen in and the form of it."""
+
+    value: Value
+    form: Form
+    evidence: Evidence
+
+    @property
+    def span(self) -> str:
+        return self.form.text[self.evidence.start : self.evidence.end]
+
+
+class Effort:
+    """What one request may still cost."""
+
+    __slots__ = ("decoded", "judged")
+
+    def __init__(self, characters: int) -> None:
+        self.judged = JUDGED_BASE + JUDGED_SHARE * characters
+        self.decoded = DECODED_BASE + DECODED_SHARE * characters
+
+
+class Judging:
+    """The judges of one policy behind their prefilter."""
+
+    def __init__(self, judges: Sequence[Judge], prefilter: Prefilter) -> None:
+        self._judges = tuple(judges)
+        self._prefilter = prefilter
+
+    def looks(self, texts: list[str], whole: object, body_bytes: int = 0) -> Effort | None:
+        """What may be spent on a request of these texts; None where nothing in them is to be judged, nor in what the words
+        spell of a body that is one text as a `whole`. Few and long ones are not scanned together first: each is scanned by
+        itself, once."""
+        size = sum(map(len, texts)) + len(texts)
+        if len(texts) * VALUE_LONG < size:
+            return Effort(max(size, body_bytes) + sum(len(text) for text in texts if text[:1] in DOCUMENT_BEGINS))
+        surface = together([*texts, *base64_texts(whole)] if isinstance(whole, str) else texts)
+        return Effort(max(sum(map(len, surface)) + len(surface), body_bytes)) if self.calls(surface) else None
+
+    def calls(self, surface: list[str]) -> bool:
+        """Whether anything in the texts of a surface, or in what they decode to, is to be judged at all."""
+        return any(map(self._calls, _joined(surface)))
+
+    def _calls(self, joined: str) -> bool:
+        if self._hit(joined):
+            return True
+        forms = Forms(joined)
+        count = 1
+        for form in islice(forms, 1, None):
+            if self._hit(form.text) or any(self._hit(spelled) for spelled in base64_texts(form.text)):
+                return True
+            count += 1
+        return forms.endless or count > FORMS_MAX  # some text may turn into what all together do not
+
+    def called(self, values: Iterable[Value]) -> Iterator[Value]:
+        """Those of `values` that may have to be judged. Short ones are asked about together first."""
+        short: list[Value] = []
+        for value in values:
+            if len(value.text) > VALUE_SHORT or value.kind not in TEXTS or value.kind == "file":
+                yield value
+                continue
+            short.append(value)
+            if len(short) == TOGETHER * TOGETHER:
+                yield from self._called_among(short)
+                short = []
+        yield from self._called_among(short)
+
+    def _called_among(self, short: list[Value]) -> Iterator[Value]:
+        if len(short) <= TOGETHER:
+            yield from short
+        elif self.calls(together([value.text for value in short])):
+            for at in range(0, len(short), TOGETHER):
+                few = short[at : at + TOGETHER]
+                if self.calls(together([value.text for value in few])):
+                    yield from few
+
+    def _hit(self, text: str) -> bool:
+        return any(self._prefilter.hits(window) for window in _joined_windows(text))
+
+    def judge(self, value: Value, effort: Effort, stop: int) -> list[Seen]:
+        """Evidence in one value and the JSON it may hold, one a family, strongest first. Ends early at a score of
+        `stop`, from which on more would change nothing."""
+        best: dict[Family, Seen] = {}
+        todo = [(value, 0)]
+        while todo:
+            inner, depth = todo.pop()
+            if self._into(inner, depth, todo, effort, stop, best):
+                break
+        return sorted(best.values(), key=lambda seen: -seen.evidence.score)
+
+    def _into(
+        self,
+        value: Value,
+        depth: int,
+        todo: list[tuple[Value, int]],
+        effort: Effort,
+        stop: int,
+        best: dict[Family, Seen],
+    ) -> bool:
+        effort.judged -= VALUE_COST
+        forms = Forms(value.text) if value.kind != "json" else DocumentForms(value.text)
+        form = Form(value.text)
+        for form in forms:
+            effort.decoded -= len(form.text)
+            if form.steps:
+                effort.judged -= FORM_COST + len(form.text) * FORM_SHARE
+            kind = value.kind
+            try:
+                tree = document_in(form.text) if kind != "json" and depth < NESTED_MAX else None
+            except RecursionError:
+                _keep(best, Seen(value, form, Evidence("encoding", "nested", ATTACK, 0, 0)))
+                break
+            if tree is not None:
+                steps = (*value.steps, *form.steps, "json")
+                leaves = self.called(json_values(value.where, tree, self.calls))
+                todo.extend((replace(leaf, steps=steps), depth + 1) for leaf in leaves)
+                kind = "json" if type(tree) is not str else kind
+            elif kind in TEXTS and depth < NESTED_MAX:
+                steps = (*value.steps, *form.steps, "graphql")
+                todo.extend((replace(value, text=text, steps=steps), NESTED_MAX) for text in strings_in(form.text))
+            for found in self._of_form(value, kind, form, effort):
+                for seen in found:
+                    _keep(best, seen)
+                if any(seen.evidence.score >= stop for seen in best.values()):
+                    return True  # every judge has had its say of this window, so that the surest one names it
+            if effort.judged < 0 or effort.decoded < 0:
+                _keep(best, Seen(value, form, Evidence("effort", "too-much", ATTACK, 0, 0)))
+                return True
+        if forms.endless:
+            _keep(best, Seen(value, form, Evidence("encoding", "endless", ATTACK, 0, len(form.text))))
+            return stop <= ATTACK
+        return False
+
+    def _of_form(self, value: Value, kind: Kind, form: Form, effort: Effort) -> Iterable[list[Seen]]:
+        """What is seen in each window of a form."""
+        steps = (*value.steps, *form.steps)
+        for window in _windows(form.text):
+            seen: list[Seen] = []
+            size = 0.0
+            hits = self._prefilter.hits(FILE_MARK + window if kind == "file" else window, kind in DOCUMENTS)
+            for number in sorted(hits):
+                judge = self._judges[number]
+                if kind not in judge.kinds:
+                    continue
+                size = size or _weight(window)
+                effort.judged -= max(size * judge.cost, judge.least)
+                if effort.judged < 0:
+                    break
+                found = judge.judge(window, hits[number])
+                if found is not None:
+                    seen.append(Seen(value, Form(window, steps), found))
+            yield seen
+            if effort.judged < 0:
+                return
+
+
+def _weight(text: str) -> float:
+    """What a text is to judges, in characters: of letters half as many as it has, of spaces and marks twice as many."""
+    marks = len(text.encode("ascii", "ignore").translate(None, _ALPHANUMERIC))
+    return (len(text) + 3 * marks) / 2
+
+
+def _windows(text: str) -> Iterable[str]:
+    if len(text) <= WINDOW:
+        return (text,)
+    return (text[at : at + WINDOW] for at in range(0, len(text) - OVERLAP, WINDOW - OVERLAP))
+
+
+def _joined(texts: list[str]) -> Iterator[str]:
+    """Each between two `BETWEEN`, as it stands when it is judged alone; about a window at a time, and each of them whole:
+    what is cut before it is decoded may spell nothing."""
+    some = max(1, WINDOW * len(texts) // (sum(map(len, texts)) + 1))
+    return (BETWEEN.join(texts[at : at + some]) for at in range(0, len(texts), some))
+
+
+def _joined_windows(text: str) -> Iterator[str]:
+    """The same of a joined text, cut between values where that is possible: what is cut through looks as if it ended."""
+    at, size = 0, len(text)
+    while True:
+        end = at + WINDOW
+        if end + OVERLAP >= size:
+            yield text[at:]
+            return
+        if (between := text.find(BETWEEN, end, end + OVERLAP)) >= 0:
+            end = between
+        yield text[at:end]
+        at = end - OVERLAP
+        if (between := text.rfind(BETWEEN, at - OVERLAP, at)) >= 0:
+            at = between + 1
+
+
+def _keep(best: dict[Family, Seen], seen: Seen) -> None:
+    known = best.get(seen.evidence.family)
+    if known is None or seen.evidence.score > known.evidence.score:
+        best[seen.evidence.family] = seen

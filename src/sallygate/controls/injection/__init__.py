@@ -1,6 +1,6 @@
 """Control of injection: values that would be run, resolved or expanded by the language they land in are refused."""
 
-from sallygate.controls.injection.control import InjectionControl, compile_patterns
-from sallygate.controls.injection.judges.registry import patterns_signature
+from sallygate.controls.injection.control import InjectionControl
+from sallygate.controls.injection.judges.registry import compile_patterns, patterns_signature
 
 __all__ = ["InjectionControl", "compile_patterns", "patterns_signature"]

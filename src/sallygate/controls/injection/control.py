@@ -27,8 +27,7 @@ from functools import cache
 from msgspec.json import decode
 from msgspec.structs import replace
 
-from sallygate.controls.injection.judges import registry
-from sallygate.controls.injection.judges.registry import JUDGES, make_prefilter
+from sallygate.controls.injection.judges.registry import JUDGES, compile_patterns, make_prefilter
 from sallygate.controls.injection.judges.ssrf import is_internal
 from sallygate.controls.injection.pipeline.evidence import Family
 from sallygate.controls.injection.pipeline.field_stripping import strip_fields
@@ -60,12 +59,6 @@ WHERE_CHARS_MAX = 160
 """Of a field's name, which the sender chose."""
 FINDINGS_MAX = 5
 """A request: the strongest, one a family and field."""
-
-
-@cache
-def compile_patterns() -> bytes:
-    """The compiled patterns of all judges, to be kept for the next start."""
-    return registry.compile_patterns()
 
 
 class InjectionControl:

@@ -60,6 +60,6 @@ def test_a_key_may_spell_the_name_of_a_scanner(tmp_path) -> None:
     asked = Recorded("GET", "https", b"/things", b"", headers, b"", "192.0.2.1")
     assert offline.decide(asked).decision.verdict == "allow"
     assert (
-        scanner_names.judge("Mozilla/5.0 (compatible; ZmEu)", [0]) is not None
-        and scanner_names.judge(found, [0]) is None
+        scanner_names.JUDGE.judge("Mozilla/5.0 (compatible; ZmEu)", [0]) is not None
+        and scanner_names.JUDGE.judge(found, [0]) is None
     )

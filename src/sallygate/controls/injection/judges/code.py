@@ -16,7 +16,8 @@ the language itself.
 from __future__ import annotations
 
 from sallygate.controls.injection.pipeline.evidence import ATTACK, CERTAIN, LIKELY, ODD
-from sallygate.controls.injection.pipeline.idiom_judge import Idiom, compiled
+from sallygate.controls.injection.pipeline.idiom_judge import Idiom, IdiomJudge
+from sallygate.controls.injection.pipeline.judge_interface import HOP, JSON, TEXTS, Judge
 
 _S = r"[\s\x00*/]{0,6}"
 _PHP_RUNS = (
@@ -149,4 +150,4 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("code", "data-url", ODD, r"data:[a-z]{2,12}/[a-z0-9.+-]{2,40};base64,", 400),
 )  # fmt: skip
 
-TRIGGERS, judge = compiled(IDIOMS)
+JUDGE: Judge = IdiomJudge("code", IDIOMS, TEXTS | JSON | HOP, cost=0.2)

@@ -16,7 +16,8 @@ for nothing else.
 from __future__ import annotations
 
 from sallygate.controls.injection.pipeline.evidence import ATTACK, CERTAIN
-from sallygate.controls.injection.pipeline.idiom_judge import Idiom, compiled
+from sallygate.controls.injection.pipeline.idiom_judge import Idiom, IdiomJudge
+from sallygate.controls.injection.pipeline.judge_interface import HOP, JSON, TEXTS, Judge
 
 IDIOMS: tuple[Idiom, ...] = (
     Idiom("deserialisation", "java", CERTAIN, r"\xac\xed\x00\x05|(?<![a-z0-9+/_-])(?-i:rO0AB[XQc])[a-z0-9+/]{8}|(?<![0-9a-z])aced0005[0-9a-f]{4}|\xc2\xac\xc3\xad",
@@ -39,4 +40,4 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("deserialisation", "ruby", ATTACK, r"\"(?:\^o|json_class|\^u)\"\s{0,4}:\s{0,4}\"(?:gem|kernel|erb|object|process|io|net|active[a-z]{3,12}|action[a-z]{3,12})\b"),
 )  # fmt: skip
 
-TRIGGERS, judge = compiled(IDIOMS)
+JUDGE: Judge = IdiomJudge("deserialisation", IDIOMS, TEXTS | HOP | JSON, cost=0.2)

@@ -7,8 +7,9 @@ holds is for the guard on uploads. **Cost.** One expression, in names of files a
 from __future__ import annotations
 
 from sallygate.controls.injection.pipeline.evidence import ATTACK
-from sallygate.controls.injection.pipeline.idiom_judge import Idiom, compiled
-from sallygate.controls.injection.pipeline.values import FILE_MARK
+from sallygate.controls.injection.pipeline.idiom_judge import Idiom, IdiomJudge
+from sallygate.controls.injection.pipeline.judge_interface import Judge
+from sallygate.controls.injection.pipeline.values import FILE_MARK, Kind
 
 _SCRIPT = (
     r"\.\s{0,3}(?:php[0-9]{0,4}|phps|phtml?|pht|phar|inc|jspx?f?|jhtml|jsw|jsv|aspx?|ascx|ashx|asmx|asa|cer|cfml?|cfc|cgi|pl|pm|shtml?|stm|war|jar|"
@@ -19,7 +20,10 @@ _KEPT = (
     r"\.boto|id_rsa|web|php|my|mtrr|acpi|passwd|shadow|authorized_keys)[._ -]{0,2}\s{0,2}(?:php|ya?ml|ini|conf|config|bak|old|txt|save|swp|cnf|rb|py|"
     r"json|xml|inc|~)?[._ -]{0,3}(?:bak|txt|old|php|save)?\s{0,4}\x1e"
 )
-TRIGGERS, judge = compiled((
+IDIOMS: tuple[Idiom, ...] = (
     Idiom("code", "script-file", ATTACK, _SCRIPT, trigger=FILE_MARK),
     Idiom("traversal", "secret-file", ATTACK, _KEPT, trigger=FILE_MARK + r"[^\x1e]"),
-))  # fmt: skip
+)  # fmt: skip
+
+_FILES: frozenset[Kind] = frozenset(("file",))
+JUDGE: Judge = IdiomJudge("filenames", IDIOMS, _FILES, cost=0.2)

@@ -20,8 +20,10 @@ introspection alone, a longer batch is counted window by window.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from sallygate.controls.injection.pipeline.evidence import ATTACK, LIKELY, Evidence
+from sallygate.controls.injection.pipeline.judge_interface import JSON, TEXTS, Judge
 
 DEPTH_MAX = 16
 """Selection sets in one another. Browsers' own applications have been seen to use half of it."""
@@ -68,21 +70,30 @@ _CLOSES = {")": "(", "]": "[", "}": "{"}
 _OPERATIONS = frozenset(("query", "mutation", "subscription"))
 
 
-def judge(text: str) -> Evidence | None:
-    """The strongest evidence in one text: measures exceeded before introspection."""
-    if text.lstrip()[:1] == "[":
-        if sum(1 for _ in _BATCHED.finditer(text)) > OPERATIONS_MAX:
-            return Evidence("graphql", "batch", ATTACK, 0, len(text))
-    elif (rule := exceeded(text)) is not None:
-        return Evidence("graphql", rule, LIKELY if rule == "introspection" else ATTACK, 0, len(text))
-    return _introspection(text)
+class GraphqlJudge(Judge):
+    """Judge of documents of GraphQL."""
+
+    name = "graphql"
+    triggers = TRIGGERS
+    kinds = TEXTS | JSON
+
+    def judge(self, text: str, hits: Sequence[int]) -> Evidence | None:
+        """The strongest evidence in one text: measures exceeded before introspection."""
+        if text.lstrip()[:1] == "[":
+            if sum(1 for _ in _BATCHED.finditer(text)) > OPERATIONS_MAX:
+                return Evidence("graphql", "batch", ATTACK, 0, len(text))
+        elif (rule := exceeded(text)) is not None:
+            return Evidence("graphql", rule, LIKELY if rule == "introspection" else ATTACK, 0, len(text))
+        return _introspection(text)
+
+    def texts_in(self, text: str) -> list[str]:
+        """The string literals of a document, which an application puts into what it asks its database. Empty for other texts."""
+        if '"' not in text or not _BEGINS(text) or (tokens := _tokens(text)) is None or not _Reading().read(tokens):
+            return []
+        return [mark.strip('"').replace('\\"', '"') for mark in tokens if mark[0] == '"' and len(mark) > 3]
 
 
-def strings_in(text: str) -> list[str]:
-    """The string literals of a document, which an application puts into what it asks its database. Empty for other texts."""
-    if '"' not in text or not _BEGINS(text) or (tokens := _tokens(text)) is None or not _Reading().read(tokens):
-        return []
-    return [mark.strip('"').replace('\\"', '"') for mark in tokens if mark[0] == '"' and len(mark) > 3]
+JUDGE: Judge = GraphqlJudge()
 
 
 def _introspection(text: str) -> Evidence | None:

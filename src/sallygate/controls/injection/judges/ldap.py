@@ -20,7 +20,8 @@ that is still encoded when the value was decoded (`%28` and nothing else) was me
 from __future__ import annotations
 
 from sallygate.controls.injection.pipeline.evidence import ATTACK, LIKELY, ODD
-from sallygate.controls.injection.pipeline.idiom_judge import Idiom, compiled
+from sallygate.controls.injection.pipeline.idiom_judge import Idiom, IdiomJudge
+from sallygate.controls.injection.pipeline.judge_interface import Judge
 
 _NAME = r"[a-z0-9][a-z0-9;._-]{0,40}(?::[a-z0-9.:]{1,40})?"
 _COMPARED = rf"{_NAME}\s{{0,3}}[<>~:]?=(?:[^=\x1e]|\x1e)"
@@ -54,4 +55,4 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("ldap", "marks", ODD, r"\x1e(?:[()&|!]|admin\*|root\*)\x1e"),
 )  # fmt: skip
 
-TRIGGERS, judge = compiled(IDIOMS)
+JUDGE: Judge = IdiomJudge("ldap", IDIOMS, cost=0.3)

@@ -18,7 +18,8 @@ name alone are honest.
 from __future__ import annotations
 
 from sallygate.controls.injection.pipeline.evidence import ATTACK, CERTAIN, LIKELY
-from sallygate.controls.injection.pipeline.idiom_judge import Idiom, compiled
+from sallygate.controls.injection.pipeline.idiom_judge import Idiom, IdiomJudge
+from sallygate.controls.injection.pipeline.judge_interface import HOP, JSON, TEXTS, Judge
 
 _HEADER = (
     r"(?:set-cookie2?[ \t]{0,4}(?:\:|%3a|=)|location[ \t]{0,4}(?:\:|%3a|=)[ \t]{0,4}(?:https?(?:\:|%3a)|//|/[a-z0-9]|\\|[a-z]{2,8}://|@[a-z]|javascript|data:|%)|content-type[ \t]{0,4}(?:\:|%3a|=)[ \t]{0,4}[a-z]{4,12}(?:/|%2f)|content-length[ \t]{0,4}(?:\:|%3a|=)[ \t]{0,4}[0-9]|"
@@ -87,4 +88,4 @@ IDIOMS: tuple[Idiom, ...] = (
           r"xss\.ht|bxss\.me|requestrepo\.com|canarytokens\.(?:com|org)|r87\.(?:me|com)|eyes\.sh)"),
 )  # fmt: skip
 
-TRIGGERS, judge = compiled(IDIOMS)
+JUDGE: Judge = IdiomJudge("lookups_crlf_prototypes", IDIOMS, TEXTS | HOP | JSON, cost=0.2)

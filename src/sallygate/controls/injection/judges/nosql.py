@@ -22,7 +22,8 @@ or loop. Aggregation stages that analytics use as names (`$group`, `$project`, `
 from __future__ import annotations
 
 from sallygate.controls.injection.pipeline.evidence import ATTACK, CERTAIN, LIKELY, ODD
-from sallygate.controls.injection.pipeline.idiom_judge import Idiom, compiled
+from sallygate.controls.injection.pipeline.idiom_judge import Idiom, IdiomJudge
+from sallygate.controls.injection.pipeline.judge_interface import JSON, TEXTS, Judge
 
 _SHARP = r"(?:ne|gte?|lte?|nin|nor|where|regex|exists|elemmatch|jsonschema|accumulator|expr|bits(?:all|any)(?:set|clear)|(?:not)?i?like|i?regexp|func(?:tion)?)"
 """Operators that are nothing else."""
@@ -82,4 +83,4 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("nosql", "cypher", ATTACK, r"\bload\s{1,6}csv\s{1,6}(?:with\s{1,6}headers\s{1,6})?from\s{1,6}['\"]|\bcall\s{1,6}(?:apoc|dbms?)\.[a-z]{2,30}[.(]|['\"})]\s{0,6}(?:detach\s{1,6}delete|(?:optional\s{1,6})?match\s{0,6}\([a-z0-9_]{0,20}(?::[a-z_]{1,30})?\s{0,4}\)\s{0,6}(?:-|<|return\b|detach\b|delete\b|set\b|where\b|with\b))", 2000),
 )  # fmt: skip
 
-TRIGGERS, judge = compiled(IDIOMS)
+JUDGE: Judge = IdiomJudge("nosql", IDIOMS, TEXTS | JSON, cost=0.3)

@@ -1,9 +1,11 @@
 """The judges there are, one a language of attacks: the kinds of values each is asked about, and what it costs.
 
-A new one is a module with `TRIGGERS` and `judge`, and a line here.
+A new one is a module with `JUDGE`, and a line here. The order is the order of their triggers in compiled patterns.
 """
 
 from __future__ import annotations
+
+from functools import cache
 
 from sallygate.controls.injection.judges import (
     code,
@@ -24,33 +26,28 @@ from sallygate.controls.injection.judges.html import xml_page_judge, xss_judge
 from sallygate.controls.injection.judges.sql import sql_judge
 from sallygate.controls.injection.judges.traversal import host_paths, traversal_judge
 from sallygate.controls.injection.pipeline import pattern_scans
-from sallygate.controls.injection.pipeline.judging import DOCUMENTS, TEXTS, Judge, from_module
+from sallygate.controls.injection.pipeline.judge_interface import DOCUMENTS, Judge
 from sallygate.controls.injection.pipeline.prefilter import Prefilter, signature
-from sallygate.controls.injection.pipeline.values import Kind
-
-_HOP: frozenset[Kind] = frozenset(("hop",))
-_JSON: frozenset[Kind] = frozenset(("json",))
-_XML: frozenset[Kind] = frozenset(("xml",))
 
 JUDGES: tuple[Judge, ...] = (
-    from_module(sql_judge, least=448),
-    from_module(xss_judge, cost=1.25, least=256),
-    from_module(xml_page_judge, _XML),
-    from_module(command_judge, TEXTS | _HOP, cost=0.5),
-    from_module(traversal_judge, cost=1.25, least=224),
-    from_module(host_paths, cost=0.2),
-    from_module(xxe, TEXTS | _XML, cost=0.3),
-    from_module(code, TEXTS | _JSON | _HOP, cost=0.2),
-    from_module(template, TEXTS | _XML, cost=0.2),
-    from_module(lookups_crlf_prototypes, TEXTS | _HOP | _JSON, cost=0.2),
-    from_module(ssrf, TEXTS | _HOP, cost=0.2),
-    from_module(deserialisation, TEXTS | _HOP | _JSON, cost=0.2),
-    from_module(nosql, TEXTS | _JSON, cost=0.3),
-    from_module(ldap, cost=0.3),
-    from_module(xpath, cost=0.3),
-    from_module(graphql, TEXTS | _JSON),
-    from_module(scanner_names, frozenset[Kind](("header",)), cost=0.2),
-    from_module(filenames, frozenset[Kind](("file",)), cost=0.2),
+    sql_judge.JUDGE,
+    xss_judge.JUDGE,
+    xml_page_judge.JUDGE,
+    command_judge.JUDGE,
+    traversal_judge.JUDGE,
+    host_paths.JUDGE,
+    xxe.JUDGE,
+    code.JUDGE,
+    template.JUDGE,
+    lookups_crlf_prototypes.JUDGE,
+    ssrf.JUDGE,
+    deserialisation.JUDGE,
+    nosql.JUDGE,
+    ldap.JUDGE,
+    xpath.JUDGE,
+    graphql.JUDGE,
+    scanner_names.JUDGE,
+    filenames.JUDGE,
 )
 _TRIGGERS = tuple(judge.triggers for judge in JUDGES)
 _OF_DOCUMENTS = frozenset(number for number, judge in enumerate(JUDGES) if judge.kinds & DOCUMENTS)
@@ -63,8 +60,9 @@ def make_prefilter(compiled: bytes | None = None) -> Prefilter:
     return Prefilter(_TRIGGERS, compiled, _OF_DOCUMENTS)
 
 
+@cache
 def compile_patterns() -> bytes:
-    """What `make_prefilter` takes, made anew."""
+    """The compiled patterns of all judges, which `make_prefilter` takes, to be kept for the next start."""
     return make_prefilter().dump() + pattern_scans.pack(pattern_scans.dump())
 
 

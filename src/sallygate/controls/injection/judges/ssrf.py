@@ -19,10 +19,12 @@ Addresses of other hosts as such, `//host/` among them: they are honest wherever
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from sallygate.controls.injection.pipeline.evidence import ATTACK, CERTAIN, LIKELY, Evidence
-from sallygate.controls.injection.pipeline.idiom_judge import Idiom, compiled
+from sallygate.controls.injection.pipeline.idiom_judge import Idiom, IdiomJudge
+from sallygate.controls.injection.pipeline.judge_interface import HOP, TEXTS, Judge
 
 _NETWORKS = tuple(
     map(
@@ -55,20 +57,6 @@ _ADDRESS = re.compile(
 _LEADING_ZEROS = re.compile(r"(?<![0-9a-fx:])0+([1-9])").sub
 """Some readers take octal numbers for decimal ones."""
 _NUMBERS = re.compile(r"(?:0x[0-9a-f]{0,16}|[0-9]{1,16})(?:\.(?:0x[0-9a-f]{0,16}|[0-9]{1,16})){0,3}").fullmatch
-
-
-def judge(text: str, hits: list[int]) -> Evidence | None:
-    """The strongest of what an address says as it stands, and of where it leads."""
-    best = _by_idioms(text, [hit for hit in hits if hit < len(IDIOMS)])
-    if best is not None and best.score >= ATTACK:
-        return best
-    named = _ADDRESS(text)
-    if named is None:
-        return best
-    address = address_of(named[1])
-    if address in _METADATA:
-        return Evidence("ssrf", "metadata", CERTAIN, *named.span(1))
-    return Evidence("ssrf", "internal-address", LIKELY, *named.span(1)) if is_internal(named[1]) else best
 
 
 def is_internal(host: str) -> bool:
@@ -145,5 +133,29 @@ _LEADS = (
     r"\x1e\s?(?:[a-z_]{1,20}=)?[/\\]{2,6}[0-9\[]",
 )
 """What an address begins with whose host is worth reading."""
-_BY_EXPRESSION, _by_idioms = compiled(IDIOMS)
-TRIGGERS = (*_BY_EXPRESSION, *_LEADS)
+_BY_EXPRESSION = IdiomJudge("ssrf", IDIOMS)
+
+
+class SsrfJudge(Judge):
+    """Judge of addresses."""
+
+    name = "ssrf"
+    triggers = (*_BY_EXPRESSION.triggers, *_LEADS)
+    kinds = TEXTS | HOP
+    cost = 0.2
+
+    def judge(self, text: str, hits: Sequence[int]) -> Evidence | None:
+        """The strongest of what an address says as it stands, and of where it leads."""
+        best = _BY_EXPRESSION.judge(text, [hit for hit in hits if hit < len(IDIOMS)])
+        if best is not None and best.score >= ATTACK:
+            return best
+        named = _ADDRESS(text)
+        if named is None:
+            return best
+        address = address_of(named[1])
+        if address in _METADATA:
+            return Evidence("ssrf", "metadata", CERTAIN, *named.span(1))
+        return Evidence("ssrf", "internal-address", LIKELY, *named.span(1)) if is_internal(named[1]) else best
+
+
+JUDGE: Judge = SsrfJudge()

@@ -15,7 +15,8 @@ alone only those tell that an engine has and no mail's data do (`{{self}}`), and
 from __future__ import annotations
 
 from sallygate.controls.injection.pipeline.evidence import ATTACK, CERTAIN, LIKELY
-from sallygate.controls.injection.pipeline.idiom_judge import Idiom, compiled
+from sallygate.controls.injection.pipeline.idiom_judge import Idiom, IdiomJudge
+from sallygate.controls.injection.pipeline.judge_interface import TEXTS, XML, Judge
 
 _OPENED = r"(?:\{\{|\$\{|#\{|\*\{|@\{|~\{|\{%|\[\[\$\{|\$\{\{|<%=?|\{\{=|\{%=|\{php\}|\[=|\{#|\{@|@\(|\$!?\()"
 _NUMBER = r"['\"(\s]{0,4}[0-9]{1,9}(?:\.[0-9]{1,4})?['\")\s]{0,4}"
@@ -65,4 +66,4 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("template", "expression", LIKELY, r"[$#]\{\s{0,3}(?:pagecontext|facescontext|initparam|(?:application|session|request|page|flash|view)scope|#context|\.(?:version|now|data_model|globals|locals|main|namespace|vars|lang|locale))\s{0,3}\}"),
 )  # fmt: skip
 
-TRIGGERS, judge = compiled(IDIOMS)
+JUDGE: Judge = IdiomJudge("template", IDIOMS, TEXTS | XML, cost=0.2)

@@ -19,7 +19,8 @@ paths and no broken-out quote.
 from __future__ import annotations
 
 from sallygate.controls.injection.pipeline.evidence import ATTACK, LIKELY
-from sallygate.controls.injection.pipeline.idiom_judge import Idiom, compiled
+from sallygate.controls.injection.pipeline.idiom_judge import Idiom, IdiomJudge
+from sallygate.controls.injection.pipeline.judge_interface import Judge
 
 _S = r"[\s+]{0,4}"
 _AXIS = r"(?:ancestor|ancestor-or-self|attribute|child|descendant|descendant-or-self|following|following-sibling|namespace|parent|preceding|preceding-sibling|self)::"
@@ -50,4 +51,4 @@ IDIOMS: tuple[Idiom, ...] = (
           trigger=rf"/{_AXIS}(?:node\(\)|\*)"),
 )  # fmt: skip
 
-TRIGGERS, judge = compiled(IDIOMS)
+JUDGE: Judge = IdiomJudge("xpath", IDIOMS, cost=0.3)

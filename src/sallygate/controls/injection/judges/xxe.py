@@ -18,9 +18,11 @@ Refuses to know which parser will read the text, and whether it is one.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from html.entities import html5
 
 from sallygate.controls.injection.pipeline.evidence import ATTACK, CERTAIN, LIKELY, ODD, Evidence
+from sallygate.controls.injection.pipeline.judge_interface import TEXTS, XML, Judge
 from sallygate.controls.injection.pipeline.literal_rules import Rule, lowered, rule_of
 
 TRIGGERS: tuple[str, ...] = (
@@ -145,23 +147,36 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def judge(text: str) -> Evidence | None:
-    """The strongest evidence of XML that reaches out in one text."""
-    lower = lowered(text)
-    best: Evidence | None = None
-    for rule in RULES:
-        if (best is not None and rule.score <= best.score) or not any(literal in lower for literal in rule.literals):
-            continue
-        seen = rule.pattern.search(lower)
-        if seen is not None:
-            best = Evidence("xxe", rule.name, rule.score, seen.start(), seen.end())
-    for look in (_document_type, _schema_location, _undeclared):
-        if best is not None and best.score >= ATTACK:
-            break
-        found = look(lower)
-        if found is not None and (best is None or found.score > best.score):
-            best = found
-    return best
+class XxeJudge(Judge):
+    """Judge of what XML makes its parser do."""
+
+    name = "xxe"
+    triggers = TRIGGERS
+    kinds = TEXTS | XML
+    cost = 0.3
+
+    def judge(self, text: str, hits: Sequence[int]) -> Evidence | None:
+        """The strongest evidence of XML that reaches out in one text."""
+        lower = lowered(text)
+        best: Evidence | None = None
+        for rule in RULES:
+            if (best is not None and rule.score <= best.score) or not any(
+                literal in lower for literal in rule.literals
+            ):
+                continue
+            seen = rule.pattern.search(lower)
+            if seen is not None:
+                best = Evidence("xxe", rule.name, rule.score, seen.start(), seen.end())
+        for look in (_document_type, _schema_location, _undeclared):
+            if best is not None and best.score >= ATTACK:
+                break
+            found = look(lower)
+            if found is not None and (best is None or found.score > best.score):
+                best = found
+        return best
+
+
+JUDGE: Judge = XxeJudge()
 
 
 def _document_type(text: str) -> Evidence | None:

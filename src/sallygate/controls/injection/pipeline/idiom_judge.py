@@ -7,12 +7,13 @@ a trigger of their own. `BETWEEN`, `\\x1e`, stands before and after every text.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from msgspec import Struct
 
 from sallygate.controls.injection.pipeline.evidence import Evidence, Family
-from sallygate.controls.injection.pipeline.values import BETWEEN
+from sallygate.controls.injection.pipeline.judge_interface import TEXTS, Judge
+from sallygate.controls.injection.pipeline.values import BETWEEN, Kind
 
 
 class Idiom(Struct, frozen=True):
@@ -48,20 +49,35 @@ def _has_branches(expression: str) -> bool:
     return "|" in plain
 
 
-def compiled(idioms: Sequence[Idiom]) -> tuple[tuple[str, ...], Callable[[str, list[int]], Evidence | None]]:
-    """The triggers of `idioms`, and the judge that finds the strongest of those that were hit."""
-    patterns = [re.compile(idiom.expression, re.IGNORECASE | re.DOTALL) for idiom in idioms]
+class IdiomJudge(Judge):
+    """Judge of a language in which one expression is enough to recognise each attack."""
 
-    def judge(text: str, hits: list[int]) -> Evidence | None:
+    def __init__(
+        self,
+        name: str,
+        idioms: Sequence[Idiom],
+        kinds: frozenset[Kind] = TEXTS,
+        cost: float = Judge.cost,
+        least: int = Judge.least,
+    ) -> None:
+        self.name = name
+        self.triggers = tuple(map(trigger_of, idioms))
+        self.kinds = kinds
+        self.cost = cost
+        self.least = least
+        self._compiled = tuple(
+            (idiom, re.compile(idiom.expression, re.IGNORECASE | re.DOTALL).search) for idiom in idioms
+        )
+
+    def judge(self, text: str, hits: Sequence[int]) -> Evidence | None:
+        """The strongest of the idioms that were hit."""
         best: Evidence | None = None
         edged = f"{BETWEEN}{text}{BETWEEN}"
         for number in hits:
-            idiom = idioms[number]
+            idiom, search = self._compiled[number]
             if (best is not None and best.score >= idiom.score) or 0 < idiom.chars_max < len(text):
                 continue
-            if (found := patterns[number].search(edged)) is not None:
+            if (found := search(edged)) is not None:
                 start, end = max(found.start() - 1, 0), min(found.end() - 1, len(text))
                 best = Evidence(idiom.family, idiom.rule, idiom.score, start, end)
         return best
-
-    return tuple(map(trigger_of, idioms)), judge

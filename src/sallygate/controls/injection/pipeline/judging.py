@@ -9,18 +9,16 @@ Refuses to know what the policy makes of the evidence.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from string import ascii_letters, digits
-from types import ModuleType
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sallygate.controls.injection.judges.graphql import strings_in
 from sallygate.controls.injection.pipeline.decodings import FORMS_MAX, DocumentForms, Form, Forms, base64_texts
 from sallygate.controls.injection.pipeline.evidence import ATTACK, Evidence, Family
+from sallygate.controls.injection.pipeline.judge_interface import DOCUMENTS, TEXTS, Judge
 from sallygate.controls.injection.pipeline.nested_documents import document_in
 from sallygate.controls.injection.pipeline.prefilter import Prefilter
 from sallygate.controls.injection.pipeline.values import (
@@ -56,43 +54,6 @@ DECODED_BASE, DECODED_SHARE = 65_536, 3
 """Characters of forms made of one request, likewise."""
 
 
-class Judge(Struct, frozen=True):
-    """One language of attacks."""
-
-    name: str
-    triggers: tuple[str, ...]
-    judge: Callable[[str, list[int]], Evidence | None]
-    """Gets a text and the numbers of its triggers that were hit."""
-    kinds: frozenset[Kind]
-    """Kinds of values it is asked about."""
-    cost: float = 1.0
-    """What a character costs at worst, in units of what SQL costs."""
-    least: int = 96
-    """What the shortest text costs, likewise."""
-
-
-TEXTS: frozenset[Kind] = frozenset(("path", "query", "name", "header", "cookie", "body", "file"))
-"""What holds one text an application may put into something."""
-
-
-DOCUMENTS: frozenset[Kind] = frozenset(("json", "xml"))
-"""What holds texts that are values of their own."""
-
-
-def from_module(module: ModuleType, kinds: frozenset[Kind] = TEXTS, cost: float = 1.0, least: int = 96) -> Judge:
-    """The judge a module with `TRIGGERS` and `judge` is, its `judge` with or without the hits."""
-    judge = module.judge
-    takes_hits = len(inspect.signature(judge).parameters) > 1
-    return Judge(
-        module.__name__.rpartition(".")[2],
-        tuple(module.TRIGGERS),
-        judge if takes_hits else lambda text, hits: judge(text),
-        kinds,
-        cost,
-        least,
-    )
-
-
 class Seen(Struct, frozen=True, gc=False):
     """Evidence with the value it was seen in and the form of it."""
 
@@ -119,7 +80,8 @@ class Judging:
     """The judges of one policy behind their prefilter."""
 
     def __init__(self, judges: Sequence[Judge], prefilter: Prefilter) -> None:
-        self._judges = tuple(judges)
+        self._judges = tuple([(one.judge, one.kinds, one.cost, one.least) for one in judges])
+        self._texts_in = tuple([(one.name, one.texts_in) for one in judges if one.texts_in is not None])
         self._prefilter = prefilter
 
     def looks(self, texts: list[str], whole: object, body_bytes: int = 0) -> Effort | None:
@@ -211,8 +173,10 @@ class Judging:
                 todo.extend((replace(leaf, steps=steps), depth + 1) for leaf in leaves)
                 kind = "json" if type(tree) is not str else kind
             elif kind in TEXTS and depth < NESTED_MAX:
-                steps = (*value.steps, *form.steps, "graphql")
-                todo.extend((replace(value, text=text, steps=steps), NESTED_MAX) for text in strings_in(form.text))
+                for name, texts_in in self._texts_in:
+                    if texts := texts_in(form.text):
+                        steps = (*value.steps, *form.steps, name)
+                        todo.extend((replace(value, text=text, steps=steps), NESTED_MAX) for text in texts)
             for found in self._of_form(value, kind, form, effort):
                 for seen in found:
                     _keep(best, seen)
@@ -234,14 +198,14 @@ class Judging:
             size = 0.0
             hits = self._prefilter.hits(FILE_MARK + window if kind == "file" else window, kind in DOCUMENTS)
             for number in sorted(hits):
-                judge = self._judges[number]
-                if kind not in judge.kinds:
+                judge, kinds, cost, least = self._judges[number]
+                if kind not in kinds:
                     continue
                 size = size or _weight(window)
-                effort.judged -= max(size * judge.cost, judge.least)
+                effort.judged -= max(size * cost, least)
                 if effort.judged < 0:
                     break
-                found = judge.judge(window, hits[number])
+                found = judge(window, hits[number])
                 if found is not None:
                     seen.append(Seen(value, Form(window, steps), found))
             yield seen

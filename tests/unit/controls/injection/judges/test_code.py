@@ -8,7 +8,7 @@ from sallygate.controls.injection.judges import code
 from sallygate.controls.injection.pipeline.evidence import LIKELY, Evidence
 from sallygate.controls.injection.pipeline.prefilter import Prefilter
 
-PREFILTER = Prefilter([code.TRIGGERS])
+PREFILTER = Prefilter([code.JUDGE.triggers])
 
 ATTACKS = r"""
 <?php echo 1; ?>
@@ -217,7 +217,7 @@ a[0]=b
 
 def judged(text: str) -> Evidence | None:
     hits = PREFILTER.hits(text).get(0)
-    return code.judge(text, hits) if hits else None
+    return code.JUDGE.judge(text, hits) if hits else None
 
 
 def score_of(text: str) -> int:
@@ -253,5 +253,5 @@ def test_spans_hold_what_was_found(text: str, rule: str, span: str) -> None:
 @pytest.mark.parametrize("shape", ["<?", "<? ", "<script ", "system(", "system('", "phpinfo", "phpinfo(", "$", "$a", "$a[", "$a(", "${", "${a(", "$ {", "$_", "(", "('a'.", "{", "{$", ";", "; ", "=", "java.", "java.lang.", "java.a", "class.", "#", "#a=", "(#a", "require('", "process.", "console.", "while(", "for(!", "while(((", "__", "__class__", "os.", "open('", "open('/", "eval('", "file.", " %x(a", "@{[", "qx(a", "<!--#", "<%", "<%a(", "<cf", "a/*", "\x1e", "\ud800$"])  # fmt: skip
 def test_hostile_shapes_of_a_whole_window_return(shape: str) -> None:
     text = (shape * 8192)[:8192]
-    found = code.judge(text, list(range(len(code.TRIGGERS))))
+    found = code.JUDGE.judge(text, list(range(len(code.JUDGE.triggers))))
     assert found is None or 0 <= found.start <= found.end <= len(text)

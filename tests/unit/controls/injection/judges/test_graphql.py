@@ -10,7 +10,7 @@ from sallygate.controls.injection.judges import graphql
 from sallygate.controls.injection.pipeline.evidence import ATTACK, LIKELY, Evidence
 
 EDGE = "\x1e"
-TRIGGERS = [re.compile(trigger, re.IGNORECASE | re.DOTALL) for trigger in graphql.TRIGGERS]
+TRIGGERS = [re.compile(trigger, re.IGNORECASE | re.DOTALL) for trigger in graphql.JUDGE.triggers]
 
 
 def batch(count: int) -> str:
@@ -79,7 +79,7 @@ HONEST: list[str] = [
 
 
 def judged(text: str) -> Evidence | None:
-    return graphql.judge(text) if any(trigger.search(f"{EDGE}{text}{EDGE}") for trigger in TRIGGERS) else None
+    return graphql.JUDGE.judge(text, []) if any(trigger.search(f"{EDGE}{text}{EDGE}") for trigger in TRIGGERS) else None
 
 
 @pytest.mark.parametrize(("text", "rule", "score"), ATTACKS)
@@ -100,7 +100,7 @@ def test_honest_texts_pass() -> None:
 
 
 def test_honest_texts_pass_without_the_triggers_too() -> None:
-    assert {text: found for text in HONEST if (found := graphql.judge(text)) is not None} == {}
+    assert {text: found for text in HONEST if (found := graphql.JUDGE.judge(text, [])) is not None} == {}
 
 
 @pytest.mark.parametrize("measure", ["depth", "aliases", "fields"])
@@ -117,7 +117,7 @@ def test_the_limit_itself_passes(measure: str) -> None:
 
 @pytest.mark.parametrize("end", range(1, 120))
 def test_every_beginning_of_a_document_is_read(end: int) -> None:
-    graphql.judge(HONEST[0][:end])
+    graphql.JUDGE.judge(HONEST[0][:end], [])
     assert graphql.exceeded(HONEST[0][:end]) is None
 
 
@@ -126,4 +126,4 @@ def test_every_beginning_of_a_document_is_read(end: int) -> None:
 )
 def test_long_texts_of_beginnings_return(unit: str) -> None:
     for start in ("", "{", "query(", "[", "{__schema"):
-        graphql.judge((start + unit * 8192)[:8192])
+        graphql.JUDGE.judge((start + unit * 8192)[:8192], [])

@@ -10,7 +10,7 @@ from sallygate.controls.injection.judges import ldap
 from sallygate.controls.injection.pipeline.evidence import ATTACK, LIKELY, ODD, Evidence
 
 EDGE = "\x1e"
-TRIGGERS = [re.compile(trigger, re.IGNORECASE | re.DOTALL) for trigger in ldap.TRIGGERS]
+TRIGGERS = [re.compile(trigger, re.IGNORECASE | re.DOTALL) for trigger in ldap.JUDGE.triggers]
 
 ATTACKS: list[tuple[str, int]] = [
     ("*)(cn=*))(|(cn=*", ATTACK),
@@ -83,7 +83,7 @@ foo|bar
 
 def judged(text: str) -> Evidence | None:
     hits = [number for number, trigger in enumerate(TRIGGERS) if trigger.search(f"{EDGE}{text}{EDGE}")]
-    return ldap.judge(text, hits) if hits else None
+    return ldap.JUDGE.judge(text, hits) if hits else None
 
 
 @pytest.mark.parametrize(("text", "score"), ATTACKS)
@@ -112,4 +112,4 @@ def test_marks_honest_texts_consist_of_are_odd_at_most(text: str) -> None:
 
 @pytest.mark.parametrize("unit", ["(", ")(", "(&", "(a)", "(|(a)", "(a=\x1e", "a:1.", "*)", "\x1e"])
 def test_long_texts_of_beginnings_return(unit: str) -> None:
-    ldap.judge((unit * 8192)[:8192], list(range(len(ldap.IDIOMS))))
+    ldap.JUDGE.judge((unit * 8192)[:8192], list(range(len(ldap.IDIOMS))))

@@ -9,7 +9,7 @@ from sallygate.controls.injection.pipeline.evidence import LIKELY, Evidence
 from sallygate.controls.injection.pipeline.prefilter import Prefilter
 
 MODULES = (lookups_crlf_prototypes, ssrf, deserialisation)
-PREFILTER = Prefilter([module.TRIGGERS for module in MODULES])
+PREFILTER = Prefilter([module.JUDGE.triggers for module in MODULES])
 
 ATTACKS: dict[str, tuple[str, ...]] = {
     "lookup": (
@@ -129,7 +129,7 @@ HONEST = (
 
 def judged(text: str) -> Evidence | None:
     hits = PREFILTER.hits(text)
-    found = (module.judge(text, hits[number]) for number, module in enumerate(MODULES) if number in hits)
+    found = (module.JUDGE.judge(text, hits[number]) for number, module in enumerate(MODULES) if number in hits)
     return max(filter(None, found), key=lambda evidence: evidence.score, default=None)
 
 
@@ -171,5 +171,5 @@ def test_spans_hold_what_was_found(text: str, rule: str, span: str) -> None:
 def test_hostile_shapes_of_a_whole_window_return(shape: str) -> None:
     text = (shape * 8192)[:8192]
     for module in MODULES:
-        found = module.judge(text, list(range(len(module.TRIGGERS))))
+        found = module.JUDGE.judge(text, list(range(len(module.JUDGE.triggers))))
         assert found is None or 0 <= found.start <= found.end <= len(text)

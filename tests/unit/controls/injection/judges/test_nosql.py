@@ -10,7 +10,7 @@ from sallygate.controls.injection.judges import nosql
 from sallygate.controls.injection.pipeline.evidence import ODD, Evidence
 
 EDGE = "\x1e"
-TRIGGERS = [re.compile(trigger, re.IGNORECASE | re.DOTALL) for trigger in nosql.TRIGGERS]
+TRIGGERS = [re.compile(trigger, re.IGNORECASE | re.DOTALL) for trigger in nosql.JUDGE.triggers]
 
 ATTACKS: list[tuple[str, str]] = [
     ("$gte", "operator"),
@@ -94,7 +94,7 @@ db.find
 
 def judged(text: str) -> Evidence | None:
     hits = [number for number, trigger in enumerate(TRIGGERS) if trigger.search(f"{EDGE}{text}{EDGE}")]
-    return nosql.judge(text, hits) if hits else None
+    return nosql.JUDGE.judge(text, hits) if hits else None
 
 
 @pytest.mark.parametrize(("text", "rule"), ATTACKS)
@@ -130,4 +130,4 @@ def test_span_is_the_operator() -> None:
 
 @pytest.mark.parametrize("unit", ["{ ", ", ", "$ne{ ", "new date(while(-", "[a][a", "do{new ", "'\"", "\x1e"])
 def test_long_texts_of_beginnings_return(unit: str) -> None:
-    nosql.judge((unit * 8192)[:8192], list(range(len(nosql.IDIOMS))))
+    nosql.JUDGE.judge((unit * 8192)[:8192], list(range(len(nosql.IDIOMS))))

@@ -11,7 +11,7 @@ from sallygate.controls.injection.pipeline.evidence import LIKELY, Evidence
 from sallygate.controls.injection.pipeline.prefilter import Prefilter
 from sallygate.controls.injection.pipeline.values import FILE_MARK
 
-PREFILTER = Prefilter([scanner_names.TRIGGERS, filenames.TRIGGERS])
+PREFILTER = Prefilter([scanner_names.JUDGE.triggers, filenames.JUDGE.triggers])
 
 SCANNERS = (
     "sqlmap/1.7#stable (https://sqlmap.org)", "Mozilla/5.00 (Nikto/2.1.6)", "Mozilla/5.0 zgrab/0.x", "masscan/1.3", "gobuster/3.1", "feroxbuster/2.7",
@@ -40,7 +40,7 @@ DOCUMENTS = (
 
 def judged(module: ModuleType, number: int, text: str) -> Evidence | None:
     hits = PREFILTER.hits(FILE_MARK + text if module is filenames else text).get(number)
-    found: Evidence | None = module.judge(text, hits) if hits else None
+    found: Evidence | None = module.JUDGE.judge(text, hits) if hits else None
     return found
 
 
@@ -77,5 +77,5 @@ def test_spans_hold_what_was_found() -> None:
 def test_hostile_shapes_of_a_whole_window_return(shape: str) -> None:
     text = (shape * 8192)[:8192]
     for module in (scanner_names, filenames):
-        found = module.judge(text, list(range(len(module.TRIGGERS))))
+        found = module.JUDGE.judge(text, list(range(len(module.JUDGE.triggers))))
         assert found is None or 0 <= found.start <= found.end <= len(text)

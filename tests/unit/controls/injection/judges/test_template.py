@@ -8,7 +8,7 @@ from sallygate.controls.injection.judges import template
 from sallygate.controls.injection.pipeline.evidence import LIKELY, Evidence
 from sallygate.controls.injection.pipeline.prefilter import Prefilter
 
-PREFILTER = Prefilter([template.TRIGGERS])
+PREFILTER = Prefilter([template.JUDGE.triggers])
 
 ATTACKS = r"""
 {{7*7}}
@@ -183,7 +183,7 @@ std::vector<int>
 
 def judged(text: str) -> Evidence | None:
     hits = PREFILTER.hits(text).get(0)
-    return template.judge(text, hits) if hits else None
+    return template.JUDGE.judge(text, hits) if hits else None
 
 
 def score_of(text: str) -> int:
@@ -218,5 +218,5 @@ def test_spans_hold_what_was_found(text: str, rule: str, span: str) -> None:
 @pytest.mark.parametrize("shape", ["{{", "{{a", "{{a.", "{{a(", "{%", "{%a", "${", "${a", "${'", "#{", "*{", "<%", "<%=", "{{1", "{{1*", "{{'", "#set(", "$class.", "{php", "{if ", "@(", "@{ ", "{{#if a", "{{{", "__${", "|${", "th:", "?new(", "<#", "\x1e#", "\ud800{{"])  # fmt: skip
 def test_hostile_shapes_of_a_whole_window_return(shape: str) -> None:
     text = (shape * 8192)[:8192]
-    found = template.judge(text, list(range(len(template.TRIGGERS))))
+    found = template.JUDGE.judge(text, list(range(len(template.JUDGE.triggers))))
     assert found is None or 0 <= found.start <= found.end <= len(text)

@@ -10,7 +10,7 @@ from sallygate.controls.injection.judges import xpath
 from sallygate.controls.injection.pipeline.evidence import Evidence
 
 EDGE = "\x1e"
-TRIGGERS = [re.compile(trigger, re.IGNORECASE | re.DOTALL) for trigger in xpath.TRIGGERS]
+TRIGGERS = [re.compile(trigger, re.IGNORECASE | re.DOTALL) for trigger in xpath.JUDGE.triggers]
 
 ATTACKS: list[tuple[str, str]] = [
     ("z' or name()='login' or 'z'='q", "quote-left"),
@@ -72,7 +72,7 @@ net::ERR_INVALID_CHUNKED_ENCODING
 
 def judged(text: str) -> Evidence | None:
     hits = [number for number, trigger in enumerate(TRIGGERS) if trigger.search(f"{EDGE}{text}{EDGE}")]
-    return xpath.judge(text, hits) if hits else None
+    return xpath.JUDGE.judge(text, hits) if hits else None
 
 
 @pytest.mark.parametrize(("text", "rule"), ATTACKS)
@@ -96,4 +96,4 @@ def test_honest_texts_pass() -> None:
 
 @pytest.mark.parametrize("unit", ["count(/a", "' or a", "a/", "]|", "child::", "doc(concat(", "a*", "\x1e"])
 def test_long_texts_of_beginnings_return(unit: str) -> None:
-    xpath.judge((unit * 8192)[:8192], list(range(len(xpath.IDIOMS))))
+    xpath.JUDGE.judge((unit * 8192)[:8192], list(range(len(xpath.IDIOMS))))

@@ -75,15 +75,15 @@ items [a #required] > b
 
 @pytest.mark.parametrize(("text", "score"), ATTACKS)
 def test_documents_that_reach_out_are_found(text: str, score: int) -> None:
-    found = xxe.judge(text)
+    found = xxe.JUDGE.judge(text, [])
     assert found is not None
     assert found.score >= score
-    assert any(re.search(trigger, f"\x1e{text}\x1e", re.IGNORECASE | re.DOTALL) for trigger in xxe.TRIGGERS)
+    assert any(re.search(trigger, f"\x1e{text}\x1e", re.IGNORECASE | re.DOTALL) for trigger in xxe.JUDGE.triggers)
 
 
 @pytest.mark.parametrize("text", HONEST)
 def test_documents_of_honest_clients_pass(text: str) -> None:
-    found = xxe.judge(text)
+    found = xxe.JUDGE.judge(text, [])
     assert found is None or found.score < LIKELY
 
 
@@ -93,7 +93,7 @@ def test_the_suite_holds_the_cases_it_claims() -> None:
 
 def test_the_span_holds_the_declaration() -> None:
     text = 'x <!ENTITY e SYSTEM "file:///x"> y'
-    found = xxe.judge(text)
+    found = xxe.JUDGE.judge(text, [])
     assert found is not None
     assert (found.rule, text[found.start : found.end]) == ("external-entity", "<!ENTITY e SYSTEM")
 
@@ -104,5 +104,5 @@ def test_the_span_holds_the_declaration() -> None:
 )  # fmt: skip
 def test_hostile_shapes_of_a_whole_window_return(shape: str) -> None:
     text = (shape * 8192)[:8192]
-    found = xxe.judge(text)
+    found = xxe.JUDGE.judge(text, [])
     assert found is None or 0 <= found.start <= found.end <= len(text)

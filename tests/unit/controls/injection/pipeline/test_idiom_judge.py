@@ -8,7 +8,7 @@ import pytest
 
 from sallygate.controls.injection.judges import code, lookups_crlf_prototypes, template
 from sallygate.controls.injection.pipeline.evidence import ATTACK, CERTAIN, LIKELY, ODD
-from sallygate.controls.injection.pipeline.idiom_judge import Idiom, compiled, trigger_of
+from sallygate.controls.injection.pipeline.idiom_judge import Idiom, IdiomJudge, trigger_of
 
 
 @pytest.mark.parametrize(
@@ -33,15 +33,16 @@ def test_a_trigger_of_its_own_is_taken() -> None:
 
 
 def test_the_strongest_of_the_hits_is_found_with_its_span() -> None:
-    triggers, judge = compiled(
+    judge = IdiomJudge(
+        "x",
         (
             Idiom("code", "weak", LIKELY, "ab"),
             Idiom("command", "strong", CERTAIN, "cd"),
             Idiom("code", "mid", ATTACK, "e"),
-        )
+        ),
     )
-    assert triggers == ("ab", "cd", "e")
-    found = judge("xxABcde", [0, 1, 2])
+    assert judge.triggers == ("ab", "cd", "e")
+    found = judge.judge("xxABcde", [0, 1, 2])
     assert found is not None and (found.family, found.rule, found.score, found.start, found.end) == (
         "command",
         "strong",
@@ -49,23 +50,23 @@ def test_the_strongest_of_the_hits_is_found_with_its_span() -> None:
         4,
         6,
     )
-    found = judge("xxABcde", [0])
+    found = judge.judge("xxABcde", [0])
     assert found is not None and (found.rule, found.start, found.end) == ("weak", 2, 4)
-    assert judge("xxABcde", []) is None
-    assert judge("nothing", [1]) is None
+    assert judge.judge("xxABcde", []) is None
+    assert judge.judge("nothing", [1]) is None
 
 
 def test_edges_count_as_characters_and_not_as_span() -> None:
-    _, judge = compiled((Idiom("code", "whole", ODD, r"\x1ea+\x1e"),))
-    found = judge("aaa", [0])
+    judge = IdiomJudge("x", (Idiom("code", "whole", ODD, r"\x1ea+\x1e"),))
+    found = judge.judge("aaa", [0])
     assert found is not None and (found.start, found.end) == (0, 3)
-    assert judge("aab", [0]) is None
+    assert judge.judge("aab", [0]) is None
 
 
 def test_long_texts_only_quote_it() -> None:
-    _, judge = compiled((Idiom("code", "short", ODD, "ab", chars_max=4),))
-    assert judge("abcd", [0]) is not None
-    assert judge("abcde", [0]) is None
+    judge = IdiomJudge("x", (Idiom("code", "short", ODD, "ab", chars_max=4),))
+    assert judge.judge("abcd", [0]) is not None
+    assert judge.judge("abcde", [0]) is None
 
 
 def test_every_idiom_keeps_to_what_both_engines_read_alike() -> None:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from sallygate.controls.injection import compile_patterns, patterns_signature
 from sallygate.controls.injection.judges import registry
 from sallygate.controls.injection.judges.registry import JUDGES
-from sallygate.controls.injection.pipeline.judging import TEXTS
+from sallygate.controls.injection.pipeline.judge_interface import TEXTS
 from sallygate.controls.injection.pipeline.prefilter import Prefilter, signature
 from sallygate.controls.injection.pipeline.values import BETWEEN
 

@@ -18,7 +18,7 @@ expects one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html.entities import html5
 
 from sallygate.controls.injection.judges.command.command_triggers import GROUP_OF, TRIGGERS
@@ -36,9 +36,8 @@ from sallygate.controls.injection.judges.command.command_words import (
     WINDOWS,
 )
 from sallygate.controls.injection.pipeline.evidence import ATTACK, CERTAIN, LIKELY, ODD, Evidence
+from sallygate.controls.injection.pipeline.judge_interface import HOP, TEXTS, Judge
 from sallygate.controls.injection.pipeline.literal_rules import lowered
-
-__all__ = ["TRIGGERS", "judge"]
 
 _NAMES = UNIX | WINDOWS
 _NAMES_MAX = 256
@@ -153,16 +152,27 @@ _MARKUP = tuple(
 )
 
 
-def judge(text: str, hits: list[int]) -> Evidence | None:
-    """The strongest reading of `text` as something a shell would run; also of what one decoding more of a form makes of
-    it."""
-    found = _judge(text, hits)
-    if found is None and len(text) <= PLUS_CHARS and "+" in text and " " not in text:
-        found = _judge(text.replace("+", " "), hits)
-    return found
+class CommandJudge(Judge):
+    """Judge of shells and their commands."""
+
+    name = "command"
+    triggers = TRIGGERS
+    kinds = TEXTS | HOP
+    cost = 0.5
+
+    def judge(self, text: str, hits: Sequence[int]) -> Evidence | None:
+        """The strongest reading of `text` as something a shell would run; also of what one decoding more of a form makes of
+        it."""
+        found = _judge(text, hits)
+        if found is None and len(text) <= PLUS_CHARS and "+" in text and " " not in text:
+            found = _judge(text.replace("+", " "), hits)
+        return found
 
 
-def _judge(text: str, hits: list[int]) -> Evidence | None:
+JUDGE: Judge = CommandJudge()
+
+
+def _judge(text: str, hits: Sequence[int]) -> Evidence | None:
     looks = {GROUP_OF[number] for number in hits}
     lower = lowered(text)
     if "shellshock" in looks and (shock := _shellshock(lower)) is not None:

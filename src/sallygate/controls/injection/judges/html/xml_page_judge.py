@@ -15,11 +15,13 @@ Refuses to know which vocabulary a document is written in.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from sallygate.controls.injection.judges.html.script_urls import address_in
 from sallygate.controls.injection.judges.html.tag_tokenizer import Attribute, attributes_of
 from sallygate.controls.injection.judges.html.xss_judge import EVENTS
 from sallygate.controls.injection.pipeline.evidence import ATTACK, LIKELY, Evidence
+from sallygate.controls.injection.pipeline.judge_interface import XML, Judge
 
 TRIGGERS: tuple[str, ...] = (
     r"[\s/\x60'\"]on[a-z]{3,26}\s*=",
@@ -39,20 +41,30 @@ _RUNS = re.compile(r"[(`{\\]|=|;|javascript|location|eval|throw|import", re.IGNO
 _QUOTE = re.compile(r"[\"'`]").search
 
 
-def judge(text: str) -> Evidence | None:
-    """The first thing in the tags of `text` that a page would run."""
-    for number, seen in enumerate(_FOUND(text)):
-        if number >= LOOKED_AT_MAX:
-            return Evidence("xss", "handler-flood", LIKELY, 0, len(text))
-        kind = seen.lastgroup or ""
-        at = seen.start(kind)
-        closed = text.rfind(">", 0, at)
-        if text.rfind("<", 0, at) <= closed and not _QUOTE(text, closed, at):
-            continue  # between tags, where no quoted value may have held the bracket
-        rule = _ruled(kind, text[at : at + VALUE_CHARS_MAX])
-        if rule:
-            return Evidence("xss", rule, ATTACK, at, min(at + VALUE_CHARS_MAX, len(text)))
-    return None
+class XmlPageJudge(Judge):
+    """Judge of whole documents of XML that a browser would show as a page."""
+
+    name = "xml_page"
+    triggers = TRIGGERS
+    kinds = XML
+
+    def judge(self, text: str, hits: Sequence[int]) -> Evidence | None:
+        """The first thing in the tags of `text` that a page would run."""
+        for number, seen in enumerate(_FOUND(text)):
+            if number >= LOOKED_AT_MAX:
+                return Evidence("xss", "handler-flood", LIKELY, 0, len(text))
+            kind = seen.lastgroup or ""
+            at = seen.start(kind)
+            closed = text.rfind(">", 0, at)
+            if text.rfind("<", 0, at) <= closed and not _QUOTE(text, closed, at):
+                continue  # between tags, where no quoted value may have held the bracket
+            rule = _ruled(kind, text[at : at + VALUE_CHARS_MAX])
+            if rule:
+                return Evidence("xss", rule, ATTACK, at, min(at + VALUE_CHARS_MAX, len(text)))
+        return None
+
+
+JUDGE: Judge = XmlPageJudge()
 
 
 def _ruled(kind: str, text: str) -> str:

@@ -22,6 +22,7 @@ Refuses to know where the application puts the value.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from sallygate.controls.injection.judges.html.javascript import script_in
 from sallygate.controls.injection.judges.html.page_fragments import TRIGGERS as PIECES
@@ -37,6 +38,7 @@ from sallygate.controls.injection.judges.html.style_sheets import (
 from sallygate.controls.injection.judges.html.tag_tokenizer import Tag, tags_of
 from sallygate.controls.injection.judges.html.trusted_embeds import is_own_pdf, is_own_sprite, is_player
 from sallygate.controls.injection.pipeline.evidence import ATTACK, CERTAIN, LIKELY, ODD, Evidence
+from sallygate.controls.injection.pipeline.judge_interface import Judge
 from sallygate.controls.injection.pipeline.literal_rules import lowered
 from sallygate.controls.injection.pipeline.pattern_scans import possible
 
@@ -188,27 +190,38 @@ _AMID_TAGS = re.compile(
 _possibly_amid = possible([_AMID_TAGS])
 
 
-def judge(text: str) -> Evidence | None:
-    """The strongest evidence of script in one text."""
-    best: Evidence | None = None
-    if len(text) < 24 and text.strip().lower() == "<script":
-        return _evidence("script-element", ODD, 0, len(text))  # reports count elements under such names
-    if "<" in text:
-        best = _markup(text)
-        if best is not None and best.score >= CERTAIN:
-            return best
-    alone = _alone(text)
-    if best is not None and alone is not None and best.score >= LIKELY and alone.score >= ATTACK:
-        return _evidence(best.rule, CERTAIN, best.start, best.end)  # an element that may run, and script for it
-    for other in (alone, _recoded(text)):
-        if other is not None and (best is None or other.score > best.score):
-            best = other
-    if (best is None or best.score < LIKELY) and len(text) <= FRAGMENT_CHARS_MAX:
-        fragment = _FRAGMENT.match(text)
-        if fragment is not None:
-            return _evidence("fragment", LIKELY, *fragment.span())
-        best = _stronger(best, piece_in(text, lowered(text)))
-    return best
+class XssJudge(Judge):
+    """Judge of what runs in a page."""
+
+    name = "xss"
+    triggers = TRIGGERS
+    cost = 1.25
+    least = 256
+
+    def judge(self, text: str, hits: Sequence[int]) -> Evidence | None:
+        """The strongest evidence of script in one text."""
+        best: Evidence | None = None
+        if len(text) < 24 and text.strip().lower() == "<script":
+            return _evidence("script-element", ODD, 0, len(text))  # reports count elements under such names
+        if "<" in text:
+            best = _markup(text)
+            if best is not None and best.score >= CERTAIN:
+                return best
+        alone = _alone(text)
+        if best is not None and alone is not None and best.score >= LIKELY and alone.score >= ATTACK:
+            return _evidence(best.rule, CERTAIN, best.start, best.end)  # an element that may run, and script for it
+        for other in (alone, _recoded(text)):
+            if other is not None and (best is None or other.score > best.score):
+                best = other
+        if (best is None or best.score < LIKELY) and len(text) <= FRAGMENT_CHARS_MAX:
+            fragment = _FRAGMENT.match(text)
+            if fragment is not None:
+                return _evidence("fragment", LIKELY, *fragment.span())
+            best = _stronger(best, piece_in(text, lowered(text)))
+        return best
+
+
+JUDGE: Judge = XssJudge()
 
 
 def _evidence(rule: str, score: int, start: int, end: int) -> Evidence:

@@ -23,6 +23,7 @@ Refuses to know where the value came from and which database is behind.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
@@ -43,8 +44,7 @@ from sallygate.controls.injection.judges.sql.sql_rules import (
 from sallygate.controls.injection.judges.sql.sql_triggers import TRIGGERS
 from sallygate.controls.injection.judges.sql.sql_words import DANGEROUS, FUNCTIONS, INQUIRING
 from sallygate.controls.injection.pipeline.evidence import ATTACK, CERTAIN, LIKELY, ODD, Evidence
-
-__all__ = ["TRIGGERS", "judge", "stronger"]
+from sallygate.controls.injection.pipeline.judge_interface import Judge
 
 _QUOTES = "'\"`"
 _PREFIXED = "abcdefghijklmnopqrstuvwxyz_ "
@@ -109,16 +109,26 @@ _PLUS_BEHIND = re.compile(r"\b(?:" + "|".join(_SPACED_WORDS) + r")\+").search
 _UNCLEAN = re.compile(r"[{}\[\]<>=:\"'`\\]").search
 
 
-def judge(text: str) -> Evidence | None:
-    """The strongest sign of SQL in `text`, `+` read as itself and, where it may be one, as a space."""
-    twice = "+" in text and (" " not in text or _plus_for_space(text.lower()))
-    budget = BLIND_MAX // 3 if twice else BLIND_MAX
-    best = _judged(text, budget)
-    if twice and (best is None or best.score < CERTAIN):
-        other = _judged(text.replace("+", " "), budget)
-        if other is not None and (best is None or other.score > best.score):
-            return other
-    return best
+class SqlJudge(Judge):
+    """Judge of SQL."""
+
+    name = "sql"
+    triggers = TRIGGERS
+    least = 448
+
+    def judge(self, text: str, hits: Sequence[int]) -> Evidence | None:
+        """The strongest sign of SQL in `text`, `+` read as itself and, where it may be one, as a space."""
+        twice = "+" in text and (" " not in text or _plus_for_space(text.lower()))
+        budget = BLIND_MAX // 3 if twice else BLIND_MAX
+        best = _judged(text, budget)
+        if twice and (best is None or best.score < CERTAIN):
+            other = _judged(text.replace("+", " "), budget)
+            if other is not None and (best is None or other.score > best.score):
+                return other
+        return best
+
+
+JUDGE: Judge = SqlJudge()
 
 
 def _plus_for_space(lower: str) -> bool:

@@ -15,7 +15,8 @@ files honestly, a parameter that holds one of them and nothing else does not.
 from __future__ import annotations
 
 from sallygate.controls.injection.pipeline.evidence import ATTACK, LIKELY
-from sallygate.controls.injection.pipeline.idiom_judge import Idiom, compiled
+from sallygate.controls.injection.pipeline.idiom_judge import Idiom, IdiomJudge
+from sallygate.controls.injection.pipeline.judge_interface import Judge
 
 _END = r"(?:[%?#~\x00&][^\x1e]{0,24})?\x1e"
 """What may stand behind a path: an ending that cuts off what the application adds."""
@@ -118,4 +119,4 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("traversal", "remote-file", LIKELY, r"\x1e//[a-z0-9.-]{3,80}/[^\s\x1e?]{1,120}\.(?:php[0-9]?|txt|jsp|aspx?|pl|py|cgi|dat|inc)\?{1,3}\x1e", trigger=r"\?\x1e"),
 )  # fmt: skip
 
-TRIGGERS, judge = compiled(IDIOMS)
+JUDGE: Judge = IdiomJudge("host_paths", IDIOMS, cost=0.2)

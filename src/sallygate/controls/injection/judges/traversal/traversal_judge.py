@@ -19,11 +19,13 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from collections.abc import Sequence
 from itertools import islice
 
 from msgspec import Struct
 
 from sallygate.controls.injection.pipeline.evidence import ATTACK, CERTAIN, LIKELY, ODD, Evidence
+from sallygate.controls.injection.pipeline.judge_interface import Judge
 from sallygate.controls.injection.pipeline.literal_rules import lowered
 from sallygate.controls.injection.pipeline.pattern_scans import possible
 
@@ -212,15 +214,26 @@ _possibly_named = possible(
 _FIRST_PLACE, _FIRST_WRAPPER = len(_TARGETS), len(_TARGETS) + len(_PLACES) + 1
 
 
-def judge(text: str) -> Evidence | None:
-    """The strongest of: steps up, a file nobody should ask for, a wrapper."""
-    best = _climb(text)
-    lower = lowered(text)
-    named = _possibly_named("/" + lower)
-    for found in (_file(text, lower, named), _wrapper(lower) if named and named[-1] >= _FIRST_WRAPPER else None):
-        if found is not None and (best is None or found.score > best.score):
-            best = found
-    return best
+class TraversalJudge(Judge):
+    """Judge of paths that leave their directory and of wrappers."""
+
+    name = "traversal"
+    triggers = TRIGGERS
+    cost = 1.25
+    least = 224
+
+    def judge(self, text: str, hits: Sequence[int]) -> Evidence | None:
+        """The strongest of: steps up, a file nobody should ask for, a wrapper."""
+        best = _climb(text)
+        lower = lowered(text)
+        named = _possibly_named("/" + lower)
+        for found in (_file(text, lower, named), _wrapper(lower) if named and named[-1] >= _FIRST_WRAPPER else None):
+            if found is not None and (best is None or found.score > best.score):
+                best = found
+        return best
+
+
+JUDGE: Judge = TraversalJudge()
 
 
 def _is_textual(text: str) -> bool:

@@ -8,7 +8,7 @@ from sallygate.controls.injection.judges.command import command_judge
 from sallygate.controls.injection.pipeline.evidence import LIKELY, Evidence
 from sallygate.controls.injection.pipeline.prefilter import Prefilter
 
-PREFILTER = Prefilter([command_judge.TRIGGERS])
+PREFILTER = Prefilter([command_judge.JUDGE.triggers])
 
 UNIX = r"""
 ; cat /srv/app/secret.txt
@@ -348,7 +348,7 @@ you should grep the logs; then tail them
 
 def judged(text: str) -> Evidence | None:
     hits = PREFILTER.hits(text).get(0)
-    return command_judge.judge(text, hits) if hits else None
+    return command_judge.JUDGE.judge(text, hits) if hits else None
 
 
 def score_of(text: str) -> int:
@@ -414,8 +414,8 @@ HOSTILE = (";", ";a", ";id", ";at ", "|", "|a|", "||", "&", "\n", "\na", "`", "`
 
 @pytest.mark.parametrize("shape", HOSTILE)
 def test_hostile_shapes_of_a_whole_window_return(shape: str) -> None:
-    every = list(range(len(command_judge.TRIGGERS)))
+    every = list(range(len(command_judge.JUDGE.triggers)))
     for lead in ("", ";", "$(", "("):
         text = (lead + shape * 8192)[:8192]
-        found = command_judge.judge(text, every)
+        found = command_judge.JUDGE.judge(text, every)
         assert found is None or 0 <= found.start <= found.end <= len(text)

@@ -85,20 +85,20 @@ a <p class="a"><?xml:namespace prefix = o ns = "urn:schemas-microsoft-com:office
 
 @pytest.mark.parametrize("text", PIECES)
 def test_a_piece_is_found_by_its_rule(text: str) -> None:
-    found = xss_judge.judge(text)
+    found = xss_judge.JUDGE.judge(text, [])
     assert found is not None and found.score >= LIKELY
     assert found.rule == PIECES[text] or found.rule == "fragment"
     assert 0 <= found.start < found.end <= len(text)
 
 
 def test_most_pieces_are_told_by_these_rules_alone() -> None:
-    rules = {found.rule for text in PIECES if (found := xss_judge.judge(text)) is not None}
+    rules = {found.rule for text in PIECES if (found := xss_judge.JUDGE.judge(text, [])) is not None}
     assert rules - {"fragment"} == set(PIECES.values())
 
 
 @pytest.mark.parametrize("text", HONEST)
 def test_whole_markup_and_words_pass(text: str) -> None:
-    found = xss_judge.judge(text)
+    found = xss_judge.JUDGE.judge(text, [])
     assert found is None or found.score < LIKELY, found
 
 
@@ -108,12 +108,12 @@ def test_the_suite_holds_the_cases_it_claims() -> None:
 
 @pytest.mark.parametrize("text", PIECES)
 def test_every_piece_is_one_the_prefilter_lets_through(text: str) -> None:
-    assert any(re.search(trigger, f"\x1e{text}\x1e", re.IGNORECASE | re.DOTALL) for trigger in xss_judge.TRIGGERS)
+    assert any(re.search(trigger, f"\x1e{text}\x1e", re.IGNORECASE | re.DOTALL) for trigger in xss_judge.JUDGE.triggers)
 
 
 def test_a_window_of_a_long_document_may_end_in_an_open_picture() -> None:
     text = "<p>a</p>" * (CHARS_MAX // 8) + '<svg viewBox="0 0 1 1">'
-    found = xss_judge.judge(text)
+    found = xss_judge.JUDGE.judge(text, [])
     assert found is None or found.score < LIKELY
 
 
@@ -129,5 +129,5 @@ def test_hostile_shapes_of_a_whole_window_return(shape: str) -> None:
         '<p style="' + (shape * 8192)[:8180],
         "<style>" + (shape * 2000)[:2000],
     ):
-        found = xss_judge.judge(text)
+        found = xss_judge.JUDGE.judge(text, [])
         assert found is None or 0 <= found.start <= found.end <= len(text)

@@ -9,7 +9,7 @@ from sallygate.controls.injection.judges.html import xml_page_judge
 from sallygate.controls.injection.pipeline.evidence import LIKELY
 from sallygate.controls.injection.pipeline.prefilter import Prefilter
 
-PREFILTER = Prefilter([xml_page_judge.TRIGGERS])
+PREFILTER = Prefilter([xml_page_judge.JUDGE.triggers])
 
 ATTACKS = (
     "<IMG SRC=x ONERROR=go()>",
@@ -35,7 +35,7 @@ HONEST = (
 
 
 def score_of(text: str) -> int:
-    found = xml_page_judge.judge(text) if PREFILTER.hits(text) else None
+    found = xml_page_judge.JUDGE.judge(text, []) if PREFILTER.hits(text) else None
     return found.score if found is not None else 0
 
 
@@ -70,5 +70,5 @@ def test_a_section_is_judged_as_the_markup_it_holds() -> None:
 def test_hostile_shapes_of_a_whole_window_return(shape: str) -> None:
     for lead in ("", "<a ", "<a b='"):
         text = (lead + shape * 8192)[:8192]
-        found = xml_page_judge.judge(text)
+        found = xml_page_judge.JUDGE.judge(text, [])
         assert found is None or 0 <= found.start <= found.end <= len(text)

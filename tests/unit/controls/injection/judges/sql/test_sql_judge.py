@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sallygate.controls.injection.judges.sql.sql_judge import TRIGGERS, judge
+from sallygate.controls.injection.judges.sql.sql_judge import JUDGE
 from sallygate.controls.injection.judges.sql.sql_lexer import TOKENS_MAX, tokens_of
 from sallygate.controls.injection.pipeline.prefilter import Prefilter
 
@@ -82,7 +82,7 @@ ATTACKS = (
     "x' drop table if exists staff--", "x:'or login>','", "x:'or pw like','", "x:' or 4 in(4,','", "x:' or login>n','", "4; drop table if exists staff",
 )  # fmt: skip
 
-PREFILTER = Prefilter([TRIGGERS])
+PREFILTER = Prefilter([JUDGE.triggers])
 
 HONEST = (
     "O'Brien", "D'or 1st parfume", "rock 'n' roll", "it's 5' 10\"", "select your options from the menu",
@@ -122,7 +122,7 @@ def test_every_case_was_tried() -> None:
 
 @pytest.mark.parametrize("value", ATTACKS)
 def test_finds(value: str) -> None:
-    found = judge(value)
+    found = JUDGE.judge(value, [])
     assert found is not None
     assert found.family == "sql"
     assert found.score >= 5
@@ -132,7 +132,7 @@ def test_finds(value: str) -> None:
 
 @pytest.mark.parametrize("value", HONEST)
 def test_passes(value: str) -> None:
-    found = judge(value)
+    found = JUDGE.judge(value, [])
     assert found is None or found.score < 5
 
 
@@ -149,7 +149,7 @@ BEHIND_DECOYS = (
 @pytest.mark.parametrize("decoy", DECOYS)
 @pytest.mark.parametrize("value", BEHIND_DECOYS)
 def test_nothing_hides_behind_padding(decoy: str, value: str) -> None:
-    found = judge(decoy + value)
+    found = JUDGE.judge(decoy + value, [])
     assert found is not None
     assert found.score >= 5
 
@@ -165,14 +165,14 @@ def test_nothing_hides_behind_padding(decoy: str, value: str) -> None:
     ],
 )
 def test_names_what_it_found(value: str, rule: str, score: int) -> None:
-    found = judge(value)
+    found = JUDGE.judge(value, [])
     assert found is not None
     assert (found.rule, found.score) == (rule, score)
 
 
 def test_the_span_holds_the_structure() -> None:
     value = "harmless -5 union select null,null"
-    found = judge(value)
+    found = JUDGE.judge(value, [])
     assert found is not None
     assert "union select null" in value[found.start : found.end]
 
@@ -265,9 +265,9 @@ def test_lexes_all_dialects(value: str, flat: str) -> None:
 )
 def test_hostile_shapes_return(piece: str) -> None:
     text = piece * (8192 // len(piece))
-    judge(text)
+    JUDGE.judge(text, [])
     assert len(tokens_of(text, 0).kinds) <= TOKENS_MAX + 1
 
 
 def test_triggers_are_distinct() -> None:
-    assert len(TRIGGERS) == len(set(TRIGGERS)) == 98
+    assert len(JUDGE.triggers) == len(set(JUDGE.triggers)) == 98

@@ -9,7 +9,7 @@ from sallygate.controls.injection.pipeline.decodings import forms_of
 from sallygate.controls.injection.pipeline.evidence import LIKELY, Evidence
 from sallygate.controls.injection.pipeline.prefilter import Prefilter
 
-PREFILTER = Prefilter([host_paths.TRIGGERS])
+PREFILTER = Prefilter([host_paths.JUDGE.triggers])
 
 ATTACKS = r"""
 ........etcpasswd
@@ -184,7 +184,7 @@ local file: x
 
 def judged(text: str) -> Evidence | None:
     hits = PREFILTER.hits(text).get(0)
-    return host_paths.judge(text, hits) if hits else None
+    return host_paths.JUDGE.judge(text, hits) if hits else None
 
 
 def score_of(text: str) -> int:
@@ -226,8 +226,8 @@ HOSTILE = (".", "/", "./", "../", "/\\", "...", "%", "%2", "%25", "%2e", "%252e"
 
 @pytest.mark.parametrize("shape", HOSTILE)
 def test_hostile_shapes_of_a_whole_window_return(shape: str) -> None:
-    every = list(range(len(host_paths.TRIGGERS)))
+    every = list(range(len(host_paths.JUDGE.triggers)))
     for lead in ("", "/", "\x1e/", "%2e"):
         text = (lead + shape * 8192)[:8192]
-        found = host_paths.judge(text, every)
+        found = host_paths.JUDGE.judge(text, every)
         assert found is None or 0 <= found.start <= found.end <= len(text)

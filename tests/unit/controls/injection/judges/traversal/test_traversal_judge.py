@@ -9,7 +9,7 @@ from sallygate.controls.injection.pipeline.decodings import forms_of
 from sallygate.controls.injection.pipeline.evidence import LIKELY, Evidence
 from sallygate.controls.injection.pipeline.prefilter import Prefilter
 
-PREFILTER = Prefilter([traversal_judge.TRIGGERS])
+PREFILTER = Prefilter([traversal_judge.JUDGE.triggers])
 
 ATTACKS = r"""
 ../../secret
@@ -211,7 +211,7 @@ report_2024.old.docx
 
 
 def judged(text: str) -> Evidence | None:
-    return traversal_judge.judge(text) if PREFILTER.hits(text) else None
+    return traversal_judge.JUDGE.judge(text, []) if PREFILTER.hits(text) else None
 
 
 def score_of(text: str) -> int:
@@ -264,5 +264,5 @@ HOSTILE = ("../", "..", ".", "./", "/", "//", "\\", "%", "%%", "%2e", "%25", "%2
 def test_hostile_shapes_of_a_whole_window_return(shape: str) -> None:
     for lead in ("", "/etc/", "/var/", "c:\\", ".."):
         text = (lead + shape * 8192)[:8192]
-        found = traversal_judge.judge(text)
+        found = traversal_judge.JUDGE.judge(text, [])
         assert found is None or 0 <= found.start <= found.end <= len(text)

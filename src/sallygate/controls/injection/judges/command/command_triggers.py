@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sallygate.controls.injection.judges.command.command_words import BUSY, CMDLETS, UNIX, WINDOWS
+from sallygate.controls.injection.judges.command.command_words import BUSY, CMDLETS, NAMES
 
 _BOUNDARY = r"[\s\x1e;|&<>$'\"\x60)}#\\/+]"
-_ANY_NAME = "|".join(sorted(name.replace(".", r"\.") for name in UNIX | WINDOWS if len(name) > 1))
+_ANY_NAME = "|".join(sorted(name.replace(".", r"\.") for name in NAMES if len(name) > 1))
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "shell": (

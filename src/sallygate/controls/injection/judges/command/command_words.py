@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
 UNIX = frozenset(
     """
     aa-disable ab acpi alpine ansible ansible-config ansible-console ansible-doc ansible-galaxy ansible-inventory
@@ -58,6 +61,9 @@ WINDOWS = frozenset(
     """.split()
 )
 """Of Windows."""
+
+NAMES = UNIX | WINDOWS
+"""Of either."""
 
 PLAIN_WORDS = frozenset(
     """
@@ -135,3 +141,13 @@ CMDLETS = (
     "test-connection", "write-output", "write-host", "write-warning", "update-help", "compare-object", "export-csv",
 )  # fmt: skip
 """Verbs and nouns of PowerShell."""
+
+
+def alternatives(names: Iterable[str]) -> str:
+    """One expression for `names`, sharing their beginnings, longest first: it fails at the first letter no name has."""
+    by_letter: dict[str, set[str]] = {}
+    for name in names:
+        by_letter.setdefault(name[:1], set()).add(name[1:])
+    ends = by_letter.pop("", None) is not None
+    inner = "|".join(re.escape(letter) + alternatives(rest) for letter, rest in sorted(by_letter.items()))
+    return "" if not inner else f"(?:{inner}){'?' if ends else ''}"

@@ -17,9 +17,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from sallygate.controls.injection.judges.html.event_handlers import EVENTS
 from sallygate.controls.injection.judges.html.script_urls import address_in
 from sallygate.controls.injection.judges.html.tag_tokenizer import Attribute, attributes_of
-from sallygate.controls.injection.judges.html.xss_judge import EVENTS
 from sallygate.controls.injection.pipeline.evidence import ATTACK, LIKELY, Evidence
 from sallygate.controls.injection.pipeline.judge_interface import XML, Judge
 

@@ -24,8 +24,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from sallygate.controls.injection.judges.html.event_handlers import EVENT_JUNK, EVENT_NAME, RUNS, handler_alone
 from sallygate.controls.injection.judges.html.javascript import script_in
-from sallygate.controls.injection.judges.html.page_fragments import TRIGGERS as PIECES
 from sallygate.controls.injection.judges.html.page_fragments import piece_in
 from sallygate.controls.injection.judges.html.script_urls import ENTITY_CALL, address_alone, address_in
 from sallygate.controls.injection.judges.html.style_sheets import (
@@ -37,60 +37,11 @@ from sallygate.controls.injection.judges.html.style_sheets import (
 )
 from sallygate.controls.injection.judges.html.tag_tokenizer import Tag, tags_of
 from sallygate.controls.injection.judges.html.trusted_embeds import is_own_pdf, is_own_sprite, is_player
+from sallygate.controls.injection.judges.html.xss_triggers import TRIGGERS
 from sallygate.controls.injection.pipeline.evidence import ATTACK, CERTAIN, LIKELY, ODD, Evidence
 from sallygate.controls.injection.pipeline.judge_interface import Judge
 from sallygate.controls.injection.pipeline.literal_rules import lowered
 from sallygate.controls.injection.pipeline.pattern_scans import possible
-
-TRIGGERS: tuple[str, ...] = (
-    r"<[\x00-\x1f]{0,3}[a-z/!?%]",
-    r"\bon[a-z]{3,26}[\x00-\x20/]{0,8}=",
-    r"(?:alert|prompt|confirm)[)?]{0,3}[.(`\x00-\x20/,\])]",
-    r"\beval(?:async)?[ ?./]{0,3}[(`.]",
-    r"execscript|importscripts|\bimport\s{0,2}[(`]",
-    r"set(?:timeout|interval|immediate)\s{0,2}[(`]",
-    r"function\s{0,2}(?:\(\s{0,2}['\"`]|`)",
-    r"=\s{0,2}(?:alert|prompt|confirm)\s{0,2}\}",
-    r"\x1e['\"`]\s{1,4}[a-z]{1,20}\s{0,2}=\s{0,2}['\"`]",
-    r"fromc(?:har|ode)",
-    r"\b(?:atob|unescape|geturl)\s{0,2}[(`,]",
-    r"asfunction:",
-    r"window\.open\s{0,2}\(|\.(?:html|append|prepend|after|before)\s{0,2}\(\s{0,2}['\"`]\s{0,2}<",
-    r"['\"`](?:alert|prompt|confirm)['\"`]\s{0,2}[\])]",
-    r"document[\s)]{0,3}(?:\?\.|\.|\[|/\*)",
-    r"\blocation\s{0,2}(?:\.\s{0,2}(?:href|assign|replace|hash)|=\s{0,2}['\"`nawd])",
-    r"\b(?:window|self|top|this|parent|frames|globalthis|content|opener)\s{0,2}(?:\?\.)?(?:\[|/\*)",
-    r"\b(?:window|self|top|parent|this)\s{0,2}\.\s{0,2}location\s{0,2}=",
-    r"(?:\]|reflect)\s{0,2}\.\s{0,2}[a-z]{2,20}(?:\s{0,2}\.\s{0,2}[a-z]{2,20})?\s{0,2}`",
-    r"constructor\s{0,2}['\"`]?\s{0,2}[(`\[.\]]",
-    r"!\[\]|\+\[\]|\[\]\)|~\[\];|[)!+\[]\[\]",
-    "\uff9f\u03c9\uff9f",
-    r"throw\s{0,3}(?:onerror|/|['\"`=])",
-    r"(?:fetch|getscript|sendbeacon|vibrate)\s{0,2}[(`]",
-    r"/\.source|\.source\s{0,2}\+",
-    r"tostring\s{0,2}\(\s{0,2}\d\d",
-    r"new\s{1,3}image\b",
-    r"with\s{0,2}\(\s{0,2}(?:document|window|self|top)",
-    r"['\"`]\s{0,3}[)\]}]{0,3}\s{0,3}[-;+*/%^|&,]{1,2}\s{0,3}[a-z_$][\w$.]{0,60}\(",
-    r"['\"`]\s{0,3}[)\]}]{0,3};\s{0,3}(?:document|window|self|top|location|jquery|\$|on[a-z]{3,20}\s{0,3}=)",
-    r"['\"`]\s{0,3}[-+*/^|&]\s{0,3}[{\[][^'\"`\x1e]{1,60}[}\])]\s{0,3}[-+*/^|&]\s{0,3}['\"`]",
-    r"(?:java|vb|live)script\s{0,3}:",
-    r"data\s{0,2}:\s{0,2}(?:text/(?:html|xml|xsl|javascript)|application/(?:xhtml|xml|javascript|x-javascript))",
-    r":\s{0,4}expression\s{0,3}[(/]",
-    r"-moz-binding|behaviou?r\s{0,3}:|url\s{0,2}\(\s{0,2}['\"]?\s{0,2}(?:java|vb)script",
-    r"@import\s{0,3}['\"u]",
-    r"\+ADw-|\+ADwA",
-    "\u00bc/?script",
-    r"&\{\s{0,3}(?:[a-z]{3}|\(\))",
-    r"\x1e(?:&(?:#x?0{0,6}(?:3c|60)|lt);?|\\(?:x|u00)3c)\x1e",
-    r"<(?:\s{0,2}[a-z]:?)?\s?[a-z]\s[a-z]\s[a-z]\s",
-    r"(?:window|self|top|parent)\.location",
-    r"s\s?c\s?r\s?i\s?p\s?t\s{0,3}:",
-    r"\.(?:innerhtml|outerhtml|textcontent)\s{0,2}=|\bbtoa\s{0,2}\(",
-    r"\x1e\s{0,4}-->|['\"`]{2,3}\s{0,2}--?>",
-    r"\bsrcdoc\s{0,3}=|\bformaction\s{0,3}=|<<?scr",
-    *PIECES,
-)
 
 _FRAGMENT = re.compile(
     r"['\"`]\s{1,4}[a-z]{1,20}\s{0,2}=\s{0,2}['\"`]|"
@@ -110,32 +61,12 @@ _FRAGMENT = re.compile(
 """A piece of a page's skeleton, or of something active, where a value begins: nothing that formatted text begins with."""
 FRAGMENT_CHARS_MAX = 2048
 """Longer values are whole documents."""
-HANDLERS_MAX = 16
-"""Handlers looked at one by one outside a tag. Tags snippets have a few, and those are judged as tags."""
 
 _STYLE_ELEMENT = re.compile(r"<(?:[a-z]{1,8}:)?style(?![a-z0-9-])", re.IGNORECASE)
-EVENTS = (
-    "abort|activate|after|gesture|security|snap|visibility|animation|auxclick|autocomplete|before|begin|blur|bounce|cache|cancel|canplay|cellchange|change|click|close|"
-    "command|enter|leave|composition|contextmenu|controlselect|copy|cue|cut|data|dbl|deactivate|device|drag|drop|duration|emptied|end|error|fetch|filter|finish|"
-    "focus|form|fullscreen|got|hashchange|help|input|invalid|key|languagechange|layout|load|lose|lost|media|message|mouse|move|moz|ms|offline|"
-    "online|open|orientation|out|page|paste|pause|play|pointer|popstate|popup|progress|propert|ratechange|reader|ready|repeat|reset|resize|resume|reverse|"
-    "row|scroll|search|seek|select|show|size|slotchange|stalled|start|stop|storage|submit|suspend|sync|time|toggle|touch|track|transition|"
-    "unhandled|unload|url|volume|waiting|webkit|wheel|zoom|viewport|content|x"
-)
-_EVENT_NAME = re.compile(r"on(?:" + EVENTS + r")[a-z]{0,22}")
-_HANDLER_ALONE = re.compile(
-    r"on(?=[a-z]{1,40}+[\x00-\x20/]{0,8}=)(?:(?<=^on)|(?<=[\s\"'`/\x00-\x1f\u201c\u201d>]on))(?:"
-    + EVENTS
-    + r")[a-z]{0,22}[\x00-\x20/]{0,8}=[\x00-\x20]{0,8}(?![\s>=&])"
-)
-_RUNS = re.compile(r"[(`{\[\\]|=|;|javascript|location|//|eval|throw|import", re.IGNORECASE)
-_CALLS = re.compile(r"[\"']?[\w$.]{1,40}+[(`]")
-_EVENT_JUNK = re.compile(r"on(?:" + EVENTS + r")[a-z]{0,22}+[^a-z0-9_:.@-]")
 _DIRECTIVE = re.compile(
     r"x-(?:init|data|html|effect|on:.*)|hx-on.*|v-(?:html|on:.*)|@(?:click|load|error|focus|blur|mouse\w{1,8}|key\w{1,8}|input|change|submit)(?:\.[a-z.]{1,40})?"
 ).fullmatch
 """Attributes that frameworks run as script (Alpine, htmx, Vue, hyperscript)."""
-_QUOTED_BEFORE = re.compile(r"[\"'`\u201d\u201c]")
 _VALUE_LEFT = re.compile(r"[^<>A-Za-z]{0,16}?[\"'`]\s{0,4}/?>\s{0,4}<[/!]?[a-z]", re.IGNORECASE)
 LEFT_CHARS_MAX = 2048
 """Longer texts are windows of documents, which may well begin inside a tag."""
@@ -289,7 +220,7 @@ def _of_tag(tag: Tag) -> tuple[str, int]:
         not tag.closed
         and tag.attributes
         and not tag.attributes[-1].value
-        and _EVENT_NAME.fullmatch(tag.attributes[-1].name)
+        and EVENT_NAME.fullmatch(tag.attributes[-1].name)
     ):
         best = ("event-handler", LIKELY)
     if name in _RUNNING:
@@ -316,16 +247,16 @@ def _of_tag(tag: Tag) -> tuple[str, int]:
 def _of_attribute(element: str, name: str, value: str) -> tuple[str, int]:
     plain = name.strip("\"'`[]<\u201c\u201d\x00\x0b")
     handler = plain.rpartition('"')[2].rpartition("'")[2] if '"' in plain or "'" in plain else plain
-    if handler[:2] == "on" and len(handler) > 4 and not value and _EVENT_JUNK.match(handler):
+    if handler[:2] == "on" and len(handler) > 4 and not value and EVENT_JUNK.match(handler):
         return "event-handler", LIKELY
     if handler[:2] == "on" and len(handler) > 4 and value.strip():
-        if _EVENT_NAME.match(handler):
+        if EVENT_NAME.match(handler):
             return "event-handler", CERTAIN
-        if handler.isalpha() and _RUNS.search(value):
+        if handler.isalpha() and RUNS.search(value):
             return "event-handler", ATTACK
     if not value:
         return "", 0
-    if _DIRECTIVE(handler) and (_RUNS.search(value) or handler in ("v-html", "x-html")):
+    if _DIRECTIVE(handler) and (RUNS.search(value) or handler in ("v-html", "x-html")):
         return "directive", LIKELY
     if handler in ("ev:event", "ev:handler"):
         return "event-listened", LIKELY
@@ -397,39 +328,10 @@ def _alone(text: str) -> Evidence | None:
         best = _evidence(found.name, found.score, found.start, found.end)
         if found.score >= CERTAIN:
             return best
-    for other in (_handler_alone(text), address_alone(text), style_alone(text)):
+    for other in (handler_alone(text), address_alone(text), style_alone(text)):
         if other is not None and (best is None or other.score > best.score):
             best = other
     return best
-
-
-def _handler_alone(text: str) -> Evidence | None:
-    """A handler where a tag's inside is continued: after a quote that leaves a value, or first of all."""
-    best: Evidence | None = None
-    for number, seen in enumerate(_HANDLER_ALONE.finditer(lowered(text))):
-        if number >= HANDLERS_MAX:
-            return _evidence("handler-flood", LIKELY, 0, len(text))
-        score = _continuation_score(text, seen.start(), text[seen.end() : seen.end() + 240])
-        if score and (best is None or score > best.score):
-            best = _evidence("handler-continued", score, seen.start(), min(seen.end() + 240, len(text)))
-            if score >= ATTACK:
-                break
-    return best
-
-
-def _continuation_score(text: str, at: int, value: str) -> int:
-    if value[:2] in ('""', "''"):
-        return 0
-    leaves = _QUOTED_BEFORE.search(text, max(0, at - 240), at) is not None
-    runs = _RUNS.search(value) is not None
-    if runs and leaves:
-        return ATTACK
-    if runs and script_in(value) is not None:
-        return ATTACK
-    before = text[max(0, at - 4) : at].rstrip("/ \t\n")[-1:]
-    if leaves and (value[:1] in "\"'`" or (before and before in "\"'`")):
-        return LIKELY
-    return LIKELY if at and _CALLS.match(value) else ODD
 
 
 def _recoded(text: str) -> Evidence | None:

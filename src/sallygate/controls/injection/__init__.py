@@ -1,4 +1,4 @@
-"""Control of injection: values that would be run, resolved or expanded by the language they land in are refused."""
+"""Control of injection: refuses values that the language they land in would run, resolve or expand."""
 
 from sallygate.controls.injection.control import InjectionControl
 from sallygate.controls.injection.judges.registry import compile_patterns, patterns_signature

@@ -1,4 +1,4 @@
-"""Injection: a value that would be run, resolved or expanded by whatever language it lands in is refused.
+"""Control of injection: asks the judges about every value of a request, applies the policy, and gives findings and edits.
 
 **Threat.** Values that change the statement, page, command, path, query, template or document they are put into (OWASP
 API8 and API10; MITRE T1190, T1059, T1083): SQL, HTML and JavaScript, shells, paths, templates, NoSQL, LDAP, XPath, XML
@@ -9,7 +9,7 @@ GraphQL, scanners.
 `injection.size` (413) and `injection.charset` (415) for what cannot be inspected.
 
 **How.** All values of a request, joined, are scanned once (`prefilter`); most requests end there. Otherwise each value is
-taken alone, in every form it may turn into (`forms`), and the judges the prefilter calls for read it in the language of the
+taken alone, in every form it may turn into (`decodings`), and the judges the prefilter calls for read it in the language of the
 attack. A word is no attack; a structure that changes is.
 
 **Known bypasses.** What an application decodes by itself, in a way of its own (a cipher, a second base64 within text), is

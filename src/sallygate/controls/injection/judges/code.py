@@ -1,12 +1,11 @@
-r"""Code injection: values an interpreter would evaluate: PHP, Java and its expression languages, JavaScript on servers, Python,
-Ruby, Perl, server-side includes.
+r"""Judge of code injection: PHP, Java, expression languages, JavaScript on servers, Python, Ruby, Perl, server-side includes.
 
 **Threat.** `system('id')`, `<?php … ?>`, `${T(java.lang.Runtime).getRuntime().exec(…)}`, `require('child_process')`,
 `__import__('os')` (CWE-94, CWE-95, CWE-917; MITRE T1059).
 
 **Evidence.** `injection.code` with the language and what was recognised.
 
-**How.** Each is one expression (`idiom`): a call of what runs code or commands, with its parenthesis; a name no text uses but
+**How.** Each is one expression (`idiom_judge`): a call of what runs code or commands, with its parenthesis; a name no text uses but
 the language itself.
 
 **Known bypasses.** Functions called through variables, names built at run time. Libraries' own dangerous functions.

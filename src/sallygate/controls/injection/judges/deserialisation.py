@@ -1,4 +1,4 @@
-r"""Serialised objects that run code when they are read back.
+r"""Judge of serialised objects: values that run code when an application reads them back.
 
 **Threat.** Java, .NET, PHP, Python, Ruby, YAML and JSON readers that make whatever object a value names (CWE-502, OWASP API8):
 `rO0AB…`, `AAEAAAD/////…`, `O:8:"…":1:{`, `cos\nsystem`, `!!python/object`, `{"@type":"com.sun…"}`; connection strings that make a
@@ -6,7 +6,7 @@ database's driver do it.
 
 **Evidence.** `injection.deserialisation` with the reader it is for.
 
-**How.** Each is one expression (`idiom`): the signature of a format nobody honestly sends, or a class that is known to be used
+**How.** Each is one expression (`idiom_judge`): the signature of a format nobody honestly sends, or a class that is known to be used
 for nothing else.
 
 **Known bypasses.** Formats that applications take from their own clients (a signed ViewState, gzip in base64). Classes no list names.

@@ -1,4 +1,4 @@
-r"""Names of uploaded files that a server would run, or take for its own configuration.
+r"""Judge of file names: uploads that a server would run, or take for its own configuration.
 
 **Threat.** `shell.php`, `x.jsp..`, `a.php%00.jpg`, `.htaccess` (CWE-434; MITRE T1505.003). **Evidence.** `injection.code` with
 `script-file`, `injection.traversal` with `secret-file`. **Known bypasses.** What a server runs by another ending; what a file

@@ -1,4 +1,4 @@
-r"""GraphQL documents that explore the schema or ask for more work than any client does.
+r"""Judge of GraphQL: documents that explore the schema or ask for more work than any client does.
 
 **Threat.** Introspection (`{__schema{…}}`), selections nested without end, hundreds of aliases of one expensive field,
 fragments that spread themselves, piles of directives, batches (CWE-400, CWE-770, CWE-200; OWASP API4 and API8).

@@ -1,10 +1,10 @@
-r"""LDAP injection: values that end the filter they were put into and begin another.
+r"""Judge of LDAP injection: values that end the filter they were put into and begin another.
 
 **Threat.** `*)(uid=*))(|(uid=*`, `admin)(&)`, `*))\x00` in a search filter (RFC 4515; CWE-90; MITRE T1190).
 
 **Evidence.** `injection.ldap` with what the value does to the filter.
 
-**How.** Each is one expression (`idiom`). What tells is the order: a parenthesis closed that the value never opened,
+**How.** Each is one expression (`idiom_judge`). What tells is the order: a parenthesis closed that the value never opened,
 and a filter opened right behind it; a comparison that is always true or asks for a password. A whole filter is no
 evidence by itself: tools for directories send them. Values of nothing but the filter's own marks are probes when they
 close and open, or put a `*` beside another mark. Prose, formulas and smileys open before they close, or open no

@@ -1,11 +1,11 @@
-r"""Families whose attacks are told by one idiom: lookups, header and mail lines, prototypes, probes, scanners.
+r"""Judge of lookups (JNDI), header and mail lines (CRLF), prototypes, probes and scanners' marks, by one expression each.
 
 **Threat.** `${jndi:ldap://…}` (CVE-2021-44228) and its disguises; a line break that begins a header or a mail command
 (CWE-93, CWE-113); `__proto__` (CWE-1321); tools that announce themselves.
 
 **Evidence.** `injection.lookup|crlf|mail|prototype|probe|scanner` with the idiom's name.
 
-**How.** Each is one expression (`idiom`).
+**How.** Each is one expression (`idiom_judge`).
 
 A value of nothing but an encoded line break, a separator with the space of what was to follow, or one program's name and its
 separator is a command line's probe; a separator alone (`|`, `||`), `\n` (how files' line ends are configured) and a program's

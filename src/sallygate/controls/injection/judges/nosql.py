@@ -1,11 +1,11 @@
-r"""NoSQL injection: operators where a database expects a plain value, and JavaScript it would run.
+r"""Judge of NoSQL injection: operators where a database expects a plain value, and JavaScript that it would run.
 
 **Threat.** `user[$ne]=x`, `{"$gt": ""}`, `';return true;//` in MongoDB; commands smuggled into Redis; CouchDB,
 Elasticsearch, Cassandra and Neo4j asked for what was not meant (CWE-943; MITRE T1190).
 
 **Evidence.** `injection.nosql` with what was recognised.
 
-**How.** Each is one expression (`idiom`). An operator counts where it stands as a key: whole as a name, in brackets,
+**How.** Each is one expression (`idiom_judge`). An operator counts where it stands as a key: whole as a name, in brackets,
 before a colon. JavaScript counts where it leaves a text it was put into: a quote or a statement's end right at the
 beginning, then logic. Analytics' own keys (`$set`, `$browser`, `$type`), JSON Schema's (`$ref`, `$id`) and OData's
 (`$filter`, `$top`) are no operators here; a word alone never is. `$eq` asks for what a plain value asks for, and is

@@ -1,6 +1,6 @@
-"""The judges there are, one a language of attacks: the kinds of values each is asked about, and what it costs.
+"""Registry of the judges, in their order, and the prefilter compiled from their triggers.
 
-A new one is a module with `JUDGE`, and a line here. The order is the order of their triggers in compiled patterns.
+A new judge is a module with `JUDGE`, and a line here. Their order is the order of their triggers in compiled patterns.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tools that say what they are: vulnerability scanners by the names they send.
+"""Judge of header fields that name a vulnerability scanner.
 
 **Threat.** Automated probing (MITRE T1595.002). **Evidence.** `injection.scanner` with `tool`. **Known bypasses.** Any
 tool told to call itself otherwise; what it sends is judged all the same. **Cost.** One expression, in headers alone."""

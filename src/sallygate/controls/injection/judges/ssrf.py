@@ -1,4 +1,4 @@
-r"""Addresses that only the server's own side reaches, or that another reader takes for another address.
+r"""Judge of server-side request forgery (SSRF): internal addresses, and addresses that two readers read differently.
 
 **Threat.** An application fetches what a value names (CWE-918, OWASP API7): its own machine, its network, the cloud's metadata,
 in any spelling (`http://0x7f.1`, `http:/\127.0.0.1`, `http://[64:ff9b::7f00:1]`), by names that resolve there, by sockets. It includes
@@ -8,7 +8,7 @@ a file from elsewhere (CWE-98). It sends a caller on to an address that looks li
 
 **How.** The host of an address that begins a value is read as browsers and libraries read it (WHATWG URL, section 3.5: decimal,
 octal, hexadecimal, one to four numbers) and looked for in the networks nobody outside reaches; names that resolve there, paths of
-metadata, files from elsewhere and what leads a caller astray are told by an expression each (`idiom`). Support texts and logs
+metadata, files from elsewhere and what leads a caller astray are told by an expression each (`idiom_judge`). Support texts and logs
 name internal addresses honestly, amid other words.
 
 **Known bypasses.** Names of an attacker's own that resolve to internal addresses: whoever fetches has to look at the address it got.

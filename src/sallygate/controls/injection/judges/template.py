@@ -1,4 +1,4 @@
-r"""Server-side template injection: values a template engine would compute.
+r"""Judge of template injection: values that a template engine would compute.
 
 **Threat.** `{{7*7}}`, `${''.class.forName(…)}`, `<#assign …>`, `#set($x=…)`, `{% import os %}` (CWE-1336; MITRE T1221).
 

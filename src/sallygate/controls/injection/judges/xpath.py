@@ -1,11 +1,11 @@
-r"""XPath injection: values that leave the string or predicate they were put into, or ask a document for its structure.
+r"""Judge of XPath injection: values that leave their string or predicate, or ask a document for its structure.
 
 **Threat.** `x' or name()='username' or 'x'='y`, `'] | //user/*[contains(*,'`, `count(/child::node())`,
 `doc('http://…')` (XPath 1.0 to 3.1; CWE-643; MITRE T1190).
 
 **Evidence.** `injection.xpath` with what was recognised.
 
-**How.** Each is one expression (`idiom`). Paths alone are honest: analytics send the one of every clicked element,
+**How.** Each is one expression (`idiom_judge`). Paths alone are honest: analytics send the one of every clicked element,
 testers send predicates with `contains(@class,'x')`. What tells is a quote or bracket closed that the value never
 opened, followed by XPath; and functions that measure or cut what stands at an absolute path, as blind extraction does.
 

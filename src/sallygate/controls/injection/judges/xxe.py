@@ -1,4 +1,6 @@
-"""XML that makes its parser fetch, expand or run something: external entities, inclusions, style sheets, split markup.
+"""Judge of XML external entities: XML that makes its parser fetch, expand or run something.
+
+Found are external entities, inclusions, style sheets and split markup.
 
 Threat: a parser with entities on reads files, calls other hosts and expands a few lines into gigabytes, all before the
 application sees the document. Evidence: a document type with an internal subset or an identifier of its own, an entity

@@ -1,1 +1,1 @@
-"""Steps from a request to evidence of injection, for every language alike."""
+"""Steps from a request to evidence of injection that are alike for every language."""

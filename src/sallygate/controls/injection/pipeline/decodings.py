@@ -1,4 +1,4 @@
-"""The other texts one text may turn into before something interprets it: its forms.
+"""Decodings of one text: its forms, which are the other texts it may turn into before something interprets it.
 
 A value reaches an interpreter after anything from no to several decodings, and nobody outside the application knows
 which. So each decoding that changes a text makes another form, each form is kept apart with the steps that led to it,

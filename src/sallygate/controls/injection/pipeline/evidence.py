@@ -1,4 +1,4 @@
-"""What a judge says of one text: which family of attack, by which rule, where, and how sure.
+"""Evidence of one judge about one text: family of attack, rule, matched span and score.
 
 Scores: 9 is certain (it would run as it stands, and no honest value looks so), 7 an attack's idiom, 5 likely, 3 odd.
 `sensitivity` in the policy decides from which score on a request is refused.

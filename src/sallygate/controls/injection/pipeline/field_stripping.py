@@ -1,4 +1,4 @@
-"""Taking the offending characters out of named fields, and the request's bytes made again with what is left.
+"""Stripping of named fields: removes the offending characters, and makes the bytes of the request again from the rest.
 
 Only what the policy names is touched: a value of the query, a leaf of a JSON body, a field of a form. Everything else stays
 byte for byte as it was sent. What is left is judged again by whoever called this.

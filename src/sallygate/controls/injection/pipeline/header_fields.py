@@ -1,4 +1,4 @@
-"""Which headers applications read, which only those who log them, and which nobody; what is in a field of credentials.
+"""Classes of header fields: read by applications, by logs only, or by nobody; and the text inside a field of credentials.
 
 Refuses to know what in a field attacks.
 """

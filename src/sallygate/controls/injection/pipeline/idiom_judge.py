@@ -1,4 +1,4 @@
-"""Attacks told by one expression: the expression is a trigger of the prefilter, and finds the span once it was hit.
+"""Judge whose attacks each have one expression, which is the trigger of the prefilter and finds the span.
 
 Expressions stay within what Hyperscan and `re` read alike: no anchors, bounded repetition, no look-around unless they have
 a trigger of their own. `BETWEEN`, `\\x1e`, stands before and after every text.

@@ -1,4 +1,4 @@
-"""What of a body can be inspected, and how it is to be read for that.
+"""Reading of bodies for inspection: which bodies can be inspected, and how their bytes become values.
 
 With a contract, bodies come parsed by what it declares, and only what it would stream unread although it holds text (XML)
 is read here. Without one, this is the only reader: by the media type where the bytes bear it out, as text where not,

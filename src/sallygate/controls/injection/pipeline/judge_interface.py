@@ -1,4 +1,4 @@
-"""Interface of a judge: one language of attacks, as the judging and the prefilter see it.
+"""Interface of a judge of one language, as the judging and the prefilter use it.
 
 Refuses to know any language.
 """

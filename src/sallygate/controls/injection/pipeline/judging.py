@@ -1,4 +1,4 @@
-"""From values to evidence: which forms of which value are judged by whom, and how much work that may be.
+"""Judging of one request's values: which judges read which form of a value, and how much work that may take.
 
 Each form of a value is scanned by the prefilter, and only the judges it calls for are asked, about windows of bounded
 size. The work is bounded in characters judged and decoded, in proportion to the request: a request that asks for more

@@ -1,4 +1,6 @@
-"""Texts in lower case, and structures told by one expression in them, which is looked for only where a word of it stands: most texts cost a few searches.
+"""Rules for lower-case text that are tried only where one of their literal words stands.
+
+Most texts cost a few searches.
 
 Refuses to know any language.
 """

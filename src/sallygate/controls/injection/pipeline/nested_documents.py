@@ -1,4 +1,4 @@
-"""Texts that are documents: what stands in JSON within a string, in XML and in the parts of a message, as texts of their own.
+"""Texts inside a document: JSON within a string, XML, and the parts of a message.
 
 Refuses to know where the document stood and what its texts mean.
 """

@@ -1,4 +1,4 @@
-"""Scans of the judges' own: one pass of Hyperscan over a text, where `re` would take one for each expression.
+"""Scans of many patterns at once for a judge: one pass of Hyperscan in place of one pass for each expression.
 
 A scan that asks which expressions of `re` can match at all is made of what each is sure to contain (`superset`): the
 expression then decides. Scans are compiled once with the prefilter's patterns and loaded from there with them.

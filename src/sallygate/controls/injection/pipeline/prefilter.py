@@ -1,4 +1,4 @@
-"""The prefilter: a Hyperscan database of every judge's triggers. It says which judges to ask, nothing more.
+"""Prefilter of the judges: a Hyperscan database of all triggers, which says which judges to ask about a text.
 
 A second database holds the triggers of those judges alone that are asked about whole documents, which are long.
 

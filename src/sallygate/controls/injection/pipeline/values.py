@@ -1,4 +1,4 @@
-"""Where an attack can stand in a request: every value of it with its place, and all of them joined for the prefilter.
+"""Values of a request with their places, and all values joined as one text for the prefilter.
 
 Two views of the same places. The *surface* is one text, joined and cheap to make, which the prefilter scans; nothing is
 ever refused for what stands there. The *values* are made only when the surface was hit: each text an application would

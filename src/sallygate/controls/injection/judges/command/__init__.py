@@ -1,1 +1,1 @@
-"""Judge of command injection: reading as a shell, triggers and words."""
+"""Judge of command injection: what a shell would run, by its signatures, triggers and words."""

@@ -1,4 +1,4 @@
-r"""Command injection: values by which a shell would run something.
+r"""Judge of command injection: values by which a shell would run something.
 
 **Threat.** `; cat /etc/passwd`, `$(id)`, `| nc -e sh`, `& dir c:\`, `() { :;};` (CWE-78, CWE-88; MITRE T1059).
 

@@ -1,4 +1,4 @@
-"""Signatures of commands: expressions that no honest text holds, wherever they stand in it.
+"""Signatures of command injection: expressions that no honest text holds, wherever they stand in it.
 
 The expressions read lower-case text, and begin with a character that is rare, by which they are searched.
 

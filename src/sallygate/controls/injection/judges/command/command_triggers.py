@@ -1,4 +1,4 @@
-"""What calls the judge of commands: necessary parts of what it finds, by which of its looks they are for."""
+"""Triggers of command injection: necessary parts of what the judge finds, grouped by the look that needs them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of programs and shell builtins, by how much they say when they stand where a command stands."""
+"""Word lists of shells: names of programs, builtins and cmdlets, by how much each name says where a command stands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Event handlers of pages: the names of events, and a handler that stands outside a tag.
+"""Event handlers of HTML: names of events, and handlers that stand outside a tag.
 
 Refuses to know the tags around it.
 """

@@ -1,10 +1,10 @@
-"""JavaScript in a text that should be none: calls, sinks and the tricks that spell them without their names.
+"""Recognition of JavaScript in a text that should be none: calls, sinks, and disguised spellings of them.
 
 A word is no script. What is looked for is code's structure: a dialog's or an evaluator's name applied to something, a
 global object subscripted and called, a constructor reached through a value, a quoted string left by an operator and
 followed by a call. Comments are taken out first, since `alert/**/(1)` calls too.
 
-Refuses to know whether the text stands in markup, in a URL or alone: that is judged in `xss`.
+Refuses to know whether the text stands in markup, in a URL or alone: that is judged in `xss_judge`.
 
 Cost: one scan that says which rules may match, and an expression for those.
 """

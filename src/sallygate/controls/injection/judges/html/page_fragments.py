@@ -1,4 +1,4 @@
-"""Pieces of pages that by themselves run nothing, and were made for a page to go on with: told by structure alone.
+"""Recognition of page fragments: pieces that run nothing alone, and that were made for a page to complete.
 
 An SVG document left open where a value ends, whose rest the page supplies; a namespace that lends its elements to other
 names; an element of such a document, or a block, without what it stands in; a comment that opens in a style's bracket; a picture's address spelled letter by letter; the rest of a base64 document

@@ -1,4 +1,4 @@
-"""Addresses that run: `javascript:` and its relatives, and `data:` of a type a browser executes.
+"""Recognition of URLs that run script: `javascript:` and its relatives, and `data:` of a type that a browser executes.
 
 White space and control characters inside a scheme count for nothing, as in browsers. What pages honestly report as the
 address of something clicked passes: `javascript:void(0)`, `javascript:;`, and, alone, one call of a function by name.

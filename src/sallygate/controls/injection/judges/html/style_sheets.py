@@ -1,5 +1,7 @@
-"""Style sheets that run or load: `expression(`, bindings, behaviours, imports, addresses that run, documents as fonts or
-content; and those that two readers read differently: declarations within addresses and strings, escaped marks.
+"""Recognition of style sheets that run or load something, or that two readers read differently.
+
+Found are `expression(`, bindings, behaviours, imports, addresses that run, documents as fonts or content; declarations
+within addresses and strings, and escaped marks.
 
 Comments, backslashes and control characters within a word count for nothing, as in old browsers. Sheets of the well-known
 font services pass.

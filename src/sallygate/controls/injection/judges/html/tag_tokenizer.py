@@ -1,4 +1,4 @@
-"""HTML as a browser would take it: the tags of a text, opened wherever it lets them open.
+"""Tokenizer of HTML tags that opens a tag wherever a browser would, in any text.
 
 Follows the tokenizer of the WHATWG HTML standard (section 13.2.5) where it is lenient, and older browsers where they
 were more so: a tag opens at `<` and a letter, `/` parts attributes like a space, the last tag may stay unclosed,
@@ -6,7 +6,7 @@ control characters inside names count for nothing, and neither comments nor raw 
 the value is not known. A quoted value that holds markup is read again as text of its own, a few levels deep: what a
 sanitizer takes for an attribute a second parser may take for an element.
 
-Refuses to know what a tag does: that is judged in `xss`.
+Refuses to know what a tag does: that is judged in `xss_judge`.
 
 Cost: one pass over the text, and one more over each level of quoted markup.
 """

@@ -1,5 +1,6 @@
-"""Documents within a page that are honest: players and maps of services that run nobody's script, and sprites and PDF files of
-the page's own host. What somebody uploaded there is for the guard on uploads.
+"""Honest embedded documents, by address: known players and maps, and sprites and PDF files of the page's own host.
+
+The services run nobody's script. Files that somebody uploaded to the own host are for the control of uploads.
 
 Refuses to know which element holds the address.
 """

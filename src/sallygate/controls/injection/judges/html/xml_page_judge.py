@@ -1,4 +1,4 @@
-"""XML that would run as a page: handlers, addresses that run and scripts that are fetched, in the tags of a document.
+"""Judge of XML shown as a page: handlers, addresses that run and fetched scripts in the tags of a document.
 
 Threat: a document is stored as XML, and shown as a page or a picture (SVG) by a browser (CWE-79). Evidence: an event's
 attribute whose value runs something, an address of a scheme that runs, a script element with a source. The texts, sections

@@ -1,10 +1,10 @@
-"""Cross-site scripting: a value that, put into a page, would run or load something there.
+"""Judge of cross-site scripting: values that would run or load something in the page they are put into.
 
 Threat: the value is echoed as markup, inside an attribute, inside a script's string, as a link's address or as style.
 Evidence: markup which runs (a script element, an event handler, an address of a scheme that executes, a style which
 executes), an element which loads a foreign document or changes where the page's own addresses lead, an attribute's
 value left by a quote and followed by a handler, script where none belongs, a style that is read in two ways or puts a
-document in an element's place, a piece that a page was to go on with (`fragments`).
+document in an element's place, a piece that a page was to go on with (`page_fragments`).
 
 Inert markup passes: text formatting, links and pictures without handlers, plain styles. So do `javascript:void(0)` and
 its like, which pages report as the address of what was clicked.
@@ -12,7 +12,7 @@ its like, which pages report as the address of what was clicked.
 Known bypasses: a call of an application's own function without leaving a string (`deleteAll()`), markup whose danger
 lies in the page's framework (custom attributes, gadgets), clobbering by names alone (`<a id=config>`); an element whose
 danger is none of the plainest (`<set attributeName=...>`) amid more than a hundred others on both sides; a torn style
-or an open piece (`fragments`) in more than two thousand characters; pictures and links of other hosts, which are honest.
+or an open piece (`page_fragments`) in more than two thousand characters; pictures and links of other hosts, which are honest.
 Cost: the markup is read once, and of a flood of tags the first and the last; script is sought by literals first. Under
 two milliseconds for 8,192 characters, however hostile.
 

@@ -1,1 +1,1 @@
-"""Judge of SQL injection: lexer, rules, triggers and words."""
+"""Judge of SQL injection, with its lexer, rules, hints, triggers and words."""

@@ -1,4 +1,4 @@
-"""Where a long text is worth reading as SQL: around the words that hint; and which of `IN_TEXT` it may hold.
+"""Hints of SQL in a long text: the regions worth reading, and which rules of `IN_TEXT` may match there.
 
 One scan finds all of them. Of a text in which almost everything hints no more is asked: all of it is worth reading.
 

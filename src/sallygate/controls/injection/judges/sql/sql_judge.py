@@ -1,4 +1,4 @@
-r"""SQL injection: a value that does not stay one literal in the statement it is put into.
+r"""Judge of SQL injection: values that do not stay one literal in the statement they are put into.
 
 Threat: an application glues a value into a statement. Evidence: read as SQL from where the value could begin to be
 code (its start, where a number was expected; behind its first quote, where a string was), it goes on as SQL: a

@@ -1,4 +1,4 @@
-"""A lexer for SQL of every dialect at once: MySQL, PostgreSQL, SQL Server, Oracle, SQLite, DB2.
+"""Lexer of SQL for every dialect at once: MySQL, PostgreSQL, SQL Server, Oracle, SQLite, DB2.
 
 A value in a statement is read from where it may begin to be code (its start, or behind a quote that ends the literal it
 was meant to stay in) to where a bound of tokens stops. Where dialects disagree, what helps an attacker is assumed: `#`

@@ -1,4 +1,4 @@
-"""What SQL injection looks like, as expressions over classes of tokens: one table a place the text is read from.
+"""Rules of SQL injection: expressions over classes of tokens, one table for each place that a text is read from.
 
 `1 or id = 2` is `1&i=1`: a digit stands for a number, `&` for a logical word, `=` for any comparison, `i` for a name; all
 letters are listed beside the words they stand for. An expression is a structure, never one word.

@@ -1,4 +1,4 @@
-"""What calls the judge of SQL: a necessary part of each structure its rules tell of, for an automaton that reads once.
+"""Triggers of SQL injection: a necessary part of each structure that the rules find.
 
 Refuses to know what the whole structure is.
 """

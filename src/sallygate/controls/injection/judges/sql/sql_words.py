@@ -1,4 +1,4 @@
-"""The words of SQL, each with the one-letter class the judge reasons in; of all dialects together.
+"""Words of SQL in all dialects, each with the one-letter class that the rules are written in.
 
 A statement becomes a string of classes (`1 or id = 2` is `1&i=1`), and what an injection looks like is said in regular
 expressions over that string. A word that means nothing in SQL is `i`, an identifier; a word that no column bears but

@@ -1,11 +1,11 @@
-r"""Values that are nothing but the path of something only the host itself has a reason to read.
+r"""Judge of values that are nothing but the path of something that only the host itself has a reason to read.
 
 **Threat.** File inclusion and disclosure without a single step up: `/proc/kallsyms`, `~/.git-credentials`, `\\.\C:\x`,
 `page.php%00.jpg`, `/run/secrets/db`, `x.aspx::$DATA` (CWE-22, CWE-73, CWE-98, CWE-158; MITRE T1083, T1552.001).
 
 **Evidence.** `injection.traversal` with what the path names.
 
-**How.** Each is one expression (`idiom`). Most of them ask for the path to be the whole value: prose, logs and tickets name such
+**How.** Each is one expression (`idiom_judge`). Most of them ask for the path to be the whole value: prose, logs and tickets name such
 files honestly, a parameter that holds one of them and nothing else does not.
 
 **Known bypasses.** Relative names without a step (`config.php`), names an application invented.

@@ -1,4 +1,4 @@
-r"""Path traversal and file inclusion: values that climb out of a directory, or name a file no client should ask for.
+r"""Judge of path traversal and file inclusion: values that leave a directory, or name a file no client should ask for.
 
 **Threat.** `../../etc/passwd` in any disguise (CWE-22, CWE-98; MITRE T1083): steps up, absolute names of system files,
 wrappers that read or run (`php://filter`, `expect://`), network shares.

@@ -196,8 +196,8 @@ def test_a_service_that_may_not_change_its_limits_reads_feeds_all_the_same(tmp_p
         "import os, resource\n"
         "def refuse(*_): raise PermissionError(1, 'Operation not permitted')\n"
         "os.nice = resource.setrlimit = refuse\n"
-        "from sallygate.runtime.feeds import work\n"
-        "work.main()"
+        "from sallygate.services.feeds import worker\n"
+        "worker.main()"
     )
     with serving({"/list.txt": GOOD}) as (url, _):
         task = msgspec.json.encode(msgspec.structs.replace(_task(house), place=f"{url}/list.txt"))
@@ -384,8 +384,8 @@ def test_when_the_gate_is_killed_the_work_ends_with_it(tmp_path: Path) -> None:
     with serving({"/list.txt": hanging}) as (url, _):
         task = msgspec.structs.replace(_task(FeedHouse(tmp_path, feeds)), place=f"{url}/list.txt")
         script = (
-            "import sys, msgspec; from sallygate.runtime.feeds import sources; from sallygate.services.feeds.collect import Task\n"
-            "sources.run(msgspec.json.decode(sys.stdin.readline(), type=Task), lambda process: print(process.pid, flush=True))"
+            "import sys, msgspec; from sallygate.services.feeds import schedule; from sallygate.services.feeds.task import Task\n"
+            "schedule.run(msgspec.json.decode(sys.stdin.readline(), type=Task), lambda process: print(process.pid, flush=True))"
         )
         gate = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert gate.stdin is not None and gate.stdout is not None

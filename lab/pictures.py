@@ -16,7 +16,7 @@ from sallygate.model.decision import ALLOW, Decision
 from sallygate.model.exchange import Exchange
 from sallygate.model.finding import Finding
 from sallygate.model.principal import Principal
-from sallygate.parsing.head import HeadReader
+from sallygate.parsing.http.head import HeadReader
 from sallygate.telemetry.status import Check, EventsState, ListenerStatus, Status, StoreState, UpstreamState
 
 OUT = Path(__file__).resolve().parents[1] / "docs" / "images"

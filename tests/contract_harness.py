@@ -9,10 +9,10 @@ from typing import Any
 from sallygate.controls.contract import Contract, ContractSettings
 from sallygate.model.finding import Finding
 from sallygate.model.request import EMPTY_BODY, BodyPlan, RequestHead
-from sallygate.parsing.body import parse_body
-from sallygate.parsing.forms import decode_pairs, decode_percent
-from sallygate.parsing.openapi import read_operations
-from sallygate.parsing.routes import RouteTable
+from sallygate.parsing.http.body import parse_body
+from sallygate.parsing.http.forms import decode_pairs, decode_percent
+from sallygate.parsing.openapi.document import read_operations
+from sallygate.parsing.openapi.routes import RouteTable
 
 
 def document(paths: dict[str, Any], version: str = "3.1.0", **more: Any) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from sallygate.model.principal import Credential
 from sallygate.model.request import RequestHead
 from sallygate.model.restriction import Restriction
 from sallygate.model.work import CredentialLoaded, LoadPlaces, PlacesLoaded
-from sallygate.parsing.tokens import KEY_ID_CHARS
+from sallygate.parsing.http.credentials import KEY_ID_CHARS
 from sallygate.policy.load import Loaded, load_policy
 from sallygate.security.key_ring import KeyRing
 from sallygate.services.restriction_tables import add_restrictions

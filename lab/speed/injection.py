@@ -14,8 +14,8 @@ from sallygate.controls.injection import InjectionControl, compile_patterns
 from sallygate.controls.injection.judges.registry import make_prefilter
 from sallygate.controls.injection.pipeline.inspected_bodies import read_body
 from sallygate.model.request import EMPTY_BODY, Body, BodyKind, BodyPlan, RequestHead
-from sallygate.parsing.body import LIMITS
-from sallygate.parsing.head import HeadReader
+from sallygate.parsing.http.body import LIMITS
+from sallygate.parsing.http.head import HeadReader
 from sallygate.policy.schema import Injection
 
 ROUNDS = 5

@@ -68,7 +68,7 @@ def make_keys(policy: Path) -> list[str]:
     """100,000 keys, each of an account of its own, in one transaction."""
     from sallygate.model.event import Event, Place
     from sallygate.model.principal import Credential
-    from sallygate.parsing.tokens import KEY_ID_CHARS
+    from sallygate.parsing.http.credentials import KEY_ID_CHARS
     from sallygate.security.key_ring import KeyRing, base62
     from sallygate.security.state_directory import Installation
     from sallygate.stores.sqlite.store import SqliteStore

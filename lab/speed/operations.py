@@ -33,7 +33,7 @@ from lab.speed.settings import GET_TARGET, Installed, install
 from sallygate.model.decision import ALLOW
 from sallygate.model.exchange import Exchange
 from sallygate.net.sockets import connect_control
-from sallygate.parsing.head import HeadReader
+from sallygate.parsing.http.head import HeadReader
 from sallygate.telemetry.metrics import Metrics
 
 ROUNDS = 5

@@ -13,7 +13,7 @@ import pytest
 
 from sallygate.model.decision import Admission, Ask, Refuse
 from sallygate.model.work import FetchKeys, KeysFetched
-from sallygate.parsing.jwk import JwkError, PublishedKeys, read_key_set
+from sallygate.parsing.jose.jwk import JwkError, PublishedKeys, read_key_set
 from sallygate.policy.errors import PolicyError
 from sallygate.state.key_sets import KeySet
 from support import make_key

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract_harness import Api, one_body
-from sallygate.parsing.forms import FormError, decode_pairs
-from sallygate.parsing.jsontext import JsonError, parse_json
-from sallygate.parsing.multipart import MultipartError, parse_multipart
-from sallygate.parsing.routes import SegmentTemplate
+from sallygate.parsing.http.forms import FormError, decode_pairs
+from sallygate.parsing.http.multipart import MultipartError, parse_multipart
+from sallygate.parsing.json_text import JsonError, parse_json
+from sallygate.parsing.openapi.routes import SegmentTemplate
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"))
 LEAVES = (

@@ -13,7 +13,7 @@ from sallygate.parsing.addresses import parse_address
 from sallygate.parsing.indicators import IndicatorError, Reading, Settings, read
 from sallygate.parsing.indicators.blocks import block_text, blocks_of
 from sallygate.parsing.indicators.pattern import Unused, blocks_of_pattern
-from sallygate.parsing.reserved import is_reserved
+from sallygate.parsing.reserved_addresses import is_reserved
 from sallygate.state.feeds import Feed, Feeds
 from sallygate.state.feeds.compiling import compile_entries
 from sallygate.state.feeds.tables import About, Compiled, CompiledError, read_compiled

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gatehouse import ADDRESSES, NOW, House
 from sallygate.model.request import RequestHead
 from sallygate.parsing.addresses import prefix_set
-from sallygate.parsing.head import HeadReader
+from sallygate.parsing.http.head import HeadReader
 
 READER = HeadReader()
 TRUSTING = HeadReader(prefix_set(("192.0.2.0/24",)))

@@ -17,7 +17,7 @@ from sallygate.controls.injection.pipeline.decodings import forms_of, percent, u
 from sallygate.controls.injection.pipeline.judging import WINDOW, Effort, Judging
 from sallygate.controls.injection.pipeline.values import BETWEEN, Value
 from sallygate.model.request import EMPTY_BODY, Body
-from sallygate.parsing.head import HeadReader
+from sallygate.parsing.http.head import HeadReader
 from sallygate.policy.schema import Injection
 
 PIECES = (

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from sallygate.admin.restrictions import Restricting
 from sallygate.model.principal import Credential
-from sallygate.parsing.tokens import KEY_ID_CHARS, parse_api_key
+from sallygate.parsing.http.credentials import KEY_ID_CHARS, parse_api_key
 from sallygate.security.key_ring import ALPHABET, KeyRing
 from sallygate.stores.sqlite.store import SqliteStore
 

@@ -11,9 +11,9 @@ from msgspec.json import encode
 
 from sallygate.model.access import AuthCall
 from sallygate.model.finding import Finding
-from sallygate.parsing.forms import FormError, decode_pairs
-from sallygate.parsing.jsontext import JsonError, parse_json
-from sallygate.parsing.media import kind_of, parse_content_type
+from sallygate.parsing.http.forms import FormError, decode_pairs
+from sallygate.parsing.http.media_types import kind_of, parse_content_type
+from sallygate.parsing.json_text import JsonError, parse_json
 
 PARAMETERS_MAX = 32
 

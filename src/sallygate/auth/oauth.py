@@ -19,7 +19,7 @@ from sallygate.model.access import AuthCall, Grant, Revocation
 from sallygate.model.account import Account
 from sallygate.model.finding import Finding
 from sallygate.model.principal import Principal
-from sallygate.parsing.tokens import parse_basic
+from sallygate.parsing.http.credentials import parse_basic
 from sallygate.policy.auth import Auth
 from sallygate.ports import StoreError
 from sallygate.security.signing import LASTS_S, SigningKeys

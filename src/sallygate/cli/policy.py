@@ -198,7 +198,7 @@ def _compile(loaded: Loaded) -> tuple[str, ...]:
 
     from sallygate.auth.routes import auth_operations
     from sallygate.engine.compose import compose
-    from sallygate.parsing.openapi import OpenAPIError
+    from sallygate.parsing.openapi.document import OpenAPIError
     from sallygate.policy.errors import PolicyError, Problem
     from sallygate.policy.load import contract_problems
     from sallygate.policy.schema import Injection

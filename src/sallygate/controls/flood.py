@@ -34,7 +34,7 @@ from sallygate.model.principal import Principal
 from sallygate.model.request import RequestHead
 from sallygate.model.work import Charge
 from sallygate.parsing.addresses import place_of
-from sallygate.parsing.tokens import parse_api_key
+from sallygate.parsing.http.credentials import parse_api_key
 from sallygate.policy.flood import Flood
 from sallygate.policy.schema import Plan
 from sallygate.state.counters import RateTable

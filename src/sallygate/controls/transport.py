@@ -11,7 +11,7 @@ from __future__ import annotations
 from sallygate.model.finding import Finding
 from sallygate.model.request import RequestHead
 from sallygate.parsing.addresses import parse_address
-from sallygate.parsing.tokens import parse_api_key, parse_authorization
+from sallygate.parsing.http.credentials import parse_api_key, parse_authorization
 from sallygate.policy.schema import Transport
 
 

@@ -23,11 +23,11 @@ from sallygate.engine.releasing import Controls
 from sallygate.engine.rush import Rush
 from sallygate.model.operation import Operation
 from sallygate.parsing.addresses import prefix_set
-from sallygate.parsing.confined import confined_places
-from sallygate.parsing.head import SINGLETONS, HeadReader
+from sallygate.parsing.http.head import SINGLETONS, HeadReader
 from sallygate.parsing.identifiers import IdHasher
-from sallygate.parsing.openapi import base_path, public_view
-from sallygate.parsing.routes import RouteTable
+from sallygate.parsing.openapi.confined import confined_places
+from sallygate.parsing.openapi.document import base_path, public_view
+from sallygate.parsing.openapi.routes import RouteTable
 from sallygate.policy.auth import Auth
 from sallygate.policy.fields import ControlSection
 from sallygate.policy.flood import Flood

@@ -21,7 +21,7 @@ from sallygate.model.decision import Decision, HeaderList
 from sallygate.model.finding import Finding
 from sallygate.model.work import Charge
 from sallygate.parsing.addresses import Address, parse_address, strip_port
-from sallygate.parsing.head import HeadReader
+from sallygate.parsing.http.head import HeadReader
 
 RawHead = Mapping[str, Any]  # Any: ASGI's own types are open
 """A request's head as an ASGI scope has it, before it is read."""

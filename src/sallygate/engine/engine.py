@@ -39,9 +39,9 @@ from sallygate.model.operation import Match, Operation
 from sallygate.model.principal import Principal
 from sallygate.model.request import EMPTY_BODY, NO_BODY, Body, BodyPlan, RequestHead
 from sallygate.model.work import WorkDone
-from sallygate.parsing.codings import READABLE
+from sallygate.parsing.http.codings import READABLE
 from sallygate.parsing.identifiers import IdHasher
-from sallygate.parsing.routes import RouteTable
+from sallygate.parsing.openapi.routes import RouteTable
 
 BODY_BYTES_MAX = 16 << 20
 """Largest request body where no contract says less."""

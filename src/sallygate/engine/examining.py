@@ -17,8 +17,8 @@ from sallygate.model.decision import Admission, Edit
 from sallygate.model.finding import Finding
 from sallygate.model.operation import Operation
 from sallygate.model.request import EMPTY_BODY, BodyPlan, RequestHead
-from sallygate.parsing.body import LIMITS, parse_body
-from sallygate.parsing.codings import CodingError, undo_coding
+from sallygate.parsing.http.body import LIMITS, parse_body
+from sallygate.parsing.http.codings import CodingError, undo_coding
 
 Ts = TypeVarTuple("Ts")
 

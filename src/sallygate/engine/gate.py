@@ -8,7 +8,7 @@ from sallygate.engine.early import Door
 from sallygate.engine.engine import Engine
 from sallygate.engine.rush import Rush
 from sallygate.model.decision import HeaderList
-from sallygate.parsing.head import HeadReader
+from sallygate.parsing.http.head import HeadReader
 from sallygate.state.state import State
 
 OVERRIDES = frozenset(

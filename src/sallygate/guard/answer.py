@@ -18,7 +18,7 @@ from sallygate.model.decision import Admission, Decision, HeaderList, Learned, R
 from sallygate.model.exchange import CUT, GONE, NOTHING_LEARNED
 from sallygate.model.finding import Finding
 from sallygate.model.request import Body, BodyPlan
-from sallygate.parsing.codings import CodingError, undo_coding, undo_partial
+from sallygate.parsing.http.codings import CodingError, undo_coding, undo_partial
 
 CHARGED_EVERY_BYTES = 64 * 1024
 """At most so much of each answer under way is not charged yet."""

@@ -14,8 +14,8 @@ import aiohttp
 from msgspec import Struct
 from yarl import URL
 
-from sallygate.parsing.jsontext import JsonError, parse_json
-from sallygate.parsing.jwk import KEY_SET_BYTES_MAX
+from sallygate.parsing.jose.jwk import KEY_SET_BYTES_MAX
+from sallygate.parsing.json_text import JsonError, parse_json
 from sallygate.policy.issuers import unsafe_url
 
 FETCH_S = 5.0

@@ -48,7 +48,7 @@ from sallygate.model.work import (
 from sallygate.offline.decide import Offline
 from sallygate.offline.recordings import Recorded
 from sallygate.parsing.addresses import place_of
-from sallygate.parsing.tokens import KEY_ID_CHARS
+from sallygate.parsing.http.credentials import KEY_ID_CHARS
 from sallygate.policy.load import Loaded
 from sallygate.security.key_ring import KeyRing, base62
 from sallygate.security.state_directory import Installation

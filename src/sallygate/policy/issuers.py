@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from sallygate.parsing.addresses import is_loopback
-from sallygate.parsing.jwk import KEY_SET_BYTES_MAX, JwkError, PublishedKeys, SecretInside, read_key_set
+from sallygate.parsing.jose.jwk import KEY_SET_BYTES_MAX, JwkError, PublishedKeys, SecretInside, read_key_set
 from sallygate.policy.identity import Identity, Issuer
 
 Say = Callable[[tuple[str | int, ...], str, str, str], None]

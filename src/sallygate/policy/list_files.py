@@ -7,8 +7,8 @@ from pathlib import Path
 
 import maxminddb
 
+from sallygate.parsing.address_lists import LIST_BYTES_MAX, AddressListError, read_address_list
 from sallygate.parsing.addresses import Prefixes
-from sallygate.parsing.addresslists import LIST_BYTES_MAX, AddressListError, read_address_list
 from sallygate.policy.errors import Problem
 from sallygate.policy.intelligence import check_intelligence
 from sallygate.policy.issuers import Say

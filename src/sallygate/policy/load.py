@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from sallygate.model.operation import Operation
 from sallygate.parsing.addresses import Prefixes, is_loopback
-from sallygate.parsing.openapi import OpenAPIError, base_path, read_document, read_operations
+from sallygate.parsing.openapi.document import OpenAPIError, base_path, read_document, read_operations
 from sallygate.policy.errors import PolicyError, Problem
 from sallygate.policy.issuers import check_issuers, without_secret
 from sallygate.policy.list_files import check_network, read_lists

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sallygate.parsing.yamltext import YamlError, read_strings
+from sallygate.parsing.yaml_text import YamlError, read_strings
 from sallygate.policy.errors import PolicyError, Problem
 
 POLICY_BYTES_MAX = 4 << 20

@@ -9,7 +9,7 @@ import hmac
 from collections.abc import Sequence
 from hashlib import sha256
 
-from sallygate.parsing.tokens import KEY_CHECK_CHARS, KEY_SECRET_CHARS, ApiKeyText
+from sallygate.parsing.http.credentials import KEY_CHECK_CHARS, KEY_SECRET_CHARS, ApiKeyText
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 

@@ -31,7 +31,7 @@ from sallygate.model.finding import Finding
 from sallygate.model.principal import Principal
 from sallygate.model.work import ROUNDS_MAX, LoadAccount, LoadPlaces, PlacesLoaded, Work, WorkDone
 from sallygate.parsing.addresses import place_of
-from sallygate.parsing.jwk import read_key_set
+from sallygate.parsing.jose.jwk import read_key_set
 from sallygate.policy.auth import Auth
 from sallygate.policy.load import Loaded
 from sallygate.ports import StoreError

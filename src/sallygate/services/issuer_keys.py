@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sallygate.model.work import FetchKeys, KeysFetched
 from sallygate.net.fetching import discover, fetch
-from sallygate.parsing.jwk import JwkError, PublishedKeys, read_key_set
+from sallygate.parsing.jose.jwk import JwkError, PublishedKeys, read_key_set
 from sallygate.policy.identity import Issuer
 from sallygate.policy.issuers import is_url, read_key_file
 from sallygate.policy.load import Loaded

@@ -16,7 +16,7 @@ from typing import IO
 import maxminddb
 from msgspec import Struct
 
-from sallygate.parsing.addresslists import AddressListError
+from sallygate.parsing.address_lists import AddressListError
 from sallygate.policy.list_files import list_files, read_list
 from sallygate.policy.load import Loaded
 from sallygate.policy.network import Network, Reach

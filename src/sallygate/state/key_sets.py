@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from math import inf
 
-from sallygate.parsing.jwk import VerifyingKey
+from sallygate.parsing.jose.jwk import VerifyingKey
 
 REFETCH_S = 10.0
 """A token that names an unknown key makes its issuer be asked at most so often, whoever sends how many."""

@@ -20,7 +20,7 @@ from sallygate.offline.doctor import examine
 from sallygate.offline.recordings import Recorded
 from sallygate.offline.what_if import FromEvents, verdict_of
 from sallygate.parsing.addresses import place_of
-from sallygate.parsing.tokens import parse_basic, seems_api_key
+from sallygate.parsing.http.credentials import parse_basic, seems_api_key
 from sallygate.policy.errors import PolicyError
 from sallygate.policy.load import load_policy
 from sallygate.ports import StoreError

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sallygate.parsing.jsontext import JsonError, parse_json
+from sallygate.parsing.json_text import JsonError, parse_json
 
 DATA = Path(os.environ.get("SALLYGATE_DATA", Path(__file__).parents[4] / "shared" / "data"))
 SUITE = DATA / "http" / "json_parsing.tar.gz"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sallygate.parsing.yamltext import YamlError, read_strings, read_values
+from sallygate.parsing.yaml_text import YamlError, read_strings, read_values
 
 SCALARS = [
     ("off", "off"), ("NO", "NO"), ("yes", "yes"), ("on", "on"), ("y", "y"), ("true", True), ("False", False), ("TRUE", True),

@@ -13,7 +13,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from sallygate.model.principal import Principal
-from sallygate.parsing.tokens import parse_api_key, parse_authorization
+from sallygate.parsing.http.credentials import parse_api_key, parse_authorization
 from sallygate.policy.load import load_policy
 from sallygate.ports import StoreError
 from sallygate.security.assertion import LIFE_S, REUSE_S, Assertions

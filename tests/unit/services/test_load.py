@@ -17,7 +17,7 @@ from sallygate.model.decision import Decision
 from sallygate.model.event import Event, Place
 from sallygate.model.exchange import MANY, Exchange
 from sallygate.model.finding import Finding
-from sallygate.parsing.head import HeadReader
+from sallygate.parsing.http.head import HeadReader
 from sallygate.parsing.identifiers import IdHasher
 from sallygate.services.early_rejections import EarlyRejections
 from sallygate.services.load import QUIET_S, TOLD_EVERY_S, LoadWatch

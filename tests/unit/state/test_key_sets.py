@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sallygate.parsing.jwk import read_key_set
+from sallygate.parsing.jose.jwk import read_key_set
 from sallygate.state.key_sets import MISSING_MAX, KeySet, KeySets, Revocations
 from tokens import KEY, NOW, Key, key_set
 

@@ -16,7 +16,7 @@ from sallygate.model.decision import ALLOW
 from sallygate.model.event import Event, Place
 from sallygate.model.exchange import Exchange
 from sallygate.model.finding import Finding
-from sallygate.parsing.head import HeadReader
+from sallygate.parsing.http.head import HeadReader
 from sallygate.parsing.identifiers import IdHasher
 from sallygate.ports import StoreError
 from sallygate.security.key_ring import KeyRing

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sallygate.model.decision import ALLOW, Decision
 from sallygate.model.exchange import Exchange
 from sallygate.model.finding import Finding
-from sallygate.parsing.head import HeadReader
+from sallygate.parsing.http.head import HeadReader
 from sallygate.telemetry.exposition import render
 from sallygate.telemetry.metrics import OTHER, REASONS_MAX, SERIES_MAX, Histogram, Metrics, cumulative
 from sallygate.telemetry.status import (

@@ -30,9 +30,9 @@ from sallygate.controls.contract.settings import ContractSettings
 from sallygate.model.finding import Finding
 from sallygate.model.operation import MediaType, Operation, Parameter
 from sallygate.model.request import NO_BODY, Body, BodyPlan, RequestHead
-from sallygate.parsing.body import BodyLimits
-from sallygate.parsing.media import ContentType, judge_charset, kind_of, parse_content_type
-from sallygate.parsing.openapi import Document, OpenAPIError
+from sallygate.parsing.http.body import BodyLimits
+from sallygate.parsing.http.media_types import ContentType, judge_charset, kind_of, parse_content_type
+from sallygate.parsing.openapi.document import Document, OpenAPIError
 
 __all__ = ["Contract", "ContractSettings"]
 

@@ -15,8 +15,8 @@ from sallygate.controls.contract.styles import Unreadable
 from sallygate.model.finding import Finding
 from sallygate.model.operation import MediaType, Parameter
 from sallygate.model.request import Body, Part
-from sallygate.parsing.jsontext import JsonError, parse_json
-from sallygate.parsing.media import kind_of
+from sallygate.parsing.http.media_types import kind_of
+from sallygate.parsing.json_text import JsonError, parse_json
 
 
 class FormMembers:

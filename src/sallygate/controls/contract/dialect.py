@@ -26,7 +26,7 @@ from msgspec import Struct
 
 from sallygate.controls.contract.settings import ContractSettings
 from sallygate.controls.contract.shapes import CONDITIONAL, DEPTH_MAX, Look, Shape, close
-from sallygate.parsing.openapi import Document, is_version_3_0
+from sallygate.parsing.openapi.document import Document, is_version_3_0
 from sallygate.parsing.pointers import escape_pointer, resolve_pointer
 
 Written = dict[str, Any] | bool

@@ -27,8 +27,8 @@ from sallygate.controls.contract.styles import (
 from sallygate.model.finding import Finding
 from sallygate.model.operation import Parameter
 from sallygate.model.request import RequestHead
-from sallygate.parsing.forms import FormError, decode_component, decode_percent, split_pairs
-from sallygate.parsing.jsontext import JsonError, parse_json
+from sallygate.parsing.http.forms import FormError, decode_component, decode_percent, split_pairs
+from sallygate.parsing.json_text import JsonError, parse_json
 
 Pairs = Sequence[tuple[str, str]]
 _CONTENT_DEPTH_MAX = 16

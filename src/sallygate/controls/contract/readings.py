@@ -13,7 +13,7 @@ from math import isinf
 from typing import Any
 
 from sallygate.controls.contract.dialect import Dialect
-from sallygate.parsing.jsontext import DIGITS_MAX
+from sallygate.parsing.json_text import DIGITS_MAX
 from sallygate.parsing.pointers import escape_pointer
 
 DEPTH_MAX = 8

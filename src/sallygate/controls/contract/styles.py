@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from sallygate.controls.contract.readings import DEPTH_MAX, Reading
-from sallygate.parsing.forms import FormError
+from sallygate.parsing.http.forms import FormError
 
 ITEMS_MAX = 1000
 """Items of one array or members of one object in a parameter: as many as pairs in a query."""

@@ -25,7 +25,7 @@ from sallygate.model.operation import Operation
 from sallygate.model.principal import Credential, Principal
 from sallygate.model.request import RequestHead
 from sallygate.model.work import Work, WorkDone
-from sallygate.parsing.tokens import parse_api_key, parse_authorization, parse_basic, seems_api_key
+from sallygate.parsing.http.credentials import parse_api_key, parse_authorization, parse_basic, seems_api_key
 from sallygate.policy.accounts import AccountsSection
 from sallygate.policy.identity import Identity
 from sallygate.policy.schema import Plan

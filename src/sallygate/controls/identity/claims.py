@@ -11,7 +11,7 @@ from sallygate.controls.identity.failure import invalid, plan_gone
 from sallygate.controls.identity.scopes import ALL_SCOPES, granted
 from sallygate.model.finding import Finding
 from sallygate.model.principal import Principal
-from sallygate.parsing.jws import Jws
+from sallygate.parsing.jose.jws import Jws
 from sallygate.parsing.pointers import unescape_pointer
 from sallygate.policy.identity import ABSENT, Issuer
 

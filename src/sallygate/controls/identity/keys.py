@@ -12,7 +12,7 @@ from sallygate.controls.identity.scopes import granted
 from sallygate.model.finding import Finding
 from sallygate.model.principal import Credential, Principal
 from sallygate.model.work import CredentialLoaded, LoadCredential, WorkDone
-from sallygate.parsing.tokens import parse_api_key
+from sallygate.parsing.http.credentials import parse_api_key
 from sallygate.security.key_ring import KeyRing
 from sallygate.state.state import State
 

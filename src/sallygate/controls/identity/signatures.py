@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512, HashAlgorithm
 
-from sallygate.parsing.jwk import VerifyingKey
-from sallygate.parsing.jws import Jws
+from sallygate.parsing.jose.jwk import VerifyingKey
+from sallygate.parsing.jose.jws import Jws
 
 _HASHES: dict[str, HashAlgorithm] = {"256": SHA256(), "384": SHA384(), "512": SHA512()}
 _ECDSA = {size: ec.ECDSA(made) for size, made in _HASHES.items()}

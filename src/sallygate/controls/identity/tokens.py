@@ -30,8 +30,8 @@ from sallygate.controls.identity.signatures import is_signed_by
 from sallygate.model.finding import Finding
 from sallygate.model.principal import Principal
 from sallygate.model.work import Charge, FetchKeys, KeysFetched, Work, WorkDone
-from sallygate.parsing.jwk import VerifyingKey
-from sallygate.parsing.jws import Jws, JwsError, read_claims, read_jws
+from sallygate.parsing.jose.jwk import VerifyingKey
+from sallygate.parsing.jose.jws import Jws, JwsError, read_claims, read_jws
 from sallygate.policy.identity import Issuer
 from sallygate.state.counters import Table
 from sallygate.state.key_sets import KeySet

@@ -44,8 +44,8 @@ from sallygate.controls.injection.pipeline.values import Familiar, Value, texts_
 from sallygate.model.decision import Edit
 from sallygate.model.finding import Finding
 from sallygate.model.request import EMPTY_BODY, Body, BodyPlan, RequestHead
-from sallygate.parsing.body import BodyLimits
-from sallygate.parsing.forms import decode_pairs
+from sallygate.parsing.http.body import BodyLimits
+from sallygate.parsing.http.forms import decode_pairs
 from sallygate.policy.schema import Injection
 
 ALL = "*"

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from sallygate.parsing.addresses import Address
 from sallygate.parsing.indicators.blocks import block_text
-from sallygate.parsing.reserved import is_reserved
+from sallygate.parsing.reserved_addresses import is_reserved
 from sallygate.state.feeds.tables import Compiled, Table
 
 

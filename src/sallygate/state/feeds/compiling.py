@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from sallygate.parsing.indicators.reading import Entry
-from sallygate.parsing.reserved import (
+from sallygate.parsing.reserved_addresses import (
     LONGEST_RESERVED,
     PUBLIC_ADDRESSES,
     is_partly_reserved,

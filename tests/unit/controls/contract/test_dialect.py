@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from contract_harness import Api, document, one_body, one_parameter
-from sallygate.parsing.openapi import OpenAPIError
+from sallygate.parsing.openapi.document import OpenAPIError
 
 # version, schema, values that pass, values that do not
 CASES: list[tuple[str, Any, list[Any], list[Any]]] = [

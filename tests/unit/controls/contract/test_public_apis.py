@@ -21,9 +21,9 @@ from public_apis import read_public_api
 from sallygate.controls.contract import Contract
 from sallygate.model.operation import Operation
 from sallygate.model.request import EMPTY_BODY
-from sallygate.parsing.openapi import public_view, read_document, read_operations
+from sallygate.parsing.openapi.document import public_view, read_document, read_operations
+from sallygate.parsing.openapi.routes import RouteTable
 from sallygate.parsing.pointers import resolve_pointer
-from sallygate.parsing.routes import RouteTable
 
 DATA = Path(os.environ.get("SALLYGATE_DATA", Path(__file__).parents[5] / "shared" / "data")) / "openapi"
 WHOLE = (

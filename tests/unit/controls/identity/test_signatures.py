@@ -6,8 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from sallygate.controls.identity.signatures import is_signed_by
-from sallygate.parsing.jwk import read_key
-from sallygate.parsing.jws import read_jws
+from sallygate.parsing.jose.jwk import read_key
+from sallygate.parsing.jose.jws import read_jws
 from tokens import Key, token
 
 

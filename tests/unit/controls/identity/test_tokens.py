@@ -14,7 +14,7 @@ from sallygate.engine.compose import compose
 from sallygate.model.decision import Admission, Ask
 from sallygate.model.principal import Credential, Principal
 from sallygate.model.work import CredentialLoaded, FetchKeys, KeysFetched, LoadCredential
-from sallygate.parsing.jwk import read_key_set
+from sallygate.parsing.jose.jwk import read_key_set
 from sallygate.policy.auth import Auth
 from sallygate.policy.auth import Tokens as AuthTokens
 from sallygate.state.key_sets import KeySet

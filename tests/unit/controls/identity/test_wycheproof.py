@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from sallygate.controls.identity.signatures import is_signed_by
-from sallygate.parsing.jwk import JwkError, key_set, read_key
-from sallygate.parsing.jws import JwsError, read_jws
+from sallygate.parsing.jose.jwk import JwkError, key_set, read_key
+from sallygate.parsing.jose.jws import JwsError, read_jws
 from sallygate.state.key_sets import KeySet
 from support import DATA
 from tokens import CURVES, Key, token

@@ -6,7 +6,7 @@ import pytest
 
 from sallygate.model.request import RequestHead
 from sallygate.parsing.addresses import prefix_set
-from sallygate.parsing.head import HEADERS_MAX, TARGET_BYTES_MAX, HeadReader
+from sallygate.parsing.http.head import HEADERS_MAX, TARGET_BYTES_MAX, HeadReader
 
 HOST = ((b"host", b"api.example"),)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sallygate.parsing.forms import FormError, decode_pairs, decode_percent
-from sallygate.parsing.media import ContentType, judge_charset, parse_content_type
+from sallygate.parsing.http.forms import FormError, decode_pairs, decode_percent
+from sallygate.parsing.http.media_types import ContentType, judge_charset, parse_content_type
 
 READ = {
     "application/json": ContentType("application/json"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sallygate.model.request import Part
-from sallygate.parsing.multipart import MultipartError, parse_multipart
+from sallygate.parsing.http.multipart import MultipartError, parse_multipart
 
 B = "X-B0undary"
 

@@ -12,7 +12,7 @@ from sallygate.parsing.indicators import Format, IndicatorError, Reading, Settin
 from sallygate.parsing.indicators.blocks import block_text, blocks_of
 from sallygate.parsing.indicators.pattern import PATTERN_CHARS_MAX, Unused, blocks_of_pattern
 from sallygate.parsing.indicators.stix import read_envelope, read_objects
-from sallygate.parsing.reserved import is_reserved, is_wholly_reserved
+from sallygate.parsing.reserved_addresses import is_reserved, is_wholly_reserved
 
 DAY = 86400.0
 

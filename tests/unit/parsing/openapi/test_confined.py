@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sallygate.parsing.confined import confined_places
-from sallygate.parsing.openapi import read_document, read_operations
+from sallygate.parsing.openapi.confined import confined_places
+from sallygate.parsing.openapi.document import read_document, read_operations
 
 CASES = [
     ({"type": "integer"}, True), ({"type": "number"}, True), ({"type": "boolean"}, True), ({"enum": ["a", "b"]}, True), ({"const": "a"}, True),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sallygate.parsing.openapi import OpenAPIError, base_path, public_view, read_document, read_operations
+from sallygate.parsing.openapi.document import OpenAPIError, base_path, public_view, read_document, read_operations
 
 SHOP = """
 openapi: 3.1.0

@@ -6,9 +6,9 @@ from __future__ import annotations
 import pytest
 
 from sallygate.model.operation import Operation
-from sallygate.parsing.forms import decode_percent
-from sallygate.parsing.openapi import read_operations
-from sallygate.parsing.routes import RouteTable, SegmentTemplate
+from sallygate.parsing.http.forms import decode_percent
+from sallygate.parsing.openapi.document import read_operations
+from sallygate.parsing.openapi.routes import RouteTable, SegmentTemplate
 
 
 def operations(*routes: str) -> tuple[Operation, ...]:

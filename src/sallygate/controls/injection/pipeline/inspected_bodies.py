@@ -18,8 +18,8 @@ from msgspec.structs import replace
 from sallygate.controls.injection.pipeline.decodings import folded, percent, utf8
 from sallygate.model.finding import Finding
 from sallygate.model.request import Body, BodyKind, BodyPlan, RequestHead
-from sallygate.parsing.body import BodyLimits, parse_body
-from sallygate.parsing.media import ContentType, kind_of, parse_content_type
+from sallygate.parsing.http.body import BodyLimits, parse_body
+from sallygate.parsing.http.media_types import ContentType, kind_of, parse_content_type
 
 _OPAQUE = ("image/", "audio/", "video/", "font/", "application/octet-stream", "application/pdf", "application/zip",
            "application/gzip", "application/x-tar", "application/wasm", "application/vnd.openxmlformats",

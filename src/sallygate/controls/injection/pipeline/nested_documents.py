@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from html import unescape
 
-from sallygate.parsing.jsontext import JsonError, parse_json
+from sallygate.parsing.json_text import JsonError, parse_json
 
 NESTED_CHARS_MIN = 5
 """`{"a":1}` has seven; shorter text holds nothing to find."""

@@ -12,11 +12,11 @@ from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
 from sallygate.model.operation import MediaType, Operation, Parameter, Schema
-from sallygate.parsing.jsontext import JsonError, parse_json
+from sallygate.parsing.json_text import JsonError, parse_json
+from sallygate.parsing.openapi.public_view import METHODS, Document, public_view
+from sallygate.parsing.openapi.routes import SegmentTemplate
 from sallygate.parsing.pointers import escape_pointer, resolve_pointer
-from sallygate.parsing.publicview import METHODS, Document, public_view
-from sallygate.parsing.routes import SegmentTemplate
-from sallygate.parsing.yamltext import YamlError, read_values
+from sallygate.parsing.yaml_text import YamlError, read_values
 
 __all__ = [
     "Document",

@@ -13,7 +13,7 @@ import re
 
 from msgspec import Struct
 
-from sallygate.parsing.jsontext import JsonError, parse_json
+from sallygate.parsing.json_text import JsonError, parse_json
 
 TOKEN_CHARS_MAX = 8192
 """As the largest header line of nginx and Apache. Tokens of identity providers are 500 to 2,500 long."""

@@ -9,7 +9,8 @@ from msgspec import Struct
 
 from sallygate.model.finding import Finding
 from sallygate.model.request import EMPTY_BODY, Body, BodyPlan
-from sallygate.parsing import forms, jsontext, multipart
+from sallygate.parsing import json_text as jsontext
+from sallygate.parsing.http import forms, multipart
 
 
 class BodyLimits(Struct, frozen=True, gc=False):

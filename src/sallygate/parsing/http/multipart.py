@@ -13,7 +13,7 @@ import re
 from urllib.parse import unquote_to_bytes
 
 from sallygate.model.request import Part
-from sallygate.parsing.media import parse_content_type
+from sallygate.parsing.http.media_types import parse_content_type
 
 PARTS_MAX = 100
 """Parts of one body. Forms written for people have tens of fields; Starlette and Django stop at 1,000."""

@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPublicNumbers
 from msgspec import Struct
 
-from sallygate.parsing.jsontext import JsonError, parse_json
-from sallygate.parsing.jws import KID_CHARS_MAX, base64url
+from sallygate.parsing.jose.jws import KID_CHARS_MAX, base64url
+from sallygate.parsing.json_text import JsonError, parse_json
 
 KEYS_MAX = 100
 """Providers publish two to ten."""

@@ -1,0 +1,1 @@
+"""Parsing of HTTP: heads, credentials, media types, codings, bodies, forms, multipart."""

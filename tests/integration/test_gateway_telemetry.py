@@ -17,7 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from gateway_wire import echo, log_lines
 from sallygate.policy.errors import PolicyError
 from sallygate.policy.load import load_policy
-from sallygate.telemetry import exporting as exporting_module
+from sallygate.telemetry import exporter as exporting_module
 from support import Upstream, free_port, make_key, running_gateway, until, write_policy
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"

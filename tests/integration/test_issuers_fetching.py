@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from sallygate.model.work import FetchKeys, KeysFetched
-from sallygate.net import fetching
-from sallygate.net.fetching import discovery_urls
 from sallygate.policy.load import load_policy
 from sallygate.security.certificates import development_certificate
 from sallygate.security.state_directory import Installation
+from sallygate.services import issuer_http as fetching
+from sallygate.services.issuer_http import discovery_urls
 from sallygate.services.issuer_keys import Issuers, load_known
 from sallygate.state.state import State
 from support import write_policy

@@ -138,7 +138,7 @@ def check(
     """
     from sallygate.policy.errors import PolicyError, Problem
     from sallygate.policy.load import load_policy
-    from sallygate.telemetry.exporting import check_telemetry
+    from sallygate.telemetry.exporter import check_telemetry
 
     try:
         loaded = load_policy(policy, "guard" if in_process else "gateway")

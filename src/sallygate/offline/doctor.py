@@ -40,7 +40,7 @@ from sallygate.services.issuer_keys import source_of
 from sallygate.stores.events import read_events
 from sallygate.stores.sqlite.store import SCHEMA_VERSION
 from sallygate.telemetry.control import ask_status
-from sallygate.telemetry.exporting import can_export
+from sallygate.telemetry.exporter import can_export
 from sallygate.version import __version__
 
 Verdict = Literal["ok", "note", "wrong"]

@@ -37,14 +37,14 @@ from sallygate.security.state_directory import Installation
 from sallygate.services.auth_endpoints import AuthEndpoints, channel_of
 from sallygate.services.clock import Clock
 from sallygate.services.clock_watch import ClockWatch
-from sallygate.services.counters import CounterWriter
+from sallygate.services.counter_writer import CounterWriter
 from sallygate.services.early_rejections import EarlyRejections
 from sallygate.services.failures import Failures
 from sallygate.services.feeds.schedule import FeedSources
 from sallygate.services.gate_secrets import GateSecrets
 from sallygate.services.injection_patterns import compiled_patterns
 from sallygate.services.issuer_keys import Issuers
-from sallygate.services.load import LoadWatch
+from sallygate.services.load_watch import LoadWatch
 from sallygate.services.logins import Logins
 from sallygate.services.network_files import NetworkFiles, databases_of
 from sallygate.services.reporting import Reporting
@@ -54,7 +54,7 @@ from sallygate.state.account_cache import TAG_KEY_BYTES, VerifiedPasswords
 from sallygate.state.state import State
 from sallygate.stores.events import EventLog
 from sallygate.stores.sqlite.store import SqliteStore
-from sallygate.telemetry.exporting import check_telemetry
+from sallygate.telemetry.exporter import check_telemetry
 from sallygate.telemetry.log import Log, RequestLog, open_log
 from sallygate.telemetry.status import Status
 

@@ -13,7 +13,7 @@ from sallygate.services.clock import Clock
 from sallygate.services.failures import Failures
 from sallygate.services.feeds.schedule import FeedSources
 from sallygate.services.issuer_keys import Issuers
-from sallygate.services.load import LoadWatch
+from sallygate.services.load_watch import LoadWatch
 from sallygate.services.network_files import NetworkFiles
 from sallygate.services.reporting import Reporting
 from sallygate.services.store_sync import StoreSync

@@ -15,13 +15,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sallygate.model.work import FetchKeys, KeysFetched
-from sallygate.net.fetching import discover, fetch
 from sallygate.parsing.jose.jwk import JwkError, PublishedKeys, read_key_set
 from sallygate.policy.identity import Issuer
 from sallygate.policy.issuers import is_url, read_key_file
 from sallygate.policy.load import Loaded
 from sallygate.ports import StoreError
 from sallygate.security.state_directory import Installation
+from sallygate.services.issuer_http import discover, fetch
 from sallygate.state.key_sets import KeySet
 from sallygate.state.state import State
 from sallygate.telemetry.status import IssuerState

@@ -10,7 +10,7 @@ from sallygate.net.sockets import control_socket, listening
 from sallygate.policy.load import Loaded
 from sallygate.policy.units import read_endpoint
 from sallygate.security.state_directory import Installation
-from sallygate.telemetry.exporting import Exporting
+from sallygate.telemetry.exporter import Exporting
 from sallygate.telemetry.log import Log
 from sallygate.telemetry.management import Management
 from sallygate.telemetry.metrics import Metrics

@@ -20,7 +20,7 @@ from sallygate.model.finding import Finding
 from sallygate.parsing.http.head import HeadReader
 from sallygate.parsing.identifiers import IdHasher
 from sallygate.services.early_rejections import EarlyRejections
-from sallygate.services.load import QUIET_S, TOLD_EVERY_S, LoadWatch
+from sallygate.services.load_watch import QUIET_S, TOLD_EVERY_S, LoadWatch
 from sallygate.state.load_shedding import RANKS, UNKNOWN_RANK
 from sallygate.state.state import State
 from sallygate.stores.events import ALIKE_KEPT, SPREAD_KEPT, aggregate, condense

@@ -10,7 +10,7 @@ Cost: that of the credential's kind, a module each.
 
 from __future__ import annotations
 
-from sallygate.controls.identity.accounts import AccountHolders
+from sallygate.controls.identity.account_lookup import AccountHolders
 from sallygate.controls.identity.claims import Claims
 from sallygate.controls.identity.failure import invalid, missing
 from sallygate.controls.identity.guesses import Guesses

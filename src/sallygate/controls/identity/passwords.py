@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sallygate.controls.identity.accounts import AccountHolders
+from sallygate.controls.identity.account_lookup import AccountHolders
 from sallygate.controls.identity.failure import invalid, unavailable
 from sallygate.controls.identity.guesses import Guesses
 from sallygate.controls.identity.outcomes import Asking, Proven, Refused

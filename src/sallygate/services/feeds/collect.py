@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sallygate.net.http_client import FetchError
 from sallygate.parsing.indicators import IndicatorError, Reading, guess_format, read
 from sallygate.services.feeds.http import FEED_BYTES_MAX, Asking
 from sallygate.services.feeds.misp import gather_events
 from sallygate.services.feeds.task import Gathered, Known, Task
 from sallygate.services.feeds.taxii import gather_objects
-from sallygate.services.issuer_http import FetchError
 
 
 async def gather(task: Task, known: Known) -> Gathered:

@@ -15,8 +15,8 @@ import aiohttp
 from msgspec import Struct
 from yarl import URL
 
+from sallygate.net.http_client import FetchError
 from sallygate.policy.intelligence import without_query
-from sallygate.services.issuer_http import FetchError
 
 FEED_BYTES_MAX = 256 << 20
 """A million STIX indicators take 400 MB as a bundle and come by TAXII's pages; a million addresses as a list, 15 MB."""

@@ -13,12 +13,12 @@ from urllib.parse import quote, urlencode
 import msgspec
 from msgspec import Struct
 
+from sallygate.net.http_client import FetchError
 from sallygate.parsing.indicators import IndicatorError, Reading
 from sallygate.parsing.indicators.stix import read_envelope, read_objects
 from sallygate.policy.intelligence import without_query
 from sallygate.services.feeds.http import Asking
 from sallygate.services.feeds.task import Gathered, Known, Task
-from sallygate.services.issuer_http import FetchError
 
 MEDIA_TYPE = "application/taxii+json;version=2.1"
 PAGE_OBJECTS = 5_000

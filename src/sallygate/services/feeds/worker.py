@@ -20,13 +20,13 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from sallygate.net.http_client import FetchError
 from sallygate.parsing.indicators import Group, IndicatorError
 from sallygate.parsing.indicators.reading import Reading
 from sallygate.ports import StoreError
 from sallygate.services.feeds.cache import Kept
 from sallygate.services.feeds.collect import gather
 from sallygate.services.feeds.task import Gathered, Known, Task
-from sallygate.services.issuer_http import FetchError
 from sallygate.state.feeds.compiling import compile_entries, shares
 from sallygate.state.feeds.tables import About, Compiled
 

@@ -26,7 +26,7 @@ from sallygate.model.exchange import Exchange
 from sallygate.model.principal import Credential
 from sallygate.model.request import RequestHead
 from sallygate.model.restriction import Restriction
-from sallygate.model.work import CredentialLoaded, LoadPlaces, PlacesLoaded
+from sallygate.model.work import CredentialLoaded, LoadLocations, LocationsLoaded
 from sallygate.parsing.http.credentials import KEY_ID_CHARS
 from sallygate.policy.load import Loaded, load_policy
 from sallygate.security.key_ring import KeyRing
@@ -223,8 +223,8 @@ class House:
 
     async def work(self, work: Any) -> CredentialLoaded:
         self.worked += 1
-        if isinstance(work, LoadPlaces):
-            return PlacesLoaded(work.principal, (), failed=self.store_fails)
+        if isinstance(work, LoadLocations):
+            return LocationsLoaded(work.principal, (), failed=self.store_fails)
         if self.store_fails:
             return CredentialLoaded(work.id, None, failed=True)
         return CredentialLoaded(work.id, self.stored.get(work.id))

@@ -61,10 +61,10 @@ def _honest(evaluation: Evaluation, _: list[data.Payload], progress: Progress, e
         progress.console.print(f"  {code}: {number}")
     values, texts = data.honest_values(evaluation.root)[::every], data.honest_texts(evaluation.root)
     task = progress.add_task("honest values", total=len(values) + len(texts))
-    by_place = evaluation.honest_texts(values, lambda n: progress.update(task, advance=n))
+    by_location = evaluation.honest_texts(values, lambda n: progress.update(task, advance=n))
     sentences = evaluation.honest_texts(texts, lambda n: progress.update(task, advance=n))
     rows = [Row(f"recorded requests, {name}", count, HONEST_MAX) for name, count in requests.items()]
-    rows += [Row(f"values, in {name}", count, HONEST_MAX) for name, count in by_place.items()]
+    rows += [Row(f"values, in {name}", count, HONEST_MAX) for name, count in by_location.items()]
     rows += [Row(f"sentences, in {name}", count, 0.0) for name, count in sentences.items()]
     return [Part("Honest traffic", "Whatever is refused here is refused wrongly.", rows)]
 
@@ -75,12 +75,12 @@ def _attacks(evaluation: Evaluation, payloads: list[data.Payload], progress: Pro
     rows = []
     for family in sorted(counts):
         least = MAIN_MIN if family in MAIN_FAMILIES else OTHER_MIN
-        by_place = counts[family]
+        by_location = counts[family]
         rows += [
-            Row(f"{family}, in {name}", by_place[name], least, "at least")
+            Row(f"{family}, in {name}", by_location[name], least, "at least")
             for name in ("query", "form", "multipart", "JSON")
         ]
-        rows.append(Row(f"{family}, held out", by_place["held out"], least, "at least"))
+        rows.append(Row(f"{family}, held out", by_location["held out"], least, "at least"))
     return [Part("Attacks", "Each line in a query value, a form field, a multipart field and a JSON string. Held out: lines "
                  "of sources, or a fifth by checksum, that nothing was tuned on; refused in all four places.", rows)]  # fmt: skip
 

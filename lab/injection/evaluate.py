@@ -94,15 +94,15 @@ class Evaluation:
         """By family, then by place, `any` for those refused in all four, and `held out` of these."""
         counts: dict[str, dict[str, Count]] = defaultdict(lambda: defaultdict(Count))
         for payload in payloads:
-            by_place = counts[payload.family]
+            by_location = counts[payload.family]
             everywhere = True
             for name, place in requests.PLACES.items():
                 refused = bool(self.decide(place(payload.value)))
-                by_place[name].add(refused, right=refused, example=repr(payload.value[:160]))
+                by_location[name].add(refused, right=refused, example=repr(payload.value[:160]))
                 everywhere &= refused
-            by_place["everywhere"].add(everywhere, right=everywhere, example=repr(payload.value[:160]))
+            by_location["everywhere"].add(everywhere, right=everywhere, example=repr(payload.value[:160]))
             if payload.held_out:
-                by_place["held out"].add(everywhere, right=everywhere, example=repr(payload.value[:160]))
+                by_location["held out"].add(everywhere, right=everywhere, example=repr(payload.value[:160]))
             advance(1)
         return counts
 

@@ -66,7 +66,7 @@ def address(number: int) -> str:
 
 def make_keys(policy: Path) -> list[str]:
     """100,000 keys, each of an account of its own, in one transaction."""
-    from sallygate.model.event import Event, Place
+    from sallygate.model.event import Event, Location
     from sallygate.model.principal import Credential
     from sallygate.parsing.http.credentials import KEY_ID_CHARS
     from sallygate.security.key_ring import KeyRing, base62
@@ -83,7 +83,7 @@ def make_keys(policy: Path) -> list[str]:
         credentials.append(Credential(key_id, ring.digest_of(text), f"account-{number}", "wide", None, 0.0))
     made = Event(
         version=1, at=0.0, request_id="0" * 32, trace_id="", decision="allow", status=0, method="", path="",
-        client_address="", place=Place(""), kind="act",
+        client_address="", location=Location(""), kind="act",
     )  # fmt: skip
     store.put_credentials(credentials, made)
     store.close()

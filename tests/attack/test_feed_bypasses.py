@@ -200,7 +200,7 @@ def test_a_service_that_may_not_change_its_limits_reads_feeds_all_the_same(tmp_p
         "worker.main()"
     )
     with serving({"/list.txt": GOOD}) as (url, _):
-        task = msgspec.json.encode(msgspec.structs.replace(_task(house), place=f"{url}/list.txt"))
+        task = msgspec.json.encode(msgspec.structs.replace(_task(house), locator=f"{url}/list.txt"))
         process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert process.stdin is not None and process.stdout is not None
         process.stdin.write(task + b"\n")
@@ -277,7 +277,7 @@ def kept(tmp_path: Path) -> tuple[Path, str]:
     house = FeedHouse(tmp_path, feeds)
     with serving({"/list.txt": GOOD}) as (url, _):
         task = _task(house)
-        done = work.work(msgspec.structs.replace(task, place=f"{url}/list.txt"))
+        done = work.work(msgspec.structs.replace(task, locator=f"{url}/list.txt"))
         assert done.outcome == "compiled", done
         Kept(Path(task.directory), ()).take_over(Path(done.compiled), None, NOW)
     assert FeedHouse(tmp_path, feeds).names("198.51.100.7")
@@ -336,7 +336,7 @@ def test_a_disk_that_cannot_be_written_leaves_the_last_good_one(
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(os, "fsync", full)
-        done = work.work(msgspec.structs.replace(_task(house), place=f"{url}/list.txt"))
+        done = work.work(msgspec.structs.replace(_task(house), locator=f"{url}/list.txt"))
     assert done.outcome == "failed" and "cannot be written: No space left on device" in done.said
     assert file.read_bytes() == before and [one.name for one in file.parent.iterdir()] == ["compiled"]
 
@@ -366,7 +366,7 @@ def test_work_that_is_killed_midway_leaves_the_last_good_one(tmp_path: Path) -> 
             threading.Thread(target=later, daemon=True).start()
 
         with pytest.raises(sources.FeedError, match="was ended"):
-            sources.run(msgspec.structs.replace(_task(house), place=f"{url}/list.txt"), kill)
+            sources.run(msgspec.structs.replace(_task(house), locator=f"{url}/list.txt"), kill)
     assert file.read_bytes() == before and FeedHouse(tmp_path, feeds).names("198.51.100.7")
     fetched(FeedHouse(tmp_path, "{name: bad, url: 'http://127.0.0.1:9/list.txt', act: deny}"))
     assert not list(file.parent.glob("*.part")), "what was left is removed"
@@ -382,7 +382,7 @@ def test_when_the_gate_is_killed_the_work_ends_with_it(tmp_path: Path) -> None:
         client.recv(1)
 
     with serving({"/list.txt": hanging}) as (url, _):
-        task = msgspec.structs.replace(_task(FeedHouse(tmp_path, feeds)), place=f"{url}/list.txt")
+        task = msgspec.structs.replace(_task(FeedHouse(tmp_path, feeds)), locator=f"{url}/list.txt")
         script = (
             "import sys, msgspec; from sallygate.services.feeds import schedule; from sallygate.services.feeds.task import Task\n"
             "schedule.run(msgspec.json.decode(sys.stdin.readline(), type=Task), lambda process: print(process.pid, flush=True))"

@@ -122,7 +122,7 @@ def test_a_thousand_guesses_at_once_are_no_more_than_one_after_another(tmp_path:
             assert sum(answer.status == 401 for answer in answers) == len(hashed) == 5
             refused = [answer for answer in answers if answer.status == 429]
             assert same_to_a_client(refused) and int(refused[0].headers["retry-after"]) >= 1
-            assert gate.runtime.state.held._taken == {}
+            assert gate.runtime.state.slots._taken == {}
 
     run(story())
 
@@ -213,7 +213,7 @@ def test_one_password_over_many_accounts_from_many_addresses(tmp_path: Path) -> 
             # What may wait is bounded, and so is what may fail.
             assert len(hashed) <= 20
             assert {answer.status for answer in answers} <= {401, 429, 503}
-            assert gate.runtime.state.held._taken == {}
+            assert gate.runtime.state.slots._taken == {}
 
     run(story())
 
@@ -245,7 +245,7 @@ def test_who_leaves_before_the_answer_has_guessed_all_the_same(tmp_path: Path) -
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
             assert len(hashed) == 5
-            assert gate.runtime.state.held._taken == {}
+            assert gate.runtime.state.slots._taken == {}
 
     run(story())
 

@@ -26,7 +26,7 @@ from sallygate.admin import backup
 from sallygate.admin.backup import back_up, restore
 from sallygate.admin.erase import erase
 from sallygate.admin.keys import Administration
-from sallygate.model.event import Event, Place
+from sallygate.model.event import Event, Location
 from sallygate.model.finding import Finding
 from sallygate.net.sockets import inherited
 from sallygate.offline.doctor import examine
@@ -335,7 +335,7 @@ def test_a_directory_whose_name_means_something_to_a_uri(tmp_path: Path) -> None
 
 
 def event(**more: object) -> Event:
-    given = {"path": "/things", "client_address": "192.0.2.1", "place": Place("192.0.2.1"), **more}
+    given = {"path": "/things", "client_address": "192.0.2.1", "location": Location("192.0.2.1"), **more}
     return Event(version=1, at=time.time(), request_id="r", trace_id="t", decision="allow", status=200, method="GET", **given)  # type: ignore[arg-type]  # fmt: skip
 
 

@@ -73,7 +73,7 @@ def test_a_country_is_closed_within_300_ms_and_opened_again(tmp_path: Path, upst
         until(lambda: call(running, key, BRAZIL)[0] == 200, within_s=1.0)
         acts = json.loads(cli(policy, "restrict", "history", "--json").stdout)
         assert [one["act"] for one in acts] == ["restriction.add", "restriction.lift"] and "flood" in acts[0]["note"]
-        countries = {event.place.country for event in events_of(running, 4)}
+        countries = {event.location.country for event in events_of(running, 4)}
         assert {"BR", "JP", ""} <= countries
 
 

@@ -58,14 +58,14 @@ def break_(house: House, faults: set[str], after: int) -> None:
             _set(controls, part, broken(getattr(controls, part)))
         elif part == "restrictions":
             _set(controls, part, broken(controls.restrictions))
-            state.restrictions.by_place = broken(state.restrictions.by_place)
+            state.restrictions.by_location = broken(state.restrictions.by_location)
             state.restrictions.by_name = broken(state.restrictions.by_name)
         elif part == "routes":
             engine.routes = broken(engine.routes)
         elif part == "credentials":
             state.credentials = broken(state.credentials)
         elif part == "held":
-            state.held = broken(state.held)
+            state.slots = broken(state.slots)
         elif part == "tables":
             _break_tables(house, methods, after)
         elif part == "ring":

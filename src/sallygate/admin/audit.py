@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 
-from sallygate.model.event import NO_PLACE, Event
+from sallygate.model.event import NO_LOCATION, Event
 
 
 def act_of(act: str, subject: str, actor: str, note: str, now: float) -> Event:
@@ -12,5 +12,5 @@ def act_of(act: str, subject: str, actor: str, note: str, now: float) -> Event:
     return Event(
         version=1,
         at=now, request_id=secrets.token_hex(16), trace_id="", decision="allow", status=0, method="", path="",
-        client_address="", place=NO_PLACE, kind="act", act=act, subject=subject, actor=actor, note=note,
+        client_address="", location=NO_LOCATION, kind="act", act=act, subject=subject, actor=actor, note=note,
     )  # fmt: skip

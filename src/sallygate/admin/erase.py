@@ -19,7 +19,7 @@ from msgspec.json import decode, encode
 from msgspec.structs import replace
 
 from sallygate.admin.audit import act_of
-from sallygate.controls.identity.guesses import PLACES_TABLE
+from sallygate.controls.identity.guesses import NETWORKS_TABLE
 from sallygate.model.account import Account
 from sallygate.model.event import Event
 from sallygate.model.principal import Credential
@@ -33,7 +33,7 @@ WAIT_S = 0.8
 """A gate that runs writes events within 50 ms and counters within 500; then nothing of before comes after."""
 BUSY_S = 10.0
 ERASED = "erased"
-PLACE_TABLES = frozenset((PLACES_TABLE, "guesses:place", "codes:place"))
+NETWORK_TABLES = frozenset((NETWORKS_TABLE, "guesses:place", "codes:place"))
 """Counters whose subjects begin with an account's name."""
 NAMED_TABLES = frozenset(("guesses:account", "guesses:pair", "codes:account", "codes:pair", "auth:codes:account"))
 """Those whose subjects end with its keyed hash."""
@@ -210,7 +210,7 @@ def _logins_of(connection: sqlite3.Connection, account: str, named: frozenset[st
     gone = [
         (name, subject)
         for name, subject in found
-        if (subject.startswith(f"{account}:") and name in PLACE_TABLES)
+        if (subject.startswith(f"{account}:") and name in NETWORK_TABLES)
         or (name in NAMED_TABLES and subject.rpartition(" ")[2] in named)
     ]
     connection.executemany("DELETE FROM counters WHERE name = ? AND subject = ?", gone)

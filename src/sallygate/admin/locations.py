@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 
 from sallygate.admin.audit import act_of
-from sallygate.model.access import Grant, KnownPlace, Revocation
-from sallygate.parsing.addresses import parse_address, parse_prefix, place_of
+from sallygate.model.access import Grant, KnownNetwork, Revocation
+from sallygate.parsing.addresses import location_network, parse_address, parse_prefix
 from sallygate.ports import StoreError
 from sallygate.security.signing import LASTS_S
 from sallygate.stores.sqlite.access import AccessStore
@@ -33,28 +33,29 @@ class Locations:
             return f"account:{name}"
         raise ValueError(f"{name!r} is no key and no account; write it as events do, for example key:4KcVbW0R2ZqT")
 
-    def all(self, principal: str | None = None) -> list[KnownPlace]:
-        places = self._access.places() if principal is None else self._access.places_of(principal)
-        return sorted(places, key=lambda place: (place.principal, place.first_at))
+    def all(self, principal: str | None = None) -> list[KnownNetwork]:
+        access = self._access
+        found = access.known_networks() if principal is None else access.known_networks_of(principal)
+        return sorted(found, key=lambda one: (one.principal, one.first_at))
 
-    def admit(self, principal: str, where: str) -> KnownPlace:
+    def admit(self, principal: str, where: str) -> KnownNetwork:
         return self._put(principal, network_named(where), "verified", "place.admit")
 
-    def forget(self, principal: str, where: str) -> KnownPlace:
+    def forget(self, principal: str, where: str) -> KnownNetwork:
         network = network_named(where)
-        if all(place.network != network for place in self._access.places_of(principal)):
+        if all(one.network != network for one in self._access.known_networks_of(principal)):
             raise ValueError(
                 f"{principal} is not known from {network}; `sallygate locations list` shows from where it is"
             )
         return self._put(principal, network, "forgotten", "place.forget")
 
-    def _put(self, principal: str, network: str, state: str, act: str) -> KnownPlace:
+    def _put(self, principal: str, network: str, state: str, act: str) -> KnownNetwork:
         now = self._now()
-        before = next((place for place in self._access.places_of(principal) if place.network == network), None)
+        before = next((one for one in self._access.known_networks_of(principal) if one.network == network), None)
         first_at = before.first_at if before is not None else now
         verified_at = now if state == "verified" else 0.0
-        place = KnownPlace(principal, network, state, first_at, self._actor, verified_at)  # type: ignore[arg-type]  # one of its words
-        (made,) = self._access.put_places([place], act_of(act, principal, self._actor, network, now))
+        one = KnownNetwork(principal, network, state, first_at, self._actor, verified_at)  # type: ignore[arg-type]  # one of its words
+        (made,) = self._access.put_known_networks([one], act_of(act, principal, self._actor, network, now))
         return made
 
     def sign_out(self, account: str) -> list[Grant]:
@@ -73,11 +74,11 @@ class Locations:
 def network_named(where: str) -> str:
     """A /24 or /48, named by itself or by an address in it."""
     if (address := parse_address(where.strip())) is not None:
-        return place_of(address.text)
+        return location_network(address.text)
     try:
         bits, length, _ = parse_prefix(where)
     except ValueError as error:
         raise ValueError(f"not an address or network ({error}); write for example 203.0.113.0/24") from None
     if length != (24 if bits == 32 else 48):
         raise ValueError("a place is a /24 or a /48; write an address in it, or for example 203.0.113.0/24")
-    return place_of(where.partition("/")[0].strip())
+    return location_network(where.partition("/")[0].strip())

@@ -61,7 +61,7 @@ def impact_of(restrictions: Iterable[Restriction], events: Path, geography: Geog
         since = min(since, event.at)
         times = event.count * event.sampled
         requests += times
-        caller = event.account or event.place.network
+        caller = event.account or event.location.network
         if event.decision == "allow":
             served.add(caller)
         names = names_of(event, geography)
@@ -76,7 +76,7 @@ def impact_of(restrictions: Iterable[Restriction], events: Path, geography: Geog
 
 def names_of(event: Event, geography: Geography) -> Mapping[str, str]:
     """What a scope may name, by kind; events of before the geography are looked up now."""
-    country, asn = event.place.country, event.place.asn
+    country, asn = event.location.country, event.location.asn
     if not country and not asn:
         origin = geography.of(event.client_address)
         country, asn = origin.country, origin.asn

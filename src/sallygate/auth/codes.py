@@ -28,7 +28,7 @@ from sallygate.controls.identity import ACCOUNT
 from sallygate.model.access import AuthCall, Code, CodePurpose
 from sallygate.model.account import is_account_name
 from sallygate.model.finding import Finding
-from sallygate.parsing.addresses import place_of
+from sallygate.parsing.addresses import location_network
 from sallygate.policy.auth import Auth
 from sallygate.ports import StoreError
 from sallygate.state.counters import RateTable
@@ -82,14 +82,14 @@ class Codes:
         name = parameters.get("account", "")
         if not is_account_name(name):
             return malformed("Say whose code: `account`.")
-        return self.want(call, Wanted(name, "access", "", place_of(call.head.client_address)))
+        return self.want(call, Wanted(name, "access", "", location_network(call.head.client_address)))
 
     def want(self, call: AuthCall, wanted: Wanted) -> Answer:
         """The same answer whatever is known of the account."""
         now = self._host.now()
         # The digest last: by it erasing finds them.
-        place = f"{wanted.network} " if self._is_known_place(wanted.account, wanted.network, now) else ""
-        owner = f"{wanted.purpose} {place}{self._host.name_digest(wanted.account)}"
+        one = f"{wanted.network} " if self._is_known_network(wanted.account, wanted.network, now) else ""
+        owner = f"{wanted.purpose} {one}{self._host.name_digest(wanted.account)}"
         subjects = (owner, call.head.client_network, "all")
         waits = [
             room.reset_s
@@ -108,11 +108,11 @@ class Codes:
                 "expires_in": int(self._section.codes.life)}  # fmt: skip
         return Answer(202, said)
 
-    def _is_known_place(self, account: str, network: str, now: float) -> bool:
+    def _is_known_network(self, account: str, network: str, now: float) -> bool:
         host = self._host
-        if host.state.places.is_verified(f"{ACCOUNT}{account}", network):
+        if host.state.known_networks.is_verified(f"{ACCOUNT}{account}", network):
             return True
-        return host.guesses.is_known_place(account, network, now)
+        return host.guesses.is_known_network(account, network, now)
 
     async def _send_on(self) -> None:
         while True:
@@ -163,13 +163,13 @@ class Codes:
     ) -> Answer | None:
         """None: it was the code, and is used up."""
         host, now = self._host, self._host.now()
-        network = place_of(call.head.client_address)
+        network = location_network(call.head.client_address)
         guess = host.guesses.look(
-            account, call.head.client_network, network, self._is_known_place(account, network, now), now
+            account, call.head.client_network, network, self._is_known_network(account, network, now), now
         )
         if guess.wait_s:
             return later("Too many wrong codes; try again later.", "identity.guesses", 429, guess.wait_s, guess.rule)
-        held, costs = host.state.held, guess.charges  # who leaves before the answer has guessed all the same
+        held, costs = host.state.slots, guess.charges  # who leaves before the answer has guessed all the same
         for charge in guess.charges:
             held.take(charge.table, charge.subject)
         try:

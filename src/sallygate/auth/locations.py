@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from sallygate.auth.app import Answer, later
 from sallygate.auth.codes import Codes, Wanted
 from sallygate.auth.host import Host
-from sallygate.model.access import AuthCall, KnownPlace
-from sallygate.parsing.addresses import place_of
+from sallygate.model.access import AuthCall, KnownNetwork
+from sallygate.parsing.addresses import location_network
 from sallygate.ports import StoreError
 
 
@@ -20,7 +20,7 @@ class Locations:
     async def admit(self, call: AuthCall, parameters: Mapping[str, str]) -> Answer:
         principal = call.principal
         assert principal is not None  # the engine demands one
-        network, host = place_of(call.head.client_address), self._host
+        network, host = location_network(call.head.client_address), self._host
         code = parameters.get("code")
         if code is None:
             return self._codes.want(call, Wanted(principal.account, "location", principal.id, network))
@@ -28,10 +28,10 @@ class Locations:
         if failure is not None:
             return failure
         now = host.now()
-        place = KnownPlace(principal.id, network, "verified", now, "code", now)
+        one = KnownNetwork(principal.id, network, "verified", now, "code", now)
         act = host.act("place.admit", principal.id, "auth", f"{network}, by a code to account {principal.account}")
         try:
-            host.placed(await host.kept(lambda store: store.put_places([place], act)))
+            host.admitted(await host.kept(lambda store: store.put_known_networks([one], act)))
         except StoreError as error:
             host.failed("places", error)
             return later("The place cannot be admitted at present; ask for another code later.", "auth.unavailable",

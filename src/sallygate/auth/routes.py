@@ -33,7 +33,7 @@ def auth_operations(section: Auth) -> tuple[Operation, ...]:
     ]
     if section.delivery is not None:
         found.append(_operation(CODES, "POST", f"{prefix}/codes", ()))
-        found.append(replace(_operation(LOCATIONS, "POST", f"{prefix}/locations", known), admits_places=True))
+        found.append(replace(_operation(LOCATIONS, "POST", f"{prefix}/locations", known), admits_locations=True))
     return tuple(found)
 
 

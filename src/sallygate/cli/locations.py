@@ -60,22 +60,22 @@ def list_(
         from sallygate.admin.locations import Locations
 
         admin = Locations(store, actor())
-        places = admin.all(admin.principal(principal) if principal else None)
+        known_networks = admin.all(admin.principal(principal) if principal else None)
     loaded = load(policy, state_dir)
     geography = geography_of(databases_of(loaded) if loaded is not None else [packaged_database()])
-    origins = [geography.of(place.network.partition("/")[0]) for place in places]
+    origins = [geography.of(one.network.partition("/")[0]) for one in known_networks]
     if json:
-        print_json([{**to_builtins(place), "country": origin.country, "asn": origin.asn}
-                    for place, origin in zip(places, origins, strict=True)])  # fmt: skip
+        print_json([{**to_builtins(one), "country": origin.country, "asn": origin.asn}
+                    for one, origin in zip(known_networks, origins, strict=True)])  # fmt: skip
         return
     table = Table(Column("caller", no_wrap=True), Column("network", no_wrap=True), "where", "state", "first seen",
                   "admitted by")  # fmt: skip
     colours = {"verified": "green", "seen": "yellow", "forgotten": "red"}
-    for place, origin in zip(places, origins, strict=True):
+    for one, origin in zip(known_networks, origins, strict=True):
         where = " ".join((origin.country, f"AS{origin.asn}" if origin.asn else "")).strip()
-        table.add_row(place.principal, place.network, where, f"[{colours[place.state]}]{place.state}[/]",
-                      moment(place.first_at), place.by)  # fmt: skip
-    out.print(table if places else "no places are known; plans with `new_location` learn them")
+        table.add_row(one.principal, one.network, where, f"[{colours[one.state]}]{one.state}[/]",
+                      moment(one.first_at), one.by)  # fmt: skip
+    out.print(table if known_networks else "no places are known; plans with `new_location` learn them")
 
 
 @app.command()
@@ -92,11 +92,11 @@ def admit(
     Example: sallygate locations admit 4KcVbW0R2ZqT 203.0.113.0/24
     """
     with locations(policy, state_dir) as admin:
-        place = admin.admit(admin.principal(principal), where)
+        one = admin.admit(admin.principal(principal), where)
     if json:
-        print_json(place)
+        print_json(one)
     else:
-        out.print(f"{place.principal} is admitted from {place.network}", highlight=False)
+        out.print(f"{one.principal} is admitted from {one.network}", highlight=False)
 
 
 @app.command()
@@ -113,8 +113,8 @@ def forget(
     Example: sallygate locations forget 4KcVbW0R2ZqT 203.0.113.7
     """
     with locations(policy, state_dir) as admin:
-        place = admin.forget(admin.principal(principal), where)
+        one = admin.forget(admin.principal(principal), where)
     if json:
-        print_json(place)
+        print_json(one)
     else:
-        out.print(f"{place.principal} is no longer admitted from {place.network}", highlight=False)
+        out.print(f"{one.principal} is no longer admitted from {one.network}", highlight=False)

@@ -93,7 +93,12 @@ def add(
     out.print(f"restriction {made.id} is in force until {moment(made.expires_at)}", highlight=False)
     if ":" in scope.get("address", ""):
         out.print("one subscriber has a whole /64 of IPv6: consider --prefix instead", style="yellow")
-    if loaded is not None and loaded.policy.network is not None and loaded.policy.network.allow and made.by_place_alone:
+    if (
+        loaded is not None
+        and loaded.policy.network is not None
+        and loaded.policy.network.allow
+        and made.by_location_alone
+    ):
         out.print("addresses in the policy's `network.allow` still pass", style="yellow")
 
 

@@ -33,7 +33,7 @@ from sallygate.model.operation import Operation
 from sallygate.model.principal import Principal
 from sallygate.model.request import RequestHead
 from sallygate.model.work import Charge
-from sallygate.parsing.addresses import place_of
+from sallygate.parsing.addresses import location_network
 from sallygate.parsing.http.credentials import parse_api_key
 from sallygate.policy.flood import Flood
 from sallygate.policy.schema import Plan
@@ -103,7 +103,7 @@ class FloodControl:
     def admit_address(self, head: RequestHead, now: float) -> Judged:
         """The penalty box, and what the whole network sends."""
         network = head.client_network
-        site = place_of(head.client_address)
+        site = location_network(head.client_address)
         if (boxed := self.boxed(network, site, now)) is not None and not self._may_prove(head, now):
             return boxed[0], (), (), boxed[1]
         return self.judge_site(site, now)
@@ -114,7 +114,7 @@ class FloodControl:
         if not room.allowed:
             detail = "This network has sent too many requests."
             return _over("flood.prefix", detail, PREFIX_TABLE), (), (), room.reset_s
-        if self._state.held.count(PREFIX_TABLE, site) >= self._prefix_concurrent:
+        if self._state.slots.count(PREFIX_TABLE, site) >= self._prefix_concurrent:
             detail = "This network has too many requests under way."
             return _over("flood.prefix_concurrent", detail, PREFIX_TABLE), (), (), 1.0
         held = ((PREFIX_TABLE, site, self._prefix_concurrent),)
@@ -173,7 +173,7 @@ class FloodControl:
         times = FALSE_CLAIM if finding.code == "identity.invalid" and finding.rule == "digest" else 1
         own = Charge(Penalties.NAME, network, times * UNITS)
         # Whoever has a /48 has 65,536 networks that are counted apart. A /24 is not one's own.
-        return (own, Charge(Penalties.NAME, place_of(address), times)) if ":" in network else (own,)
+        return (own, Charge(Penalties.NAME, location_network(address), times)) if ":" in network else (own,)
 
     # what the API bears ----------------------------------------------------------------------------------------------
 
@@ -201,7 +201,7 @@ class FloodControl:
 
     def source(self, head: RequestHead, principal: Principal | None) -> str:
         """Whose share a request is of: an account's, or a network's."""
-        return principal.account if principal is not None else place_of(head.client_address)
+        return principal.account if principal is not None else location_network(head.client_address)
 
     def look(
         self, head: RequestHead, principal: Principal | None, operation: Operation | None, now: float

@@ -134,7 +134,7 @@ class LimitsControl:
         room = self._address.look(network, now)
         if not room.allowed:
             return _over("limits.address", "This address has sent too many requests.", ADDRESS_TABLE), room.reset_s
-        if self._state.held.count(ADDRESS_TABLE, network) >= self._address_concurrent:
+        if self._state.slots.count(ADDRESS_TABLE, network) >= self._address_concurrent:
             detail = "This address has too many requests under way."
             return _over("limits.address_concurrent", detail, ADDRESS_TABLE), 1.0
         return None, 0.0
@@ -171,7 +171,7 @@ class LimitsControl:
         if over is not None:
             finding = _over(over.code, f"The plan's limit ({over.name}) is used up.", over.table.name)
             return Allowed(finding, headers=headers + retry_after(wait_s))
-        if self._state.held.count(plan.held, account) >= plan.concurrent:
+        if self._state.slots.count(plan.held, account) >= plan.concurrent:
             finding = _over("limits.concurrent", "Too many requests under way.", plan.held)
             return Allowed(finding, headers=headers + retry_after(1))
         charges = tuple([Charge(name, account, cost) for name in plan.charged])

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sallygate.model.access import KnownPlace
+from sallygate.model.access import KnownNetwork
 from sallygate.model.finding import Finding
 from sallygate.model.principal import Principal
 from sallygate.model.request import RequestHead
-from sallygate.model.work import LoadPlaces, PlacesLoaded, WorkDone
-from sallygate.parsing.addresses import place_of
+from sallygate.model.work import LoadLocations, LocationsLoaded, WorkDone
+from sallygate.parsing.addresses import location_network
 from sallygate.policy.schema import NewLocation
 from sallygate.state.impossible_travel import circle_of, too_fast
 from sallygate.state.state import State
@@ -34,18 +34,20 @@ class LocationControl:
             else "The operator can admit it."
         )
 
-    def admit(self, head: RequestHead, principal: Principal, done: tuple[WorkDone, ...]) -> Finding | LoadPlaces | None:
+    def admit(
+        self, head: RequestHead, principal: Principal, done: tuple[WorkDone, ...]
+    ) -> Finding | LoadLocations | None:
         does = self._plans.get(principal.plan)
         if does is None:
             return None
         known = self._known(principal.id, done)
         if known is None:
-            return LoadPlaces(principal.id)
+            return LoadLocations(principal.id)
         if isinstance(known, Finding):
             return known
-        network = place_of(head.client_address)
-        place = known.get(network)
-        state = place.state if place is not None else "new"
+        network = location_network(head.client_address)
+        one = known.get(network)
+        state = one.state if one is not None else "new"
         if state == "verified" or (does == "observe" and state == "seen"):
             return self._travelled(head, principal, network)
         if does == "observe":
@@ -70,13 +72,13 @@ class LocationControl:
         return Finding("location.travel", "This credential was used too far away shortly before.", 403, "challenge",
                        evidence=evidence, mode="shadow", owasp="API2", attack="T1078")  # fmt: skip
 
-    def _known(self, principal: str, done: tuple[WorkDone, ...]) -> Mapping[str, KnownPlace] | Finding | None:
-        known = self._state.places.of(principal)
+    def _known(self, principal: str, done: tuple[WorkDone, ...]) -> Mapping[str, KnownNetwork] | Finding | None:
+        known = self._state.known_networks.of(principal)
         if known is not None:
             return known
-        loaded = next((one for one in done if isinstance(one, PlacesLoaded) and one.principal == principal), None)
+        loaded = next((one for one in done if isinstance(one, LocationsLoaded) and one.principal == principal), None)
         if loaded is None:
             return None
         if loaded.failed:
             return Finding("location.unavailable", "Places cannot be looked up at present.", 503, owasp="API2")
-        return {place.network: place for place in loaded.places}
+        return {one.network: one for one in loaded.known_networks}

@@ -21,8 +21,8 @@ from sallygate.model.operation import Operation
 from sallygate.model.principal import Principal
 from sallygate.model.request import RequestHead, is_among
 from sallygate.model.restriction import ACTS, Restriction
-from sallygate.model.work import Charge, LoadPlaces, PlacesLoaded, WorkDone
-from sallygate.parsing.addresses import UNKNOWN, Address, Prefixes, parse_address, place_of, prefix_set
+from sallygate.model.work import Charge, LoadLocations, LocationsLoaded, WorkDone
+from sallygate.parsing.addresses import UNKNOWN, Address, Prefixes, location_network, parse_address, prefix_set
 from sallygate.policy.schema import RestrictionsSection
 from sallygate.state.geography import Origin
 from sallygate.state.restrictions import Restrictions
@@ -38,7 +38,7 @@ class Outcome(Struct, frozen=True, gc=False):
     charges: tuple[Charge, ...] = ()
     wait_s: float = 0.0
     """After how many seconds to come back; 0: not said."""
-    work: LoadPlaces | None = None
+    work: LoadLocations | None = None
 
 
 NOTHING = Outcome()
@@ -64,19 +64,19 @@ class RestrictionsControl:
         return self._state.restrictions
 
     @property
-    def none_placed(self) -> bool:
+    def none_by_location(self) -> bool:
         """Whether there are none that a place alone decides."""
-        return self._state.restrictions.by_place.empty
+        return self._state.restrictions.by_location.empty
 
     def admit_address(self, head: RequestHead, now: float) -> Outcome:
         """Those that a place alone decides, before anything else is looked at."""
-        if self._state.restrictions.by_place.empty:
+        if self._state.restrictions.by_location.empty:
             return NOTHING
-        return self.judge_place(parse_address(head.client_address) or UNKNOWN, head.method, now)
+        return self.judge_location(parse_address(head.client_address) or UNKNOWN, head.method, now)
 
-    def judge_place(self, address: Address, method: str, now: float) -> Outcome:
+    def judge_location(self, address: Address, method: str, now: float) -> Outcome:
         """The same of an address and a method."""
-        index = self._state.restrictions.by_place
+        index = self._state.restrictions.by_location
         names = self._names(address, None, None)
         found = _covering(index.find(address, names.items()), names, address, method)
         return self._judge(found, now) if found else NOTHING
@@ -89,7 +89,7 @@ class RestrictionsControl:
         now: float,
         done: tuple[WorkDone, ...] = (),
         *,
-        place_allowed: bool = False,
+        location_allowed: bool = False,
         own: bool = False,
     ) -> Outcome:
         """Those that name a key, an account or an operation, alone or with a place; and challenges. `own`: the request
@@ -107,8 +107,8 @@ class RestrictionsControl:
         outcome = self._judge(others, now)
         if outcome.finding is not None or own or not challenges:
             return outcome
-        if place_allowed:
-            challenges = [one for one in challenges if not one.by_place_alone]
+        if location_allowed:
+            challenges = [one for one in challenges if not one.by_location_alone]
         return self._challenge(challenges, head, principal, done, outcome)
 
     def ends(
@@ -118,7 +118,7 @@ class RestrictionsControl:
         operation: Operation | None,
         now: float,
         *,
-        place_allowed: bool,
+        location_allowed: bool,
     ) -> bool:
         """Whether what is under way is to be cut."""
         address = parse_address(head.client_address) or UNKNOWN
@@ -126,7 +126,7 @@ class RestrictionsControl:
         state = self._state.restrictions
         return any(
             one.act == "terminate" and one.active(now)
-            for index in ((state.by_name,) if place_allowed else (state.by_place, state.by_name))
+            for index in ((state.by_name,) if location_allowed else (state.by_location, state.by_name))
             for one in _covering(index.find(address, names.items()), names, address, head.method)
         )
 
@@ -174,16 +174,16 @@ class RestrictionsControl:
         since = max(one.created_at for one in challenges)
         if principal is None:
             return Outcome(self._required(challenges[0]))
-        known = self._state.places.of(principal.id)
+        known = self._state.known_networks.of(principal.id)
         if known is None:
             loaded = next(
-                (one for one in done if isinstance(one, PlacesLoaded) and one.principal == principal.id), None
+                (one for one in done if isinstance(one, LocationsLoaded) and one.principal == principal.id), None
             )
             if loaded is None:
-                return Outcome(work=LoadPlaces(principal.id))
-            known = {place.network: place for place in loaded.places}  # none, where the store did not answer: refused
-        place = known.get(place_of(head.client_address))
-        if place is not None and place.state == "verified" and place.verified_at >= since:
+                return Outcome(work=LoadLocations(principal.id))
+            known = {one.network: one for one in loaded.known_networks}  # none without the store's answer: refused
+        one = known.get(location_network(head.client_address))
+        if one is not None and one.state == "verified" and one.verified_at >= since:
             return passed
         return Outcome(self._required(challenges[0]))
 
@@ -198,7 +198,7 @@ def is_covered(in_force: Restrictions, names: Mapping[str, str], address: Addres
     """Whether any of them covers a caller from `address`, of whom `names` are known by kind."""
     return any(
         _covering(index.find(address, names.items()), names, address, method)
-        for index in (in_force.by_place, in_force.by_name)
+        for index in (in_force.by_location, in_force.by_name)
     )
 
 

@@ -48,8 +48,8 @@ class Case:
         "headers",
         "held",
         "how",
+        "location_allowed",
         "match",
-        "place_allowed",
         "principal",
         "reserved",
         "trace",
@@ -62,7 +62,7 @@ class Case:
         self.headers: list[tuple[bytes, bytes]] = []
         self.held: list[tuple[str, str, int]] = []
         self.match: Match | None = None
-        self.place_allowed = False
+        self.location_allowed = False
         """The address is on the list that beats every denial of a place."""
         self.principal: Principal | None = None
         self.asked: Work | None = None

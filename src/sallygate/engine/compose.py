@@ -25,7 +25,7 @@ from sallygate.model.operation import Operation
 from sallygate.parsing.addresses import prefix_set
 from sallygate.parsing.http.head import SINGLETONS, HeadReader
 from sallygate.parsing.identifiers import IdHasher
-from sallygate.parsing.openapi.confined import confined_places
+from sallygate.parsing.openapi.confined import confined_fields
 from sallygate.parsing.openapi.document import base_path, public_view
 from sallygate.parsing.openapi.routes import RouteTable
 from sallygate.policy.auth import Auth
@@ -165,7 +165,7 @@ def _controls(
     }
     # What a contract that is enforced confines needs no second look.
     enforced = "contract" in how and how["contract"].mode == "enforce" and not how["contract"].fail_open
-    confined = confined_places(loaded.operations, loaded.document) if enforced else {}
+    confined = confined_fields(loaded.operations, loaded.document) if enforced else {}
     who = (
         IdentityControl(identity, loaded.plans, ring, state, policy.accounts, now, own_issuer(policy))
         if identity and "identity" in how

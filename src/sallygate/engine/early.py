@@ -69,7 +69,7 @@ class Door:
     def look(self, scope: RawHead, now: float) -> Away | None:
         """Who is turned away, and why; None: come in, and be looked at."""
         engine = self._engine
-        judges, boxes, hasty = engine.judges_places, engine.boxes, now < self._hasty_until
+        judges, boxes, hasty = engine.judges_locations, engine.boxes, now < self._hasty_until
         if not (judges or boxes or hasty) or (method := scope["method"]) not in METHODS:
             return None
         address = self._caller(scope)

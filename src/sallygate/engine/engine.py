@@ -150,7 +150,7 @@ class Engine(Releasing):
                 case.findings.append(missing())
             if (
                 not case.refused
-                and not operation.admits_places
+                and not operation.admits_locations
                 and (asked := self._location(case, head, done)) is not None
             ):
                 return asked
@@ -168,18 +168,18 @@ class Engine(Releasing):
         if controls.transport is not None and case.run("transport", "admit", controls.transport.admit, head):
             return True
         if (network := controls.network) is not None and case.run(
-            "network", "address", self._place, case, network, head
+            "network", "address", self._network_location, case, network, head
         ):
             return True
         if (
             network is not None
             and network.asks_feeds
-            and not case.place_allowed
+            and not case.location_allowed
             and case.run("network", "intelligence", self._feeds, case, network, head, now)
         ):
             return True
         if (restrictions := controls.restrictions) is not None and case.run(
-            "restrictions", "address", self._restrict_place, case, restrictions, head, now
+            "restrictions", "address", self._restrict_location, case, restrictions, head, now
         ):
             return True
         if admit_address(case, controls.flood, head, now):
@@ -188,8 +188,8 @@ class Engine(Releasing):
             return case.run("limits", "address", self._limit, case, limits.admit_address, head, now)
         return False
 
-    def _place(self, case: Case, network: NetworkControl, head: RequestHead) -> Finding | None:
-        finding, case.place_allowed = network.admit_address(head)
+    def _network_location(self, case: Case, network: NetworkControl, head: RequestHead) -> Finding | None:
+        finding, case.location_allowed = network.admit_address(head)
         return finding
 
     def _feeds(self, case: Case, network: NetworkControl, head: RequestHead, now: float) -> Finding | None:
@@ -301,10 +301,10 @@ class Engine(Releasing):
             case.run("restrictions", "caller", self._restrict, case, restrictions, head, operation, now, done, own)
         return Ask(case.asked) if case.asked is not None else None
 
-    def _restrict_place(
+    def _restrict_location(
         self, case: Case, restrictions: RestrictionsControl, head: RequestHead, now: float
     ) -> Finding | None:
-        return None if case.place_allowed else _taken(case, restrictions.admit_address(head, now))
+        return None if case.location_allowed else _taken(case, restrictions.admit_address(head, now))
 
     def _restrict(
         self,
@@ -317,7 +317,7 @@ class Engine(Releasing):
         own: bool,
     ) -> Finding | None:
         outcome = restrictions.admit_principal(
-            head, case.principal, operation, now, done, place_allowed=case.place_allowed, own=own
+            head, case.principal, operation, now, done, location_allowed=case.location_allowed, own=own
         )
         return _taken(case, outcome)
 

@@ -22,7 +22,7 @@ from sallygate.model.decision import Admission, HeaderList, Learned, Release
 from sallygate.model.finding import Finding
 from sallygate.model.request import Body, RequestHead
 from sallygate.model.work import Charge
-from sallygate.parsing.addresses import UNKNOWN, Address, parse_address, place_of
+from sallygate.parsing.addresses import UNKNOWN, Address, location_network, parse_address
 from sallygate.parsing.identifiers import IdHasher, answered_ids, count_records, most_records
 
 ANSWER_READ_BYTES_MAX = 256 * 1024
@@ -86,11 +86,11 @@ class Releasing:
     # at the door ---------------------------------------------------------------------------------------------------
 
     @property
-    def judges_places(self) -> bool:
+    def judges_locations(self) -> bool:
         """Whether a place alone may decide anything at present."""
         controls = self.controls
         restrictions = controls.restrictions
-        return controls.network is not None or (restrictions is not None and not restrictions.none_placed)
+        return controls.network is not None or (restrictions is not None and not restrictions.none_by_location)
 
     @property
     def restrictions_in_force(self) -> object:
@@ -104,14 +104,14 @@ class Releasing:
         controls, how = self.controls, self.controls.how
         allowed = False
         if controls.network is not None:
-            finding, allowed = controls.network.judge_place(address, method)
+            finding, allowed = controls.network.judge_location(address, method)
             if finding is None and not allowed:
                 finding = controls.network.denied_by_feeds(address, now)
             if finding is not None and how["network"].mode == "enforce":
                 return finding, True
         if controls.restrictions is None or allowed or how["restrictions"].mode != "enforce":
             return None, True
-        outcome = controls.restrictions.judge_place(address, method, now)
+        outcome = controls.restrictions.judge_location(address, method, now)
         if outcome.finding is not None and not outcome.wait_s:
             return outcome.finding, True
         return None, outcome.finding is None and not outcome.charges
@@ -125,14 +125,14 @@ class Releasing:
     def boxed(self, address: Address, now: float) -> tuple[Finding, float] | None:
         """What keeps a stranger from there out, and for how many seconds more."""
         flood = self.controls.flood
-        return flood.boxed(address.network, place_of(address.text), now) if flood is not None else None
+        return flood.boxed(address.network, location_network(address.text), now) if flood is not None else None
 
     def too_fast(self, address: Address, now: float) -> tuple[Finding, float, tuple[Charge, ...]] | None:
         """What refuses more requests from there, whoever sends them; for how many seconds; and what that costs."""
         flood, limits = self.controls.flood, self.controls.limits
         charges: tuple[Charge, ...] = ()
         if flood is not None and "flood" in self.controls.how:
-            finding, charges, _, wait_s = flood.judge_site(place_of(address.text), now)
+            finding, charges, _, wait_s = flood.judge_site(location_network(address.text), now)
             if finding is not None:  # in shadow, the whole way has more to tell
                 return (finding, wait_s, ()) if self._enforces("flood") else None
         if limits is None or not self._enforces("limits"):
@@ -152,7 +152,7 @@ class Releasing:
         if restrictions is None or self.controls.how["restrictions"].mode != "enforce":
             return False
         allowed = network is not None and network.admits(parse_address(head.client_address) or UNKNOWN)
-        return restrictions.ends(head, admission.principal, admission.operation, now, place_allowed=allowed)
+        return restrictions.ends(head, admission.principal, admission.operation, now, location_allowed=allowed)
 
     def bytes_left(self, admission: Admission, now: float) -> int | None:
         """What the caller may still be sent; None without a budget."""

@@ -74,7 +74,7 @@ def to_event(exchange: Exchange, policy_hash: str, hash_id: IdHasher) -> Event:
         method=head.method[:24],
         path=head.path[:PATH_CHARS_MAX],
         client_address=head.client_address,
-        place=exchange.place,
+        location=exchange.location,
         findings=findings,
         policy=policy_hash,
         mode="shadow" if shadow else "enforce",

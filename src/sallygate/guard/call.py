@@ -67,14 +67,14 @@ async def _admit(call: Context) -> Refuse | Answer | Admission:
         _give_back(call)
         call.reserved = outcome.reserved
         for charge in call.reserved:
-            call.gate.state.held.take(charge.table, charge.subject)
+            call.gate.state.slots.take(charge.table, charge.subject)
         done = (*done, await call.services.work(outcome.work))
     return Refuse(_failed("The request cannot be decided."), call.reserved)
 
 
 def _give_back(call: Context) -> None:
     for charge in call.reserved:
-        call.gate.state.held.give_back(charge.table, charge.subject)
+        call.gate.state.slots.give_back(charge.table, charge.subject)
     call.reserved = ()
 
 
@@ -98,7 +98,7 @@ async def _reply(call: Context, answer: Answer) -> None:
 
 
 async def _admitted(call: Context, admission: Admission) -> None:
-    held = call.gate.state.held
+    held = call.gate.state.slots
     for table, subject, _ in admission.held:
         held.take(table, subject)
     try:

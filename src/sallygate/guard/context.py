@@ -8,7 +8,7 @@ from sallygate.engine.overload import price
 from sallygate.engine.problem import SERVER
 from sallygate.guard.services import App, Message, Receive, Scope, Send, Services
 from sallygate.model.decision import Decision, Refuse
-from sallygate.model.event import Place
+from sallygate.model.event import Location
 from sallygate.model.exchange import Exchange
 from sallygate.model.request import RequestHead
 from sallygate.model.work import Charge
@@ -124,15 +124,15 @@ class Context:
         """What was received while waiting is received again."""
         self.receive = put_before(messages, self.receive)
 
-    def _place(self) -> Place:
+    def _location(self) -> Location:
         origin = self.gate.state.geography.of(self.head.client_address)
-        return Place(self.head.client_network, origin.country, origin.asn)
+        return Location(self.head.client_network, origin.country, origin.asn)
 
     def record(self, decision: Decision, status: int, **known: Any) -> None:  # Any: Exchange's own fields
         took_us = self.services.tick_us() - self.started_us
         exchange = Exchange(
             self.head, decision, status, charges=self.charges, took_us=took_us,
-            admit_us=self.admit_us, gate_us=self.gate_us or took_us, place=self._place(), **known,
+            admit_us=self.admit_us, gate_us=self.gate_us or took_us, location=self._location(), **known,
         )  # fmt: skip
         self.services.record(exchange, self.gate)
 

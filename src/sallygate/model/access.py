@@ -51,7 +51,7 @@ class Grant(Struct, frozen=True, gc=False, omit_defaults=True):
     revoked_at: float | None = None
 
 
-class KnownPlace(Struct, frozen=True, gc=False, omit_defaults=True):
+class KnownNetwork(Struct, frozen=True, gc=False, omit_defaults=True):
     """A network a principal calls from."""
 
     principal: str

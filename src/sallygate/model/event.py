@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from sallygate.model.finding import Finding, Mode, Verdict
 
 
-class Place(Struct, frozen=True, gc=False, omit_defaults=True):
+class Location(Struct, frozen=True, gc=False, omit_defaults=True):
     """Where a call came from. What nobody knows is empty; TLS fingerprints come with an edge."""
 
     network: str
@@ -18,7 +18,7 @@ class Place(Struct, frozen=True, gc=False, omit_defaults=True):
     tls: str = ""
 
 
-NO_PLACE = Place("")
+NO_LOCATION = Location("")
 
 
 class Event(Struct, frozen=True, gc=False, omit_defaults=True):
@@ -37,7 +37,8 @@ class Event(Struct, frozen=True, gc=False, omit_defaults=True):
     path: str
     """Without the query, at most 256 characters."""
     client_address: str
-    place: Place
+    location: Location = field(name="place")
+    """Under its former name in the files and databases of version 1."""
     seq: int = 0
     """Given by the log."""
     kind: Literal["exchange", "act"] = "exchange"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from sallygate.model.decision import Decision, Learned
-from sallygate.model.event import NO_PLACE, Place
+from sallygate.model.event import NO_LOCATION, Location
 from sallygate.model.finding import Finding
 from sallygate.model.operation import Operation
 from sallygate.model.principal import Principal
@@ -35,7 +35,7 @@ class Exchange(Struct, frozen=True, gc=False):
     request_bytes: int = 0
     response_bytes: int = 0
     learned: Learned = NOTHING_LEARNED
-    place: Place = NO_PLACE
+    location: Location = NO_LOCATION
     charges: tuple[Charge, ...] = ()
     took_us: int = 0
     admit_us: int = 0

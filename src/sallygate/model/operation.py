@@ -59,7 +59,7 @@ class Operation(Struct, frozen=True):
     object_names: Mapping[str, str]
     """Names that carry ids in this operation's path, query, body or answer → their collection
     (`orderId` → `orders`, `id` → `resource`)."""
-    admits_places: bool = False
+    admits_locations: bool = False
     """Of `/auth`: asked by callers from places that are not admitted yet."""
 
 

@@ -43,10 +43,10 @@ class Restriction(Struct, frozen=True, omit_defaults=True):
         return self.lifted_at is None and now < self.expires_at
 
     @property
-    def by_place_alone(self) -> bool:
+    def by_location_alone(self) -> bool:
         return all(kind in PLACES for kind, _ in self.scope)
 
     @property
-    def is_placed(self) -> bool:
+    def decided_by_location(self) -> bool:
         """Whether it is decided before anybody is asked who calls, which is what a challenge asks."""
-        return self.act != "challenge" and self.by_place_alone
+        return self.act != "challenge" and self.by_location_alone

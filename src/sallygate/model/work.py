@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from sallygate.model.access import KnownPlace
+from sallygate.model.access import KnownNetwork
 from sallygate.model.account import Account
 from sallygate.model.principal import Credential
 
@@ -40,17 +40,17 @@ class VerifyPassword(Struct, frozen=True, gc=False):
     """Of account, revision and password, by which a right one is remembered."""
     asked_at: float
     """When the request came: a failure's answer leaves at a multiple of `answer_every` after it."""
-    place: str
-    known_place: bool
+    location: str
+    known_network: bool
     """Whether the account has logged in from there before: it is served first, and has room of its own."""
 
     def __repr__(self) -> str:
-        return f"VerifyPassword(account={self.account!r}, place={self.place!r})"
+        return f"VerifyPassword(account={self.account!r}, location={self.location!r})"
 
     __str__ = __repr__
 
     def __rich_repr__(self) -> list[tuple[str, str]]:
-        return [("account", self.account), ("place", self.place)]
+        return [("account", self.account), ("location", self.location)]
 
 
 class FetchKeys(Struct, frozen=True, gc=False):
@@ -60,13 +60,13 @@ class FetchKeys(Struct, frozen=True, gc=False):
     kid: str | None
 
 
-class LoadPlaces(Struct, frozen=True, gc=False):
+class LoadLocations(Struct, frozen=True, gc=False):
     """Fetch the places a principal is known from, which memory does not have."""
 
     principal: str
 
 
-Work = LoadCredential | LoadAccount | VerifyPassword | FetchKeys | LoadPlaces
+Work = LoadCredential | LoadAccount | VerifyPassword | FetchKeys | LoadLocations
 """`ScanFile` joins it with the part that needs it."""
 
 
@@ -102,18 +102,18 @@ class KeysFetched(Struct, frozen=True, gc=False):
     failed: bool = False
 
 
-class PlacesLoaded(Struct, frozen=True, gc=False):
-    """The answer to `LoadPlaces`, with `failed` as above."""
+class LocationsLoaded(Struct, frozen=True, gc=False):
+    """The answer to `LoadLocations`, with `failed` as above."""
 
     principal: str
-    places: tuple[KnownPlace, ...]
+    known_networks: tuple[KnownNetwork, ...]
     failed: bool = False
 
 
-WorkDone = CredentialLoaded | AccountLoaded | PasswordVerified | KeysFetched | PlacesLoaded
+WorkDone = CredentialLoaded | AccountLoaded | PasswordVerified | KeysFetched | LocationsLoaded
 
 
-def nothing_known(work: LoadCredential | LoadAccount | FetchKeys | LoadPlaces) -> WorkDone:
+def nothing_known(work: LoadCredential | LoadAccount | FetchKeys | LoadLocations) -> WorkDone:
     """What is answered where memory has all there is, and nobody is asked."""
     if isinstance(work, LoadCredential):
         return CredentialLoaded(work.id, None)
@@ -121,7 +121,7 @@ def nothing_known(work: LoadCredential | LoadAccount | FetchKeys | LoadPlaces) -
         return AccountLoaded(work.name, None)
     if isinstance(work, FetchKeys):
         return KeysFetched(work.issuer, work.kid, failed=True)
-    return PlacesLoaded(work.principal, ())
+    return LocationsLoaded(work.principal, ())
 
 
 ChargeKind = Literal["rate", "quota", "bytes", "records"]

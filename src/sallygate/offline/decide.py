@@ -90,10 +90,10 @@ class Offline:
                 self.state.accounts.put(account)
             for credential in store.credentials():
                 self.state.credentials.put(credential)
-            for place in access.places():
-                if self.state.places.of(place.principal) is None:
-                    self.state.places.load(place.principal, ())
-                self.state.places.put(place)
+            for known in access.known_networks():
+                if self.state.known_networks.of(known.principal) is None:
+                    self.state.known_networks.load(known.principal, ())
+                self.state.known_networks.put(known)
             add_restrictions(self.state, list(store.restrictions()), self.now)
         finally:
             store.close()

@@ -378,7 +378,7 @@ def _feeds(loaded: Loaded, directory: Path) -> Iterator[Found]:
             yield Found(
                 "feed", "note", f"{said}, though asked every {section.every / 3600:.1f} h", "sallygate feeds list"
             )
-        elif section.kind != "file" and (why := _unreachable(section.place)):
+        elif section.kind != "file" and (why := _unreachable(section.locator)):
             yield Found("feed", "note", f"{said}; {why}", "until it answers, what is kept counts until it expires")
         else:
             yield ok("feed", said)

@@ -24,7 +24,7 @@ from sallygate.controls.identity import ACCOUNT
 from sallygate.engine.case import Guarded, decide
 from sallygate.engine.compose import DEFAULT_KEY_HEADER, compose
 from sallygate.engine.gate import Gate
-from sallygate.model.access import KnownPlace
+from sallygate.model.access import KnownNetwork
 from sallygate.model.account import Account
 from sallygate.model.decision import Admission, Answer, Ask, Decision, Refuse
 from sallygate.model.event import Event
@@ -37,9 +37,9 @@ from sallygate.model.work import (
     AccountLoaded,
     Charge,
     LoadAccount,
-    LoadPlaces,
+    LoadLocations,
+    LocationsLoaded,
     PasswordVerified,
-    PlacesLoaded,
     VerifyPassword,
     Work,
     WorkDone,
@@ -47,7 +47,7 @@ from sallygate.model.work import (
 )
 from sallygate.offline.decide import Offline
 from sallygate.offline.recordings import Recorded
-from sallygate.parsing.addresses import place_of
+from sallygate.parsing.addresses import location_network
 from sallygate.parsing.http.credentials import KEY_ID_CHARS
 from sallygate.policy.load import Loaded
 from sallygate.security.key_ring import KeyRing, base62
@@ -74,7 +74,7 @@ _KEPT_CODES = {
     "flood.penalty": "flood", "flood.slow_body": "flood", "flood.shed": "shedding",
 }  # fmt: skip
 """What hung on how much was under way, how fast it came, or what was refused before."""
-_NEW_PLACE = ("location.new", "location.unverified")
+_NEW_LOCATION = ("location.new", "location.unverified")
 _NO_POLICY = frozenset(("upstream", "request", "control", "transport"))
 """What the connection, the API or a fault decided."""
 REPEATS_MAX = 1_000
@@ -259,10 +259,10 @@ def _done(work: Work, event: Event) -> WorkDone:
     """Whether a credential is right is not asked again: an event with an account's name had the right password."""
     if isinstance(work, LoadAccount):  # erased, or older than the database: the event says whose it was
         return AccountLoaded(work.name, Account(work.name, event.plan, password=RIGHT))
-    if isinstance(work, LoadPlaces):  # where it came from was new, or not, as the event says
-        new = any(finding.code in _NEW_PLACE for finding in event.findings)
-        place = KnownPlace(work.principal, place_of(event.client_address), "verified", event.at)
-        return PlacesLoaded(work.principal, () if new else (place,))
+    if isinstance(work, LoadLocations):  # where it came from was new, or not, as the event says
+        new = any(finding.code in _NEW_LOCATION for finding in event.findings)
+        one = KnownNetwork(work.principal, location_network(event.client_address), "verified", event.at)
+        return LocationsLoaded(work.principal, () if new else (one,))
     return PasswordVerified(work.tag, "right") if isinstance(work, VerifyPassword) else nothing_known(work)
 
 

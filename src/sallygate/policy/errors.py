@@ -16,8 +16,8 @@ class Problem(Struct, frozen=True):
     hint: str = ""
 
     def __str__(self) -> str:
-        place = f"{self.file}:{self.line}" if self.line else self.file
-        return f"{place}: {self.code}: {self.message}" + (f"; {self.hint}" if self.hint else "")
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{where}: {self.code}: {self.message}" + (f"; {self.hint}" if self.hint else "")
 
 
 class PolicyError(Exception):

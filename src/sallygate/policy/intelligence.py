@@ -96,20 +96,20 @@ class FeedSection(Section):
         return next(kind for kind in KINDS if getattr(self, kind) is not None)
 
     @property
-    def place(self) -> str:
+    def locator(self) -> str:
         """The file or URL."""
-        place: str = getattr(self, self.kind)
-        return place
+        locator: str = getattr(self, self.kind)
+        return locator
 
     @property
     def source(self) -> str:
         """Where it is from, as one name: what was kept of another source does not count."""
-        return f"{self.kind} {self.place}"
+        return f"{self.kind} {self.locator}"
 
     @property
     def shown(self) -> str:
         """The same, as it may be shown: the query of a URL often holds a key."""
-        return f"{self.kind} {without_query(self.place)}" if self.kind != "file" else self.source
+        return f"{self.kind} {without_query(self.locator)}" if self.kind != "file" else self.source
 
     @property
     def settings(self) -> Settings:
@@ -140,7 +140,7 @@ def check_intelligence(say: Say, feeds: Sequence[FeedSection], beside: Callable[
             say((*path, "name"), "value", f"two feeds are called `{feed.name}`", "give each a name of its own")
         seen.add(feed.name)
         if feed.kind == "file":
-            _check_file(say, (*path, "file"), feed.place, beside)
+            _check_file(say, (*path, "file"), feed.locator, beside)
         else:
             _check_url(say, (*path, feed.kind), feed)
         if feed.ca is not None:
@@ -158,12 +158,12 @@ def _check_file(say: Say, path: tuple[str | int, ...], name: str, beside: Callab
 
 
 def _check_url(say: Say, path: tuple[str | int, ...], feed: FeedSection) -> None:
-    if why := unsafe_url(feed.place):
+    if why := unsafe_url(feed.locator):
         unencrypted = "unencrypted" in why
         said = "would be fetched unencrypted: whoever is on the way could put in their own" if unencrypted else why
         hint = "write an https URL"
         if "has more than" in why:
             hint = "give a name and password by `username` and `password`"
         say(path, "unsafe" if unencrypted else "value", f"the URL {said}", hint)
-    elif feed.kind in ("taxii", "misp") and urlsplit(feed.place).query:
+    elif feed.kind in ("taxii", "misp") and urlsplit(feed.locator).query:
         say(path, "value", "the URL has a query, where none can be", "leave it away")

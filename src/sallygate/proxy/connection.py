@@ -172,7 +172,7 @@ class Connections:
         self._connections_max, self._connect_s = connections_max, connect_s
         self._idle: deque[Connection] = deque()
         self._used: set[Connection] = set()
-        self._places = 0
+        self._slots = 0
         """Promised to somebody who is opening a connection, or about to."""
         self._waiting: deque[asyncio.Future[Connection | None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -226,13 +226,13 @@ class Connections:
         waited = False
         try:
             async with asyncio.timeout(self._connect_s):
-                if len(self._used) + self._places >= self._connections_max:
+                if len(self._used) + self._slots >= self._connections_max:
                     waited = True
                     given = await self._turn()
                     if given is not None:
                         return given
                 else:
-                    self._places += 1
+                    self._slots += 1
                 return await self._open()
         except TimeoutError as error:
             if waited:  # what was left of the time says nothing of the upstream
@@ -267,13 +267,13 @@ class Connections:
             elif (unused := waiter.result()) is not None:
                 self.give_back(unused)
             else:
-                self._leave_place()
+                self._leave_slot()
             raise
         if given is None or _is_good(given, loop.time()):
             return given
         self._used.discard(given)
         given.abort()
-        self._places += 1
+        self._slots += 1
         return None
 
     async def _open(self) -> Connection:
@@ -286,9 +286,9 @@ class Connections:
                 connection.abort()
                 raise ConnectionLost(stale=False)
         except BaseException:
-            self._leave_place()
+            self._leave_slot()
             raise
-        self._places -= 1
+        self._slots -= 1
         self._used.add(connection)
         return connection
 
@@ -332,15 +332,15 @@ class Connections:
         connection.abort()
         if connection in self._used:
             self._used.discard(connection)
-            self._places += 1
-            self._leave_place()
+            self._slots += 1
+            self._leave_slot()
 
-    def _leave_place(self) -> None:
+    def _leave_slot(self) -> None:
         """To whoever waits longest."""
         if (waiter := self._first_waiting()) is not None:
             waiter.set_result(None)
         else:
-            self._places -= 1
+            self._slots -= 1
 
     def _first_waiting(self) -> asyncio.Future[Connection | None] | None:
         while self._waiting:
@@ -368,7 +368,7 @@ class Connections:
         for connection in tuple(self._used):
             connection.cut()
         while (waiter := self._first_waiting()) is not None:
-            self._places += 1
+            self._slots += 1
             waiter.set_result(None)
 
 

@@ -28,7 +28,7 @@ from sallygate.model.decision import HeaderList
 from sallygate.model.exchange import Exchange
 from sallygate.model.principal import Principal
 from sallygate.model.request import RequestHead
-from sallygate.model.work import CredentialLoaded, FetchKeys, LoadAccount, LoadCredential, LoadPlaces, Work, WorkDone
+from sallygate.model.work import CredentialLoaded, FetchKeys, LoadAccount, LoadCredential, LoadLocations, Work, WorkDone
 from sallygate.net.sockets import inherited, notify, notify_reloading, watchdog_s
 from sallygate.policy.load import Door, Loaded, load_policy
 from sallygate.ports import StoreError
@@ -357,8 +357,8 @@ class Runtime:
             return await self._load_credential(work)
         if isinstance(work, FetchKeys):
             return await self.issuers.work(work)
-        if isinstance(work, LoadPlaces):
-            return await self.access.load_places(work)
+        if isinstance(work, LoadLocations):
+            return await self.access.load_locations(work)
         return await (self.logins.load(work) if isinstance(work, LoadAccount) else self.logins.verify(work))
 
     async def _load_credential(self, work: LoadCredential) -> CredentialLoaded:

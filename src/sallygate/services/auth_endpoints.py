@@ -23,14 +23,14 @@ from sallygate.controls.identity import Guesses, IdentityControl, Refused
 from sallygate.controls.identity.failure import unavailable
 from sallygate.engine.gate import Gate
 from sallygate.guard import App
-from sallygate.model.access import KnownPlace, Revocation
+from sallygate.model.access import KnownNetwork, Revocation
 from sallygate.model.account import Account
 from sallygate.model.event import Event
 from sallygate.model.exchange import Exchange
 from sallygate.model.finding import Finding
 from sallygate.model.principal import Principal
-from sallygate.model.work import ROUNDS_MAX, LoadAccount, LoadPlaces, PlacesLoaded, Work, WorkDone
-from sallygate.parsing.addresses import place_of
+from sallygate.model.work import ROUNDS_MAX, LoadAccount, LoadLocations, LocationsLoaded, Work, WorkDone
+from sallygate.parsing.addresses import location_network
 from sallygate.parsing.jose.jwk import read_key_set
 from sallygate.policy.auth import Auth
 from sallygate.policy.load import Loaded
@@ -42,7 +42,7 @@ from sallygate.services.logins import Logins
 from sallygate.services.store_thread import StoreThread
 from sallygate.state.impossible_travel import Seen, circle_of
 from sallygate.state.key_sets import KeySet
-from sallygate.state.known_networks import PLACES_MAX
+from sallygate.state.known_networks import KNOWN_NETWORKS_MAX
 from sallygate.state.state import State
 from sallygate.stores.sqlite.access import AccessStore
 from sallygate.stores.sqlite.store import SqliteStore
@@ -80,14 +80,14 @@ class AuthEndpoints:
         self._guesses: Guesses | None = None
         self._signing: SigningKeys | None = None
         self._signing_files: tuple[float, ...] = ()
-        self._revocations_revision = self._places_revision = 0
-        self._seen: dict[tuple[str, str], KnownPlace] = {}
+        self._revocations_revision = self._networks_revision = 0
+        self._seen: dict[tuple[str, str], KnownNetwork] = {}
         self._closed = AuthApp({}, frozenset(), self.failed)
         self.app: App = self._closed
 
     async def start(self, loaded: Loaded, ring: KeyRing) -> None:
         """As `follow`, once, before the first request."""
-        self._places_revision = await self.kept(lambda store: store.revision())
+        self._networks_revision = await self.kept(lambda store: store.revision())
         await self.follow(loaded, ring)
         await self.take_over()
 
@@ -135,10 +135,10 @@ class AuthEndpoints:
 
     async def take_over(self) -> None:
         """What other processes changed, or this one before it stopped."""
-        known = self._places_revision
-        for place in await self.kept(lambda store: store.places(known)):
-            self._places_revision = max(self._places_revision, place.revision)
-            self.state.places.put(place)
+        known = self._networks_revision
+        for one in await self.kept(lambda store: store.known_networks(known)):
+            self._networks_revision = max(self._networks_revision, one.revision)
+            self.state.known_networks.put(one)
         if self._section is None:
             return
         known_revocations = self._revocations_revision
@@ -235,20 +235,20 @@ class AuthEndpoints:
             if section is not None:
                 self.state.revocations.put(section.issuer, one.id, one.until, now)
 
-    def placed(self, places: list[KnownPlace]) -> None:
-        for place in places:
-            self.state.places.put(place)
+    def admitted(self, known_networks: list[KnownNetwork]) -> None:
+        for one in known_networks:
+            self.state.known_networks.put(one)
 
     # places ----------------------------------------------------------------------------------------------------------
 
-    async def load_places(self, work: LoadPlaces) -> PlacesLoaded:
+    async def load_locations(self, work: LoadLocations) -> LocationsLoaded:
         try:
-            found = tuple(await self.kept(lambda store: store.places_of(work.principal)))
+            found = tuple(await self.kept(lambda store: store.known_networks_of(work.principal)))
         except StoreError as error:
             self.failed("places", error)
-            return PlacesLoaded(work.principal, (), failed=True)
-        self.state.places.load(work.principal, found)
-        return PlacesLoaded(work.principal, found)
+            return LocationsLoaded(work.principal, (), failed=True)
+        self.state.known_networks.load(work.principal, found)
+        return LocationsLoaded(work.principal, found)
 
     def observe(self, exchange: Exchange) -> None:
         """A place that was seen for the first time is known from then on, and written a little later."""
@@ -259,16 +259,16 @@ class AuthEndpoints:
         if not exchange.decision.findings:
             return
         for finding in exchange.decision.findings:
-            known = self.state.places.of(exchange.principal.id) or {}
-            if finding.code == "location.new" and len(self._seen) < SEEN_MAX and len(known) < PLACES_MAX:
-                place = KnownPlace(exchange.principal.id, finding.evidence, "seen", exchange.head.received_at)
-                self._seen[place.principal, place.network] = place
-                self.state.places.put(place)
+            known = self.state.known_networks.of(exchange.principal.id) or {}
+            if finding.code == "location.new" and len(self._seen) < SEEN_MAX and len(known) < KNOWN_NETWORKS_MAX:
+                one = KnownNetwork(exchange.principal.id, finding.evidence, "seen", exchange.head.received_at)
+                self._seen[one.principal, one.network] = one
+                self.state.known_networks.put(one)
 
     def _travelled(self, principal: str, exchange: Exchange) -> None:
         head, origin = exchange.head, self.state.geography.of(exchange.head.client_address)
         if (circle := circle_of(origin)) is not None:
-            network = place_of(head.client_address)
+            network = location_network(head.client_address)
             self.state.travels.put(principal, Seen(network, origin.country, circle, head.received_at))
 
     async def beat(self) -> None:
@@ -276,7 +276,7 @@ class AuthEndpoints:
         self._publish()
         if self._seen:
             written, self._seen = list(self._seen.values()), {}
-            self.placed(await self.kept(lambda store: store.put_places(written, None)))
+            self.admitted(await self.kept(lambda store: store.put_known_networks(written, None)))
 
 
 def channel_of(loaded: Loaded, state_dir: Path) -> Channel | None:

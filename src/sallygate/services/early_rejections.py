@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from sallygate.events.early_tally import Tally
 from sallygate.events.record import PATH_CHARS_MAX
-from sallygate.model.event import Event, Place
+from sallygate.model.event import Event, Location
 from sallygate.model.exchange import MANY, Turned
 from sallygate.model.finding import Finding
 from sallygate.state.geography import Geography
@@ -52,7 +52,7 @@ def _event(one: Turned, geography: Geography, policy: str) -> Event:
         method=one.method,
         path="" if many else one.path[:PATH_CHARS_MAX],
         client_address=one.address,
-        place=Place(one.network, origin.country, origin.asn),
+        location=Location(one.network, origin.country, origin.asn),
         findings=(one.finding,),
         policy=policy,
         program="",

@@ -76,7 +76,7 @@ class Logins:
         return AccountLoaded(work.name, account)
 
     async def verify(self, work: VerifyPassword) -> PasswordVerified:
-        outcome = await self.hashing.verify(work.password, work.stored, work.tag, first=work.known_place)
+        outcome = await self.hashing.verify(work.password, work.stored, work.tag, first=work.known_network)
         if outcome == "right":
             self._remember(work)
         elif outcome in ("wrong", "unusable"):

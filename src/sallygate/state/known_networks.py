@@ -5,54 +5,54 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from sallygate.model.access import KnownPlace
+from sallygate.model.access import KnownNetwork
 
 PRINCIPALS_MAX = 50_000
 """About 50 MB at four places each; those of a caller beyond it are fetched when it calls."""
-PLACES_MAX = 1000
+KNOWN_NETWORKS_MAX = 1000
 """Of one principal: more networks than that are no places, and further ones count as new."""
 
 
-class Places:
+class KnownNetworks:
     """By principal, all its places or none of them."""
 
     def __init__(self, principals_max: int = PRINCIPALS_MAX) -> None:
         self._principals_max = principals_max
-        self._known: OrderedDict[str, dict[str, KnownPlace]] = OrderedDict()
+        self._known: OrderedDict[str, dict[str, KnownNetwork]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._known)
 
-    def of(self, principal: str) -> dict[str, KnownPlace] | None:
+    def of(self, principal: str) -> dict[str, KnownNetwork] | None:
         """Its places by network; None when memory does not have them."""
         return self._known.get(principal)
 
     def is_verified(self, principal: str, network: str) -> bool:
-        place = self._known.get(principal, {}).get(network)
-        return place is not None and place.state == "verified"
+        one = self._known.get(principal, {}).get(network)
+        return one is not None and one.state == "verified"
 
-    def load(self, principal: str, places: Iterable[KnownPlace]) -> None:
+    def load(self, principal: str, known_networks: Iterable[KnownNetwork]) -> None:
         self._known[principal] = {}
-        for place in places:
-            self.put(place)
+        for one in known_networks:
+            self.put(one)
         if len(self._known) > self._principals_max:
             self._known.popitem(last=False)
 
-    def put(self, place: KnownPlace) -> None:
+    def put(self, one: KnownNetwork) -> None:
         """A change. Nothing for a principal whose places are not here: they are fetched when they are needed."""
-        known = self._known.get(place.principal)
+        known = self._known.get(one.principal)
         if known is None:
             return
-        before = known.get(place.network)
-        if before is not None and before.revision > place.revision:
+        before = known.get(one.network)
+        if before is not None and before.revision > one.revision:
             return
-        if before is None and len(known) >= PLACES_MAX and not self._made_room(known, place):
+        if before is None and len(known) >= KNOWN_NETWORKS_MAX and not self._made_room(known, one):
             return
-        known[place.network] = place
+        known[one.network] = one
 
-    def _made_room(self, known: dict[str, KnownPlace], place: KnownPlace) -> bool:
+    def _made_room(self, known: dict[str, KnownNetwork], one: KnownNetwork) -> bool:
         """One that was admitted takes the place of one that was not."""
-        if place.state != "verified":
+        if one.state != "verified":
             return False
         other = next((network for network, one in known.items() if one.state != "verified"), None)
         if other is not None:

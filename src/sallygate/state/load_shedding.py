@@ -34,7 +34,7 @@ PEAK_S = 5.0
 COLD = 100
 """At once, before anything is known of the API: a slow one that had forty callers a minute ago has them again right
 after a restart. One that cannot bear so many is found out within twenty answers."""
-QUEUE_PER_PLACE = 2
+QUEUE_PER_SLOT = 2
 """Waiting for each place, at most: more would wait for longer than anybody likes."""
 QUEUE_MIN = 40
 """But so many always: a page that asks for thirty things at once is no flood."""
@@ -165,7 +165,7 @@ class Shedder:
 
     @property
     def _queue(self) -> int:
-        return min(self._queue_max, max(QUEUE_MIN, QUEUE_PER_PLACE * self.limit))
+        return min(self._queue_max, max(QUEUE_MIN, QUEUE_PER_SLOT * self.limit))
 
     def _may_wait(self, rank: int, source: str) -> Reason:
         most = self._queue

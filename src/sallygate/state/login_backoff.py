@@ -105,7 +105,7 @@ class Backoff:
         self.dirty.update(self._entries)
 
 
-class SeenPlaces:
+class SeenNetworks:
     """Where logins succeeded, each for `for_s` from the last time."""
 
     def __init__(self, name: str, for_s: float, entries_max: int = ENTRIES_MAX) -> None:

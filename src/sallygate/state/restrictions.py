@@ -59,13 +59,13 @@ class Restrictions:
 
     def __init__(self, restrictions: Iterable[Restriction] = ()) -> None:
         self.all: dict[str, Restriction] = {one.id: one for one in restrictions}
-        by_place = [one for one in self.all.values() if one.is_placed]
-        placed = {one.id for one in by_place}
+        by_location = [one for one in self.all.values() if one.decided_by_location]
+        located = {one.id for one in by_location}
         self.names_methods = any(one.methods for one in self.all.values())
         self.asks_geography = any(kind in _ABROAD for one in self.all.values() for kind, _ in one.scope)
-        self.by_place = _Index(by_place)
+        self.by_location = _Index(by_location)
         """Those a place alone decides."""
-        self.by_name = _Index(one for one in self.all.values() if one.id not in placed)
+        self.by_name = _Index(one for one in self.all.values() if one.id not in located)
         """Those that name a key, an account or an operation, alone or with a place; and challenges."""
 
     def with_change(self, changed: Iterable[Restriction], now: float) -> Restrictions:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Held:
+class Slots:
     """Places among concurrent requests: taken at admission, given back at the end, never persisted."""
 
     def __init__(self) -> None:

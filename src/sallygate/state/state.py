@@ -9,11 +9,11 @@ from sallygate.state.feeds import Feeds
 from sallygate.state.geography import Geography
 from sallygate.state.impossible_travel import Travels
 from sallygate.state.key_sets import KeySets, Revocations
-from sallygate.state.known_networks import Places
+from sallygate.state.known_networks import KnownNetworks
 from sallygate.state.load_shedding import Shedder
 from sallygate.state.penalty_box import Penalties
 from sallygate.state.restrictions import Restrictions
-from sallygate.state.slots import Held
+from sallygate.state.slots import Slots
 
 
 class State:
@@ -21,11 +21,11 @@ class State:
 
     def __init__(self) -> None:
         self.tables: dict[str, Table] = {}
-        self.held = Held()
+        self.slots = Slots()
         self.penalties = Penalties()
         self.shedder = Shedder()
         self.credentials = Credentials()
-        self.places = Places()
+        self.known_networks = KnownNetworks()
         self.travels = Travels()
         self.accounts = Accounts()
         self.verified = VerifiedPasswords()

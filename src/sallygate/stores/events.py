@@ -18,7 +18,7 @@ from msgspec.json import decode, encode
 from msgspec.structs import replace
 
 from sallygate.events.record import Pending
-from sallygate.model.event import Event, Place
+from sallygate.model.event import Event, Location
 from sallygate.model.exchange import MANY, Exchange
 from sallygate.ports import StoreError
 
@@ -230,7 +230,9 @@ def condense(batch: list[Event | Pending]) -> list[Event]:
             more.setdefault(row, []).append(exchange)
         else:
             rows[kind] = len(out)
-            out.append(replace(one.event(), client_address=MANY, place=Place(MANY), peer="", principal="", account=""))
+            out.append(
+                replace(one.event(), client_address=MANY, location=Location(MANY), peer="", principal="", account="")
+            )
     for row, exchanges in more.items():
         first = out[row]
         out[row] = replace(
@@ -259,7 +261,7 @@ def aggregate(events: list[Event]) -> list[Event]:
             event.decision,
             event.status,
             codes,
-            event.place.network,
+            event.location.network,
             event.account,
             event.operation,
             event.method,

@@ -14,12 +14,12 @@ from sallygate.admin.audit import act_of
 from sallygate.admin.erase import erase
 from sallygate.cli import app
 from sallygate.model.account import Account, is_account_name
-from sallygate.model.event import Event, Place
+from sallygate.model.event import Event, Location
 from sallygate.offline.decide import Offline
 from sallygate.offline.doctor import examine
 from sallygate.offline.recordings import Recorded
 from sallygate.offline.what_if import FromEvents, verdict_of
-from sallygate.parsing.addresses import place_of
+from sallygate.parsing.addresses import location_network
 from sallygate.parsing.http.credentials import parse_basic, seems_api_key
 from sallygate.policy.errors import PolicyError
 from sallygate.policy.load import load_policy
@@ -183,7 +183,7 @@ def test_a_policy_that_would_bear_guessing_is_refused(tmp_path: Path, section: s
 def test_names_places_and_the_header() -> None:
     assert all(map(is_account_name, ["a", "alice@example.org", "Alice B", "x" * 128]))
     assert not any(map(is_account_name, ["", "x" * 129, "a:b", " a", "a ", "\u0430", "a\n", "a\0"]))
-    assert [place_of(one) for one in ("192.0.2.77", "::ffff:192.0.2.1", "2001:db8:1:2::3", "unix")] == [
+    assert [location_network(one) for one in ("192.0.2.77", "::ffff:192.0.2.1", "2001:db8:1:2::3", "unix")] == [
         "192.0.2.0/24", "192.0.2.0/24", "2001:db8:1::/48", "unix"]  # fmt: skip
     assert parse_basic("Basic YTpiOmM=") == ("a", "b:c") and parse_basic("bAsIc  YTo=") == ("a", "")
     assert (
@@ -212,7 +212,7 @@ def test_an_event_of_an_account_is_decided_again_as_hers(policy: Path, known: bo
     loaded = load_policy(policy, "replay")
     event = Event(
         version=1, at=1.79e9, request_id="r", trace_id="t", decision="allow", status=200, method="GET", path="/things",
-        client_address="192.0.2.1", place=Place("192.0.2.1"), principal="account:alice", account="alice", plan="large",
+        client_address="192.0.2.1", location=Location("192.0.2.1"), principal="account:alice", account="alice", plan="large",
     )  # fmt: skip
     accounts = [Account("alice", "large", password="x", revision=3)] if known else []
     assert FromEvents(loaded, [], None, 1.79e9, accounts).decide(event) == "allow"

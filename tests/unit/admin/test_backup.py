@@ -12,7 +12,7 @@ import pytest
 from sallygate.admin.backup import MANIFEST, RESTORING, back_up, read_manifest, restore
 from sallygate.admin.erase import erase
 from sallygate.admin.keys import Administration
-from sallygate.model.event import Event, Place
+from sallygate.model.event import Event, Location
 from sallygate.ports import StoreError
 from sallygate.security.key_ring import KeyRing
 from sallygate.security.state_directory import Installation
@@ -25,7 +25,7 @@ def quiet(*_: object) -> None: ...
 
 def event(at: float, principal: str = "", account: str = "", address: str = "192.0.2.1", **more: str) -> Event:
     return Event(version=1, at=at, request_id="r", trace_id="t", decision="allow", status=200, method="GET", path="/",
-                 client_address=address, place=Place(address), principal=principal, account=account, **more)  # type: ignore[arg-type]  # fmt: skip
+                 client_address=address, location=Location(address), principal=principal, account=account, **more)  # type: ignore[arg-type]  # fmt: skip
 
 
 class Place_:

@@ -9,7 +9,7 @@ import pytest
 from sallygate.admin import restriction_preview as impact
 from sallygate.admin.restrictions import Restricting
 from sallygate.controls import restrictions as control
-from sallygate.model.event import Event, Place
+from sallygate.model.event import Event, Location
 from sallygate.model.restriction import Restriction
 from sallygate.state.geography import Geography
 
@@ -24,7 +24,7 @@ def restriction(number: int, methods: tuple[str, ...] = (), **scope: str) -> Res
 def event(number: int) -> Event:
     return Event(
         version=1, at=NOW - number, request_id="", trace_id="", decision="allow", status=200, method="GET", path="/",
-        client_address=f"192.0.2.{number}", place=Place("192.0.2.0/24", "NO" if number % 2 else "BR", 64496),
+        client_address=f"192.0.2.{number}", location=Location("192.0.2.0/24", "NO" if number % 2 else "BR", 64496),
         account=f"account-{number}", operation="listThings",
     )  # fmt: skip
 

@@ -97,7 +97,7 @@ def test_a_network_has_a_rate_and_a_number_at_once() -> None:
     assert passed == [True] * 3 + [False] * 2 and codes(made)[-1] == "flood.prefix"
     assert made.passes(Request(path="/status", address="192.0.3.1"))
     made = house("prefix_concurrent: 1")
-    made.state.held.take("flood:prefix", "192.0.2.0/24")
+    made.state.slots.take("flood:prefix", "192.0.2.0/24")
     assert not made.passes(Request(path="/status", address="192.0.2.77"))
     assert codes(made)[-1] == "flood.prefix_concurrent"
 

@@ -8,11 +8,11 @@ from msgspec.structs import replace
 from gatehouse import load, policy_text
 from sallygate.auth.routes import auth_operations
 from sallygate.controls.location import LocationControl
-from sallygate.model.access import KnownPlace
+from sallygate.model.access import KnownNetwork
 from sallygate.model.finding import Finding
 from sallygate.model.principal import Principal
-from sallygate.model.work import LoadPlaces, PlacesLoaded
-from sallygate.state.known_networks import PLACES_MAX, Places
+from sallygate.model.work import LoadLocations, LocationsLoaded
+from sallygate.state.known_networks import KNOWN_NETWORKS_MAX, KnownNetworks
 from sallygate.state.state import State
 
 
@@ -28,14 +28,14 @@ NETWORK = "198.51.100.0/24"
 WHO = Principal("key:k", "acme", "plan", frozenset(), "api_key")
 
 
-def judge(does: str, state: State, address: str = HOME, done: tuple[PlacesLoaded, ...] = ()) -> object:
+def judge(does: str, state: State, address: str = HOME, done: tuple[LocationsLoaded, ...] = ()) -> object:
     control = LocationControl({"plan": does}, state, "/auth/locations")  # type: ignore[dict-item]  # one of its words
     return control.admit(Head(address), WHO, done)  # type: ignore[arg-type]  # see Head
 
 
 def knowing(*states: str) -> State:
     state = State()
-    state.places.load(WHO.id, [KnownPlace(WHO.id, NETWORK, one, 0.0) for one in states])  # type: ignore[arg-type]
+    state.known_networks.load(WHO.id, [KnownNetwork(WHO.id, NETWORK, one, 0.0) for one in states])  # type: ignore[arg-type]
     return state
 
 
@@ -44,10 +44,10 @@ def test_a_plan_that_does_not_ask_costs_nothing() -> None:
 
 
 def test_what_memory_does_not_have_is_asked_for_once() -> None:
-    assert judge("verify", State()) == LoadPlaces(WHO.id)
-    place = KnownPlace(WHO.id, NETWORK, "verified", 0.0)
-    assert judge("verify", State(), done=(PlacesLoaded(WHO.id, (place,)),)) is None
-    failed = judge("verify", State(), done=(PlacesLoaded(WHO.id, (), failed=True),))
+    assert judge("verify", State()) == LoadLocations(WHO.id)
+    place = KnownNetwork(WHO.id, NETWORK, "verified", 0.0)
+    assert judge("verify", State(), done=(LocationsLoaded(WHO.id, (place,)),)) is None
+    failed = judge("verify", State(), done=(LocationsLoaded(WHO.id, (), failed=True),))
     assert isinstance(failed, Finding) and (failed.code, failed.status) == ("location.unavailable", 503)
 
 
@@ -72,17 +72,19 @@ def test_observing_enforces_nothing_and_verifying_challenges() -> None:
 
 
 def test_places_are_bounded_and_the_newer_record_counts() -> None:
-    places = Places(principals_max=2)
+    places = KnownNetworks(principals_max=2)
     for name in ("a", "b", "c"):
         places.load(name, ())
     assert places.of("a") is None and len(places) == 2
-    for number in range(PLACES_MAX + 10):
-        places.put(KnownPlace("b", f"10.{number >> 8}.{number & 255}.0/24", "seen", 0.0))
-    assert len(places.of("b") or {}) == PLACES_MAX
-    admitted = KnownPlace("b", NETWORK, "verified", 0.0)
+    for number in range(KNOWN_NETWORKS_MAX + 10):
+        places.put(KnownNetwork("b", f"10.{number >> 8}.{number & 255}.0/24", "seen", 0.0))
+    assert len(places.of("b") or {}) == KNOWN_NETWORKS_MAX
+    admitted = KnownNetwork("b", NETWORK, "verified", 0.0)
     places.put(admitted)
-    assert places.is_verified("b", NETWORK) and len(places.of("b") or {}) == PLACES_MAX, "it takes another's place"
-    place = KnownPlace("c", NETWORK, "verified", 0.0, revision=5)
+    assert places.is_verified("b", NETWORK) and len(places.of("b") or {}) == KNOWN_NETWORKS_MAX, (
+        "it takes another's place"
+    )
+    place = KnownNetwork("c", NETWORK, "verified", 0.0, revision=5)
     places.put(place)
     places.put(replace(place, state="forgotten", revision=4))
     assert places.is_verified("c", NETWORK)

@@ -9,10 +9,10 @@ import pytest
 from msgspec.structs import replace
 
 from bench import Bench, code
-from sallygate.model.access import KnownPlace
+from sallygate.model.access import KnownNetwork
 from sallygate.model.decision import Ask
 from sallygate.model.restriction import Restriction
-from sallygate.model.work import LoadPlaces, PlacesLoaded
+from sallygate.model.work import LoadLocations, LocationsLoaded
 from sallygate.offline.decide import Offline
 from sallygate.services.restriction_tables import add_restrictions
 from sallygate.state.geography import Geography
@@ -88,9 +88,9 @@ def test_the_strongest_act_decides(bench) -> None:
     assert code(gate.admit(client="198.51.100.1")) == "restriction.terminate"
 
 
-def place(gate: Bench, **more: Any) -> KnownPlace:
+def place(gate: Bench, **more: Any) -> KnownNetwork:
     (credential,) = gate.offline.state.credentials._known.values()
-    return KnownPlace(f"key:{credential.id}", "198.51.100.0/24", "verified", 0.0, **more)
+    return KnownNetwork(f"key:{credential.id}", "198.51.100.0/24", "verified", 0.0, **more)
 
 
 @pytest.mark.parametrize("scope", [{"country": "NO"}, {"account": "acme"}, {"operation": "listThings"}])
@@ -99,10 +99,10 @@ def test_a_challenge_is_met_by_having_the_place_admitted_anew(bench, scope: dict
     made = restrict(gate, "challenge", **scope)
     known = place(gate)
     asked = gate.admit(client="198.51.100.1")
-    assert isinstance(asked, Ask) and asked.work == LoadPlaces(known.principal)
+    assert isinstance(asked, Ask) and asked.work == LoadLocations(known.principal)
 
-    def again(*places: KnownPlace, failed: bool = False) -> Any:
-        done = PlacesLoaded(known.principal, places, failed)
+    def again(*places: KnownNetwork, failed: bool = False) -> Any:
+        done = LocationsLoaded(known.principal, places, failed)
         return gate.offline.gate.engine.admit(gate.head(client="198.51.100.1"), gate.now, (done,))
 
     refused = again(known)

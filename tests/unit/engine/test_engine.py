@@ -149,7 +149,7 @@ def test_addresses_are_limited_before_identity_and_by_64(bench) -> None:
 
 def test_too_many_at_once(bench) -> None:
     made = bench("plans: {large: {rate: 100/s burst 100, concurrent: 2, scopes: ['*']}}")
-    held = made.offline.state.held
+    held = made.offline.state.slots
     for table, subject, _ in made.admit().held * 2:
         held.take(table, subject)
     assert code(made.admit()) == "limits.concurrent"

@@ -474,7 +474,7 @@ def test_a_body_whose_first_byte_never_comes_is_given_up(bench) -> None:
 
     asyncio.run(run())
     assert sent[0]["status"] == 408 and made.last.decision.findings[0].code == "request.body_time"
-    assert made.services.offline.state.held.count("address", "192.0.2.1") == 0
+    assert made.services.offline.state.slots.count("address", "192.0.2.1") == 0
 
 
 def test_in_shadow_places_are_counted_too(bench) -> None:
@@ -489,21 +489,21 @@ def test_in_shadow_places_are_counted_too(bench) -> None:
     assert made.call(app=waits)[0] == 200
     inner, outer = ([found.code for found in one.decision.findings] for one in made.services.exchanges)
     assert (inner, outer) == (["limits.address_concurrent"], [])
-    assert made.services.offline.state.held.count("address", "192.0.2.1") == 0
+    assert made.services.offline.state.slots.count("address", "192.0.2.1") == 0
 
 
 def test_places_are_given_back_whatever_happens(bench) -> None:
     made = bench()
 
     async def raises(scope, receive, send):
-        assert made.services.offline.state.held.count("plan:large:concurrent", "acme") == 1
+        assert made.services.offline.state.slots.count("plan:large:concurrent", "acme") == 1
         raise LookupError
 
     with pytest.raises(LookupError):
         made.call(app=raises)
     made.call(method="POST", body=[b"{"], headers=[JSON, (b"content-length", b"1")])
-    assert made.services.offline.state.held.count("plan:large:concurrent", "acme") == 0
-    assert made.services.offline.state.held.count("address", "192.0.2.1") == 0
+    assert made.services.offline.state.slots.count("plan:large:concurrent", "acme") == 0
+    assert made.services.offline.state.slots.count("address", "192.0.2.1") == 0
 
 
 def test_an_engine_that_fails_lets_nobody_pass(bench, monkeypatch: pytest.MonkeyPatch) -> None:

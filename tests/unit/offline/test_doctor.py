@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sallygate.cli import app
-from sallygate.model.event import Event, Place
+from sallygate.model.event import Event, Location
 from sallygate.offline.doctor import Found, examine
 from sallygate.security.certificates import development_certificate
 from sallygate.security.state_directory import Installation
@@ -90,7 +90,7 @@ def event_of_tomorrow(policy: Path) -> None:
     log = EventLog(policy.parent / "state" / "events", 10, 1e9, lambda line: None)
     log.start()
     log.put(Event(version=1, at=time.time() + 86400, request_id="r", trace_id="t", decision="allow", status=200, method="GET",
-                  path="/", client_address="", place=Place("")))  # fmt: skip
+                  path="/", client_address="", location=Location("")))  # fmt: skip
     log.stop()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import yaml
 
-from sallygate.model.event import Event, Place
+from sallygate.model.event import Event, Location
 from sallygate.model.finding import Finding
 from sallygate.offline.tuning import EXAMPLES_MAX, as_patch, propose
 from sallygate.policy.schema import Injection
@@ -30,7 +30,7 @@ def event(
         "POST",
         path,
         address,
-        Place(address),
+        Location(address),
         findings=(finding,),
         operation=operation,
         **more,
@@ -59,7 +59,7 @@ def test_nothing_is_proposed_of_findings_without_a_field_or_of_other_controls() 
     other = Finding("contract.body", "x", where="body:/a", mode="shadow")
     bare = Finding("injection.effort", "x", where="body:", mode="shadow")
     events = [
-        Event(1, 1.0, "r", "t", "allow", 200, "GET", "/", f"192.0.2.{n}", Place("x"), findings=(other, bare))
+        Event(1, 1.0, "r", "t", "allow", 200, "GET", "/", f"192.0.2.{n}", Location("x"), findings=(other, bare))
         for n in range(5)
     ]
     assert propose(events, 1) == ([], [])

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from sallygate.cli import app
 from sallygate.controls.injection import compile_patterns
-from sallygate.model.event import Event, Place
+from sallygate.model.event import Event, Location
 from sallygate.model.finding import Finding
 from sallygate.offline.policy_diff import differences
 from sallygate.offline.what_if import Comparison, FromEvents, compare_events
@@ -33,7 +33,7 @@ def event(path: str = "/things", **more: Any) -> Event:
         "client_address": "192.0.2.1",
         **more,
     }
-    return Event(version=1, request_id="r", trace_id="t", path=path, place=Place("192.0.2.1"), **given)
+    return Event(version=1, request_id="r", trace_id="t", path=path, location=Location("192.0.2.1"), **given)
 
 
 class World:

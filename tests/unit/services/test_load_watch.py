@@ -14,7 +14,7 @@ from sallygate.cli import status
 from sallygate.controls.flood import retry_s, shed
 from sallygate.events.record import Pending
 from sallygate.model.decision import Decision
-from sallygate.model.event import Event, Place
+from sallygate.model.event import Event, Location
 from sallygate.model.exchange import MANY, Exchange
 from sallygate.model.finding import Finding
 from sallygate.parsing.http.head import HeadReader
@@ -96,7 +96,7 @@ def pending(address: str, code: str = "clients.path", status: int = 404) -> Pend
     )  # fmt: skip
     decision = Decision("deny", status, (Finding(code, "", status),))
     return Pending(
-        Exchange(head, decision, status, request_bytes=1, response_bytes=10, place=Place(address)),
+        Exchange(head, decision, status, request_bytes=1, response_bytes=10, location=Location(address)),
         "abc",
         IdHasher(b"k" * 32),
     )
@@ -110,7 +110,7 @@ def test_a_flood_from_many_sources_becomes_few_events_with_exact_counts() -> Non
     assert sum(event.request_bytes for event in kept) == 5001
     assert sum(event.response_bytes for event in kept) == 50_010
     (spread,) = [event for event in kept if event.client_address == MANY]
-    assert spread.place.network == MANY and spread.count == 5000 - SPREAD_KEPT
+    assert spread.location.network == MANY and spread.count == 5000 - SPREAD_KEPT
     assert [event.count for event in kept if event.findings[0].code == "clients.method"] == [1]
 
 

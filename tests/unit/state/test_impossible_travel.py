@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from sallygate.controls.location import LocationControl
-from sallygate.model.access import KnownPlace
+from sallygate.model.access import KnownNetwork
 from sallygate.model.finding import Finding
 from sallygate.model.principal import Principal
 from sallygate.parsing.countries import COUNTRIES
@@ -101,8 +101,8 @@ def test_two_places_at_once_are_a_finding_and_refuse_nobody(does: str) -> None:
             }.get
         ]
     )
-    place = KnownPlace(who.id, "198.51.100.0/24", "verified", 0.0)
-    state.places.load(who.id, [place, replace(place, network="192.0.2.0/24")])
+    place = KnownNetwork(who.id, "198.51.100.0/24", "verified", 0.0)
+    state.known_networks.load(who.id, [place, replace(place, network="192.0.2.0/24")])
     control = LocationControl({"plan": does}, state, "")  # type: ignore[dict-item]
 
     def call(address: str, at: float) -> object:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from sallygate.model.account import Account
 from sallygate.state.account_cache import ACCOUNTS_MAX, MISSING_MAX, Accounts, VerifiedPasswords
 from sallygate.state.counters import OVERFLOW_BUCKETS
-from sallygate.state.login_backoff import Backoff, SeenPlaces
+from sallygate.state.login_backoff import Backoff, SeenNetworks
 
 NOW = 1_790_000_000.0
 
@@ -98,7 +98,7 @@ def test_failing_more_never_lets_more_through(steps: list[tuple[str, float, int]
 
 
 def test_places_are_known_for_a_while_and_bounded() -> None:
-    places = SeenPlaces("p", 100.0, entries_max=1000)
+    places = SeenNetworks("p", 100.0, entries_max=1000)
     places.take("a:192.0.2.0/24", NOW, 1)
     assert places.knows("a:192.0.2.0/24", NOW + 99) and not places.knows("a:192.0.2.0/24", NOW + 101)
     assert not places.knows("b:192.0.2.0/24", NOW)
@@ -106,7 +106,7 @@ def test_places_are_known_for_a_while_and_bounded() -> None:
         places.take(f"x:{number}", NOW, 1)
     assert len(places) == 1000 and len(places.dirty) <= 1000
     assert not places.knows("a:192.0.2.0/24", NOW)  # forgotten, not another's
-    other = SeenPlaces("p", 100.0)
+    other = SeenNetworks("p", 100.0)
     other.load("x", NOW + 1e9, 0.0, NOW)
     assert not other.knows("x", NOW + 101)
 

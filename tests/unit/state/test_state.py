@@ -15,7 +15,7 @@ from sallygate.parsing.addresses import parse_address, prefix_set
 from sallygate.state.counters import QuotaTable, RateTable, window_of
 from sallygate.state.credentials import MISSING_S, Credentials
 from sallygate.state.restrictions import Restrictions
-from sallygate.state.slots import Held
+from sallygate.state.slots import Slots
 from sallygate.state.state import State
 
 UTC_ZONE = ZoneInfo("UTC")
@@ -171,7 +171,7 @@ def test_a_changed_limit_keeps_what_was_counted() -> None:
 
 
 def test_places_held_are_given_back() -> None:
-    held = Held()
+    held = Slots()
     held.take("t", "a")
     held.take("t", "a")
     held.give_back("t", "a")
@@ -210,10 +210,10 @@ def restriction(name: str, *scope: tuple[str, str], until: float = 1e12) -> Rest
 
 def test_a_prefix_written_as_ipv4_mapped_covers_the_ipv4_addresses() -> None:
     table = Restrictions([restriction("mapped", ("prefix", "::ffff:198.51.100.0/120"))])
-    found = [table.by_place.find(parse_address(text), ()) for text in ("198.51.100.7", "::ffff:198.51.100.7")]
+    found = [table.by_location.find(parse_address(text), ()) for text in ("198.51.100.7", "::ffff:198.51.100.7")]
     assert [one.id for both in found for one in both] == ["mapped", "mapped"]
     assert parse_address("198.51.100.7") in prefix_set(("::ffff:198.51.100.0/120",))
-    assert not table.by_place.find(parse_address("198.51.101.7"), ())
+    assert not table.by_location.find(parse_address("198.51.101.7"), ())
 
 
 def test_restrictions_are_found_by_the_narrowest_name() -> None:
@@ -226,8 +226,8 @@ def test_restrictions_are_found_by_the_narrowest_name() -> None:
         ]
     )
     v4, v6 = parse_address("192.0.2.1"), parse_address("2001:db8::1")
-    assert {found.id for found in table.by_place.find(v4, ())} == {"one", "net"}
-    assert {found.id for found in table.by_place.find(v6, ())} == {"six"}
+    assert {found.id for found in table.by_location.find(v4, ())} == {"one", "net"}
+    assert {found.id for found in table.by_location.find(v6, ())} == {"six"}
     assert [found.id for found in table.by_name.find(v4, [("key", "k")])] == ["key"]
     assert table.with_change([restriction("one", ("address", "192.0.2.1"), until=5.0)], 10.0).all.keys() == {
         "net",

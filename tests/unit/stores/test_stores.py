@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from sallygate.admin.keys import Administration
 from sallygate.events.record import Pending
 from sallygate.model.decision import ALLOW
-from sallygate.model.event import Event, Place
+from sallygate.model.event import Event, Location
 from sallygate.model.exchange import Exchange
 from sallygate.model.finding import Finding
 from sallygate.parsing.http.head import HeadReader
@@ -29,7 +29,7 @@ def event(at: float = 0.0, decision: str = "allow", code: str = "", network: str
     findings = (Finding(code, "d"),) if code else ()
     return Event(
         version=1, at=at or time.time(), request_id="r", trace_id="t", decision=decision, status=200, method="GET", path="/",
-        client_address=network, place=Place(network), findings=findings, **more,
+        client_address=network, location=Location(network), findings=findings, **more,
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import structlog
 
-from sallygate.model.event import Event, Place
+from sallygate.model.event import Event, Location
 from sallygate.model.finding import Finding
 from sallygate.policy.serving import LogSection
 from sallygate.telemetry.log import LINES_MAX, LINES_PER_S, RequestLog, Unfailing, open_log
@@ -36,7 +36,7 @@ def event(decision: str = "deny", **more: Any) -> Event:
         **more,
     }
     return Event(version=1, at=1.0, request_id="r1", trace_id="t1", decision=decision, method="GET",
-                 client_address="192.0.2.1", place=Place("192.0.2.1"), took_us=1500, **given)  # type: ignore[arg-type]  # fmt: skip
+                 client_address="192.0.2.1", location=Location("192.0.2.1"), took_us=1500, **given)  # type: ignore[arg-type]  # fmt: skip
 
 
 def log_of(which: str, now: list[float]) -> tuple[RequestLog, Remembering]:

@@ -120,7 +120,7 @@ class Dialect:
         self._names: dict[tuple[str, Role], str] = {}
         self._anchors: dict[str, str] | None = None
         self.definitions: dict[str, Written] = {}
-        self.places: dict[str, str] = {}
+        self.pointers: dict[str, str] = {}
         """Definition → its pointer in the document."""
         self.patterns: dict[str, str] = {}
         """Every pattern in use and the pointer it was first seen at."""
@@ -173,7 +173,7 @@ class Dialect:
         if name is None:
             name = self._names[key] = str(len(self._names))
             self.definitions[name] = True  # holds the place while a recursive schema is being written
-            self.places[name] = at
+            self.pointers[name] = at
             self.definitions[name] = self._schema(schema, at, role, depth + 1)
         return {"$ref": f"{URI}#/$defs/{name}"}
 

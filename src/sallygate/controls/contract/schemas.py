@@ -127,7 +127,7 @@ class Compiler:
                 else:
                     self.problems.append((pointer, f"not a pattern: {pattern[:200]}"))
         for name in circular(self._dialect.definitions):
-            self.problems.append((self._dialect.places[name], "the schema leads to itself without a part in between"))
+            self.problems.append((self._dialect.pointers[name], "the schema leads to itself without a part in between"))
         if not self.problems:
             self._registry = jsonschema_rs.Registry(
                 [(URI, {"$defs": self._dialect.definitions})], draft=jsonschema_rs.Draft202012
@@ -183,7 +183,7 @@ class Compiler:
         definitions = self._dialect.definitions
         for inner, at in (
             (schema, pointer),
-            *((definitions[name], at) for name, at in self._dialect.places.items()),
+            *((definitions[name], at) for name, at in self._dialect.pointers.items()),
         ):
             try:
                 jsonschema_rs.meta.validate(_plain(inner))

@@ -111,9 +111,9 @@ def time_of(claims: Claims, name: str) -> float:
     return float(value)
 
 
-def scopes_at(claims: Claims, place: str) -> tuple[str, ...]:
+def scopes_at(claims: Claims, pointer: str) -> tuple[str, ...]:
     """A text with spaces (RFC 8693, section 4.2) or a list of texts; nothing else is a scope."""
-    value = _at(claims, place)
+    value = _at(claims, pointer)
     if type(value) is str:
         value = value.split(" ")
     if type(value) is not list or len(value) > SCOPES_MAX:
@@ -121,12 +121,12 @@ def scopes_at(claims: Claims, place: str) -> tuple[str, ...]:
     return tuple(one for one in value if type(one) is str and one)
 
 
-def _at(claims: Claims, place: str) -> object:
+def _at(claims: Claims, pointer: str) -> object:
     """A claim by name, or by JSON pointer."""
-    if place[:1] != "/":
-        return claims.get(place)
+    if pointer[:1] != "/":
+        return claims.get(pointer)
     value: object = claims
-    for name in place[1:].split("/"):
+    for name in pointer[1:].split("/"):
         if not isinstance(value, Mapping):
             return None
         value = value.get(unescape_pointer(name))

@@ -26,18 +26,18 @@ from sallygate.model.work import Charge
 from sallygate.policy.accounts import Backoff as BackoffSection
 from sallygate.policy.accounts import Logins
 from sallygate.state.counters import RateTable, Table
-from sallygate.state.login_backoff import Backoff, SeenPlaces
+from sallygate.state.login_backoff import Backoff, SeenNetworks
 from sallygate.state.state import State
 
-PLACES_TABLE = "logins:places"
+NETWORKS_TABLE = "logins:places"
 ALL = "all"
 PAIR_PER_S = 1 / 3600.0
 """An account that fails from an address within an hour of the last time is no further account."""
 
 
-def place_subject(account: str, place: str) -> str:
+def location_subject(account: str, location: str) -> str:
     """Names have no colon, so no two pairs are one."""
-    return f"{account}:{place}"
+    return f"{account}:{location}"
 
 
 class Guess(Struct, frozen=True, gc=False):
@@ -62,30 +62,30 @@ class Guesses:
         self, section: Logins, state: State, name_digest: Callable[[str], str], now: float, name: str = "guesses"
     ) -> None:
         self._name_digest = name_digest
-        self._held = state.held
+        self._held = state.slots
         self._account = state.table(_backoff(f"{name}:account", section.account), now)
-        self._place = state.table(_backoff(f"{name}:place", section.place), now)
+        self._location = state.table(_backoff(f"{name}:place", section.place), now)
         self._address = state.table(_backoff(f"{name}:address", section.address), now)
         spraying, overall = section.accounts_per_address, section.overall
         self._pair = state.table(RateTable(f"{name}:pair", PAIR_PER_S, 1), now)
         self._spraying = state.table(RateTable(f"{name}:spraying", spraying.per_s, spraying.burst), now)
         self._overall = state.table(RateTable(f"{name}:overall", overall.per_s, overall.burst, entries_max=1), now)
         self._bursts = {self._spraying.name: spraying.burst, self._overall.name: overall.burst}
-        self.places = state.table(SeenPlaces(PLACES_TABLE, section.places_for), now)
+        self.known_networks = state.table(SeenNetworks(NETWORKS_TABLE, section.places_for), now)
 
-    def is_known_place(self, account: str, place: str, now: float) -> bool:
+    def is_known_network(self, account: str, location: str, now: float) -> bool:
         """Whether the account has logged in from there within `places_for`."""
-        return self.places.look(place_subject(account, place), now).allowed
+        return self.known_networks.look(location_subject(account, location), now).allowed
 
-    def succeeded(self, account: str, place: str) -> tuple[Charge, ...]:
+    def succeeded(self, account: str, location: str) -> tuple[Charge, ...]:
         """What a success is remembered by."""
-        return (Charge(PLACES_TABLE, place_subject(account, place), 1),)
+        return (Charge(NETWORKS_TABLE, location_subject(account, location), 1),)
 
-    def look(self, account: str, network: str, place: str, known_place: bool, now: float) -> Guess:
+    def look(self, account: str, network: str, location: str, known_network: bool, now: float) -> Guess:
         """`network` is what the client's address is counted by. From a known place only that place's own failures
         count: nobody elsewhere can shut the owner out."""
-        if known_place:
-            return self._guess(((self._place, place_subject(account, place)),), now)
+        if known_network:
+            return self._guess(((self._location, location_subject(account, location)),), now)
         named = self._name_digest(account)
         asked = [(self._overall, ALL), (self._account, named), (self._address, network)]
         pair = f"{network} {named}"

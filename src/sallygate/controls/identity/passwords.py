@@ -20,7 +20,7 @@ from sallygate.model.finding import Finding
 from sallygate.model.principal import Principal
 from sallygate.model.request import RequestHead
 from sallygate.model.work import AccountLoaded, Charge, LoadAccount, PasswordVerified, VerifyPassword, WorkDone
-from sallygate.parsing.addresses import place_of
+from sallygate.parsing.addresses import location_network
 from sallygate.security.key_ring import KeptHmac
 from sallygate.state.state import State
 
@@ -30,7 +30,7 @@ VERIFYING = "verifying"
 """No counter: marks a password as being verified, so that the same one sent by many connections at once is one
 guess."""
 BUSY_RETRY_S = 2
-KnownPlace = Callable[[str, RequestHead, float], bool]
+KnownNetwork = Callable[[str, RequestHead, float], bool]
 """(account, head, now): whether the caller is at a place of the account's."""
 
 
@@ -41,12 +41,12 @@ class Passwords:
         guesses: Guesses,
         state: State,
         remember_s: float,
-        is_known_place: KnownPlace | None = None,
+        is_known_network: KnownNetwork | None = None,
     ) -> None:
         self._holders, self._guesses, self._state = holders, guesses, state
         self._remember_s = remember_s
         self._tag = KeptHmac(state.verified.key)
-        self._is_known_place = is_known_place
+        self._is_known_network = is_known_network
 
     def admit(
         self, name: str, password: str, head: RequestHead, now: float, done: tuple[WorkDone, ...]
@@ -55,17 +55,17 @@ class Passwords:
             return invalid("no account name")
         if not 0 < len(password) <= PASSWORD_CHARS_MAX:
             return invalid("no password")
-        place = place_of(head.client_address)
+        location = location_network(head.client_address)
         account = self._holders.known(name, done)
         if account is not None:
             tag = self._tag_of(account, password)
             if (answer := _answer(done, tag)) is not None:  # before what is remembered of it: its place is news
-                return self._answered(answer, account, head, place, now)
+                return self._answered(answer, account, head, location, now)
             remembered = self._remember_s and self._state.verified.holds(tag, now, self._remember_s)
             if remembered and account.locked_at is None:
                 return self._holders.principal_of(account)
-        known_place = self._knows(name, place, head, now)
-        guess = self._guesses.look(name, head.client_network, place, known_place, now)
+        known_network = self._knows(name, location, head, now)
+        guess = self._guesses.look(name, head.client_network, location, known_network, now)
         if account is None:
             loaded = next((one for one in done if isinstance(one, AccountLoaded) and one.name == name), None)
             if loaded is not None and loaded.failed:
@@ -76,20 +76,20 @@ class Passwords:
             tag = self._tag_of(account, password)
             if (answer := _answer(done, tag)) is not None:
                 return self._failed(answer, "unknown account", "", guess.charges)
-        if guess.wait_s and not self._state.held.count(VERIFYING, tag.hex()):
+        if guess.wait_s and not self._state.slots.count(VERIFYING, tag.hex()):
             return guess.refused()
-        return self._ask(account, password, tag, head, place, known_place, guess.charges)
+        return self._ask(account, password, tag, head, location, known_network, guess.charges)
 
     def _tag_of(self, account: Account, password: str) -> bytes:
         """Names have no colon and revisions are digits, so that no two triples are one text."""
         return self._tag(f"{account.revision}:{account.name}:{password}".encode("utf-8", "surrogatepass"))
 
-    def _knows(self, name: str, place: str, head: RequestHead, now: float) -> bool:
-        if self._is_known_place is not None:
-            return self._is_known_place(name, head, now)
-        if self._state.places.is_verified(f"account:{name}", place):
+    def _knows(self, name: str, location: str, head: RequestHead, now: float) -> bool:
+        if self._is_known_network is not None:
+            return self._is_known_network(name, head, now)
+        if self._state.known_networks.is_verified(f"account:{name}", location):
             return True
-        return self._guesses.is_known_place(name, place, now)
+        return self._guesses.is_known_network(name, location, now)
 
     def _ask(
         self,
@@ -97,29 +97,29 @@ class Passwords:
         password: str,
         tag: bytes,
         head: RequestHead,
-        place: str,
-        known_place: bool,
+        location: str,
+        known_network: bool,
         charges: tuple[Charge, ...],
     ) -> Asking:
         stored = account.password if account.locked_at is None else ""
-        work = VerifyPassword(account.name, password, stored, tag, head.received_at, place, known_place)
+        work = VerifyPassword(account.name, password, stored, tag, head.received_at, location, known_network)
         mark = Charge(VERIFYING, tag.hex(), 1)
-        same = self._state.held.count(VERIFYING, mark.subject) > 0
+        same = self._state.slots.count(VERIFYING, mark.subject) > 0
         return Asking(work, (mark,) if same else (mark, *charges))
 
     def _answered(
-        self, answer: PasswordVerified, account: Account, head: RequestHead, place: str, now: float
+        self, answer: PasswordVerified, account: Account, head: RequestHead, location: str, now: float
     ) -> Principal | Proven | Finding | Refused:
         if answer.outcome == "right" and account.password and account.locked_at is None:
             principal = self._holders.principal_of(account)
             if isinstance(principal, Finding):
                 return principal
-            return Proven(principal, self._guesses.succeeded(account.name, place))
+            return Proven(principal, self._guesses.succeeded(account.name, location))
         why = "locked" if account.locked_at is not None else "wrong password" if account.password else "no password set"
         if answer.outcome == "unusable":
             why = "stored hash unusable"
-        known = self._knows(account.name, place, head, now)
-        guess = self._guesses.look(account.name, head.client_network, place, known, now)
+        known = self._knows(account.name, location, head, now)
+        guess = self._guesses.look(account.name, head.client_network, location, known, now)
         return self._failed(answer, why, f"account {account.name}", guess.charges)
 
     def _failed(

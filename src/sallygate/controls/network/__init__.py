@@ -61,9 +61,9 @@ class NetworkControl:
 
     def admit_address(self, head: RequestHead) -> tuple[Finding | None, bool]:
         """What the place and the method decide; and whether the address is let in whatever else is said of places."""
-        return self.judge_place(parse_address(head.client_address) or UNKNOWN, head.method)
+        return self.judge_location(parse_address(head.client_address) or UNKNOWN, head.method)
 
-    def judge_place(self, address: Address, method: str) -> tuple[Finding | None, bool]:
+    def judge_location(self, address: Address, method: str) -> tuple[Finding | None, bool]:
         """The same of an address and a method."""
         allowed = address in self._everywhere.allow
         denial = self._everywhere.judge(address, self._state.geography, allowed=allowed)

@@ -14,7 +14,7 @@ _KINDS = frozenset(("integer", "number", "boolean"))
 _FORMATS = frozenset(("uuid", "date", "date-time", "time", "ipv4", "ipv6"))
 
 
-def confined_places(
+def confined_fields(
     operations: Iterable[Operation], document: Mapping[str, object] | None
 ) -> dict[str, frozenset[str]]:
     """Operation → places of its confined parameters, `query:limit`, as findings name them."""

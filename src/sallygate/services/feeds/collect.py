@@ -15,7 +15,7 @@ from sallygate.services.feeds.taxii import gather_objects
 async def gather(task: Task, known: Known) -> Gathered:
     """Raises `FetchError` or `IndicatorError`."""
     if task.kind == "file":
-        return _read(task, _file(Path(task.place)), task.place)
+        return _read(task, _file(Path(task.locator)), task.locator)
     async with Asking(task.ca, task.username, task.password) as asking:
         if task.kind == "taxii":
             return await gather_objects(task, known, asking)
@@ -26,10 +26,10 @@ async def gather(task: Task, known: Known) -> Gathered:
             asked["If-None-Match"] = known.etag
         if known.modified:
             asked["If-Modified-Since"] = known.modified
-        answer = await asking.get(task.place, "*/*", FEED_BYTES_MAX, asked)
+        answer = await asking.get(task.locator, "*/*", FEED_BYTES_MAX, asked)
         if answer.unchanged:
             return Gathered(Reading(), True, known.etag, known.modified)
-        found = _read(task, answer.data, task.place.partition("?")[0])
+        found = _read(task, answer.data, task.locator.partition("?")[0])
         found.etag = _validator(answer.headers.get("etag", ""))
         found.modified = _validator(answer.headers.get("last-modified", ""))
         return found

@@ -17,7 +17,7 @@ ANSWERS_BYTES_MAX = 1 << 30
 
 
 async def gather_events(task: Task, known: Known, asking: Asking) -> Gathered:
-    base = task.place.rstrip("/")
+    base = task.locator.rstrip("/")
     answer = await asking.get(f"{base}/manifest.json", "application/json", MANIFEST_BYTES_MAX)
     listed = read_manifest(answer.data)
     reading = Reading()

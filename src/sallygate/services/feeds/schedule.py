@@ -62,7 +62,7 @@ def task_of(section: FeedSection, loaded: Loaded, kept: Kept, keys: Sequence[byt
     return Task(
         name=section.name,
         kind=section.kind,
-        place=str(loaded.beside(section.place)) if section.kind == "file" else section.place,
+        locator=str(loaded.beside(section.locator)) if section.kind == "file" else section.locator,
         source=section.source,
         directory=str(kept.directory),
         keys=[key.hex() for key in keys],
@@ -171,7 +171,7 @@ class _Source:
 
     def __init__(self, section: FeedSection, loaded: Loaded) -> None:
         self.section = section
-        self.file = loaded.beside(section.place) if section.kind == "file" else None
+        self.file = loaded.beside(section.locator) if section.kind == "file" else None
         self.due_at = 0.0
         self.tries = 0
         self.failing = False

@@ -13,7 +13,7 @@ class Task(Struct, frozen=True):
 
     name: str
     kind: Kind
-    place: str
+    locator: str
     """The URL, or the file's path."""
     source: str
     """As `About.source`."""

@@ -43,7 +43,7 @@ class _Resource(Struct):
 
 
 async def gather_objects(task: Task, known: Known, asking: Asking) -> Gathered:
-    collection = task.place.rstrip("/")
+    collection = task.locator.rstrip("/")
     if not known.added_after:
         await _check_collection(collection, asking)
     reading = Reading()

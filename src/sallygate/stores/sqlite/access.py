@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from msgspec.json import encode
 from msgspec.structs import replace
 
-from sallygate.model.access import Code, CodePurpose, Grant, KnownPlace, Revocation
+from sallygate.model.access import Code, CodePurpose, Grant, KnownNetwork, Revocation
 from sallygate.model.event import Event
 from sallygate.stores.sqlite.store import SqliteStore, stamped, write_act
 
@@ -117,35 +117,36 @@ class AccessStore:
 
     # places ----------------------------------------------------------------------------------------------------------
 
-    def places(self, after_revision: int = 0) -> list[KnownPlace]:
+    def known_networks(self, after_revision: int = 0) -> list[KnownNetwork]:
         with self._store.reading() as connection:
             rows = connection.execute(
                 "SELECT record FROM places WHERE revision > ? ORDER BY revision", (after_revision,)
             ).fetchall()
-        return [self._store.decoded(record, KnownPlace) for (record,) in rows]
+        return [self._store.decoded(record, KnownNetwork) for (record,) in rows]
 
-    def places_of(self, principal: str) -> list[KnownPlace]:
+    def known_networks_of(self, principal: str) -> list[KnownNetwork]:
         with self._store.reading() as connection:
             rows = connection.execute("SELECT record FROM places WHERE principal = ?", (principal,)).fetchall()
-        return [self._store.decoded(record, KnownPlace) for (record,) in rows]
+        return [self._store.decoded(record, KnownNetwork) for (record,) in rows]
 
-    def put_places(self, places: Sequence[KnownPlace], act: Event | None) -> list[KnownPlace]:
+    def put_known_networks(self, known_networks: Sequence[KnownNetwork], act: Event | None) -> list[KnownNetwork]:
         """Seen ones are written without an act, and never in place of one that was admitted or forgotten."""
         written = []
         with self._store.writing() as connection:
-            for place in places:
+            for one in known_networks:
                 row = connection.execute(
-                    "SELECT record FROM places WHERE principal = ? AND network = ?", (place.principal, place.network)
+                    "SELECT record FROM places WHERE principal = ? AND network = ?",
+                    (one.principal, one.network),
                 ).fetchone()
-                if row is not None and place.state == "seen":
-                    written.append(self._store.decoded(row[0], KnownPlace))
+                if row is not None and one.state == "seen":
+                    written.append(self._store.decoded(row[0], KnownNetwork))
                     continue
-                place = stamped(connection, place)
+                one = stamped(connection, one)
                 connection.execute(
                     "INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?)",
-                    (place.principal, place.network, place.revision, encode(place)),
+                    (one.principal, one.network, one.revision, encode(one)),
                 )
-                written.append(place)
+                written.append(one)
             if act is not None:
                 write_act(connection, act)
         return written

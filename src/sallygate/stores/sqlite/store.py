@@ -19,14 +19,14 @@ from msgspec import MsgspecError
 from msgspec.json import decode, encode
 from msgspec.structs import replace
 
-from sallygate.model.access import KnownPlace, Revocation
+from sallygate.model.access import KnownNetwork, Revocation
 from sallygate.model.account import Account
 from sallygate.model.event import Event
 from sallygate.model.principal import Credential
 from sallygate.model.restriction import Restriction
 from sallygate.ports import StoreError
 
-Record = TypeVar("Record", Account, Credential, KnownPlace, Restriction, Revocation)
+Record = TypeVar("Record", Account, Credential, KnownNetwork, Restriction, Revocation)
 T = TypeVar("T")
 
 BUSY_MS = 2_000

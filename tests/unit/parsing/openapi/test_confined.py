@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sallygate.parsing.openapi.confined import confined_places
+from sallygate.parsing.openapi.confined import confined_fields
 from sallygate.parsing.openapi.document import read_document, read_operations
 
 CASES = [
@@ -29,7 +29,7 @@ def test_confined(schema: dict[str, object], confined: bool) -> None:
         "openapi": "3.1.0", "info": {"title": "t", "version": "1"}, "components": {"schemas": schemas},
         "paths": {"/x": {"get": {"operationId": "x", "parameters": [{"name": "q", "in": "query", "schema": schema}], "responses": {}}}},
     }).encode(), "openapi.json")  # fmt: skip
-    assert confined_places(read_operations(document), document) == ({"x": frozenset({"query:q"})} if confined else {})
+    assert confined_fields(read_operations(document), document) == ({"x": frozenset({"query:q"})} if confined else {})
 
 
 def test_how_many_there_are() -> None:

@@ -61,7 +61,7 @@ TELLING_MAX = 1024
 """Places in one text at which something tells. Of a text with more, every tag is read."""
 
 
-def _places_telling(text: str) -> list[int]:
+def _networks_telling(text: str) -> list[int]:
     """Where what tells ends, and a place behind all others."""
     places: list[int] = []
 
@@ -99,7 +99,7 @@ def tags_of(text: str, inert_max: int) -> Iterator[Tag]:
     pending: list[tuple[str, int, tuple[int, int] | None]] = [(text, 0, None)]
     while pending:
         part, depth, outer = pending.pop()
-        telling = _places_telling(part)
+        telling = _networks_telling(part)
         at = 0
         while opened := _OPENED.search(part, at):
             name = opened[1].lower()

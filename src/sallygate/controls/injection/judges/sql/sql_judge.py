@@ -36,7 +36,7 @@ from sallygate.controls.injection.judges.sql.sql_rules import (
     PROBE,
     TAIL,
     TAUTOLOGY,
-    Place,
+    Context,
     Rule,
     folded,
     rules_for,
@@ -216,13 +216,13 @@ def _is_literal(text: str, start: int) -> bool:
     return found is not None and _JOINS(found[1].lower()) is None
 
 
-def _of_folded(place: Place, tokens: Tokens, start: int) -> Evidence | None:
+def _of_folded(context: Context, tokens: Tokens, start: int) -> Evidence | None:
     """What the rules say where operands of several tokens are one."""
     kinds = folded(tokens.spelled) if tokens.flat[:1] not in _SPEAKING else None
     if kinds is None:
         return None
     simpler = replace(tokens, kinds=kinds, flat=kinds.replace("(", "").replace(")", ""))
-    found = _by_rules(place, simpler.flat.replace("m", "f"), simpler, start)
+    found = _by_rules(context, simpler.flat.replace("m", "f"), simpler, start)
     return found and Evidence("sql", found.rule, found.score, start, tokens.spans()[-1][1])
 
 
@@ -269,9 +269,9 @@ def stronger(one: Evidence | None, other: Evidence | None) -> Evidence | None:
     return one
 
 
-def _by_rules(place: Place, flat: str, tokens: Tokens, start: int, *, whole: bool = True) -> Evidence | None:
+def _by_rules(context: Context, flat: str, tokens: Tokens, start: int, *, whole: bool = True) -> Evidence | None:
     best: tuple[Rule, re.Match[str]] | None = None
-    for rule in rules_for(place, frozenset(flat)):
+    for rule in rules_for(context, frozenset(flat)):
         if best is not None and rule.score <= best[0].score:
             continue
         found = rule.search.search(tokens.kinds if rule.parens else flat, len(flat) - TAIL if rule.tail else 0)

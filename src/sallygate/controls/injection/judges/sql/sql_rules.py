@@ -257,10 +257,10 @@ def folded(kinds: str) -> str | None:
 
 
 _TABLES = {"anywhere": ANYWHERE, "behind-quote": BEHIND_QUOTE, "blind": BLIND, "from-start": FROM_START}
-Place = Literal["anywhere", "behind-quote", "blind", "from-start"]
+Context = Literal["anywhere", "behind-quote", "blind", "from-start"]
 
 
 @lru_cache(maxsize=4096)
-def rules_for(place: Place, classes: frozenset[str]) -> tuple[Rule, ...]:
+def rules_for(context: Context, classes: frozenset[str]) -> tuple[Rule, ...]:
     """The rules that tokens of no other classes than `classes` may match."""
-    return tuple(rule for rule in _TABLES[place] if any(needed <= classes for needed in rule.needs))
+    return tuple(rule for rule in _TABLES[context] if any(needed <= classes for needed in rule.needs))

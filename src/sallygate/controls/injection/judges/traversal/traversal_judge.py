@@ -77,7 +77,7 @@ _ASSET = re.compile(
 )
 
 
-class _Place(Struct, frozen=True):
+class _Context(Struct, frozen=True):
     """Names that say something below a directory that says where they are."""
 
     root: re.Pattern[str]
@@ -91,7 +91,7 @@ class _Place(Struct, frozen=True):
 # All of them read lower-case text. A root is searched by its first characters, and what it took is not read again for it.
 _PLACES = (
     # Unix: what every system has and no API serves.
-    _Place(
+    _Context(
         re.compile(r"[/\\]etc[/\\][a-z0-9._/\\-]*+"),
         re.compile(
             r"[/\\](?:(?:passwd|shadow|group|gshadow|hosts?|hostname|issue|motd|fstab|crontab|sudoers|"
@@ -101,7 +101,7 @@ _PLACES = (
         ),
         False,
     ),
-    _Place(
+    _Context(
         re.compile(
             r"/(?:(?:var|opt|usr|root|private|boot|mnt|bin|sbin|dev)|(?<![a-z0-9_.-].)(?:home|srv|volumes|library|tmp))/[a-z0-9 ._+/-]*+"
         ),
@@ -113,7 +113,7 @@ _PLACES = (
         True,
     ),
     # Windows.
-    _Place(
+    _Context(
         re.compile(r":(?<=[a-z]:)(?<![a-z0-9][a-z]:)[/\\][a-z0-9 ._~()/\\-]*+"),
         re.compile(
             r"[/\\](?:boot\.ini|users[/\\](?:administrator|[a-z0-9 ._-]{1,40}[/\\](?:appdata|\.[a-z]))|win(?:dows)?|winnt|inetpub|system32|xampp|apache|php|mysql|"
@@ -205,13 +205,13 @@ _NAMED_BELOW = (
 _possibly_named = possible(
     (
         *_TARGETS,
-        *(re.compile(root + place.name.pattern) for root, place in zip(_NAMED_BELOW, _PLACES, strict=True)),
+        *(re.compile(root + context.name.pattern) for root, context in zip(_NAMED_BELOW, _PLACES, strict=True)),
         _SECRET,
         *_WRAPPERS,
         _SHARE,
     )
 )
-_FIRST_PLACE, _FIRST_WRAPPER = len(_TARGETS), len(_TARGETS) + len(_PLACES) + 1
+_FIRST_LOCATION, _FIRST_WRAPPER = len(_TARGETS), len(_TARGETS) + len(_PLACES) + 1
 
 
 class TraversalJudge(Judge):
@@ -336,9 +336,9 @@ def _target(text: str) -> tuple[int, int] | None:
     spans = [found.span() for pattern in _TARGETS if (found := pattern.search(text)) is not None]
     if (whole := _whole_target(text)) is not None:
         spans.append(whole)
-    for place in _PLACES:
-        for root in place.root.finditer(text):
-            if (end := _named_below(text, root, place)) > 0:
+    for context in _PLACES:
+        for root in context.root.finditer(text):
+            if (end := _named_below(text, root, context)) > 0:
                 start = root.start() - (root[0][0] == ":")
                 spans.append((start, end))
                 break
@@ -347,15 +347,15 @@ def _target(text: str) -> tuple[int, int] | None:
 
 def _target_among(text: str, named: list[int]) -> tuple[int, int] | None:
     """The same, where it is known what may be there of the expressions for files."""
-    return _target(text) if named and named[0] < _FIRST_PLACE + len(_PLACES) else _whole_target(text)
+    return _target(text) if named and named[0] < _FIRST_LOCATION + len(_PLACES) else _whole_target(text)
 
 
-def _named_below(text: str, root: re.Match[str], place: _Place) -> int:
+def _named_below(text: str, root: re.Match[str], context: _Context) -> int:
     """Where the deepest name below `root` ends, 0 without one."""
     end = 0
-    from_root = text.find("/", root.start() + 1) if place.whole_segment else root.start() + 1
-    for name in place.name.finditer(text, from_root, root.end()):
-        if place.whole_segment:
+    from_root = text.find("/", root.start() + 1) if context.whole_segment else root.start() + 1
+    for name in context.name.finditer(text, from_root, root.end()):
+        if context.whole_segment:
             begin = text.rfind("/", from_root, name.start()) + 1
             if " " in text[begin : name.start()] or "+" in text[begin : name.start()]:
                 continue

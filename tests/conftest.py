@@ -1,5 +1,5 @@
 """Makes the modules of this directory (`contract_harness` and the like) importable from every test below
-it; and compiles the patterns of injection once for all of them."""
+it; and keeps the compiled patterns of injection for all sessions and workers."""
 
 from __future__ import annotations
 
@@ -7,15 +7,9 @@ import os
 
 import pytest
 
-from sallygate.controls.injection import compile_patterns, patterns_signature
-from sallygate.security.state_directory import keep_patterns_ahead
+import patterns
 
 
-@pytest.fixture(scope="session", autouse=True)
-def patterns_made_ahead(tmp_path_factory: pytest.TempPathFactory):
-    """Every gate and command of the suite loads the patterns compiled once; what compiles its own takes the name away."""
-    file = tmp_path_factory.mktemp("patterns") / "patterns.bin"
-    keep_patterns_ahead(file, patterns_signature(), compile_patterns())
-    os.environ["SALLYGATE_PATTERNS_FILE"] = str(file)
-    yield file
-    os.environ.pop("SALLYGATE_PATTERNS_FILE", None)
+def pytest_configure(config: pytest.Config) -> None:
+    """Every gate and command of the suite loads the patterns kept here; what compiles its own takes the name away."""
+    os.environ["SALLYGATE_PATTERNS_FILE"] = str(patterns.keep(config.rootpath / ".pytest_cache" / "d" / "patterns"))

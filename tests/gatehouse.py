@@ -17,6 +17,7 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
+from patterns import prefilter
 from sallygate.auth.routes import auth_operations
 from sallygate.engine.compose import compose
 from sallygate.engine.gate import Gate
@@ -191,7 +192,7 @@ class House:
     def __post_init__(self) -> None:
         self.state = State()
         self.state.geography = Geography([GEOGRAPHY.get])
-        self.gate: Gate = compose(load(self.text), self.state, RING, b"i" * 32, NOW, auth_operations)
+        self.gate: Gate = compose(load(self.text), self.state, RING, b"i" * 32, NOW, auth_operations, prefilter())
         self.stored = {credential.id: credential for _, credential in self.credentials.values()}
         if self.in_memory:
             for credential in self.stored.values():

@@ -22,11 +22,10 @@ from typing import Any
 import pytest
 from joserfc.errors import JoseError
 
-from sallygate.controls.injection import compile_patterns, patterns_signature
 from sallygate.model.principal import Principal
 from sallygate.security.assertion import Assertions
 from sallygate.security.signing import SigningKeys
-from sallygate.security.state_directory import Installation, keep_patterns_ahead
+from sallygate.security.state_directory import Installation
 from support import Upstream, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -191,19 +190,10 @@ def basis(reader: Reader) -> None:
         reader.do(f"KEY=$(sallygate keys create --account {account} --plan free)")
 
 
-@pytest.fixture(scope="module")
-def patterns(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Compiled once, where each first start would."""
-    file = tmp_path_factory.mktemp("patterns") / "patterns.bin"
-    keep_patterns_ahead(file, patterns_signature(), compile_patterns())
-    return file
-
-
 @pytest.fixture
-def reader(tmp_path: Path, patterns: Path) -> Iterator[Reader]:
+def reader(tmp_path: Path) -> Iterator[Reader]:
     with Upstream() as api:
         reader = Reader(tmp_path, api.port)
-        reader.env["SALLYGATE_PATTERNS_FILE"] = str(patterns)
         try:
             yield reader
         finally:

@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from injection_harness import as_json, gate, query, said
-from sallygate.controls.injection import InjectionControl, compile_patterns
-from sallygate.controls.injection.judges.registry import JUDGES, make_prefilter
+from patterns import prefilter
+from sallygate.controls.injection import InjectionControl
+from sallygate.controls.injection.judges.registry import JUDGES
 from sallygate.controls.injection.pipeline import judging
 from sallygate.controls.injection.pipeline.decodings import forms_of, percent, utf8
 from sallygate.controls.injection.pipeline.judging import WINDOW, Effort, Judging
@@ -32,8 +33,8 @@ texts = st.one_of(
     st.binary(max_size=80).map(lambda data: data.decode("latin-1")),
 )
 SETTINGS = settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-COMPILED = compile_patterns()
-JUDGING = Judging(JUDGES, make_prefilter(COMPILED))
+PREFILTER = prefilter()
+JUDGING = Judging(JUDGES, PREFILTER)
 
 
 @SETTINGS
@@ -72,7 +73,7 @@ FIELDS = (
 @given(st.lists(st.tuples(st.sampled_from(["header", "cookie", "name", "value"]), st.sampled_from(FIELDS)), max_size=8))
 def test_what_was_sent_before_changes_nothing(sent: list[tuple[str, str]]) -> None:
     """Fields that were clean before are not scanned again: that must be for what they are alone, not for where they stood."""
-    control = InjectionControl(Injection(), COMPILED)
+    control = InjectionControl(Injection(), PREFILTER)
     for place, text in sent * 2:
         field = {"header": ((b"x-note", text.encode()),), "cookie": ((b"cookie", text.encode()),)}.get(place, ())
         head = HeadReader().read(method="POST", scheme="https", raw_path=b"/", raw_query=b"", headers=field,
@@ -81,7 +82,7 @@ def test_what_was_sent_before_changes_nothing(sent: list[tuple[str, str]]) -> No
         body = EMPTY_BODY if field else Body(json.dumps(tree).encode(), "json", "application/json", tree)
         found = control.judge("", head, body)
         event(f"{place}: {'refused' if found[0] else 'passes'}")
-        assert found == InjectionControl(Injection(), COMPILED).judge("", head, body)
+        assert found == InjectionControl(Injection(), PREFILTER).judge("", head, body)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -9,7 +9,7 @@ from sallygate.controls.contract import Contract
 from sallygate.controls.contract.settings import ContractSettings
 from sallygate.controls.flood import FloodControl
 from sallygate.controls.identity import IdentityControl, OwnIssuer
-from sallygate.controls.injection import InjectionControl
+from sallygate.controls.injection import InjectionControl, Prefilter
 from sallygate.controls.limits import LimitsControl
 from sallygate.controls.location import LocationControl
 from sallygate.controls.network import NetworkControl
@@ -48,7 +48,7 @@ def compose(
     id_key: bytes,
     now: float,
     own_operations: OwnOperations,
-    patterns: bytes | None = None,
+    prefilter: Prefilter | None = None,
 ) -> Gate:
     """The gate of one policy over `state`, whose counters go on where a former policy left them; or, when it raises,
     where they are: a gate in force looks at its own tables, and charges must go to those.
@@ -56,7 +56,7 @@ def compose(
     `own_operations` gives the operations of `/auth` for its section of the policy."""
     tables, penalties = dict(state.tables), state.penalties
     try:
-        gate = _compose(loaded, state, ring, id_key, now, own_operations, patterns)
+        gate = _compose(loaded, state, ring, id_key, now, own_operations, prefilter)
     except BaseException:
         state.tables, state.penalties = tables, penalties
         raise
@@ -71,7 +71,7 @@ def _compose(
     id_key: bytes,
     now: float,
     own_operations: OwnOperations,
-    patterns: bytes | None,
+    prefilter: Prefilter | None,
 ) -> Gate:
     policy, replaying = loaded.policy, loaded.door == "replay"
     identity = policy.identity
@@ -83,7 +83,7 @@ def _compose(
     # Under a policy that names neither the API nor its contract, a replay judges what it names.
     injection = policy.injection or (None if replaying and not (policy.openapi or policy.upstream) else Injection())
     controls = _controls(
-        loaded, state, ring, now, transport, clients, identity, limits, key_header, injection, patterns
+        loaded, state, ring, now, transport, clients, identity, limits, key_header, injection, prefilter
     )
     routes = RouteTable(loaded.operations, _base_path(loaded)) if loaded.document is not None else None
     own_routes = RouteTable(own_operations(policy.auth), "") if policy.auth is not None else None
@@ -140,7 +140,7 @@ def _controls(
     limits: Limits | None,
     key_header: str,
     injection: Injection | None,
-    patterns: bytes | None,
+    prefilter: Prefilter | None,
 ) -> Controls:
     policy = loaded.policy
     # Recorded requests had no API of ours to load; what was found then stands.
@@ -183,7 +183,7 @@ def _controls(
         Contract(loaded.document, loaded.operations, contract_settings(policy))
         if loaded.document is not None and "contract" in how
         else None,
-        InjectionControl(injection, patterns, confined, _credentials(who, how))
+        InjectionControl(injection, prefilter, confined, _credentials(who, how))
         if injection and "injection" in how
         else None,
         how,

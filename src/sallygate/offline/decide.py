@@ -32,7 +32,7 @@ from sallygate.security.signing import SigningKeys
 from sallygate.security.state_directory import Installation
 from sallygate.services.auth_endpoints import own_key_set
 from sallygate.services.feeds.schedule import load_kept
-from sallygate.services.injection_patterns import patterns_of
+from sallygate.services.injection_patterns import prefilter_of
 from sallygate.services.issuer_keys import load_known
 from sallygate.services.network_files import databases_of, geography_of
 from sallygate.services.restriction_tables import add_restrictions
@@ -66,9 +66,9 @@ class Offline:
         self.now = time.time()
         self.state = State()
         self._verified: dict[bytes, PasswordVerified] = {}
-        patterns = patterns_of(directory)
+        prefilter = prefilter_of(directory)
         self.state.geography = geography_of(databases_of(self.loaded))
-        self.gate: Gate = compose(self.loaded, self.state, ring, pepper, self.now, auth_operations, patterns)
+        self.gate: Gate = compose(self.loaded, self.state, ring, pepper, self.now, auth_operations, prefilter)
         load_known(self.state, self.loaded, installation)
         load_kept(self.state, self.loaded, installation)
         if installation is not None:

@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from sallygate.auth.routes import auth_operations
 from sallygate.controls.identity import ACCOUNT
+from sallygate.controls.injection import Prefilter
 from sallygate.engine.case import Guarded, decide
 from sallygate.engine.compose import DEFAULT_KEY_HEADER, compose
 from sallygate.engine.gate import Gate
@@ -140,13 +141,13 @@ def verdict_of(decision: Decision) -> str:
 
 
 class FromEvents:
-    """Decides events under `loaded`. `credentials` are the installation's, `patterns` those of injection, compiled."""
+    """Decides events under `loaded`. `credentials` are the installation's, `prefilter` is that of injection."""
 
     def __init__(
         self,
         loaded: Loaded,
         credentials: Iterable[Credential],
-        patterns: bytes | None,
+        prefilter: Prefilter | None,
         now: float,
         accounts: Iterable[Account] = (),
         installation: Installation | None = None,
@@ -160,7 +161,7 @@ class FromEvents:
         self._state.geography = geography_of(databases_of(loaded))
         load_kept(self._state, loaded, installation)
         self._gate: Gate = compose(
-            loaded, self._state, self._ring, secrets.token_bytes(32), now, auth_operations, patterns
+            loaded, self._state, self._ring, secrets.token_bytes(32), now, auth_operations, prefilter
         )
         self._contract = loaded.policy.contract
         self._identity, self._auth = loaded.policy.identity, loaded.policy.auth

@@ -42,7 +42,7 @@ from sallygate.services.early_rejections import EarlyRejections
 from sallygate.services.failures import Failures
 from sallygate.services.feeds.schedule import FeedSources
 from sallygate.services.gate_secrets import GateSecrets
-from sallygate.services.injection_patterns import compiled_patterns
+from sallygate.services.injection_patterns import compiled_prefilter
 from sallygate.services.issuer_keys import Issuers
 from sallygate.services.load_watch import LoadWatch
 from sallygate.services.logins import Logins
@@ -88,7 +88,7 @@ class Runtime:
         self.state = State()
         self.state.verified = VerifiedPasswords(secrets.token_bytes(TAG_KEY_BYTES))
         self.secrets = GateSecrets(self.installation, self.now)
-        self._patterns = compiled_patterns(self.installation, self.log)
+        self._prefilter = compiled_prefilter(self.installation, self.log)
         self.network = NetworkFiles(self.state, self.now, self.failures, self.log.warning)
         self.network.configure(self.loaded, databases_of(self.loaded))
         self.gate = self._compose(self.loaded)
@@ -111,7 +111,7 @@ class Runtime:
 
     def _compose(self, loaded: Loaded) -> Gate:
         ring, id_key = self.secrets.ring, self.secrets.id_key
-        return compose(loaded, self.state, ring, id_key, self.now(), auth_operations, self._patterns)
+        return compose(loaded, self.state, ring, id_key, self.now(), auth_operations, self._prefilter)
 
     def _event_log(self) -> EventLog:
         section = self.loaded.policy.events

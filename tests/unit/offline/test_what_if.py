@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from patterns import prefilter
 from sallygate.cli import app
-from sallygate.controls.injection import compile_patterns
 from sallygate.model.event import Event, Location
 from sallygate.model.finding import Finding
 from sallygate.offline.policy_diff import differences
@@ -20,7 +20,6 @@ from sallygate.policy.load import load_policy
 from sallygate.stores.events import EventLog
 from support import administration, make_key, write_policy
 
-PATTERNS = compile_patterns()
 NOW = 1_790_000_000.0
 
 
@@ -50,7 +49,7 @@ class World:
     def compare(self, text: str, *events: Event) -> Comparison:
         loaded = load_policy(write_policy(self.directory, text), "replay")
         comparison = Comparison()
-        compare_events(events, FromEvents(loaded, self.credentials, PATTERNS, NOW), comparison)
+        compare_events(events, FromEvents(loaded, self.credentials, prefilter(), NOW), comparison)
         return comparison
 
 

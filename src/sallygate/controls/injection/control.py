@@ -40,6 +40,7 @@ from sallygate.controls.injection.pipeline.inspected_bodies import (
     too_large,
 )
 from sallygate.controls.injection.pipeline.judging import Effort, Judging, Seen
+from sallygate.controls.injection.pipeline.prefilter import Prefilter
 from sallygate.controls.injection.pipeline.values import Familiar, Value, texts_of, values_of
 from sallygate.model.decision import Edit
 from sallygate.model.finding import Finding
@@ -65,11 +66,12 @@ class InjectionControl:
     def __init__(
         self,
         section: Injection,
-        patterns: bytes | None = None,
+        prefilter: Prefilter | None = None,
         confined: Mapping[str, frozenset[str]] | None = None,
         credentials: frozenset[str] = frozenset(),
     ) -> None:
-        """`confined`: by operation, the places (`query:limit`) whose schema leaves no room for an attack; `credentials`:
+        """`prefilter` is that of all judges, which controls may share; compiled here when it is None. `confined`: by
+        operation, the places (`query:limit`) whose schema leaves no room for an attack; `credentials`:
         those (`header:x-api-key`) that hold what identity has checked, chance that may spell anything."""
         self._strip = tuple(section.strip)
         self._threshold = THRESHOLDS[section.sensitivity]
@@ -79,7 +81,7 @@ class InjectionControl:
         self._confined = confined or {}
         self._credentials = credentials
         self._familiar = Familiar()
-        self._judging = Judging(JUDGES, make_prefilter(patterns or compile_patterns()))
+        self._judging = Judging(JUDGES, prefilter or make_prefilter(compile_patterns()))
 
     def plan_body(self, head: RequestHead, plan: BodyPlan) -> BodyPlan | Finding:
         """The plan by which a body that would stream past is read instead; or why it is not going to be."""

@@ -11,9 +11,9 @@ from collections.abc import Callable
 import pytest
 
 from injection_harness import as_json, query, request, verdict
-from sallygate.controls.injection import compile_patterns
+from patterns import prefilter
 from sallygate.controls.injection.judges import scanner_names
-from sallygate.controls.injection.judges.registry import JUDGES, make_prefilter
+from sallygate.controls.injection.judges.registry import JUDGES
 from sallygate.controls.injection.pipeline.judging import Judging
 from sallygate.offline.decide import Offline
 from sallygate.offline.recordings import Recorded
@@ -32,7 +32,8 @@ KINDS: dict[str, Callable[[], str]] = {
 
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_tokens_of_chance_pass(kind: str) -> None:
-    judging = Judging(JUDGES, make_prefilter(compile_patterns()))
+    judging = Judging(JUDGES, prefilter())
+    CHANCE.seed(kind)
     looked_at = []
     for _ in range(TOKENS // TOGETHER):
         tokens = [KINDS[kind]() for _ in range(TOGETHER)]

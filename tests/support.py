@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import socket
 import ssl
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import processes
+from patience import patient, until
+from processes import Process
 from sallygate.admin.accounts import Accounts
 from sallygate.admin.keys import Administration
 from sallygate.model.account import Account
 from sallygate.security.key_ring import KeyRing
 from sallygate.security.state_directory import Installation
 from sallygate.stores.sqlite.store import SqliteStore
+
+__all__ = ["DATA", "OPENAPI", "PLANS", "Received", "Running", "Upstream", "administration", "cli", "held_port", "make_account",
+           "make_key", "plain_answer", "running_gateway", "until", "write_policy"]  # fmt: skip
 
 DATA = Path(os.environ.get("SALLYGATE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 """Public evaluation data; tests that read it skip, with this reason, where it is not."""
@@ -134,14 +141,21 @@ def make_account(policy: Path, name: str, plan: str = "large", **more: Any) -> A
 
 def cli(policy: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """One command over `policy`, in a process of its own."""
-    command = [sys.executable, "-m", "sallygate", *words, "--policy", str(policy)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30)
+    return processes.sallygate(*words, "--policy", policy)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+_held: list[socket.socket] = []
+
+
+def held_port() -> int:
+    """A port on which a server of this test may listen, and nobody else: a socket that does not listen stays bound to it
+    until the tests end. Connections to it are refused meanwhile."""
+    holder = socket.socket()
+    for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+        holder.setsockopt(socket.SOL_SOCKET, option, 1)
+    holder.bind(("127.0.0.1", 0))
+    _held.append(holder)
+    return int(holder.getsockname()[1])
 
 
 @dataclass
@@ -235,7 +249,7 @@ class Upstream:
 class Running:
     """A gateway in a process of its own."""
 
-    process: subprocess.Popen[bytes]
+    process: Process
     port: int
     policy: Path
     log: Path
@@ -248,27 +262,36 @@ class Running:
     def ca(self) -> Path:
         return self.policy.parent / "state" / "certificates" / "ca.pem"
 
+    @cached_property
+    def _trust(self) -> ssl.SSLContext:
+        """Of HTTP/1 clients; reading it from the file takes longer than a request."""
+        return ssl.create_default_context(cafile=str(self.ca))
+
     def connect(self, timeout: float = 10) -> ssl.SSLSocket:
-        context = ssl.create_default_context(cafile=str(self.ca))
-        raw = socket.create_connection(("127.0.0.1", self.port), timeout)
-        return context.wrap_socket(raw, server_hostname="127.0.0.1")
+        raw = socket.create_connection(("127.0.0.1", self.port), patient(timeout))
+        return self._trust.wrap_socket(raw, server_hostname="127.0.0.1")
 
     def connect_h2(self, timeout: float = 10) -> ssl.SSLSocket:
         context = ssl.create_default_context(cafile=str(self.ca))
         context.set_alpn_protocols(["h2"])
-        raw = socket.create_connection(("127.0.0.1", self.port), timeout)
+        raw = socket.create_connection(("127.0.0.1", self.port), patient(timeout))
         return context.wrap_socket(raw, server_hostname="127.0.0.1")
 
-    def send(self, data: bytes, wait_s: float = 2.0) -> bytes:
-        """Write `data` on a connection of its own, and read until the gateway closes or is silent."""
+    def send(self, data: bytes, wait_s: float | None = None) -> bytes:
+        """Write `data` on a connection of its own, and read until the gateway closes it.
+
+        `wait_s` is for requests that may get no answer or leave the connection open: reading ends as well when the
+        gateway is silent for so long, or for `MORE_S` after a whole answer."""
         with self.connect() as client:
-            client.settimeout(wait_s)
             got = b""
             try:
                 client.sendall(data)
+                client.settimeout(patient(10) if wait_s is None else wait_s)
                 while part := client.recv(65536):
                     got += part
-            except (TimeoutError, OSError):
+                    if wait_s is not None and is_whole(got):
+                        client.settimeout(min(wait_s, MORE_S))
+            except OSError:
                 pass
             return got
 
@@ -276,11 +299,7 @@ class Running:
         self, path: str, key: str | None = None, method: str = "GET", body: bytes = b"", **headers: str
     ) -> tuple[int, dict[str, str], bytes]:
         """(status, headers, body) of one request on a connection of its own."""
-        import http.client
-
-        connection = http.client.HTTPSConnection(
-            "127.0.0.1", self.port, timeout=20, context=ssl.create_default_context(cafile=str(self.ca))
-        )
+        connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=patient(20), context=self._trust)
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if key:
             sent["X-API-Key"] = key
@@ -301,49 +320,66 @@ class Running:
             return ""
 
 
-@contextmanager
-def running_gateway(
-    policy: Path, wait_s: float = 20.0, env: dict[str, str] | None = None, python: str = sys.executable
-) -> Iterator[Running]:
-    """`sallygate up` on a free port, stopped with SIGTERM at the end."""
-    port = free_port()
+MORE_S = 0.1
+"""For a second answer, which would be one too many."""
+
+
+def is_whole(data: bytes) -> bool:
+    """Whether `data` is one answer or several and nothing of another, as far as lengths and last chunks say."""
+    while data:
+        head, end, rest = data.partition(b"\r\n\r\n")
+        if not end:
+            return False
+        fields = head.lower()
+        if head.startswith(b"HTTP/1.1 1"):
+            data = rest
+        elif b"\r\ntransfer-encoding: chunked" in fields:
+            _, end, data = (b"\r\n" + rest).partition(b"\r\n0\r\n\r\n")
+            if not end:
+                return False
+        else:
+            length = int((fields.partition(b"\r\ncontent-length: ")[2].split(b"\r\n")[0]) or b"0")
+            if len(rest) < length:
+                return False
+            data = rest[length:]
+    return True
+
+
+def listen_port(policy: Path) -> int:
+    """The port of a policy's `listen.https`, which gets one where it names none."""
     text = policy.read_text()
     if "\nlisten:" not in text:
+        port = held_port()
         policy.write_text(text + f"listen: {{https: 127.0.0.1:{port}}}\n")
-    else:
-        port = int(text.partition("https: 127.0.0.1:")[2].split("}")[0].split(",")[0].split("\n")[0])
+        return port
+    return int(text.partition("https: 127.0.0.1:")[2].split("}")[0].split(",")[0].split("\n")[0])
+
+
+@contextmanager
+def running_gateway(
+    policy: Path, wait_s: float = 20.0, env: dict[str, str] | None = None, python: str = ""
+) -> Iterator[Running]:
+    """`sallygate up` on a port of its own, stopped with SIGTERM at the end; `python` is the interpreter that runs it,
+    where it is not to be a fork of one that has the imports done."""
+    port = listen_port(policy)
     log = policy.parent / "gateway.log"
     told = log.stat().st_size if log.exists() else 0
+    words = ("sallygate", "up", policy)
     with log.open("ab") as stream:
-        process = subprocess.Popen(
-            [python, "-m", "sallygate", "up", str(policy)],
+        process = processes.start(
+            *((python, "-m", *words) if python else words),
+            command=bool(python),
             stdout=stream,
             stderr=stream,
             env={**os.environ, **(env or {})},
         )
     running = Running(process, port, policy, log)
     try:
-        deadline = time.monotonic() + wait_s
+        deadline = time.monotonic() + patient(wait_s)
         while b'"gateway"' not in log.read_bytes()[told:].replace(b" ", b"").replace(b'event":', b""):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"the gateway did not start: {log.read_text()}")
-            time.sleep(0.02)
+            time.sleep(0.005)
         yield running
     finally:
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def until(condition: Callable[[], Any], within_s: float = 5.0) -> Any:
-    """Wait for something another process does; fail when it does not."""
-    deadline = time.monotonic() + within_s
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.01)
-    raise AssertionError(f"not within {within_s} s")
+        process.stop()

@@ -215,7 +215,7 @@ def test_a_body_that_reads_two_ways_is_not_read(
     data = (
         f"POST /auth/codes HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n{length}{head}\r\n"
     )
-    answer = gateway.send(data.encode() + b"\x1f\x8b" + b"account=alice" + b"x" * 24)
+    answer = gateway.send(data.encode() + b"\x1f\x8b" + b"account=alice" + b"x" * 24, 2.0)
     assert int(answer.split(b" ", 2)[1]) in status and not letters(gateway)
 
 

@@ -20,7 +20,7 @@ from sallygate.services.feeds import worker as work
 from sallygate.services.feeds.cache import TAG_BYTES, Kept
 from sallygate.services.feeds.schedule import task_of
 from sallygate.services.feeds.task import Task
-from support import Upstream, free_port, until
+from support import Upstream, held_port, until
 
 GOOD = b"198.51.100.7\n198.51.100.8\n"
 
@@ -272,7 +272,7 @@ def test_a_deep_bundle_and_one_of_bombs(tmp_path: Path) -> None:
 
 def kept(tmp_path: Path) -> tuple[Path, str]:
     """Where a compiled feed lies, and the section it is of, whose server is gone."""
-    feeds = by_url(f"http://127.0.0.1:{free_port()}")
+    feeds = by_url(f"http://127.0.0.1:{held_port()}")
     (tmp_path / "sallygate.yaml").parent.mkdir(exist_ok=True, parents=True)
     house = FeedHouse(tmp_path, feeds)
     with serving({"/list.txt": GOOD}) as (url, _):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway_wire import echo, events_of
+from patience import patient
 from support import Running, Upstream, administration, make_key, running_gateway, until, write_policy
 
 BRAZIL, JAPAN = "200.160.2.3", "133.11.0.1"
@@ -37,9 +38,7 @@ def key(gate: Running) -> str:
 
 def sent(gate: Running, key: str, forwarded: str, line: str = "GET /things HTTP/1.1", more: str = "") -> int:
     """Status of a raw request; 0 when there was no answer."""
-    data = gate.send(
-        f"{line}\r\nHost: x\r\nX-API-Key: {key}\r\n{forwarded}{more}Connection: close\r\n\r\n".encode(), wait_s=5
-    )
+    data = gate.send(f"{line}\r\nHost: x\r\nX-API-Key: {key}\r\n{forwarded}{more}Connection: close\r\n\r\n".encode())
     return int(data.split(b" ", 2)[1]) if data.startswith(b"HTTP/1.") else 0
 
 
@@ -186,7 +185,7 @@ def test_a_body_left_unread_at_the_door_is_nobodys_request(
             except OSError:
                 break
             time.sleep(0.1)
-        client.settimeout(5)
+        client.settimeout(patient(5))
         try:
             while part := client.recv(65536):
                 answer += part

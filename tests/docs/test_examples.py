@@ -26,7 +26,7 @@ from sallygate.model.principal import Principal
 from sallygate.security.assertion import Assertions
 from sallygate.security.signing import SigningKeys
 from sallygate.security.state_directory import Installation
-from support import Upstream, free_port
+from support import Upstream, held_port
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("README.md", "docs/operations.md", "docs/injection.md", "docs/guides/protect-any-api.md", "docs/guides/protect-fastapi.md",
@@ -63,7 +63,7 @@ class Reader:
 
     def __init__(self, directory: Path, api: int) -> None:
         self.directory = directory
-        self.ports = {"9000": str(api), "8443": str(free_port()), "8444": str(free_port()), "8000": str(free_port())}
+        self.ports = {"9000": str(api), "8443": str(held_port()), "8444": str(held_port()), "8000": str(held_port())}
         (directory / "openapi.yaml").write_text(OPENAPI)
         (directory / "request.http").write_text("GET /products?limit=5 HTTP/1.1\nHost: api.example\n")
         lines = [{"method": "GET", "url": "/products?limit=5"}, {"method": "POST", "url": "/nothing"}]

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -15,30 +14,31 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from support import free_port
+from patience import patient
+from processes import Process, start
+from support import held_port
 
 HERE = Path(__file__).resolve().parent
 SERVERS = ("uvicorn", "granian")
 
 
-def command(server: str, target: str, port: int) -> list[str]:
+def command(server: str, target: str, port: int) -> list[object]:
     if server == "uvicorn":
-        return [sys.executable, "-m", "uvicorn", target, "--host", "127.0.0.1", "--port", str(port), "--app-dir",
-                str(HERE), "--log-level", "warning"]  # fmt: skip
-    return [sys.executable, "-m", "granian", target, "--host", "127.0.0.1", "--port", str(port), "--interface", "asgi",
-            "--working-dir", str(HERE), "--log-level", "warning"]  # fmt: skip
+        return ["uvicorn", target, "--host", "127.0.0.1", "--port", port, "--app-dir", HERE, "--log-level", "warning"]
+    return [sys.executable, "-m", "granian", target, "--host", "127.0.0.1", "--port", port, "--interface", "asgi",
+            "--working-dir", HERE, "--log-level", "warning"]  # fmt: skip
 
 
 @dataclass
 class Served:
-    process: subprocess.Popen[bytes]
+    process: Process
     port: int
     directory: Path
 
     def ask(
         self, path: str, key: str | None = None, method: str = "GET", body: bytes | None = None, **headers: str
     ) -> tuple[int, dict[str, str], bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=patient(10))
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if key:
             sent["X-API-Key"] = key
@@ -70,6 +70,7 @@ class Served:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             self.process.wait(20)
+        self.process.close()
         notes = self.directory / "notes"
         return notes.read_text() if notes.exists() else ""
 
@@ -81,20 +82,21 @@ class Served:
 @contextmanager
 def served(server: str, name: str, policy: Path, how: str = "wrapped") -> Iterator[Served]:
     """`apps_inprocess:app` as `name` and `how` say, once it accepts connections."""
-    port, directory = free_port(), policy.parent
+    port, directory = held_port(), policy.parent
     env = {**os.environ, "APP": name, "HOW": how, "POLICY": str(policy), "NOTES": str(directory / "notes")}
     with (directory / "server.log").open("wb") as log:
-        process = subprocess.Popen(command(server, "apps_inprocess:app", port), stdout=log, stderr=log, env=env)
+        words = command(server, "apps_inprocess:app", port)
+        process = start(*words, command=server != "uvicorn", stdout=log, stderr=log, env=env)
     one = Served(process, port, directory)
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + patient(30)
         while True:
             try:
                 socket.create_connection(("127.0.0.1", port), 1).close()
                 break
             except OSError:
                 assert process.poll() is None and time.monotonic() < deadline, one.log
-                time.sleep(0.05)
+                time.sleep(0.01)
         yield one
     finally:
         one.stop()

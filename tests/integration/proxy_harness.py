@@ -12,9 +12,11 @@ from typing import Any
 from granian.constants import Interfaces
 from granian.server.embed import Server
 
+from patience import patient
 from sallygate.proxy import ReverseProxy, UpstreamSettings
+from support import held_port
 
-DEADLINE_S = 15.0
+DEADLINE_S = patient(15.0)
 """No exchange here takes a second; this is for a machine under load."""
 
 QUICK = UpstreamSettings(urls=(), connect_s=1.0, first_byte_s=5.0, idle_s=5.0)
@@ -93,13 +95,6 @@ def once(response: bytes) -> Serve:
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 class Gateway:
     def __init__(self, port: int, proxy: ReverseProxy) -> None:
         self.port = port
@@ -128,7 +123,7 @@ async def gateway(settings: UpstreamSettings, *ports: int, wrap: Any = None) -> 
     urls = settings.urls or tuple(f"http://127.0.0.1:{port}" for port in ports)
     proxy = ReverseProxy(replace(settings, urls=urls))
     await proxy.start()
-    port = free_port()
+    port = held_port()
     server = Server(
         wrap(proxy) if wrap else proxy,
         port=port,

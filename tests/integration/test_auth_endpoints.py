@@ -18,7 +18,7 @@ from support import (
     Running,
     Upstream,
     administration,
-    free_port,
+    held_port,
     make_account,
     make_key,
     running_gateway,
@@ -178,7 +178,7 @@ def acts(gateway: Running) -> list[str]:
 
 def test_a_lost_channel_leaves_the_code_unusable_and_the_operator_told(tmp_path: Path, upstream: Upstream) -> None:
     (tmp_path / "codes.secret").write_text("s" * 32)
-    nobody = f"http://127.0.0.1:{free_port()}/send"
+    nobody = f"http://127.0.0.1:{held_port()}/send"
     lost = AUTH.replace("{outbox: outbox.jsonl}", f"{{webhook: {{url: '{nobody}', secret: codes.secret}}}}")
     policy = write_policy(tmp_path, lost, upstream=upstream.url)
     make_account(policy, "alice", contact="alice@example.org")

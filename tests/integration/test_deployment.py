@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 from lab.dashboard import OUT, dashboard
 
+from patience import patient
 from sallygate.model.finding import Finding
 from sallygate.telemetry.exposition import render
 from sallygate.telemetry.metrics import Metrics
-from support import Upstream, free_port, make_key, running_gateway, write_policy
+from support import Upstream, held_port, make_key, running_gateway, write_policy
 
 ROOT = Path(__file__).resolve().parents[2]
 EXPOSURE_MAX = 2.0
@@ -24,7 +25,7 @@ EXPOSURE_MAX = 2.0
 
 
 def analyze(*words: str) -> str:
-    done = subprocess.run(["systemd-analyze", *words], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["systemd-analyze", *words], capture_output=True, text=True, timeout=patient(60))
     return done.stdout + done.stderr
 
 
@@ -56,7 +57,7 @@ def test_it_runs_without_root_and_without_a_file_system_to_write(tmp_path: Path)
         for parent in (tmp_path, *tmp_path.parents):
             if parent.stat().st_uid == os.geteuid() and "pytest" in str(parent):
                 parent.chmod(0o755)
-        port = free_port()
+        port = held_port()
         policy.write_text(policy.read_text() + f"listen: {{https: 127.0.0.1:{port}}}\n")
         wrapper = tmp_path / "python"
         state = tmp_path / "state"
@@ -71,7 +72,7 @@ def test_it_runs_without_root_and_without_a_file_system_to_write(tmp_path: Path)
         )
         wrapper.chmod(0o755)
         probe = [str(wrapper), "-c", "import os; print(os.getuid(), os.access(os.path.expanduser('/etc'), os.W_OK))"]
-        said = subprocess.run(probe, capture_output=True, text=True, timeout=30)
+        said = subprocess.run(probe, capture_output=True, text=True, timeout=patient(30))
         if said.returncode != 0:
             pytest.skip(f"mounts or users cannot be changed here: {said.stderr.strip()[-200:]}")
         assert said.stdout.split() == [str(nobody), "False"]

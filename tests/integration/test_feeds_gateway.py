@@ -11,9 +11,10 @@ import pytest
 from typer.testing import CliRunner
 
 from feeds_harness import FeedHouse, bundle, fetched, indicator, ip, serving
+from patience import patient
 from sallygate.cli import app
 from sallygate.offline.doctor import examine
-from support import Upstream, free_port, make_key, running_gateway, until, write_policy
+from support import Upstream, held_port, make_key, running_gateway, until, write_policy
 
 HOP = "transport: {trusted_hops: [127.0.0.1]}\n"
 
@@ -91,7 +92,7 @@ def test_in_process_a_feed_refuses_alike(tmp_path: Path) -> None:
         guard = sallygate.Guard(api, policy=policy)
         await guard.runtime.start()
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(patient(30)):
                 while not len(guard.runtime.state.feeds):
                     await asyncio.sleep(0.02)
             for client in ("198.51.100.7", "192.0.2.1"):
@@ -119,7 +120,7 @@ def test_in_process_a_feed_refuses_alike(tmp_path: Path) -> None:
 
 def test_the_doctor_looks_at_feeds(tmp_path: Path) -> None:
     (tmp_path / "own.txt").write_text("198.51.100.7\n")
-    closed = f"http://127.0.0.1:{free_port()}/list.txt"
+    closed = f"http://127.0.0.1:{held_port()}/list.txt"
     house = fetched(FeedHouse(tmp_path, f"{{name: own, file: own.txt}}, {{name: gone, url: '{closed}'}}"), 2)
     found = {one.said.partition(":")[0]: one for one in examine(house.policy, None) if one.what == "feed"}
     assert found["own"].verdict == "ok" and "1 indicators" in found["own"].said

@@ -6,8 +6,6 @@ import json
 import os
 import shutil
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +16,8 @@ from typing import Any
 import pytest
 
 from gateway_wire import echo, events_of, log_lines
+from patience import patient
+from processes import sallygate
 from support import Received, Running, Upstream, cli, make_key, running_gateway, until, write_policy
 
 BRAZIL, JAPAN, NOWHERE = "200.160.2.3", "133.11.0.1", "10.1.2.3"
@@ -56,11 +56,9 @@ def test_a_country_is_closed_within_300_ms_and_opened_again(tmp_path: Path, upst
             "flood",
             "--json",
         )
-        began = time.monotonic()
         assert done.returncode == 0, done.stderr
         made = json.loads(done.stdout)
         until(lambda: call(running, key, BRAZIL) == (403, "restriction.deny"), within_s=1.0)
-        assert time.monotonic() - began < 1.0
         assert call(running, key, JAPAN)[0] == 200 and call(running, key, NOWHERE)[0] == 200
         assert made["scope"] == {"country": "BR"} and made["methods"] == ["GET"]
 
@@ -116,8 +114,8 @@ def test_a_termination_cuts_an_answer_under_way(tmp_path: Path) -> None:
         key = make_key(policy)
         with running_gateway(policy) as running, running.connect() as client:
             client.sendall(f"GET /things HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\n\r\n".encode())
-            assert going.wait(5)
-            client.settimeout(5)
+            assert going.wait(patient(5))
+            client.settimeout(patient(5))
             assert b"200" in client.recv(65536)
             assert (
                 cli(policy, "restrict", "add", "--account", "acme", "--act", "terminate", "--reason", "leak").returncode
@@ -130,7 +128,7 @@ def test_a_termination_cuts_an_answer_under_way(tmp_path: Path) -> None:
             except OSError:
                 pass
             assert not got.endswith(b"0\r\n\r\n"), "an answer that is cut must not look whole"
-            assert ended.wait(5), "the API is told too"
+            assert ended.wait(patient(5)), "the API is told too"
             assert running.code("/things", key) == "restriction.terminate"
             (event,) = [one for one in events_of(running) if one.status == 599]
             assert event.account == "acme"
@@ -171,5 +169,5 @@ def test_a_database_of_ones_own_is_believed_first_and_kept_when_it_becomes_bad(
         (tmp_path / "bad").rename(mine)
         until(lambda: [one for one in log_lines(running.log) if "no MMDB file" in json.dumps(one)])
         assert call(running, key, BRAZIL) == (403, "network.country") and call(running, key, JAPAN)[0] == 200
-    refused = subprocess.run([sys.executable, "-m", "sallygate", "check", str(policy)], capture_output=True, text=True)
+    refused = sallygate("check", policy)
     assert refused.returncode == 1 and "`mine.mmdb` is no MMDB file" in refused.stderr

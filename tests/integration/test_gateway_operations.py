@@ -23,9 +23,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway_wire import echo, log_lines
+from patience import patient
+from processes import Process, run, sallygate, start
 from sallygate.guard import Guard
 from sallygate.runtime.runtime import Runtime
-from support import Running, Upstream, free_port, make_key, running_gateway, until, write_policy
+from support import Running, Upstream, held_port, make_key, running_gateway, until, write_policy
 
 
 @pytest.fixture
@@ -36,14 +38,14 @@ def upstream() -> Iterator[Upstream]:
 
 def operated(tmp_path: Path, upstream: str, more: str = "", listen: str = "") -> tuple[Path, int]:
     """(policy, port of the management listener)."""
-    port = free_port()
-    listening = f"listen: {{https: 127.0.0.1:{free_port()}, management: 127.0.0.1:{port}{listen}}}\n"
+    port = held_port()
+    listening = f"listen: {{https: 127.0.0.1:{held_port()}, management: 127.0.0.1:{port}{listen}}}\n"
     return write_policy(tmp_path, f"operations: {{}}\n{listening}{more}", upstream=upstream), port
 
 
 def ask(port: int, path: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=patient(5)) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -60,8 +62,7 @@ def metric(port: int, name: str, **labels: str) -> float:
 
 
 def status(policy: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "sallygate", "status", "--policy", str(policy), *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30)
+    return sallygate("status", "--policy", policy, *options)
 
 
 def test_alive_ready_and_counted(tmp_path: Path, upstream: Upstream) -> None:
@@ -111,7 +112,7 @@ def test_what_status_says_and_its_exit_codes(tmp_path: Path, upstream: Upstream)
 
 
 def test_an_upstream_that_is_not_there_makes_it_not_ready(tmp_path: Path) -> None:
-    back = free_port()
+    back = held_port()
     policy, port = operated(tmp_path, f"http://127.0.0.1:{back}")
     with running_gateway(policy):
         code, said = ask(port, "/readyz")
@@ -179,16 +180,14 @@ class Supervisor:
         self.listener = socket.create_server(("127.0.0.1", port), backlog=1024)
         self.told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.told.bind(str(directory / "notify"))
-        self.told.settimeout(20)
-        self.env = {**os.environ, "NOTIFY_SOCKET": str(directory / "notify"), "WATCHDOG_USEC": "400000"}
+        self.told.settimeout(patient(20))
+        self.env = {**os.environ, "NOTIFY_SOCKET": str(directory / "notify"), "WATCHDOG_USEC": "400000", "LISTEN_FDS": "1",
+                    "LISTEN_PID": "PID"}  # fmt: skip
 
-    def start(self, policy: Path, log: Path) -> subprocess.Popen[bytes]:
-        program = "import os,sys; os.dup2(int(sys.argv[1]), 3); os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid())); "
-        program += "os.execv(sys.executable, [sys.executable, '-m', 'sallygate', 'up', sys.argv[2]])"
-        number = self.listener.fileno()
+    def start(self, policy: Path, log: Path) -> Process:
         with log.open("ab") as stream:
-            return subprocess.Popen([sys.executable, "-c", program, str(number), str(policy)], stdout=stream, stderr=stream,
-                                    pass_fds=(number,), env=self.env)  # fmt: skip
+            return start(sys.executable, "-m", "sallygate", "up", policy, command=True, stdout=stream, stderr=stream,
+                         env=self.env, descriptors={3: self.listener.fileno()})  # fmt: skip
 
     def hear(self, word: bytes) -> bytes:
         while word not in (heard := self.told.recv(4096)):
@@ -201,7 +200,7 @@ class Supervisor:
 
 
 def test_restarts_on_a_socket_of_the_supervisors_fail_no_request(tmp_path: Path, upstream: Upstream) -> None:
-    port = free_port()
+    port = held_port()
     plans = 'plans: {large: {rate: 100000/s burst 100000, quota: {hour: 1000000}, concurrent: 10000, scopes: ["*"]}}\n'
     policy = write_policy(
         tmp_path, f"{plans}operations: {{}}\nlisten: {{https: 127.0.0.1:{port}}}\n", upstream=upstream.url
@@ -248,24 +247,24 @@ def test_restarts_on_a_socket_of_the_supervisors_fail_no_request(tmp_path: Path,
             supervisor.hear(b"READY=1")
         until(lambda before=got[200]: got[200] > before + 50, 20)
         ended.set()
-        thread.join(30)
+        thread.join(patient(30))
         assert set(got) == {200}, got
     finally:
         ended.set()
-        process.kill()
-        process.wait()
+        process.close()
         supervisor.close()
 
 
 def test_a_socket_that_the_policy_does_not_name_is_refused(tmp_path: Path) -> None:
-    policy = write_policy(tmp_path, f"operations: {{}}\nlisten: {{https: 127.0.0.1:{free_port()}}}\n")
-    supervisor = Supervisor(tmp_path, free_port())
+    policy = write_policy(tmp_path, f"operations: {{}}\nlisten: {{https: 127.0.0.1:{held_port()}}}\n")
+    supervisor = Supervisor(tmp_path, held_port())
     log = tmp_path / "gateway.log"
     process = supervisor.start(policy, log)
     try:
         assert process.wait(20) == 3
         assert "which `listen` does not name" in log.read_text()
     finally:
+        process.close()
         supervisor.close()
 
 
@@ -273,8 +272,7 @@ def test_two_gateways_do_not_share_a_port(tmp_path: Path) -> None:
     policy, _ = operated(tmp_path / "a", "http://127.0.0.1:9")
     other = write_policy(tmp_path / "b", policy.read_text().split("\nlisten:")[1].join(["\nlisten:", ""]))
     with running_gateway(policy):
-        command = [sys.executable, "-m", "sallygate", "up", str(other)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+        done = run(sys.executable, "-m", "sallygate", "up", other, command=True)
         assert done.returncode == 3 and "cannot listen there" in done.stderr
 
 
@@ -286,16 +284,17 @@ def test_a_full_log_disk_stops_no_decision(tmp_path: Path, upstream: Upstream) -
     key = make_key(policy)
     https = int(policy.read_text().partition("https: 127.0.0.1:")[2].partition(",")[0])
     with Path("/dev/full").open("wb") as full:
-        process = subprocess.Popen([sys.executable, "-m", "sallygate", "up", str(policy)], stderr=full, stdout=full)
+        process = start("sallygate", "up", policy, stderr=full, stdout=full)
     try:
         until(lambda: status(policy).returncode == 0, 30)
         running = Running(process, https, policy, tmp_path / "none")
         assert running.get("/things")[0] == 401 and running.get("/things", key)[0] == 200
         until(lambda: json.loads(status(policy, "--json").stdout)["log_lines_lost"] > 0)
         assert metric(port, "sallygate_log_lines_lost_total") > 0
-    finally:
         process.terminate()
         assert process.wait(20) == 0
+    finally:
+        process.close()
 
 
 def test_who_counts_or_watches_and_fails_ends_no_request(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from sallygate.stores.events import read_events
-from support import free_port
+from support import held_port
 
 EXAMPLES = 50
 JUSTIFIED = re.compile(r"in body - violates `type` at /properties/description \(was string, became \w+\)")
@@ -34,7 +34,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
         "--state-dir",
         str(state),
         "--port",
-        str(free_port()),
+        str(held_port()),
     ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None

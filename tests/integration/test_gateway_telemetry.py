@@ -18,7 +18,7 @@ from gateway_wire import echo, log_lines
 from sallygate.policy.errors import PolicyError
 from sallygate.policy.load import load_policy
 from sallygate.telemetry import exporter as exporting_module
-from support import Upstream, free_port, make_key, running_gateway, until, write_policy
+from support import Upstream, held_port, make_key, running_gateway, until, write_policy
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
@@ -122,7 +122,7 @@ def test_without_traces_the_callers_own_passes(tmp_path: Path, upstream: Upstrea
 @pytest.mark.parametrize("fault", ["away", "broken", "slow"])
 def test_a_collector_that_fails_is_ignored_and_counted(tmp_path: Path, upstream: Upstream, fault: str) -> None:
     collector = Collector(400 if fault == "broken" else 200, 60.0 if fault == "slow" else 0.0)
-    url = f"http://127.0.0.1:{free_port()}" if fault == "away" else collector.url
+    url = f"http://127.0.0.1:{held_port()}" if fault == "away" else collector.url
     policy = exporting(tmp_path, upstream, url, ", traces: 1")
     key = make_key(policy)
     with running_gateway(policy) as running:

@@ -18,9 +18,9 @@ from proxy_harness import (
     Upstream,
     always,
     body_of,
-    free_port,
     gateway,
     head_of,
+    held_port,
     once,
     run,
     until,
@@ -67,7 +67,7 @@ def reset(writer: asyncio.StreamWriter) -> None:
 
 def test_a_refused_connection_is_502() -> None:
     async def story() -> None:
-        async with gateway(QUICK, free_port()) as gate:
+        async with gateway(QUICK, held_port()) as gate:
             document = problem(await gate.get(b"/", b"x-request-id: r1"), 502, "upstream.unreachable")
             assert document["request_id"] == "r1"
             assert body_of(await gate.get(method=b"HEAD")) == b""
@@ -413,7 +413,7 @@ def test_upstreams_take_turns_and_a_refused_request_goes_to_the_next() -> None:
         async with (
             one.listening() as first,
             two.listening() as second,
-            gateway(QUICK, first, second, free_port()) as gate,
+            gateway(QUICK, first, second, held_port()) as gate,
         ):
             for _ in range(30):
                 assert (await gate.exchange(head)).startswith(b"HTTP/1.1 200")
@@ -427,9 +427,9 @@ def test_upstreams_take_turns_and_a_refused_request_goes_to_the_next() -> None:
 
 def test_when_all_are_down_it_is_503_until_one_is_back() -> None:
     async def story() -> None:
-        port = free_port()
+        port = held_port()
         settings = replace(QUICK, unhealthy_after=2, health_every_s=0.3)
-        async with gateway(settings, port, free_port()) as gate:
+        async with gateway(settings, port, held_port()) as gate:
             for _ in range(2):
                 problem(await gate.get(), 502, "upstream.unreachable")
             response = await gate.get()
@@ -446,7 +446,7 @@ def test_when_all_are_down_it_is_503_until_one_is_back() -> None:
 
 def test_the_only_upstream_is_always_tried_so_a_restart_ends_with_it() -> None:
     async def story() -> None:
-        port = free_port()
+        port = held_port()
         async with gateway(replace(QUICK, unhealthy_after=2, health_every_s=60.0), port) as gate:
             for _ in range(4):
                 problem(await gate.get(), 502, "upstream.unreachable")

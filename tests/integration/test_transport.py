@@ -13,16 +13,17 @@ from pathlib import Path
 import httpx
 import pytest
 
+from patience import patient
 from sallygate.stores.events import read_events
-from support import Received, Running, Upstream, free_port, make_key, running_gateway, until, write_policy
+from support import Received, Running, Upstream, held_port, make_key, running_gateway, until, write_policy
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, Upstream, str, int]]:
     directory = tmp_path_factory.mktemp("transport")
-    plain = free_port()
+    plain = held_port()
     with Upstream() as upstream:
-        listen = f"listen: {{https: 127.0.0.1:{free_port()}, http: 127.0.0.1:{plain}}}"
+        listen = f"listen: {{https: 127.0.0.1:{held_port()}, http: 127.0.0.1:{plain}}}"
         policy = write_policy(directory, listen, upstream=upstream.url)
         key = make_key(policy)
         with running_gateway(policy) as running:
@@ -109,7 +110,7 @@ def test_a_reader_that_stops_stops_the_upstream_within_8_mib(tmp_path: Path) -> 
 
     def answer(request: Received, client: socket.socket) -> None:
         client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % total)
-        client.settimeout(20)
+        client.settimeout(patient(20))
         while sent[0] < total:
             client.sendall(piece)
             sent[0] += len(piece)

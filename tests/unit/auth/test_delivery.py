@@ -18,10 +18,11 @@ from aiohttp import web
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope
 
+from patience import patient
 from sallygate.auth.delivery import DeliveryError, Letter, OutboxChannel, SmtpChannel, WebhookChannel
 from sallygate.policy.auth import Smtp
 from sallygate.security.certificates import development_certificate
-from support import free_port
+from support import held_port
 
 LETTER = Letter("code_1", "alice@example.org", "alice", "access", "192.0.2.0/24", "ABCD-EFGH", time.time() + 600)
 SECRET = b"s" * 32
@@ -57,7 +58,7 @@ def served(mailbox: Mailbox, certificate: tuple[Path, Path, Path] | None) -> Con
                 success=(data.login, data.password) == right
             ),
         }  # fmt: skip
-    return Controller(mailbox, hostname="127.0.0.1", port=free_port(), **settings)
+    return Controller(mailbox, hostname="127.0.0.1", port=held_port(), **settings)
 
 
 @pytest.fixture
@@ -133,7 +134,7 @@ async def posted(take: Callable[[web.Request], Awaitable[web.Response]], secret:
     app.router.add_post("/send", take)
     runner = web.AppRunner(app)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", port := free_port())
+    site = web.TCPSite(runner, "127.0.0.1", port := held_port())
     await site.start()
     try:
         for _ in range(times):
@@ -184,7 +185,7 @@ def test_a_mail_server_that_holds_its_senders_holds_nobody_else(monkeypatch: pyt
     """The loop's own threads look names up for the gate. Here it has one, and more letters than that are stuck."""
     release = Event()
     channel = SmtpChannel(Smtp(server="127.0.0.1:1", sender="gate@example.org", tls="none"), "", None)
-    monkeypatch.setattr(channel, "_send", lambda letter: release.wait(20))
+    monkeypatch.setattr(channel, "_send", lambda letter: release.wait(patient(20)))
     monkeypatch.setattr("sallygate.auth.delivery.TIMEOUT_S", 0.02)
 
     async def story() -> str:
@@ -192,7 +193,7 @@ def test_a_mail_server_that_holds_its_senders_holds_nobody_else(monkeypatch: pyt
         sent = await asyncio.gather(*(channel.send(LETTER) for _ in range(6)), return_exceptions=True)
         assert all(isinstance(one, DeliveryError) for one in sent)
         try:
-            return await asyncio.wait_for(asyncio.to_thread(lambda: "looked up"), 5)
+            return await asyncio.wait_for(asyncio.to_thread(lambda: "looked up"), patient(5))
         finally:
             release.set()
 

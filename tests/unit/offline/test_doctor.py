@@ -18,13 +18,13 @@ from sallygate.offline.doctor import Found, examine
 from sallygate.security.certificates import development_certificate
 from sallygate.security.state_directory import Installation
 from sallygate.stores.events import EventLog
-from support import free_port, make_key, write_policy
+from support import held_port, make_key, write_policy
 from tokens import KEY, issuing, key_set
 
 
 @pytest.fixture
 def policy(tmp_path: Path) -> Path:
-    file = write_policy(tmp_path, f"listen: {{https: 127.0.0.1:{free_port()}}}")
+    file = write_policy(tmp_path, f"listen: {{https: 127.0.0.1:{held_port()}}}")
     make_key(file)
     return file
 
@@ -34,7 +34,7 @@ def wrong(policy: Path) -> dict[str, Found]:
 
 
 def test_nothing_is_wrong_where_nothing_is(policy: Path) -> None:
-    with socket.create_server(("127.0.0.1", free_port())) as api:
+    with socket.create_server(("127.0.0.1", held_port())) as api:
         policy.write_text(
             policy.read_text().replace("http://127.0.0.1:9", f"http://127.0.0.1:{api.getsockname()[1]}", 1)
         )
@@ -173,7 +173,7 @@ def test_issuers_are_looked_at(policy: Path) -> None:
             f"{{issuer: '{name}', audience: a, plan: large, prefix: '', name: {called}, jwks: '{jwks}'}}"
             for name, called, jwks in (
                 ("https://a.example", "file", "keys.json"), ("https://b.example", "up", f"{issuer.url}/jwks.json"),
-                ("https://c.example", "down", f"http://127.0.0.1:{free_port()}/jwks.json"),
+                ("https://c.example", "down", f"http://127.0.0.1:{held_port()}/jwks.json"),
             )
         ]  # fmt: skip
         write_policy(policy.parent, f"identity: {{jwt: [{', '.join(sections)}]}}")

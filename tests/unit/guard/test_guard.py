@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from patience import patient
 from sallygate.events.early_tally import Tally
 from sallygate.guard import Guard
 from sallygate.model.exchange import GONE, Exchange
@@ -469,7 +470,7 @@ def test_a_body_whose_first_byte_never_comes_is_given_up(bench) -> None:
     }  # fmt: skip
 
     async def run() -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patient(5)):
             await Guard(made.app, made.services)(scope, never, send)
 
     asyncio.run(run())
@@ -583,6 +584,7 @@ def test_a_compressed_body_is_inspected_and_handed_on_plain(bench) -> None:
         (b'{"name":"a"}', b"br", 415),
         (b'{"name":"a"}', b"gzip, gzip", 415),
     ],
+    ids=["against the contract", "too large", "two members", "cut", "not gzip", "unknown coding", "coded twice"],
 )
 def test_compressed_bodies_that_are_refused(bench, data: bytes, coding: bytes, status: int) -> None:
     made = bench()

@@ -22,6 +22,8 @@ from typing import Any
 import pytest
 from joserfc.errors import JoseError
 
+from patience import patient
+from processes import Process, command_file, start
 from sallygate.model.principal import Principal
 from sallygate.security.assertion import Assertions
 from sallygate.security.signing import SigningKeys
@@ -61,7 +63,8 @@ components: {securitySchemes: {key: {type: apiKey, in: header, name: X-API-Key}}
 class Reader:
     """Somebody who follows one document."""
 
-    def __init__(self, directory: Path, api: int) -> None:
+    def __init__(self, directory: Path, api: int, commands: Path) -> None:
+        """`commands` is the directory of the program `sallygate`."""
         self.directory = directory
         self.ports = {"9000": str(api), "8443": str(held_port()), "8444": str(held_port()), "8000": str(held_port())}
         (directory / "openapi.yaml").write_text(OPENAPI)
@@ -70,20 +73,19 @@ class Reader:
         (directory / "yesterday.jsonl").write_text("\n".join(map(json.dumps, lines)))
         subprocess.run(["gzip", "-k", "yesterday.jsonl"], cwd=directory, check=True)
         self.ran = 0
-        self.servers: list[subprocess.Popen[bytes]] = []
+        self.servers: list[Process] = []
         self.names: dict[str, str] = {}
         bin_directory = Path(sys.executable).parent
         self.env = {
             **os.environ,
-            "PATH": f"{bin_directory}:{os.environ['PATH']}",
+            "PATH": f"{commands}:{bin_directory}:{os.environ['PATH']}",
             "PYTHONPATH": str(directory),
             "NO_COLOR": "1",
         }
 
     def close(self) -> None:
         for server in self.servers:
-            server.terminate()
-            server.wait(30)
+            server.stop(30)
 
     def follow(self, page: str) -> None:
         for kind, block in re.findall(r"^ *```(sh|python)\n(.*?)^ *```", page, re.S | re.M):
@@ -123,7 +125,12 @@ class Reader:
         """Variables live on in a file, as they would in one terminal."""
         script = f"set -a; [ -f .env ] && . ./.env; {command}\ncode=$?; set | grep -E '^(KEY|CODE|TOKEN)=' > .env; exit $code"
         return subprocess.run(
-            ["bash", "-c", script], cwd=self.directory, env=self.env, capture_output=True, text=True, timeout=120
+            ["bash", "-c", script],
+            cwd=self.directory,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=patient(120),
         )
 
     def remember(self, command: str) -> None:
@@ -143,18 +150,17 @@ class Reader:
     def serve(self, command: str) -> None:
         log = self.directory / "server.log"
         with log.open("ab") as stream:
-            server = subprocess.Popen(
-                ["bash", "-c", f"exec {command}"], cwd=self.directory, env=self.env, stdout=stream, stderr=stream
-            )
+            server = start("bash", "-c", f"exec {command}", command=True, directory=self.directory, env=self.env,
+                           stdout=stream, stderr=stream)  # fmt: skip
         self.servers.append(server)
         port = int(self.ports["8000" if "uvicorn" in command else "8443"])
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + patient(40)
         while True:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
             assert server.poll() is None and time.monotonic() < deadline, f"{command}: {log.read_text()}"
-            time.sleep(0.05)
+            time.sleep(0.01)
         self.ran += 1
 
 
@@ -190,10 +196,16 @@ def basis(reader: Reader) -> None:
         reader.do(f"KEY=$(sallygate keys create --account {account} --plan free)")
 
 
+AS_INSTALLED = ("README.md", "docs/guides/protect-any-api.md")
+"""Pages that are followed with the program as it is installed; the others, with one whose imports are done already."""
+
+
 @pytest.fixture
-def reader(tmp_path: Path) -> Iterator[Reader]:
+def reader(tmp_path: Path, name: str) -> Iterator[Reader]:
+    commands = Path(sys.executable).parent if name in AS_INSTALLED else command_file(tmp_path / "bin").parent
+    (tmp_path / "here").mkdir()
     with Upstream() as api:
-        reader = Reader(tmp_path, api.port)
+        reader = Reader(tmp_path / "here", api.port, commands)
         try:
             yield reader
         finally:

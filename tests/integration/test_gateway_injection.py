@@ -111,6 +111,7 @@ def test_from_shadow_over_tune_to_enforce(tmp_path: Path) -> None:
             assert running.code("/posts/9?q=" + quote(SQL), X_Forwarded_Proto="https") == "injection.sql"
 
 
+@pytest.mark.long
 def test_patterns_are_compiled_once_and_mended_when_broken(tmp_path: Path) -> None:
     with Upstream() as upstream:
         policy = write_policy(tmp_path, OPEN, upstream=upstream.url)

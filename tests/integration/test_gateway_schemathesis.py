@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from patience import patient
 from sallygate.stores.events import read_events
 from support import held_port
 
@@ -42,10 +43,11 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
         yield json.loads(process.stdout.readline())
     finally:
         process.terminate()
-        _, said = process.communicate(timeout=8)
+        _, said = process.communicate(timeout=patient(8))
         assert b"Traceback" not in said, said
 
 
+@pytest.mark.long
 def test_schemathesis_through_the_gateway(demo: dict[str, Any], tmp_path: Path) -> None:
     state = Path(demo["state_dir"])
     report = tmp_path / "report.json"
@@ -57,7 +59,7 @@ def test_schemathesis_through_the_gateway(demo: dict[str, Any], tmp_path: Path) 
             "--phases", "examples,coverage,fuzzing", "--mode", "all", "--max-examples", str(EXAMPLES), "--seed", "1",
             "--workers", "1", "--continue-on-failure", "--no-color", "--report", "json", "--report-json-path", str(report),
         ],
-        capture_output=True, text=True, timeout=120, cwd=tmp_path,
+        capture_output=True, text=True, timeout=patient(120), cwd=tmp_path,
     )  # fmt: skip
     found = json.loads(report.read_text())
     assert found["complete"] and found["test_cases"]["generated"] > 500, ended.stdout

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from patience import patient
 from sallygate.parsing.addresses import parse_address
 from sallygate.policy.load import load_policy
 from sallygate.security.state_directory import Installation
@@ -208,7 +209,7 @@ def taxii_server(*, page: int = 3, can_read: bool = True) -> Iterator[Taxii]:
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(5)
+        thread.join(patient(5))
 
 
 def misp_event(*attributes: dict[str, Any], at: float = NOW - 86400, number: int = 1) -> dict[str, Any]:

@@ -4,12 +4,12 @@ contract."""
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import pytest
 
 from contract_harness import Api, document, make_head, one_body, one_parameter
+from patience import bounded
 from sallygate.model.finding import Finding
 
 INTEGER = {"name": "id", "in": "query", "schema": {"type": "integer", "minimum": 0, "maximum": 100}}
@@ -166,12 +166,10 @@ BOMBS = {
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_megabyte_made_to_be_expensive(name: str) -> None:
-    """Each takes tens of milliseconds; the bound is loose, since what is to be seen is that nothing is
-    quadratic."""
+    """Each takes tens of milliseconds; what is to be seen is that nothing is quadratic, which would take hours."""
     api = Api(one_body({"anyOf": [USER, {"type": "array", "items": USER}]}))
-    started = time.process_time()
-    assert api.post(BOMBS[name]) != []
-    assert time.process_time() - started < 2
+    with bounded(5):
+        assert api.post(BOMBS[name]) != []
 
 
 @pytest.mark.parametrize(
@@ -189,9 +187,8 @@ def test_a_megabyte_made_to_be_expensive(name: str) -> None:
 )
 def test_a_value_made_for_a_pattern_that_backtracks(pattern: str) -> None:
     api = Api(one_parameter({"name": "p", "in": "query", "schema": {"type": "string", "pattern": pattern}}))
-    started = time.process_time()
-    api.get("/x?p=" + "a" * 5000 + "!")
-    assert time.process_time() - started < 1
+    with bounded(5):
+        api.get("/x?p=" + "a" * 5000 + "!")
 
 
 def test_a_value_that_exhausts_a_backtracking_pattern_is_refused() -> None:

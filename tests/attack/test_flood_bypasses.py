@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from gatehouse import ADDRESSES, CREDENTIALS, NOW, House, Request, policy_text
+from patience import patient
 from sallygate.events.early_tally import SOURCES_MAX, Tally
 from sallygate.model.decision import Admission, Refuse
 from sallygate.model.exchange import MANY
@@ -331,7 +332,7 @@ def test_holding_the_apis_places_by_being_slow(tmp_path: Path, kind: str) -> Non
 
 def keep_alive(running: Running) -> http.client.HTTPSConnection:
     context = ssl.create_default_context(cafile=str(running.ca))
-    return http.client.HTTPSConnection("127.0.0.1", running.port, timeout=20, context=context)
+    return http.client.HTTPSConnection("127.0.0.1", running.port, timeout=patient(20), context=context)
 
 
 def test_keeping_connections_for_good_leaves_some_for_others(tmp_path: Path) -> None:

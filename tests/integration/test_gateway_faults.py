@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import structlog
 
+from patience import patient
 from sallygate.guard import Guard
 from sallygate.runtime import runtime as core
 from sallygate.runtime.runtime import Runtime
@@ -106,7 +107,7 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Story], N
 
 
 async def soon(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patient(5)):
         while not condition():
             await asyncio.sleep(0.005)
 

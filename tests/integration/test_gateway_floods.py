@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from gateway_wire import events_of, log_lines
+from patience import patient
 from sallygate.telemetry.control import ask_status
 from support import PLANS, Received, Running, Upstream, make_key, plain_answer, running_gateway, until, write_policy
 
@@ -42,7 +43,7 @@ class Gate:
         with self.lock:
             self.working += 1
             self.most = max(self.most, self.working)
-        self.open.wait(20)
+        self.open.wait(patient(20))
         with self.lock:
             self.working -= 1
         plain_answer(request, client)
@@ -196,7 +197,7 @@ def test_a_stop_in_the_middle_of_a_flood_ends_and_answers_who_was_let_in(tmp_pat
 
 
 def test_a_slow_body_is_given_up_and_holds_no_place(tmp_path: Path) -> None:
-    more = f"flood: {{body: {{time: 10s, rate: 1000, after: 300ms}}, shedding: {NARROW}}}\n"
+    more = f"flood: {{body: {{time: 1h, rate: 1000, after: 300ms}}, shedding: {NARROW}}}\n"
     with flooded(tmp_path, more=more) as (running, held, keys):
         held.open.set()
         for media, length in (("application/json", 5000), ("application/octet-stream", 50_000)):
@@ -205,10 +206,8 @@ def test_a_slow_body_is_given_up_and_holds_no_place(tmp_path: Path) -> None:
                     f"POST /things HTTP/1.1\r\nHost: a\r\nX-API-Key: {keys['large']}\r\nContent-Type: {media}\r\n"
                     f"Content-Length: {length}\r\n\r\n{{".encode()
                 )
-                began = time.monotonic()
                 got = client.recv(65536)
                 assert b" 408 " in got.split(b"\r\n")[0] and b"flood.slow_body" in got + client.recv(65536), media
-                assert time.monotonic() - began < 8
                 assert load(running)["working"] == 0
         assert running.get("/things", keys["large"])[0] == 200
 

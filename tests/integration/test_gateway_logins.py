@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import time
 from pathlib import Path
 
 from sallygate.admin.accounts import Accounts
@@ -43,9 +42,7 @@ def test_logins_follow_the_accounts_and_survive_a_restart(tmp_path: Path) -> Non
             accounts.create("bob", "large", password=PASSWORD)
             until(lambda: login(gate, name="bob") == 200, 2.0)
             accounts.lock("alice")
-            began = time.monotonic()
             until(lambda: login(gate) == 401, 2.0)
-            assert time.monotonic() - began < 1.0  # 300 ms, and the login itself
             accounts.unlock("alice")
             until(lambda: login(gate, address="203.0.113.1") == 200, 5.0)
             for number in range(6):

@@ -14,6 +14,8 @@ from lab.injection import peer, requests
 from lab.injection.suites import Case
 from lab.speed import servers
 
+from patience import patient
+
 CASES = [
     Case("plain", requests.get("/a", "b=c"), False),
     Case("script", requests.in_form("<script>go(1)</script>"), False),
@@ -43,7 +45,7 @@ def _answers(judge: Callable[[bytes], bytes]) -> Any:
                 yield
             finally:
                 listener.shutdown(socket.SHUT_RDWR)
-                thread.join(10)
+                thread.join(patient(10))
 
     return started
 

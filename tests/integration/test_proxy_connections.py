@@ -14,6 +14,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from patience import patient
 from sallygate.proxy import ReverseProxy, UpstreamSettings
 from sallygate.proxy.connection import Answer, AnswerBroken, Busy, ConnectionLost, Connections, Unreachable
 from sallygate.proxy.request import Body
@@ -78,7 +79,7 @@ def free(connections: Connections) -> bool:
 
 
 async def settled(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(patient(10)):
         while not condition():
             await asyncio.sleep(0.005)
 
@@ -105,7 +106,7 @@ def test_who_fails_to_open_leaves_the_place_to_who_waits() -> None:
             fail.set()
             with pytest.raises(Unreachable):
                 await first
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(patient(2)):
                 assert await read(await second) == b"ok"
             assert free(connections)
 
@@ -201,7 +202,7 @@ def test_who_reads_when_all_is_closed_is_told_at_once(framing: bytes, start: byt
             reading = asyncio.create_task(answer.content.read())
             await asyncio.sleep(0)
             connections.close()
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(patient(2)):
                 if framing:
                     with pytest.raises(aiohttp.ClientPayloadError):
                         await reading
@@ -227,7 +228,7 @@ def test_who_waits_when_all_is_closed_is_told_and_opens_nothing() -> None:
             asked = [asyncio.create_task(get(connections)) for _ in range(3)]
             await settled(lambda: len(connections._used) == 1 and len(connections._waiting) == 2)
             connections.close()
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(patient(2)):
                 found = await asyncio.gather(*asked, return_exceptions=True)
             assert [type(one) for one in found] == [AnswerBroken, ConnectionLost, ConnectionLost]
             assert free(connections)
@@ -352,7 +353,7 @@ def test_a_body_of_another_size_than_was_said_never_shares_a_connection(pieces: 
                 seen.append(piece)
 
         async with served(accept) as connections:
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(patient(2)):
                 with pytest.raises(AnswerBroken):
                     await connections.ask("POST", b"/", HOST, (), stream(), 5)
             assert free(connections) and not connections._idle
@@ -392,7 +393,7 @@ def test_who_leaves_during_a_handshake_takes_no_other_connection_along(tmp_path:
                     answer.close()
                 for kept in connections._idle:
                     kept.force_close()
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(patient(5)):
                     assert await read(await get(connections)) == b"ok"
             assert free(connections)
 
@@ -511,7 +512,7 @@ def test_whatever_breaks_no_connection_is_lost_and_no_answer_mixed_up(seed: int,
             callers = Callers(connections, seed)
             numbers = list(range(CALLS))
             most = 0
-            async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+            async with asyncio.timeout(patient(60)), asyncio.TaskGroup() as tasks:
                 running = [tasks.create_task(callers.many(numbers)) for _ in range(CALLERS)]
                 while not all(task.done() for task in running):
                     most = max(most, len(connections._used) + connections._places + len(connections._idle))

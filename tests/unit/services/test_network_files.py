@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from patience import patient
 from sallygate.parsing.addresses import parse_address
 from sallygate.policy.load import load_policy
 from sallygate.services.network_files import NetworkFiles, databases_of, geography_of, open_database
@@ -34,7 +35,9 @@ print(database.source("193.0.6.139")["country"]["iso_code"], database.source("8.
 def test_a_database_written_over_in_place_does_not_end_the_process(tmp_path: Path) -> None:
     file = tmp_path / "mine.mmdb"
     file.write_bytes(PACKAGED.read_bytes())
-    done = subprocess.run([sys.executable, "-c", OVERWRITTEN, str(file)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", OVERWRITTEN, str(file)], capture_output=True, text=True, timeout=patient(60)
+    )
     assert (done.returncode, done.stdout) == (0, "NL US\n"), done.stderr
 
 

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from patience import patient
 from sallygate.policy.accounts import AccountsSection
 from sallygate.security import passwords
 from sallygate.services.password_hashing import Busy, Hashing
@@ -30,7 +31,7 @@ class Blocked(Hashing):
             self.order.append(password)
             self.at_once += 1
             self.most = max(self.most, self.at_once)
-        self.go.wait(10)
+        self.go.wait(patient(10))
         with self.lock:
             self.at_once -= 1
         return super()._compare(password, stored)

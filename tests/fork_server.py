@@ -2,8 +2,8 @@
 
 `python fork_server.py SOCKET` listens on a UNIX socket, a connection for each process. The client sends what to run
 and the descriptors of the new process; it is told the process id, and the exit code at the end. A process is the leader
-of a session and process group of its own. The group is killed when the client closes its connection; the process, when
-the server ends; the server, when its standard input ends.
+of a session and process group of its own. The group is killed when the client closes its connection, and when the standard input of
+the server ends; the process, when the server ends in any other way.
 
 A module is run as `python -m MODULE` runs it, without the second that its imports take. A command is executed.
 """
@@ -108,6 +108,8 @@ def serve(path: str) -> Job:
     while True:
         for key, _ in selector.select():
             if key.fileobj == 0:
+                for pid in pids.values():
+                    _kill_group(pid)
                 os._exit(0)
             if key.fileobj is listener:
                 client, _ = listener.accept()

@@ -6,8 +6,13 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import patterns
+
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""On a loaded machine an example takes as long as it takes."""
+settings.load_profile("any machine")
 
 
 def pytest_configure(config: pytest.Config) -> None:

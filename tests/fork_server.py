@@ -2,8 +2,8 @@
 
 `python fork_server.py SOCKET` listens on a UNIX socket, a connection for each process. The client sends what to run
 and the descriptors of the new process; it is told the process id, and the exit code at the end. A process is the leader
-of a session and process group of its own. The group is killed when the client closes its connection, and when the standard input of
-the server ends; the process, when the server ends in any other way.
+of a session and process group of its own. The group is killed when the client closes its connection, and when the
+standard input of the server ends; the process, when the server ends in any other way.
 
 A module is run as `python -m MODULE` runs it, without the second that its imports take. A command is executed.
 """
@@ -63,11 +63,6 @@ class Job:
 
     def take_over(self) -> None:
         """Become this process, in the child of a fork."""
-        os.setsid()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
-            signal.signal(number, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.set_wakeup_fd(-1)
         high = [fcntl.fcntl(number, fcntl.F_DUPFD, HIGH) for number in self.given]
         os.closerange(0, HIGH)
         null = os.open(os.devnull, os.O_RDWR)  # number 0
@@ -128,6 +123,8 @@ def serve(path: str) -> Job:
                 pid = os.fork()
                 if pid == 0:
                     die_with_parent(server)
+                    os.setsid()
+                    _tell(client, os.getpid())
                     selector.close()
                     listener.close()
                     for one in (client, *pids):
@@ -141,7 +138,6 @@ def serve(path: str) -> Job:
                 watched = os.pidfd_open(pid)
                 ended[watched] = client
                 selector.register(watched, selectors.EVENT_READ, pid)
-                _tell(client, pid)
             else:
                 watched = key.fd
                 selector.unregister(watched)

@@ -167,8 +167,10 @@ def through_gateway(policy: Path, sent: list[Sent]) -> list[Outcome]:
         answers = [_wire(gateway, one) for one in sent]
 
         def written() -> dict[str, str] | None:
-            events = {event.request_id: event.decision for event in read_events(policy.parent / "state" / "events")}
-            return events if len(events) >= sum(bool(answer[2]) for answer in answers) * 0.9 else None
+            events = list(read_events(policy.parent / "state" / "events"))
+            if sum(event.count for event in events) < sum(bool(answer[2]) for answer in answers):
+                return None
+            return {event.request_id: event.decision for event in events}
 
         verdicts = until(written)
     return [Outcome(verdicts.get(request_id, ""), status, code) for status, code, request_id in answers]

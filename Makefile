@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-# A worker for each core; one that has nothing left takes tests from another.
+# A worker for each core and one more; one that has nothing left takes tests from another.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 

@@ -18,3 +18,9 @@ settings.load_profile("any machine")
 def pytest_configure(config: pytest.Config) -> None:
     """Every gate and command of the suite loads the patterns kept here; what compiles its own takes the name away."""
     os.environ["SALLYGATE_PATTERNS_FILE"] = str(patterns.keep(config.rootpath / ".pytest_cache" / "d" / "patterns"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One more than there are cores: tests wait for other processes a good part of their time."""
+    return (os.cpu_count() or 1) + 1

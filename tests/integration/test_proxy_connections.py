@@ -75,7 +75,7 @@ def answering(*answers: bytes) -> Accept:
 
 def free(connections: Connections) -> bool:
     """Whether everything that was taken has been given back."""
-    return not connections._used and not connections._places and not connections._waiting
+    return not connections._used and not connections._slots and not connections._waiting
 
 
 async def settled(condition: Callable[[], bool]) -> None:
@@ -99,7 +99,7 @@ def test_who_fails_to_open_leaves_the_place_to_who_waits() -> None:
 
             connections._connected = refused  # type: ignore[method-assign, assignment]
             first = asyncio.create_task(get(connections))
-            await settled(lambda: connections._places == 1)
+            await settled(lambda: connections._slots == 1)
             second = asyncio.create_task(get(connections))
             await settled(lambda: len(connections._waiting) == 1)
             connections._connected = opened  # type: ignore[method-assign]
@@ -515,7 +515,7 @@ def test_whatever_breaks_no_connection_is_lost_and_no_answer_mixed_up(seed: int,
             async with asyncio.timeout(patient(60)), asyncio.TaskGroup() as tasks:
                 running = [tasks.create_task(callers.many(numbers)) for _ in range(CALLERS)]
                 while not all(task.done() for task in running):
-                    most = max(most, len(connections._used) + connections._places + len(connections._idle))
+                    most = max(most, len(connections._used) + connections._slots + len(connections._idle))
                     await asyncio.sleep(0.001)
             assert most <= CONNECTIONS
             assert free(connections)

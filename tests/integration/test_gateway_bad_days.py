@@ -50,8 +50,8 @@ def used(running: Running, key: str) -> int:
     return 30 - int(found[1])
 
 
-def create_key(policy: Path) -> subprocess.CompletedProcess[str]:
-    return cli(policy, "keys", "create", "--account", "late", "--plan", "other")
+def create_key(policy: Path, plan: str = "other") -> subprocess.CompletedProcess[str]:
+    return cli(policy, "keys", "create", "--account", "late", "--plan", plan)
 
 
 def wait_for_log(running: Running, *parts: str, within_s: float = 8.0) -> dict[str, object]:
@@ -170,7 +170,7 @@ def test_a_disk_that_is_full_or_read_only_at_the_start(tmp_path: Path) -> None:
         make_key(policy)
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         check_does_not_start(policy, "state", "read-only|readonly|Read-only")
-        made = create_key(policy)
+        made = create_key(policy, "large")
         assert made.returncode == 3 and "Traceback" not in made.stderr
         assert "writable" in made.stderr
 
@@ -195,7 +195,7 @@ def test_a_corrupted_database(tmp_path: Path, content: bytes) -> None:
         file.unlink()
     (tmp_path / "state" / "sallygate.db").write_bytes(content)
     check_does_not_start(policy, r"sallygate\.db: ")
-    assert create_key(policy).returncode == 3
+    assert create_key(policy, "large").returncode == 3
 
 
 def test_a_database_with_a_torn_page(tmp_path: Path) -> None:

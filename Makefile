@@ -78,6 +78,20 @@ lock:            ## Renew the lock files
 		--universal --extra build --group dev pyproject.toml -o requirements-dev.lock
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 \
 		lab/requirements.in -o lab/requirements.lock
+	$(BIN)/uv pip compile --quiet --no-emit-index-url --no-annotate --no-header --python-version 3.11 \
+		--resolution lowest-direct --extra otel pyproject.toml -o .lowest.txt
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 \
+		--extra build --extra otel --group dev -c .lowest.txt pyproject.toml -o requirements-lowest.lock
+	rm .lowest.txt
+
+test-lowest: .venv-lowest/.set  ## Units, contract and attacks with the lowest versions that pyproject.toml allows
+	.venv-lowest/bin/python -m pytest --numprocesses auto --dist worksteal -m "not long" tests/unit tests/contract tests/attack
+
+.venv-lowest/.set: requirements-lowest.lock pyproject.toml
+	test -x .venv-lowest/bin/python || $(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements-lowest.lock
+	.venv-lowest/bin/python -m pip --disable-pip-version-check --quiet install --no-deps --no-build-isolation -e .
+	touch $@
 
 clean:           ## Remove what was set up
-	rm -rf $(VENV) .venv-lab .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-lab .venv-lowest .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -73,15 +73,15 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 lock:            ## Renew the lock files
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 \
-		--universal --extra build pyproject.toml -o requirements.lock
+		--universal --extra build --extra demo pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 \
-		--universal --extra build --group dev pyproject.toml -o requirements-dev.lock
+		--universal --extra build --extra demo --group dev pyproject.toml -o requirements-dev.lock
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 \
 		lab/requirements.in -o lab/requirements.lock
 	$(BIN)/uv pip compile --quiet --no-emit-index-url --no-annotate --no-header --python-version 3.11 \
-		--resolution lowest-direct --extra otel pyproject.toml -o .lowest.txt
+		--resolution lowest-direct --extra demo --extra otel pyproject.toml -o .lowest.txt
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 \
-		--extra build --extra otel --group dev -c .lowest.txt pyproject.toml -o requirements-lowest.lock
+		--extra build --extra demo --extra otel --group dev -c .lowest.txt pyproject.toml -o requirements-lowest.lock
 	rm .lowest.txt
 
 test-lowest: .venv-lowest/.set  ## Units, contract and attacks with the lowest versions that pyproject.toml allows

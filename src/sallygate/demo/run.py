@@ -12,6 +12,7 @@ import time
 from collections import Counter, deque
 from contextlib import ExitStack
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
@@ -36,10 +37,14 @@ READY_S = 15.0
 SHOWN = 12
 """Decisions in the live view: a terminal of 40 lines holds them and the table above."""
 NOTE = "demonstration"
+SAMPLE_API_NEEDS = ("starlette", "python_multipart")
+"""Modules of the extra `demo`."""
 
 
 def run_demo(state_dir: Path | None, port: int, json: bool) -> None:
     """Runs until Ctrl-C or SIGTERM, then stops everything it started. Raises `StoreError` when it cannot start."""
+    if not all(map(find_spec, SAMPLE_API_NEEDS)):
+        raise StoreError("the sample API needs packages that are not installed; pip install 'sallygate[demo]'")
     with ExitStack() as stack:
         if state_dir is None:
             state_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sallygate-demo-")))

@@ -12,17 +12,9 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Final
 
-import aiohttp
 import msgspec
 
-from sallygate.proxy.connection import (
-    Answer,
-    AnswerBroken,
-    Busy,
-    ConnectionLost,
-    Connections,
-    Unreachable,
-)
+from sallygate.proxy.connection import Answer, Busy, Connections, Unreachable
 from sallygate.proxy.headers import RequestFields, for_client
 from sallygate.proxy.pool import Log, Pool, Upstream, UpstreamSettings, UpstreamStatus, trusting
 from sallygate.proxy.request import Body, Fields
@@ -35,19 +27,19 @@ from sallygate.proxy.watch import (
     Sweep,
     UpstreamBroken,
 )
+from sallygate.proxy.wire import AnswerBroken, ConnectionLost
 
 Scope = Mapping[str, Any]  # Any: ASGI scopes are dictionaries of mixed values
 Send = Callable[[Message], Awaitable[None]]
 
 _METHOD: Final = re.compile(r"[A-Z0-9!#$%&'*+.^_`|~-]+")
-"""Tokens (RFC 9110, section 9.1) in upper case: aiohttp would send `get` as `GET`."""
+"""Tokens (RFC 9110, section 9.1) in upper case: an upstream that reads `get` as `GET` runs what was not inspected."""
 
 _PATH: Final = re.compile(rb"/[!-\"$->@-~]*")
 _QUERY: Final = re.compile(rb"[!-\"$-~]*")
 """Visible ASCII but for what would end the path or query: anything else would leave in other bytes, or as two
 things."""
 
-_BODYLESS: Final = frozenset((204, 304))
 _REPEATABLE: Final = frozenset(("GET", "HEAD"))
 
 _PROBLEMS: Final = {
@@ -113,7 +105,7 @@ class ReverseProxy:
         answer: Answer | None = None
         try:
             answer = await self._ask(scope, receive, exchange)
-            await self._pass_on(answer, scope["method"], send, exchange)
+            await self._pass_on(answer, send, exchange)
         except _Refused as refused:
             await _answer_problem(refused.args[0], scope, send, self._settings.health_every_s)
         except ClientGone:
@@ -172,38 +164,39 @@ class ReverseProxy:
         self._pool.connected(upstream)
         return answer
 
-    async def _pass_on(self, answer: Answer, method: str, send: Send, exchange: Exchange) -> None:
-        """The response, piece by piece; the last piece says that it is the last, so that small answers take
-        one."""
+    async def _pass_on(self, answer: Answer, send: Send, exchange: Exchange) -> None:
+        """The response; one that is known to be broken already is refused whole."""
         content = answer.content
-        headers = for_client(answer.raw_headers)
-        start: Message = {"type": "http.response.start", "status": answer.status, "headers": headers}
-        if content.at_eof() or method == "HEAD" or answer.status in _BODYLESS:
-            if answer.is_cut_short:
-                raise _Refused("upstream.broken")
-            exchange.answered = True
+        if content.error is not None:
+            raise _Refused("upstream.broken") from content.error
+        start: Message = {
+            "type": "http.response.start",
+            "status": answer.status,
+            "headers": for_client(answer.raw_headers),
+        }
+        exchange.answered = True
+        if content.at_eof():
             await send(start)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             return
-        idle_s = self._settings.idle_s
-        loop, stall_s = self._loop, self._settings.client_stall_s
-        exchange.answered = True
         await send(start)
-        if answer.is_event_stream:
-            idle_s = self._settings.stream_idle_s
-        while True:
+        await self._pass_body(answer, send, exchange)
+
+    async def _pass_body(self, answer: Answer, send: Send, exchange: Exchange) -> None:
+        """The body, piece by piece; the last piece says that it is the last, so that small answers take one."""
+        content, loop = answer.content, self._loop
+        idle_s = self._settings.stream_idle_s if answer.is_event_stream else self._settings.idle_s
+        stall_s = self._settings.client_stall_s
+        more = True
+        while more:
             exchange.wait("silent", loop.time() + idle_s)
             try:
                 piece = await content.readany()
-            except (aiohttp.ClientError, OSError) as error:
-                raise UpstreamBroken(repr(error)) from error
+            except AnswerBroken as error:
+                raise UpstreamBroken(error.args[0]) from error
             more = not content.at_eof()
-            if not more and answer.is_cut_short:
-                raise UpstreamBroken("reset before the end of a body without framing")
             exchange.wait("stalled", loop.time() + stall_s)
             await send({"type": "http.response.body", "body": piece, "more_body": more})
-            if not more:
-                return
 
 
 class _Asked:

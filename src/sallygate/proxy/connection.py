@@ -1,10 +1,10 @@
 """Connections to one upstream, kept and used again, and one exchange on one of them.
 
-What is sent is written here, byte for byte; what comes back is read by aiohttp's protocol and parser. A session of
-aiohttp's over the same parser takes three times the processor time for a small exchange (see RATIONALE.md).
+Requests are written here, byte for byte; `wire` and `response` read what comes back (why no HTTP client does, see
+RATIONALE.md).
 
 Refuses to know which upstream, which fields, and how long: see `pool`, `headers`, `watch`; what a head looks like, see
-`request`.
+`request` and `response`.
 """
 
 from __future__ import annotations
@@ -17,17 +17,11 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import Final
 
-import aiohttp
 from aiohappyeyeballs import AddrInfoType, start_connection
-from aiohttp.client_proto import ResponseHandler
-from aiohttp.http import RawResponseMessage
-from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from sallygate.proxy.request import Body, Fields, request_head
-
-READ_BYTES: Final = 64 * 1024
-"""What is read ahead of a slow client: the stream pauses the socket at twice this."""
+from sallygate.proxy.response import ResponseHead
+from sallygate.proxy.wire import AnswerBroken, Connection, ConnectionLost, Content
 
 SOCKET_BYTES: Final = 128 * 1024
 """The kernel's buffers per upstream connection, each way; Linux doubles the number. Left alone they grow to several
@@ -36,15 +30,6 @@ MiB, which would count against what a stopped reader may cost; this still fills 
 IDLE_CONNECTION_S: Final = 4.0
 """Kept-alive connections are let go before the upstream does it, so that a POST does not meet a closing one: uvicorn
 and Node.js close after 5 s."""
-
-LINE_BYTES_MAX: Final = 8190
-"""A status line; Apache's and aiohttp's own number."""
-
-FIELD_BYTES_MAX: Final = 16 * 1024
-"""One response header field; twice what nginx buffers for a whole head, for the sake of long security policies."""
-
-FIELDS_MAX: Final = 200
-"""Response header fields; twice Apache's `LimitRequestFields`."""
 
 WHOLE_BYTES_MAX: Final = 64 * 1024
 """A larger body is written while the answer is waited for: the upstream may stop reading and answer."""
@@ -65,93 +50,45 @@ class Busy(Exception):
     """All connections stayed in use. Says nothing of whether the upstream is up."""
 
 
-class ConnectionLost(Exception):
-    """The connection went before any response; `stale`, when it was a kept-alive one."""
-
-    def __init__(self, *, stale: bool) -> None:
-        super().__init__(stale)
-        self.stale = stale
-
-
-class AnswerBroken(Exception):
-    """What came back is no answer."""
-
-
-class Connection(ResponseHandler):
-    """One connection, for one exchange at a time."""
-
-    fresh = True
-    """Made for the exchange under way."""
-    idle_since = 0.0
-
-    async def drain(self) -> None:
-        """Waits until the upstream has read most of what was written."""
-        await self._drain_helper()
-
-    def rest(self) -> None:
-        """Nothing is awaited: whatever comes now is kept unread, up to `READ_BYTES`, and makes `should_close` true."""
-        self._parser = None
-
-    def cut(self) -> None:
-        """Ends it under a reader, who is told: `abort` would leave one waiting, or with a body that looks whole."""
-        self.set_exception(aiohttp.ClientConnectionError("the connection was closed on this side"))
-        if self.transport is not None:
-            self.transport.abort()
-
-
 class Answer:
     """A response whose head has come. `close` it in any case."""
 
-    __slots__ = ("_connection", "_connections", "_writer", "content", "is_unframed", "raw_headers", "status")
+    __slots__ = ("_connection", "_connections", "_writer", "content", "is_chunked", "raw_headers", "status")
 
     def __init__(
         self,
         connections: Connections,
         connection: Connection,
         writer: asyncio.Task[None] | None,
-        message: RawResponseMessage,
-        content: StreamReader,
+        head: ResponseHead,
+        content: Content,
     ) -> None:
         self._connections = connections
         self._connection: Connection | None = connection
         self._writer = writer
-        self.status: int = message.code
-        self.raw_headers: Fields = message.raw_headers
+        self.status = head.status
+        self.raw_headers: Fields = head.fields
         self.content = content
-        self.is_unframed = not (message.chunked or "Content-Length" in message.headers or content is EMPTY_PAYLOAD)
-        """Whether only the end of its connection ends the body."""
+        self.is_chunked = head.framing == "chunked"
+        """Whether trailer fields may follow the body."""
         content.on_eof(self._ended)
 
     def _ended(self) -> None:
         """All has come: the connection is free, however slowly the client reads what is kept of it."""
         writer = self._writer
-        if (writer is None or writer.done()) and self._connection is not None and not self._ends_connection:
+        if (writer is None or writer.done()) and self._connection is not None:
             connection, self._connection = self._connection, None
             self._connections.give_back(connection)
 
     @property
-    def _ends_connection(self) -> bool:
-        """Whether the next answer on it could be part of this one: a 204 that speaks of a body may bring it."""
-        if self.status != 204:
-            return self.is_unframed
-        return any(
-            name.lower() == b"transfer-encoding" or (name.lower() == b"content-length" and value.strip() != b"0")
-            for name, value in self.raw_headers
-        )
+    def trailers(self) -> Fields:
+        """The trailer fields, once the content is `at_eof`."""
+        return self.content.trailers
 
     @property
     def is_event_stream(self) -> bool:
         media = next((value for name, value in self.raw_headers if name.lower() == b"content-type"), b"")
         return media.partition(b";")[0].strip().lower() == b"text/event-stream"
-
-    @property
-    def is_cut_short(self) -> bool:
-        """Whether a body that only the end of its connection ends was ended by a reset, which the parser takes for an
-        end."""
-        if self._connection is None or not self.is_unframed:
-            return False
-        error = self._connection.exception()
-        return error is not None and not isinstance(error, aiohttp.ServerDisconnectedError)
 
     def close(self) -> None:
         if self._writer is not None and not self._writer.done():
@@ -183,41 +120,29 @@ class Connections:
     ) -> Answer:
         """Sends the request and waits for the head of the answer. Raises `Unreachable`, `Busy`, `ConnectionLost`,
         `AnswerBroken`, or `ValueError` for what cannot be sent."""
-        head = request_head(method, target, host, fields, body, length)
+        asked = request_head(method, target, host, fields, body, length)
         connection = await self._take()
         writer: asyncio.Task[None] | None = None
         try:
-            connection.set_response_params(
-                skip_payload=method == "HEAD", read_until_eof=True, auto_decompress=False, read_bufsize=READ_BYTES,
-                max_line_size=LINE_BYTES_MAX, max_field_size=FIELD_BYTES_MAX, max_headers=FIELDS_MAX,
-            )  # fmt: skip
+            connection.begin(to_head=method == "HEAD")
             transport = connection.transport
             if transport is None:
                 raise ConnectionLost(stale=not connection.fresh)
             if body is None:
-                transport.write(head)
+                transport.write(asked)
             elif isinstance(body, bytes) and len(body) <= WHOLE_BYTES_MAX:
-                transport.write(head + body)
+                transport.write(asked + body)
             else:
-                transport.write(head)
+                transport.write(asked)
                 size = len(body) if isinstance(body, bytes) else length
                 writer = asyncio.get_running_loop().create_task(_write(connection, body, size))
-            while True:
-                message, content = await connection.read()
-                if not 100 <= message.code <= 199 or message.code == 101:
-                    break
-            if (why := _unasked(message)) is not None:
-                raise AnswerBroken(why)
-        except BaseException as error:
+            head, content = await connection.response()
+        except BaseException:
             if writer is not None:
                 writer.cancel()
             self.discard(connection)
-            if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError):
-                raise ConnectionLost(stale=not connection.fresh) from error
-            if isinstance(error, aiohttp.ClientError | HttpProcessingError | OSError | aiohttp.EofStream):
-                raise AnswerBroken(repr(error)) from error
             raise
-        return Answer(self, connection, writer, message, content)
+        return Answer(self, connection, writer, head, content)
 
     async def _take(self) -> Connection:
         """One that is kept, else a new one, else the first that somebody gives back."""
@@ -316,7 +241,6 @@ class Connections:
             self.discard(connection)
             return
         loop = asyncio.get_running_loop()
-        connection.rest()
         connection.fresh = False
         connection.idle_since = loop.time()
         if (waiter := self._first_waiting()) is not None:
@@ -372,16 +296,6 @@ class Connections:
             waiter.set_result(None)
 
 
-def _unasked(message: RawResponseMessage) -> str | None:
-    """What the parser takes and no client could be given."""
-    if message.code < 200:
-        return "another protocol, or a status that is none"
-    coding = message.headers.get("Transfer-Encoding")
-    if coding is not None and coding.strip().lower() != "chunked":
-        return "a transfer coding that would be lost on the way"
-    return None
-
-
 def _is_good(connection: Connection, now: float) -> bool:
     return connection.is_connected() and not connection.should_close and now - connection.idle_since < IDLE_CONNECTION_S
 
@@ -418,7 +332,7 @@ async def _write(connection: Connection, body: bytes | AsyncIterator[bytes], siz
         raise
     except Exception as error:
         connection.force_close()
-        connection.set_exception(aiohttp.ClientConnectionError("the request could not be sent whole"), error)
+        connection.fail(AnswerBroken(f"the request could not be sent whole: {error!r}"))
 
 
 async def _pieces(body: bytes | AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -15,7 +15,8 @@ from typing import Any, Final, Protocol
 
 from yarl import URL
 
-from sallygate.proxy.connection import AnswerBroken, Busy, ConnectionLost, Connections, Unreachable
+from sallygate.proxy.connection import Busy, Connections, Unreachable
+from sallygate.proxy.wire import AnswerBroken, ConnectionLost
 
 PROBE_EVERY_S: Final = 2.0
 """At most so often, however often somebody asks whether the gate is ready."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import zlib
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from proxy_harness import OK, QUICK, Upstream, always, body_of, gateway, head_of, once, run
+
+from sallygate.proxy import ReverseProxy
 
 
 def test_every_byte_of_a_target_arrives_or_is_refused() -> None:
@@ -245,6 +248,43 @@ def test_special_answers(method: bytes, answer: bytes, status: bytes, lines: set
             assert upstream.connections == 1
 
     run(story)
+
+
+@pytest.mark.parametrize("extensions", [{}, {"http.response.trailers": {}}, None])
+@pytest.mark.parametrize("framing", [b"transfer-encoding: chunked", b"content-length: 2"])
+def test_trailers_reach_a_server_that_carries_them_and_no_other(
+    extensions: dict[str, Any] | None, framing: bytes
+) -> None:
+    chunked = framing.startswith(b"transfer")
+    chunks = b"2\r\nok\r\n0\r\nX-Sum: abc\r\nSet-Cookie: a=1\r\nContent-Type: text/html\r\nConnection: X-Hop\r\nX-Hop: 1\r\n\r\n"
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def story() -> None:
+        upstream = Upstream(always(b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n\r\n" + (chunks if chunked else b"ok")))
+        async with upstream.listening() as port:
+            proxy = ReverseProxy(replace(QUICK, urls=(f"http://127.0.0.1:{port}",)))
+            await proxy.start()
+            scope = {"type": "http", "method": "GET", "raw_path": b"/", "query_string": b"", "headers": [],
+                     "scheme": "https", "client": None, "extensions": extensions}  # fmt: skip
+            await proxy(scope, receive, send)
+            await proxy.close()
+
+    run(story)
+    start, body, *trailers = sent
+    assert [name for name, _ in start["headers"]] == ([] if chunked else [b"content-length"])
+    assert (body["body"], body["more_body"]) == (b"ok", False)
+    if chunked and extensions:
+        assert start["trailers"] is True
+        expected = {"type": "http.response.trailers", "headers": [(b"x-sum", b"abc")], "more_trailers": False}
+        assert trailers == [expected]
+    else:
+        assert "trailers" not in start and not trailers
 
 
 def test_a_compressed_answer_stays_compressed() -> None:

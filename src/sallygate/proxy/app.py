@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from sallygate.proxy.connection import Answer, Busy, Connections, Unreachable
-from sallygate.proxy.headers import RequestFields, for_client
+from sallygate.proxy.headers import RequestFields, for_client, trailers_for_client
 from sallygate.proxy.pool import Log, Pool, Upstream, UpstreamSettings, UpstreamStatus, trusting
 from sallygate.proxy.request import Body, Fields
 from sallygate.proxy.watch import (
@@ -105,7 +105,7 @@ class ReverseProxy:
         answer: Answer | None = None
         try:
             answer = await self._ask(scope, receive, exchange)
-            await self._pass_on(answer, send, exchange)
+            await self._pass_on(answer, scope, send, exchange)
         except _Refused as refused:
             await _answer_problem(refused.args[0], scope, send, self._settings.health_every_s)
         except ClientGone:
@@ -164,7 +164,7 @@ class ReverseProxy:
         self._pool.connected(upstream)
         return answer
 
-    async def _pass_on(self, answer: Answer, send: Send, exchange: Exchange) -> None:
+    async def _pass_on(self, answer: Answer, scope: Scope, send: Send, exchange: Exchange) -> None:
         """The response; one that is known to be broken already is refused whole."""
         content = answer.content
         if content.error is not None:
@@ -179,8 +179,14 @@ class ReverseProxy:
             await send(start)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             return
+        takes_trailers = answer.is_chunked and "http.response.trailers" in (scope.get("extensions") or ())
+        if takes_trailers:
+            start["trailers"] = True
         await send(start)
         await self._pass_body(answer, send, exchange)
+        if takes_trailers:
+            trailers = trailers_for_client(answer.trailers)
+            await send({"type": "http.response.trailers", "headers": trailers, "more_trailers": False})
 
     async def _pass_body(self, answer: Answer, send: Send, exchange: Exchange) -> None:
         """The body, piece by piece; the last piece says that it is the last, so that small answers take one."""

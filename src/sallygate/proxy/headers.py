@@ -44,6 +44,29 @@ _REQUEST_DROPPED: Final = _PER_HOP | _OURS | {b"content-length", b"expect", b"ho
 _RESPONSE_DROPPED: Final = _PER_HOP | {b"server"}
 """What runs behind the gate is nobody's business."""
 
+_NO_TRAILERS: Final = _RESPONSE_DROPPED | frozenset(
+    (
+        b"age",
+        b"authorization",
+        b"cache-control",
+        b"content-encoding",
+        b"content-length",
+        b"content-range",
+        b"content-type",
+        b"date",
+        b"expires",
+        b"host",
+        b"location",
+        b"retry-after",
+        b"set-cookie",
+        b"vary",
+        b"warning",
+        b"www-authenticate",
+    )
+)
+"""Fields that mean something before the body only: framing, routing, authentication, control data and content format
+(RFC 9110, section 6.5.1). Whoever merges trailers into the header would take them for what was decided on."""
+
 _END_TO_END: Final = frozenset(
     (
         b"authorization",
@@ -122,3 +145,8 @@ def for_client(headers: Raw) -> list[tuple[bytes, bytes]]:
     if connection and (gone := named_by(connection)):
         return [pair for pair in kept if pair[0] not in gone]
     return kept
+
+
+def trailers_for_client(trailers: Raw) -> list[tuple[bytes, bytes]]:
+    """The trailer fields the client gets: those of `for_client` that may come after a body."""
+    return [pair for pair in for_client(trailers) if pair[0] not in _NO_TRAILERS]

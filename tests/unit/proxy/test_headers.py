@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sallygate.proxy import ReverseProxy, UpstreamSettings
-from sallygate.proxy.headers import RequestFields, for_client, named_by
+from sallygate.proxy.headers import RequestFields, for_client, named_by, trailers_for_client
 from sallygate.proxy.pool import Pool
 from sallygate.proxy.request import request_head
 
@@ -137,3 +137,9 @@ def test_a_field_cannot_end_early(bad: bytes) -> None:
 def test_one_framing(method: str, body: Any, length: int | None, framing: list[bytes]) -> None:
     head = request_head(method, b"/a?b", b"host:1", [(b"x", b"1")], body, length)
     assert head.split(b"\r\n") == [method.encode() + b" /a?b HTTP/1.1", b"Host: host:1", b"x: 1", *framing, b"", b""]
+
+
+def test_a_trailer_is_no_late_header() -> None:
+    trailers = [(b"X-Sum", b"1"), (b"Set-Cookie", b"a=1"), (b"Server", b"x"), (b"Content-Type", b"a/b"),
+                (b"Connection", b"X-Hop"), (b"X-Hop", b"1"), (b"Trailer", b"x"), (b"ETag", b'"x"')]  # fmt: skip
+    assert trailers_for_client(trailers) == [(b"x-sum", b"1"), (b"etag", b'"x"')]

@@ -12,7 +12,7 @@ from typing import Any
 from sallygate.admin.keys import Administration
 from sallygate.security.key_ring import KeyRing
 from sallygate.security.state_directory import Installation
-from sallygate.services.injection_patterns import compiled_patterns
+from sallygate.services.injection_patterns import compiled_prefilter
 from sallygate.stores.sqlite.store import SqliteStore
 from sallygate.telemetry.log import open_log
 
@@ -92,7 +92,7 @@ def install_copy(directory: Path, more: str) -> Installed:
     if not template.exists():
         made = install(template, "")
         (template / "keys.json").write_text(json.dumps([made.loyal, made.stolen]))
-        compiled_patterns(Installation(made.state), open_log(quiet=True))
+        compiled_prefilter(Installation(made.state), open_log(quiet=True))
     shutil.copytree(template, directory)
     loyal, stolen = json.loads((directory / "keys.json").read_text())
     policy = directory / "sallygate.yaml"

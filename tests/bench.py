@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from sallygate.model.decision import Admission, Refuse
+from sallygate.engine.engine import Engine
+from sallygate.model.outcome import Admission, Refuse
 from sallygate.offline.decide import Offline
 
 
@@ -49,3 +50,21 @@ class Bench:
 
 def code(outcome: Any) -> str:
     return outcome.decision.reasons[0] if outcome.decision.reasons else ""
+
+
+def break_phase(engine: Engine, kind: type[Any], phase: str) -> None:
+    """Make a control raise in one phase."""
+
+    class Broken:
+        def __init__(self, inner: Any) -> None:
+            self.inner = inner
+
+        def __getattr__(self, name: str) -> Any:
+            return _raising if name == phase else getattr(self.inner, name)
+
+    engine.controls.put(kind, Broken(engine.controls.get(kind)))
+    engine.compile()
+
+
+def _raising(*_: object) -> None:
+    raise ZeroDivisionError("boom")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sallygate.engine.case import Step
+from sallygate.engine.evaluation import Step
 from sallygate.offline.decide import Offline, Verdict
 from sallygate.offline.recordings import Recorded, from_json
 

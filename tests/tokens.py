@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from sallygate.model.decision import Admission, Ask, Refuse
+from sallygate.model.outcome import Admission, Ask, Refuse
 from sallygate.offline.decide import Offline
 from support import write_policy
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from lab.speed.figures import Advance, Section, quantile
 from lab.speed.settings import GET_TARGET, POST_BODY, POST_TARGET, install
 from sallygate.engine.problem import problem_body, problem_headers
-from sallygate.model.decision import Admission, Refuse
+from sallygate.model.outcome import Admission, Refuse
 from sallygate.model.restriction import Restriction
 from sallygate.offline.decide import Offline
 from sallygate.state.restrictions import Restrictions

@@ -19,7 +19,9 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 from lab.speed.engine import _HEADERS
 from lab.speed.figures import Advance, Section, quantile
 from lab.speed.settings import GET_TARGET, POLICY, WIDE, openapi
-from sallygate.model.decision import Admission
+from sallygate.controls.identity import IdentityControl
+from sallygate.controls.limits import LimitsControl
+from sallygate.model.outcome import Admission
 from sallygate.offline.decide import Offline
 
 ROUNDS = 5
@@ -121,7 +123,7 @@ def _limits_us(bench: Bench) -> float:
         method="GET", scheme="https", raw_path=b"/things57/12", raw_query=b"", headers=_HEADERS, http_version="1.1",
         peer="192.0.2.7", request_id="0" * 32, now=now,
     )  # fmt: skip
-    limits, identity = gate.engine.controls.limits, gate.engine.controls.identity
+    limits, identity = gate.engine.controls.get(LimitsControl), gate.engine.controls.get(IdentityControl)
     assert limits is not None and identity is not None
     from sallygate.model.principal import Principal
 
@@ -132,9 +134,9 @@ def _limits_us(bench: Bench) -> float:
     )
     for _ in range(CACHED):
         before = clock()
-        allowed = limits.admit_principal(head, principal, None, now)
-        for charge in allowed.charges:
-            gate.state.tables[charge.table].take(charge.subject, now, charge.amount)
+        judged = limits.judge_caller(head, principal, None, now)
+        assert judged is not None
+        gate.state.charge(judged.charges, now)
         spent.append((clock() - before) / 1000)
     return quantile(sorted(spent), 0.5)
 

@@ -13,10 +13,11 @@ import pytest
 
 from gatehouse import ADDRESSES, CREDENTIALS, NOW, House, Request, policy_text
 from patience import patient
+from sallygate.controls.flood import SheddingControl
 from sallygate.events.early_tally import SOURCES_MAX, Tally
-from sallygate.model.decision import Admission, Refuse
 from sallygate.model.exchange import MANY
 from sallygate.model.finding import Finding
+from sallygate.model.outcome import Admission, Refuse
 from sallygate.parsing.addresses import parse_address
 from sallygate.state.load_shedding import RANKS, Ticket
 from support import Received, Running, Upstream, make_key, plain_answer, running_gateway, until, write_policy
@@ -218,8 +219,9 @@ def test_a_high_plan_that_floods_beyond_its_limits_falls_behind() -> None:
                              limits="address: 10000/s burst 10000", flood=STRICT))  # fmt: skip
     for _ in range(60):
         made.passes(Request(key="large"))
-    flood, principal = made.gate.engine.controls.flood, made.exchanges[0].principal
-    assert RANKS[flood.rank(principal, NOW)] == "refused"
+    principal = made.exchanges[0].principal
+    shedding = made.gate.engine.controls.get(SheddingControl)
+    assert RANKS[shedding.rank(principal, NOW)] == "refused"
     assert not made.state.penalties.boxed(NOW), "and its address is not boxed for it"
 
 

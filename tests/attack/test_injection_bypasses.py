@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from injection_harness import CLIMB, COMMAND, HEADERS, SQL, XSS, as_json, gate, post, query, request, said, verdict
+from sallygate.controls.injection import InjectionControl
 from sallygate.model.request import EMPTY_BODY, Body
 
 ATTACKS = {"sql": SQL, "xss": XSS, "command": COMMAND, "traversal": CLIMB}
@@ -188,7 +189,7 @@ def test_an_exclusion_for_one_field_is_no_way_in_for_another() -> None:
 
 
 def test_stripping_does_not_put_an_attack_together() -> None:
-    control = gate("act: strip, strip: ['query:q']").gate.engine.controls.injection
+    control = gate("act: strip, strip: ['query:q']").gate.engine.controls.get(InjectionControl)
     assert control is not None
     passed = 0
     for value in (
@@ -301,7 +302,7 @@ class TestStripping:
         assert verdict(deep, "act: strip, strip: ['body:/*']").status == 403
 
     def test_numbers_keep_their_digits(self) -> None:
-        control = gate("act: strip, strip: ['body:/a']").gate.engine.controls.injection
+        control = gate("act: strip, strip: ['body:/a']").gate.engine.controls.get(InjectionControl)
         assert control is not None
         raw = b'{"a":"x\' or 1=1--","b":1.10,"c":1.0000000000000000001}'
         head = gate().gate.reader.read(

@@ -10,6 +10,7 @@ import pytest
 
 from logins_harness import LOGINS, PASSWORD, Answer, LoginHouse, basic, cheap, house, run
 from sallygate.admin.keys import Administration
+from sallygate.controls.identity import IdentityControl
 from sallygate.model.work import VerifyPassword
 from sallygate.ports import StoreError
 from sallygate.security import passwords
@@ -221,7 +222,7 @@ def test_one_password_over_many_accounts_from_many_addresses(tmp_path: Path) -> 
 def test_a_flood_of_guesses_fills_no_memory(tmp_path: Path) -> None:
     async def story() -> None:
         async with house(tmp_path, logins="{answer_every: 50ms, overall: 1000000/s burst 1000000}") as gate:
-            control = gate.runtime.gate.engine.controls.identity
+            control = gate.runtime.gate.engine.controls.get(IdentityControl)
             assert control is not None
             now = gate.clock.now()
             for number in range(200_000):

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sallygate.model.decision import Admission, Ask, Refuse
+from sallygate.model.outcome import Admission, Ask, Refuse
 from sallygate.model.work import FetchKeys, KeysFetched
 from sallygate.parsing.jose.jwk import JwkError, PublishedKeys, read_key_set
 from sallygate.policy.errors import PolicyError
@@ -76,7 +76,7 @@ def test_a_token_that_brings_its_own_key(bench: Bench, brought: Any, kid: str | 
     """Whatever the header points to, nobody looks there: no work but asking the pinned issuer, whose keys are in a file here."""
     outcome = bench.bearer(token(key=MALLORY, header={**brought(), "kid": kid}))
     if isinstance(outcome, Ask):
-        assert outcome.work == FetchKeys(ISSUER, kid)
+        assert outcome.work == (FetchKeys(ISSUER, kid),)
         outcome = bench.bearer(token(key=MALLORY, header={**brought(), "kid": kid}), done=(KeysFetched(ISSUER, kid),))
     assert isinstance(outcome, Refuse) and outcome.decision.status == 401
 

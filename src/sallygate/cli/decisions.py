@@ -59,7 +59,7 @@ def explain(
     """
     from msgspec.structs import replace
 
-    from sallygate.engine.case import Step
+    from sallygate.engine.evaluation import Step
     from sallygate.offline.decide import Offline
     from sallygate.offline.recordings import from_text
 

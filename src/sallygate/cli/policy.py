@@ -197,6 +197,7 @@ def _compile(loaded: Loaded) -> tuple[str, ...]:
     from msgspec.structs import replace
 
     from sallygate.auth.routes import auth_operations
+    from sallygate.controls.contract import ContractControl
     from sallygate.engine.compose import compose
     from sallygate.parsing.openapi.document import OpenAPIError
     from sallygate.policy.errors import PolicyError, Problem
@@ -214,8 +215,8 @@ def _compile(loaded: Loaded) -> tuple[str, ...]:
         raise PolicyError(
             [Problem(file, at, "policy.contract", said) for at, said in contract_problems(error)]
         ) from None
-    contract = gate.engine.controls.contract
-    return contract.notes if contract is not None else ()
+    control = gate.engine.controls.get(ContractControl)
+    return control.contract.notes if control is not None else ()
 
 
 def _print_checked(loaded: Loaded, notes: tuple[str, ...]) -> None:

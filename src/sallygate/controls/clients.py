@@ -7,18 +7,31 @@ too widely. Cost: one route look-up, done by the engine; the answers are made at
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from msgspec.json import encode
 
+from sallygate.model.control import Phase
 from sallygate.model.decision import HeaderList, Reply
+from sallygate.model.evaluation import Evaluation
 from sallygate.model.finding import Finding
-from sallygate.model.operation import Match
+from sallygate.model.judgement import Judgement
+from sallygate.model.operation import Match, Operation
 from sallygate.model.request import RequestHead
+from sallygate.parsing.openapi.document import base_path, public_view
+from sallygate.policy.load import Loaded
 from sallygate.policy.schema import Clients, Cors
+from sallygate.state.parts import Parts
 
 VARY_ORIGIN = (b"vary", b"Origin")
 
 
 class ClientsControl:
+    """Client filtering."""
+
+    name: ClassVar = "clients"
+    section: ClassVar = "clients"
+
     def __init__(self, section: Clients, public_view: dict[str, object] | None, key_header: str, etag: str) -> None:
         self._cors = section.cors
         self._key_header = key_header
@@ -32,6 +45,27 @@ class ClientsControl:
         self.link: HeaderList = ()
         if self.specification:
             self.link = ((b"link", f'<{self.specification}>; rel="service-desc"'.encode()),)
+
+    @classmethod
+    def build(cls, parts: Parts) -> ClientsControl:
+        """The control of a policy."""
+        section, loaded = parts.sections[cls.section], parts.loaded
+        assert isinstance(section, Clients)
+        return cls(section, _public(loaded), parts.key_header, loaded.hash)
+
+    def applies(self, phase: Phase, operation: Operation | None) -> bool:
+        """Always: what leads to no operation is what it is for."""
+        return True
+
+    def admit(self, evaluation: Evaluation) -> Judgement | None:
+        """The gate's own answers, and refusals of what is not in the contract."""
+        head, match = evaluation.head, evaluation.match
+        if not evaluation.routed and not evaluation.own:
+            return None
+        if (reply := self.reply(head, match)) is not None:
+            return Judgement(reply=reply)
+        finding, headers = (None, ()) if evaluation.own else self.judge(head, match)
+        return Judgement((finding,), headers=headers) if finding is not None else None
 
     @property
     def answers_origins(self) -> bool:
@@ -55,7 +89,7 @@ class ClientsControl:
             return Reply(204, self._preflight(self._cors, head, match), b"")
         return None
 
-    def admit(self, head: RequestHead, match: Match | None) -> tuple[Finding | None, HeaderList]:
+    def judge(self, head: RequestHead, match: Match | None) -> tuple[Finding | None, HeaderList]:
         """The finding, and the headers its answer needs."""
         if match is None:
             if head.raw_path == self._path:
@@ -95,6 +129,19 @@ class ClientsControl:
             (b"access-control-allow-headers", names.encode()),
             (b"access-control-max-age", str(int(cors.max_age)).encode()),
         )
+
+
+def base_path_of(loaded: Loaded) -> str:
+    """Where the API's paths begin: as the policy says, or the document's first server."""
+    own = loaded.policy.contract.base_path
+    return base_path(loaded.document or {}) if own is None else own.rstrip("/")
+
+
+def _public(loaded: Loaded) -> dict[str, object] | None:
+    """What unknown clients may read: the document's own servers are replaced by the gate itself."""
+    if loaded.document is None:
+        return None
+    return {**public_view(loaded.document), "servers": [{"url": base_path_of(loaded) or "/"}]}
 
 
 def _allowed(cors: Cors, origin: str) -> bool:

@@ -13,33 +13,35 @@ charged to it, so that a caller slightly too fast gets its rate, not nothing.
 from __future__ import annotations
 
 from math import ceil
+from typing import ClassVar
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from sallygate.model.decision import HeaderList
+from sallygate.model.control import Phase
+from sallygate.model.decision import retry_after
+from sallygate.model.evaluation import Evaluation
 from sallygate.model.finding import Finding
+from sallygate.model.judgement import Facts, Judgement, Meter, ResponsePlan, Slot
 from sallygate.model.operation import Operation
 from sallygate.model.principal import Principal
 from sallygate.model.request import RequestHead
 from sallygate.model.work import Charge
+from sallygate.parsing.http.media_types import is_readable_json, media_and_coding
+from sallygate.parsing.identifiers import count_records, most_records
 from sallygate.policy.schema import Limits, OperationSection, Plan
 from sallygate.policy.units import Rate
 from sallygate.state.counters import QuotaTable, RateTable, Table, Window
+from sallygate.state.parts import Parts
 from sallygate.state.state import State
 
 ADDRESS_TABLE = "address"
+RECORDS_READ_BYTES_MAX = 32 << 20
+"""Of a response whose records are counted. A larger one costs the whole rest of the budget."""
+UNCOUNTED = 1 << 30
+"""What a response too large or too garbled to count is charged: more than any budget has left."""
 WINDOW_S: dict[Window, int] = {"hour": 3600, "day": 86400, "month": 2678400}
 """For `RateLimit-Policy` alone; quotas themselves count calendar windows (a month at its longest, 31 days)."""
-
-
-class Allowed(Struct, frozen=True, gc=False):
-    """What the counters say to one request."""
-
-    finding: Finding | None = None
-    charges: tuple[Charge, ...] = ()
-    headers: HeaderList = ()
-    held: tuple[tuple[str, str, int], ...] = ()
 
 
 class _Counter(Struct, frozen=True):
@@ -63,6 +65,11 @@ class _PlanLimits(Struct, frozen=True):
 
 
 class LimitsControl:
+    """How much a caller may have."""
+
+    name: ClassVar = "limits"
+    section: ClassVar = "limits"
+
     def __init__(
         self,
         section: Limits,
@@ -120,14 +127,64 @@ class LimitsControl:
             ", ".join(described).encode(),
         )
 
-    def admit_address(self, head: RequestHead, now: float) -> Allowed:
+    @classmethod
+    def build(cls, parts: Parts) -> LimitsControl:
+        """The control of a policy."""
+        section, loaded = parts.sections[cls.section], parts.loaded
+        assert isinstance(section, Limits)
+        return cls(section, loaded.plans, loaded.policy.operations, parts.state, parts.now)
+
+    def applies(self, phase: Phase, operation: Operation | None) -> bool:
+        """To all requests and responses; responses are read where their records are counted."""
+        return phase != "inspect" or (operation is not None and operation.id in self.records)
+
+    def address(self, evaluation: Evaluation) -> Judgement:
         """Before identity, by address or IPv6 /64. Charged to every request, also to those refused later."""
-        subject = head.client_network
-        finding, wait_s = self.judge_network(subject, now)
+        subject = evaluation.head.client_network
+        finding, wait_s = self.judge_network(subject, evaluation.now)
         if finding is not None:
-            return Allowed(finding, headers=retry_after(wait_s))
-        held = ((ADDRESS_TABLE, subject, self._address_concurrent),)
-        return Allowed(None, (Charge(ADDRESS_TABLE, subject, 1),), held=held)
+            return Judgement((finding,), headers=retry_after(wait_s))
+        slot = Slot(ADDRESS_TABLE, subject, self._address_concurrent)
+        return Judgement(charges=(Charge(ADDRESS_TABLE, subject, 1),), slots=(slot,))
+
+    def caller(self, evaluation: Evaluation) -> Judgement | None:
+        """After identity, by account; and the operation's own rate, by account or by address."""
+        return self.judge_caller(evaluation.head, evaluation.principal, evaluation.operation, evaluation.now)
+
+    def release(self, evaluation: Evaluation) -> Judgement | None:
+        """What the response is charged to as it leaves, and whether its records can be counted."""
+        principal, operation, status = evaluation.principal, evaluation.operation, evaluation.status
+        meter = self._meter(principal)
+        counted = self.counts_records(principal, operation)
+        if counted and 200 <= status < 300 and status != 204:
+            media, coding = media_and_coding(evaluation.response_headers)
+            if not is_readable_json(media, coding):
+                # Records in a form that cannot be counted (`Accept: text/csv`) must not leave uncounted.
+                rule = (coding or media).decode("latin-1")
+                finding = Finding("limits.uncountable", "The answer cannot be counted.", 502, rule=rule, owasp="API4")
+                return Judgement((finding,), meter=meter)
+        plan = ResponsePlan(copy_bytes_max=RECORDS_READ_BYTES_MAX) if counted else None
+        return Judgement(meter=meter, response=plan) if meter is not None or plan is not None else None
+
+    def _meter(self, principal: Principal | None) -> Meter | None:
+        if principal is None or not (table := self._plans[principal.plan].bytes_table):
+            return None
+        over = None
+        if self.cut:
+            detail = "The response goes over the plan's data budget."
+            over = Finding("limits.data.bytes", detail, 429, "terminate", rule=table, owasp="API4", attack="T1499")
+        return Meter(table, principal.account, over)
+
+    def inspect(self, evaluation: Evaluation) -> Judgement | None:
+        """How many records left, and what they cost."""
+        operation, tree = evaluation.operation, evaluation.tree
+        if operation is None or operation.id not in self.records or evaluation.status >= 300:
+            return None
+        records = count_records(tree, self.records[operation.id]) if tree is not None else None
+        if self.counts_records(evaluation.principal, operation) and evaluation.unread:
+            records = most_records(evaluation.partial) if evaluation.partial else UNCOUNTED
+        charges = self.records_charges(evaluation.principal, records)
+        return Judgement(charges=charges, facts=Facts(None if records == UNCOUNTED else records))
 
     def judge_network(self, network: str, now: float) -> tuple[Finding | None, float]:
         """What refuses one more request from an address or IPv6 /64, and for how many seconds."""
@@ -139,10 +196,10 @@ class LimitsControl:
             return _over("limits.address_concurrent", detail, ADDRESS_TABLE), 1.0
         return None, 0.0
 
-    def admit_principal(
+    def judge_caller(
         self, head: RequestHead, principal: Principal | None, operation: Operation | None, now: float
-    ) -> Allowed:
-        """After identity, by account; and the operation's own rate, by account or by address."""
+    ) -> Judgement | None:
+        """What the counters say to one request."""
         name = operation.id if operation is not None else ""
         cost = self._costs.get(name, 1)
         charges: list[Charge] = []
@@ -152,13 +209,13 @@ class LimitsControl:
             room = own.look(subject, now, cost)
             if not room.allowed:
                 finding = _over("limits.operation", "Too many calls of this operation.", f"operation:{name}")
-                return Allowed(finding, headers=retry_after(room.reset_s))
+                return Judgement((finding,), headers=retry_after(room.reset_s))
             charges.append(Charge(own.name, subject, cost))
         if principal is None:
-            return Allowed(None, tuple(charges))
+            return Judgement(charges=tuple(charges)) if charges else None
         return self._admit_plan(self._plans[principal.plan], principal.account, cost, charges, now)
 
-    def _admit_plan(self, plan: _PlanLimits, account: str, cost: int, own: list[Charge], now: float) -> Allowed:
+    def _admit_plan(self, plan: _PlanLimits, account: str, cost: int, own: list[Charge], now: float) -> Judgement:
         said: list[str] = []
         over: _Counter | None = None
         wait_s = 0.0
@@ -170,12 +227,13 @@ class LimitsControl:
         headers = ((b"ratelimit-policy", plan.policy_header), (b"ratelimit", ", ".join(said).encode()))
         if over is not None:
             finding = _over(over.code, f"The plan's limit ({over.name}) is used up.", over.table.name)
-            return Allowed(finding, headers=headers + retry_after(wait_s))
+            return Judgement((finding,), headers=headers + retry_after(wait_s))
         if self._state.slots.count(plan.held, account) >= plan.concurrent:
             finding = _over("limits.concurrent", "Too many requests under way.", plan.held)
-            return Allowed(finding, headers=headers + retry_after(1))
+            return Judgement((finding,), headers=headers + retry_after(1))
         charges = tuple([Charge(name, account, cost) for name in plan.charged])
-        return Allowed(None, (*own, *charges), headers, ((plan.held, account, plan.concurrent),))
+        slot = Slot(plan.held, account, plan.concurrent)
+        return Judgement(charges=(*own, *charges), headers=headers, slots=(slot,))
 
     def bytes_left(self, principal: Principal | None, now: float) -> int | None:
         """What may still be sent to the caller; None without a budget."""
@@ -204,7 +262,3 @@ def _counter(table: Table, code: str, name: str, by_cost: bool) -> _Counter:
 
 def _over(code: str, detail: str, rule: str) -> Finding:
     return Finding(code, detail, 429, "throttle", rule=rule, owasp="API4", attack="T1499")
-
-
-def retry_after(seconds: float) -> HeaderList:
-    return ((b"retry-after", str(max(1, ceil(seconds))).encode()),)

@@ -11,19 +11,29 @@ Cost: 0.5 µs: two look-ups. The first call of a principal that memory does not 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from sallygate.model.access import KnownNetwork
+from sallygate.model.control import Everywhere
+from sallygate.model.evaluation import Evaluation
 from sallygate.model.finding import Finding
+from sallygate.model.judgement import Judgement
 from sallygate.model.principal import Principal
 from sallygate.model.request import RequestHead
 from sallygate.model.work import LoadLocations, LocationsLoaded, WorkDone
 from sallygate.parsing.addresses import location_network
 from sallygate.policy.schema import NewLocation
 from sallygate.state.impossible_travel import circle_of, too_fast
+from sallygate.state.parts import Parts
 from sallygate.state.state import State
 
 
-class LocationControl:
+class LocationControl(Everywhere):
+    """Verified locations."""
+
+    name: ClassVar = "location"
+    section: ClassVar = "location"
+
     def __init__(self, plans: Mapping[str, NewLocation], state: State, ask_at: str) -> None:
         """`plans`: what each does about a new place; `ask_at`: the path where a code is asked for, if there is one."""
         self._plans = {name: does for name, does in plans.items() if does != "off"}
@@ -34,9 +44,26 @@ class LocationControl:
             else "The operator can admit it."
         )
 
-    def admit(
+    @classmethod
+    def build(cls, parts: Parts) -> LocationControl | None:
+        """The control of a policy; None where no plan asks about locations."""
+        plans = {name: plan.new_location for name, plan in parts.loaded.plans.items()}
+        return cls(plans, parts.state, parts.ask_at) if any(does != "off" for does in plans.values()) else None
+
+    def admit(self, evaluation: Evaluation) -> Judgement | None:
+        """Whether the principal may call from where it does."""
+        principal, operation = evaluation.principal, evaluation.operation
+        if principal is None or (operation is not None and operation.admits_locations):
+            return None
+        found = self.judge(evaluation.head, principal, evaluation.done)
+        if found is None:
+            return None
+        return Judgement((found,)) if isinstance(found, Finding) else Judgement(work=(found,))
+
+    def judge(
         self, head: RequestHead, principal: Principal, done: tuple[WorkDone, ...]
     ) -> Finding | LoadLocations | None:
+        """What is found, or to be found out, of a principal's location."""
         does = self._plans.get(principal.plan)
         if does is None:
             return None

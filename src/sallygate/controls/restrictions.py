@@ -13,10 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from typing import ClassVar
 
-from msgspec import Struct
-
+from sallygate.model.control import Everywhere
+from sallygate.model.decision import retry_after
+from sallygate.model.evaluation import Evaluation
 from sallygate.model.finding import Finding
+from sallygate.model.judgement import Judgement
 from sallygate.model.operation import Operation
 from sallygate.model.principal import Principal
 from sallygate.model.request import RequestHead, is_among
@@ -25,6 +28,7 @@ from sallygate.model.work import Charge, LoadLocations, LocationsLoaded, WorkDon
 from sallygate.parsing.addresses import UNKNOWN, Address, Prefixes, location_network, parse_address, prefix_set
 from sallygate.policy.schema import RestrictionsSection
 from sallygate.state.geography import Origin
+from sallygate.state.parts import Parts
 from sallygate.state.restrictions import Restrictions
 from sallygate.state.state import State
 
@@ -33,23 +37,17 @@ PREFIXES_CACHED = 10_000
 _RANK = {act: rank for rank, act in enumerate(ACTS)}
 
 
-class Outcome(Struct, frozen=True, gc=False):
-    finding: Finding | None = None
-    charges: tuple[Charge, ...] = ()
-    wait_s: float = 0.0
-    """After how many seconds to come back; 0: not said."""
-    work: LoadLocations | None = None
-
-
-NOTHING = Outcome()
-
-
 def throttle_table(restriction_id: str) -> str:
     """The counter of a throttle: one for all it covers, so that a prefix shares its allowance."""
     return f"restriction:{restriction_id}"
 
 
-class RestrictionsControl:
+class RestrictionsControl(Everywhere):
+    """Active restrictions."""
+
+    name: ClassVar = "restrictions"
+    section: ClassVar = "restrictions"
+
     def __init__(self, section: RestrictionsSection, state: State, ask_at: str) -> None:
         """`ask_at`: the path where a challenge is met, if there is one."""
         self._state = state
@@ -58,6 +56,13 @@ class RestrictionsControl:
             if ask_at
             else ""
         )
+
+    @classmethod
+    def build(cls, parts: Parts) -> RestrictionsControl:
+        """The control of a policy."""
+        section = parts.sections[cls.section]
+        assert isinstance(section, RestrictionsSection)
+        return cls(section, parts.state, parts.ask_at)
 
     @property
     def in_force(self) -> Restrictions:
@@ -68,48 +73,40 @@ class RestrictionsControl:
         """Whether there are none that a place alone decides."""
         return self._state.restrictions.by_location.empty
 
-    def admit_address(self, head: RequestHead, now: float) -> Outcome:
-        """Those that a place alone decides, before anything else is looked at."""
-        if self._state.restrictions.by_location.empty:
-            return NOTHING
-        return self.judge_location(parse_address(head.client_address) or UNKNOWN, head.method, now)
+    def address(self, evaluation: Evaluation) -> Judgement | None:
+        """Those that a location alone decides, before anything else is looked at."""
+        if evaluation.location_allowed or self._state.restrictions.by_location.empty:
+            return None
+        head = evaluation.head
+        return self.judge_location(parse_address(head.client_address) or UNKNOWN, head.method, evaluation.now)
 
-    def judge_location(self, address: Address, method: str, now: float) -> Outcome:
+    def judge_location(self, address: Address, method: str, now: float) -> Judgement | None:
         """The same of an address and a method."""
         index = self._state.restrictions.by_location
         names = self._names(address, None, None)
         found = _covering(index.find(address, names.items()), names, address, method)
-        return self._judge(found, now) if found else NOTHING
+        return self._judge(found, now) if found else None
 
-    def admit_principal(
-        self,
-        head: RequestHead,
-        principal: Principal | None,
-        operation: Operation | None,
-        now: float,
-        done: tuple[WorkDone, ...] = (),
-        *,
-        location_allowed: bool = False,
-        own: bool = False,
-    ) -> Outcome:
-        """Those that name a key, an account or an operation, alone or with a place; and challenges. `own`: the request
-        is for `/auth`, where challenges are met."""
+    def caller(self, evaluation: Evaluation) -> Judgement | None:
+        """Those that name a key, an account or an operation, alone or with a location; and challenges, which are met
+        at `/auth`."""
         index = self._state.restrictions.by_name
         if index.empty:
-            return NOTHING
+            return None
+        head, now, principal = evaluation.head, evaluation.now, evaluation.principal
         address = parse_address(head.client_address) or UNKNOWN
-        names = self._names(address, principal, operation)
+        names = self._names(address, principal, evaluation.operation)
         found = _covering(index.find(address, names.items()), names, address, head.method)
         if not found:
-            return NOTHING
+            return None
         challenges = [one for one in found if one.act == "challenge" and one.active(now)]
         others = [one for one in found if one.act != "challenge"]
-        outcome = self._judge(others, now)
-        if outcome.finding is not None or own or not challenges:
-            return outcome
-        if location_allowed:
+        judged = self._judge(others, now)
+        if judged.findings or evaluation.own or not challenges:
+            return judged
+        if evaluation.location_allowed:
             challenges = [one for one in challenges if not one.by_location_alone]
-        return self._challenge(challenges, head, principal, done, outcome)
+        return self._challenge(challenges, head, principal, evaluation.done, judged)
 
     def ends(
         self,
@@ -145,20 +142,20 @@ class RestrictionsControl:
             names["operation"] = operation.id
         return names
 
-    def _judge(self, restrictions: Iterable[Restriction], now: float) -> Outcome:
+    def _judge(self, restrictions: Iterable[Restriction], now: float) -> Judgement:
         """Denials first; of several throttles each must have room, and each is charged."""
         charges: list[Charge] = []
         for restriction in sorted((one for one in restrictions if one.active(now)), key=lambda one: _RANK[one.act]):
             if restriction.act != "throttle":
-                return Outcome(_finding(restriction, 403))
+                return Judgement((_finding(restriction, 403),))
             counter = self._state.tables.get(throttle_table(restriction.id))
             if counter is None:  # a throttle whose counter is gone must not turn into a pass
-                return Outcome(_finding(restriction, 429), wait_s=1.0)
+                return Judgement((_finding(restriction, 429),), headers=retry_after(1.0))
             room = counter.look("", now)
             if not room.allowed:
-                return Outcome(_finding(restriction, 429), wait_s=room.reset_s)
+                return Judgement((_finding(restriction, 429),), headers=retry_after(room.reset_s))
             charges.append(Charge(counter.name, "", 1))
-        return Outcome(None, tuple(charges))
+        return Judgement(charges=tuple(charges))
 
     def _challenge(
         self,
@@ -166,26 +163,26 @@ class RestrictionsControl:
         head: RequestHead,
         principal: Principal | None,
         done: tuple[WorkDone, ...],
-        passed: Outcome,
-    ) -> Outcome:
+        passed: Judgement,
+    ) -> Judgement:
         """Met by whoever had the place it calls from admitted after the restriction was made."""
         if not challenges:
             return passed
         since = max(one.created_at for one in challenges)
         if principal is None:
-            return Outcome(self._required(challenges[0]))
+            return Judgement((self._required(challenges[0]),))
         known = self._state.known_networks.of(principal.id)
         if known is None:
             loaded = next(
                 (one for one in done if isinstance(one, LocationsLoaded) and one.principal == principal.id), None
             )
             if loaded is None:
-                return Outcome(work=LoadLocations(principal.id))
+                return Judgement(work=(LoadLocations(principal.id),))
             known = {one.network: one for one in loaded.known_networks}  # none without the store's answer: refused
         one = known.get(location_network(head.client_address))
         if one is not None and one.state == "verified" and one.verified_at >= since:
             return passed
-        return Outcome(self._required(challenges[0]))
+        return Judgement((self._required(challenges[0]),))
 
     def _required(self, restriction: Restriction) -> Finding:
         return Finding(

@@ -8,19 +8,43 @@ Cost: one comparison on HTTPS.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from sallygate.model.control import Everywhere
+from sallygate.model.evaluation import Evaluation
 from sallygate.model.finding import Finding
+from sallygate.model.judgement import Judgement
 from sallygate.model.request import RequestHead
 from sallygate.parsing.addresses import parse_address
 from sallygate.parsing.http.credentials import parse_api_key, parse_authorization
 from sallygate.policy.schema import Transport
+from sallygate.state.parts import Parts
 
 
-class TransportControl:
+class TransportControl(Everywhere):
+    """HTTPS always."""
+
+    name: ClassVar = "transport"
+    section: ClassVar = "transport"
+
     def __init__(self, section: Transport, key_header: str) -> None:
         self._loopback = section.plain == "loopback"
         self._key_header = key_header.lower()
 
-    def admit(self, head: RequestHead) -> Finding | None:
+    @classmethod
+    def build(cls, parts: Parts) -> TransportControl:
+        """The control of a policy."""
+        section = parts.sections[cls.section]
+        assert isinstance(section, Transport)
+        return cls(section, parts.key_header)
+
+    def address(self, evaluation: Evaluation) -> Judgement | None:
+        """Refuses what did not come over HTTPS."""
+        finding = self.judge(evaluation.head)
+        return Judgement((finding,)) if finding is not None else None
+
+    def judge(self, head: RequestHead) -> Finding | None:
+        """What is wrong with how the request came."""
         if head.scheme == "https" or (self._loopback and is_loopback(head.peer) and is_loopback(head.client_address)):
             return None
         detail = "This API answers over HTTPS only."

@@ -14,13 +14,20 @@ from typing import Any
 
 from msgspec import Struct
 
+from sallygate.controls.clients import ClientsControl
+from sallygate.controls.flood import FloodControl
+from sallygate.controls.flood.shedding import is_living
+from sallygate.controls.identity import IdentityControl
+from sallygate.controls.limits import LimitsControl
+from sallygate.controls.network import IntelligenceControl, NetworkControl
+from sallygate.controls.restrictions import RestrictionsControl
 from sallygate.engine.engine import Engine
 from sallygate.engine.problem import SERVER, problem_body, problem_headers
 from sallygate.events.early_tally import METHODS
 from sallygate.model.decision import Decision, HeaderList
 from sallygate.model.finding import Finding
 from sallygate.model.work import Charge
-from sallygate.parsing.addresses import Address, parse_address, strip_port
+from sallygate.parsing.addresses import Address, location_network, parse_address, strip_port
 from sallygate.parsing.http.head import HeadReader
 
 RawHead = Mapping[str, Any]  # Any: ASGI's own types are open
@@ -55,21 +62,23 @@ class Door:
         self._engine = engine
         self._hops = reader.trusted_hops
         self._by_chain = reader.forwarded == "x-forwarded-for"
-        identity = engine.controls.identity
+        controls = engine.controls
+        identity = controls.get(IdentityControl)
         self._credential_headers = frozenset(identity.credential_headers) if identity is not None else frozenset()
-        self._flood = engine.controls.flood
+        self._network, self._restrict = controls.get(NetworkControl), controls.get(RestrictionsControl)
+        self._feeds, self._limits = controls.get(IntelligenceControl), controls.get(LimitsControl)
+        self._flood = controls.get(FloodControl)
         self._hasty_until = 0.0
         self._known: dict[tuple[str, str], tuple[float, Finding | None, bool]] = {}
         self._restrictions: object = None
         self._answers: dict[tuple[str, int, str], tuple[bytes, bytes, list[tuple[bytes, bytes]]]] = {}
         self._answer_headers = answer_headers
-        clients = engine.controls.clients
+        clients = controls.get(ClientsControl)
         self._clients = clients if clients is not None and clients.answers_origins else None
 
     def look(self, scope: RawHead, now: float) -> Away | None:
         """Who is turned away, and why; None: come in, and be looked at."""
-        engine = self._engine
-        judges, boxes, hasty = engine.judges_locations, engine.boxes, now < self._hasty_until
+        judges, boxes, hasty = self._judges_locations, self._boxes, now < self._hasty_until
         if not (judges or boxes or hasty) or (method := scope["method"]) not in METHODS:
             return None
         address = self._caller(scope)
@@ -80,7 +89,7 @@ class Door:
             return Away(finding, address)
         if not plain:
             return None
-        if boxes and (boxed := engine.boxed(address, now)) is not None:
+        if boxes and (boxed := self._boxed(address, now)) is not None:
             proves = self._may_prove(scope, now)
             if proves is None:
                 return None
@@ -95,7 +104,7 @@ class Door:
 
     def _hasty(self, address: Address, now: float) -> Away | None:
         try:
-            found = self._engine.too_fast(address, now)
+            found = self._too_fast(address, now)
         except Exception:  # the whole way says what a control that fails means
             return None
         if found is None:
@@ -118,12 +127,12 @@ class Door:
                 if key is not None:
                     return None
                 key = value
-        return key is not None and flood.is_living(key.decode("latin-1"), now)
+        return key is not None and is_living(flood.state, key.decode("latin-1"), now)
 
     def _denied(self, address: Address, method: str, now: float) -> tuple[Finding | None, bool]:
-        engine = self._engine
-        if engine.restrictions_in_force is not self._restrictions:
-            self._restrictions = engine.restrictions_in_force
+        in_force = self._restrict.in_force if self._restrict is not None else None
+        if in_force is not self._restrictions:  # another object after every change
+            self._restrictions = in_force
             self._known.clear()
         key = (address.text, method)
         known = self._known.get(key)
@@ -131,11 +140,66 @@ class Door:
             if len(self._known) >= KNOWN_MAX:
                 self._known.clear()
             try:
-                known = (now + KNOWN_S, *engine.turns_away(address, method, now))
+                known = (now + KNOWN_S, *self._turns_away(address, method, now))
             except Exception:  # the whole way says what a control that fails means
                 known = now + KNOWN_S, None, False
             self._known[key] = known
         return known[1:]
+
+    # what the controls say of an address alone ---------------------------------------------------------------------
+
+    @property
+    def _judges_locations(self) -> bool:
+        """Whether a location alone may decide anything at present."""
+        return self._network is not None or (self._restrict is not None and not self._restrict.none_by_location)
+
+    def _turns_away(self, address: Address, method: str, now: float) -> tuple[Finding | None, bool]:
+        """What refuses whoever calls from there, whatever is asked; and, where nothing does, whether restrictions have
+        nothing to say of the location (a throttle needs the whole way)."""
+        controls, allowed = self._engine.controls, False
+        if self._network is not None:
+            finding, allowed = self._network.judge_location(address, method)
+            if finding is None and not allowed and self._feeds is not None:
+                finding = self._feeds.denies(address, now)
+            if finding is not None and controls.enforces(NetworkControl):
+                return finding, True
+        if self._restrict is None or allowed or not controls.enforces(RestrictionsControl):
+            return None, True
+        judged = self._restrict.judge_location(address, method, now)
+        if judged is None:
+            return None, True
+        if judged.findings and not judged.headers:
+            return judged.findings[0], True
+        return None, not judged.findings and not judged.charges
+
+    @property
+    def _boxes(self) -> bool:
+        """Whether anybody is in the penalty box at present, and kept out."""
+        return self._flood is not None and self._flood.has_boxed and self._engine.controls.enforces(FloodControl)
+
+    def _boxed(self, address: Address, now: float) -> tuple[Finding, float] | None:
+        """What keeps a stranger from there out, and for how many seconds more."""
+        flood = self._flood
+        return flood.boxed(address.network, location_network(address.text), now) if flood is not None else None
+
+    def _too_fast(self, address: Address, now: float) -> tuple[Finding, float, tuple[Charge, ...]] | None:
+        """What refuses more requests from there, whoever sends them; for how many seconds; and what that costs."""
+        flood, limits, controls = self._flood, self._limits, self._engine.controls
+        charges: tuple[Charge, ...] = ()
+        if flood is not None:
+            finding, charges, wait_s = flood.room_of(location_network(address.text), now)
+            if finding is not None:  # in shadow, the whole way has more to tell
+                return (finding, wait_s, ()) if controls.enforces(FloodControl) else None
+        if limits is None or not controls.enforces(LimitsControl):
+            return None
+        finding, wait_s = limits.judge_network(address.network, now)
+        if finding is None:
+            return None
+        if flood is not None:
+            charges += flood.refused(finding, address.network, address.text, None)
+        return finding, wait_s, charges
+
+    # -----------------------------------------------------------------------------------------------------------------
 
     def _caller(self, scope: RawHead) -> Address | None:
         """Where the call comes from, where that is plain to see."""

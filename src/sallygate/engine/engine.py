@@ -1,76 +1,157 @@
-"""The only control flow: which controls run for a request, in what order, and what their findings add up to.
+"""The phases of a decision: who may do what, what was sent, how the response leaves, and what it told.
 
 Reads state, returns values, changes nothing. Time is an argument. A request goes
 
-    admit ─▶ (Ask ─▶ work ─▶ admit)* ─▶ Refuse | Answer | Admission ─▶ examine ─▶ Refuse | Pass ─▶ release ─▶ learn
+    admit ─▶ (Ask ─▶ work ─▶ admit)* ─▶ Refuse | Answer | Admission ─▶ examine ─▶ Refuse | Pass ─▶ release ─▶ inspect
 
-and every step may be run again with the same arguments for the same answer.
+and every step may be run again with the same arguments for the same answer. Which controls run, and in what order, is
+the table in `order`; how each is run is in `evaluation`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVarTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
-from msgspec.structs import replace
+from msgspec import Struct
 
 from sallygate.controls.clients import ClientsControl, wrong_method
-from sallygate.controls.contract import Contract
-from sallygate.controls.identity import Asking, IdentityControl, Proven, Refused, missing
-from sallygate.controls.injection import InjectionControl
-from sallygate.controls.limits import Allowed, retry_after
-from sallygate.controls.location import LocationControl
+from sallygate.controls.identity import IdentityControl, missing
 from sallygate.controls.network import NetworkControl
-from sallygate.controls.restrictions import Outcome, RestrictionsControl
-from sallygate.engine.case import Case, Step, decide
-from sallygate.engine.examining import Examining, coded
-from sallygate.engine.overload import admit_address, admit_load
-from sallygate.engine.releasing import Controls, Releasing
-from sallygate.model.decision import (
-    Admission,
-    Answer,
-    Ask,
-    HeaderList,
-    Pass,
-    Refuse,
-)
-from sallygate.model.finding import Finding
-from sallygate.model.operation import Match, Operation
-from sallygate.model.principal import Principal
+from sallygate.controls.restrictions import RestrictionsControl
+from sallygate.engine.evaluation import TAKES, Judge, OpenEvaluation, Step, decide
+from sallygate.engine.order import ORDER, Row
+from sallygate.model.control import Phase
+from sallygate.model.decision import HeaderList
+from sallygate.model.finding import Finding, Mode
+from sallygate.model.operation import Operation
+from sallygate.model.outcome import STREAM, Admission, Answer, Ask, Inspection, Pass, Refuse, Release
 from sallygate.model.request import EMPTY_BODY, NO_BODY, Body, BodyPlan, RequestHead
 from sallygate.model.work import WorkDone
-from sallygate.parsing.http.codings import READABLE
-from sallygate.parsing.identifiers import IdHasher
+from sallygate.parsing.http.body import STREAM_BYTES_MAX
+from sallygate.parsing.http.media_types import is_readable_json, media_and_coding
+from sallygate.parsing.identifiers import IdHasher, answered_ids
 from sallygate.parsing.openapi.routes import RouteTable
 
-BODY_BYTES_MAX = 16 << 20
-"""Largest request body where no contract says less."""
-
-OWN_BODY_BYTES_MAX = 16 * 1024
+OWN_BODY = BodyPlan("whole", bytes_max=16 * 1024, over="auth.body_size")
 """At `/auth`: a refresh token, an access token and a list of scopes are below 6 KiB together."""
+IDS_READ_BYTES_MAX = 256 * 1024
+"""Of a response kept beside its stream to learn ids from. Pages of honest clients are smaller."""
 
 _BODYLESS = frozenset(("GET", "HEAD", "DELETE", "OPTIONS", "TRACE"))
 """A body that HTTP/2 sends with these, unannounced, is neither read nor passed on (RFC 9110, section 9.3.1)."""
+_STREAMED = BodyPlan("stream", bytes_max=STREAM_BYTES_MAX)
 
-Ts = TypeVarTuple("Ts")
+C = TypeVar("C")
 
 
-class Engine(Releasing):
+class Guarded(Struct, frozen=True):
+    """How the policy wants one control run."""
+
+    mode: Mode
+    fail_open: bool
+
+
+class Controls:
+    """The controls of one policy, each with how it is run; those that a policy leaves out are not among them."""
+
+    def __init__(self, controls: Sequence[Any], how: Mapping[str, Guarded]) -> None:
+        """`how` is by section."""
+        self._by_class = {type(control): control for control in controls}
+        self._how = dict(how)
+
+    def get(self, kind: type[C]) -> C | None:
+        """The control of that class, where the policy has it."""
+        return self._by_class.get(kind)
+
+    def how(self, kind: type[Any]) -> Guarded | None:
+        """How a control is run; None where the policy does not have it."""
+        return self._how.get(kind.section) if kind in self._by_class else None
+
+    @property
+    def by_section(self) -> dict[str, Guarded]:
+        """How the controls of each section are run."""
+        return dict(self._how)
+
+    def enforces(self, kind: type[Any]) -> bool:
+        """Whether what it finds is enforced."""
+        how = self.how(kind)
+        return how is not None and how.mode == "enforce"
+
+    def put(self, kind: type[Any], control: object) -> None:
+        """One in the place of another, for what breaks or watches controls in tests."""
+        self._by_class[kind] = control
+
+    def judges(self, phase: Phase, operation: Operation | None, *, own: bool = False) -> tuple[Judge, ...]:
+        """What runs in a phase for an operation, in order. `own`: at `/auth`."""
+        return tuple(self._judge(row) for row in ORDER if row.phase == phase and self._takes_part(row, operation, own))
+
+    def _takes_part(self, row: Row, operation: Operation | None, own: bool) -> bool:
+        control = self._by_class.get(row.control)
+        return control is not None and (row.own or not own) and bool(control.applies(row.phase, operation))
+
+    def _judge(self, row: Row) -> Judge:
+        control, how = self._by_class[row.control], self._how[row.control.section]
+        return Judge(getattr(control, row.phase), control.name, row.phase, how.mode, how.fail_open, TAKES[row.phase])
+
+
+class _Plan(Struct, frozen=True):
+    """What runs for one operation, by phase."""
+
+    admit: tuple[Judge, ...]
+    caller: tuple[Judge, ...]
+    plan: tuple[Judge, ...]
+    examine: tuple[Judge, ...]
+    release: tuple[Judge, ...]
+    inspect: tuple[Judge, ...]
+
+
+class Engine:
+    """The decisions of one policy."""
+
     def __init__(
         self, controls: Controls, routes: RouteTable | None, hash_id: IdHasher, own_routes: RouteTable | None = None
     ) -> None:
         """`routes` are the API's, `own_routes` those of `/auth`."""
-        super().__init__(controls, hash_id)
+        self.controls = controls
+        self.hash_id = hash_id
         self.routes = routes
         self.own_routes = own_routes
+        self.compile()
         self._refusal_headers: HeaderList = ()
         self._invalid_headers: HeaderList = ()
-        if controls.identity is not None:
-            self._refusal_headers = ((b"www-authenticate", controls.identity.challenge),)
-            self._invalid_headers = ((b"www-authenticate", controls.identity.challenge_again),)
-        if controls.clients is not None:
-            self._refusal_headers += controls.clients.link
-            self._invalid_headers += controls.clients.link
+        if (identity := controls.get(IdentityControl)) is not None:
+            self._refusal_headers = ((b"www-authenticate", identity.challenge),)
+            self._invalid_headers = ((b"www-authenticate", identity.challenge_again),)
+        if (clients := controls.get(ClientsControl)) is not None:
+            self._refusal_headers += clients.link
+            self._invalid_headers += clients.link
+
+    def compile(self) -> None:
+        """Look up once which methods run for which operation, so that one that a control does not apply to costs
+        nothing. Again after `Controls.put`."""
+        controls = self.controls
+        self._address = controls.judges("address", None)
+        self._unrouted = self._plan(None, own=False)
+        self._own_unrouted = tuple(one for one in controls.judges("admit", None, own=True) if one.control == "clients")
+        self._plans: dict[str, _Plan] = {}
+        self._own_plans: dict[str, _Plan] = {}
+        kinds = (NetworkControl, RestrictionsControl)
+        rows = [row for row in ORDER if row.control in kinds and row.phase in ("address", "caller")]
+        self._ending = tuple(controls._judge(row) for row in rows if controls.get(row.control) is not None)
+
+    def _plan(self, operation: Operation | None, *, own: bool) -> _Plan:
+        judges = self.controls.judges
+        return _Plan(*(judges(phase, operation, own=own) for phase in _PHASES))
+
+    def _plan_of(self, operation: Operation | None, own: bool) -> _Plan:
+        if operation is None:
+            return self._unrouted
+        plans = self._own_plans if own else self._plans
+        plan = plans.get(operation.id)
+        if plan is None:  # at the operation's first request: a document may have thousands that nobody calls
+            plan = plans[operation.id] = self._plan(operation, own=own)
+        return plan
 
     # admit ---------------------------------------------------------------------------------------------------------
 
@@ -78,307 +159,70 @@ class Engine(Releasing):
         self, head: RequestHead, now: float, done: tuple[WorkDone, ...] = (), trace: list[Step] | None = None
     ) -> Ask | Refuse | Answer | Admission:
         """Who may do what, judged from the head alone."""
-        case = Case(self.controls.how, trace)
-        if self._address(case, head, now) or self._head(case, head):
-            return self._refuse(case)
-        if (own := self._own(head)) is not None:
-            return self._admit_own(case, head, own, now, done)
-        match = self.routes.match(head.method, head.raw_path, head.segments) if self.routes is not None else None
-        case.match = match
-        if (clients := self.controls.clients) is not None and self.routes is not None:
-            if (reply := clients.reply(head, match)) is not None:
-                case.note("clients", "admit", f"answered by the gate: {reply.status}")
-                return Answer(case.decision, reply, tuple(case.charges))
-            if case.run("clients", "admit", self._clients, case, clients, head, match):
-                return self._refuse(case)
-        if match is not None and match.operation is None:
-            # In shadow, or without `clients`, a wrong method goes to the API unjudged by a contract.
-            match = None
-        operation = match.operation if match is not None else None
-        if self._operation(case, head, operation):
-            return self._refuse(case)
-        asked = self._identity(case, head, operation, now, done)
-        if asked is not None:
-            return asked
-        if not case.refused and (asked := self._location(case, head, done)) is not None:
-            return asked
-        if not case.refused and (asked := self._restricted(case, head, operation, now, done)) is not None:
-            return asked
-        if case.refused or admit_load(case, self.controls.flood, head, operation, now):
-            return self._refuse(case)
-        if self._principal(case, head, operation, now):
-            return self._refuse(case)
+        evaluation = OpenEvaluation(head, now)
+        evaluation.done, evaluation.trace = done, trace
+        if evaluation.run(self._address):
+            return self._refuse(evaluation)
+        if head.fault is not None:
+            evaluation.find(head.fault)
+            evaluation.note("request", "admit", head.fault.code)
+            return self._refuse(evaluation)
+        self._route(evaluation)
+        if evaluation.own and (evaluation.operation is None or head.websocket):
+            return self._own_method(evaluation)
+        plan = self._plan_of(evaluation.operation, evaluation.own)
+        if evaluation.run(plan.admit):
+            return self._ended(evaluation)
+        operation = evaluation.operation
+        if evaluation.own and operation is not None and operation.security and evaluation.principal is None:
+            evaluation.find(missing())
+            return self._refuse(evaluation)
+        if evaluation.run(plan.caller):
+            return self._ended(evaluation)
         if head.websocket:
-            case.findings.append(Finding("clients.websocket", "WebSocket connections are not supported.", 501))
-            return self._refuse(case)
-        plan = self._plan_body(case, head, operation)
-        if plan is None:
-            return self._refuse(case)
-        return Admission(
-            case.decision,
-            operation,
-            match.path_values if match is not None else (),
-            case.principal,
-            plan,
-            tuple(case.charges),
-            tuple(case.headers),
-            tuple(case.held),
-        )
-
-    def _own(self, head: RequestHead) -> Match | None:
-        routes = self.own_routes
-        return routes.match(head.method, head.raw_path, head.segments) if routes is not None else None
-
-    def _admit_own(
-        self, case: Case, head: RequestHead, match: Match, now: float, done: tuple[WorkDone, ...]
-    ) -> Ask | Refuse | Answer | Admission:
-        """A request to `/auth`: what the API demands of callers holds where one must be known; whoever need not be is
-        judged there."""
-        case.match = match
-        operation = match.operation
-        if (clients := self.controls.clients) is not None and (reply := clients.reply(head, match)) is not None:
-            return Answer(case.decision, reply, tuple(case.charges))  # a preflight
-        if operation is None or head.websocket:
-            finding, headers = wrong_method(match)
-            case.findings.append(finding)
-            case.headers.extend(headers)
-            return self._refuse(case)
-        if operation.security:
-            if (asked := self._identity(case, head, operation, now, done)) is not None:
-                return asked
-            if not case.refused and case.principal is None:
-                case.findings.append(missing())
-            if (
-                not case.refused
-                and not operation.admits_locations
-                and (asked := self._location(case, head, done)) is not None
-            ):
-                return asked
-        if not case.refused and (asked := self._restricted(case, head, operation, now, done, own=True)) is not None:
-            return asked
-        if case.refused or self._principal(case, head, operation, now):
-            return self._refuse(case)
-        body = BodyPlan("whole", bytes_max=OWN_BODY_BYTES_MAX, over="auth.body_size")
-        return Admission(case.decision, operation, (), case.principal, body if operation.method == "POST" else NO_BODY,
-                         tuple(case.charges), tuple(case.headers), tuple(case.held), own=True)  # fmt: skip
-
-    def _address(self, case: Case, head: RequestHead, now: float) -> bool:
-        """What the place alone decides. True: refused."""
-        controls = self.controls
-        if controls.transport is not None and case.run("transport", "admit", controls.transport.admit, head):
-            return True
-        if (network := controls.network) is not None and case.run(
-            "network", "address", self._network_location, case, network, head
-        ):
-            return True
-        if (
-            network is not None
-            and network.asks_feeds
-            and not case.location_allowed
-            and case.run("network", "intelligence", self._feeds, case, network, head, now)
-        ):
-            return True
-        if (restrictions := controls.restrictions) is not None and case.run(
-            "restrictions", "address", self._restrict_location, case, restrictions, head, now
-        ):
-            return True
-        if admit_address(case, controls.flood, head, now):
-            return True
-        if (limits := controls.limits) is not None:
-            return case.run("limits", "address", self._limit, case, limits.admit_address, head, now)
-        return False
-
-    def _network_location(self, case: Case, network: NetworkControl, head: RequestHead) -> Finding | None:
-        finding, case.location_allowed = network.admit_address(head)
-        return finding
-
-    def _feeds(self, case: Case, network: NetworkControl, head: RequestHead, now: float) -> Finding | None:
-        named = network.judge_feeds(head, now)
-        case.findings.extend(named.seen)
-        case.charges.extend(named.charges)
-        if named.wait_s and self.controls.how["network"].mode == "enforce":
-            case.headers.extend(retry_after(named.wait_s))
-        return named.finding
-
-    def _head(self, case: Case, head: RequestHead) -> bool:
-        if head.fault is None:
-            return False
-        case.findings.append(head.fault)
-        case.note("request", "admit", head.fault.code)
-        return True
-
-    def _clients(self, case: Case, clients: ClientsControl, head: RequestHead, match: Match | None) -> Finding | None:
-        finding, headers = clients.admit(head, match)
-        case.headers.extend(headers)
-        return finding
-
-    def _operation(self, case: Case, head: RequestHead, operation: Operation | None) -> bool:
-        """What the place decides of this operation. True: refused."""
-        network = self.controls.network
-        if network is None or operation is None or not network.asks_operations:
-            return False
-        return case.run("network", "operation", network.admit_operation, head, operation)
-
-    def _identity(
-        self,
-        case: Case,
-        head: RequestHead,
-        operation: Operation | None,
-        now: float,
-        done: tuple[WorkDone, ...],
-    ) -> Ask | None:
-        """Sets the principal or a finding; returns only a question."""
-        identity = self.controls.identity
-        if identity is None:
-            return None
-        case.run("identity", "admit", self._identify, case, identity, head, operation, now, done)
-        return Ask(case.asked, case.reserved) if case.asked is not None else None
-
-    def _identify(
-        self,
-        case: Case,
-        identity: IdentityControl,
-        head: RequestHead,
-        operation: Operation | None,
-        now: float,
-        done: tuple[WorkDone, ...],
-    ) -> Finding | None:
-        answer = identity.admit(head, operation, now, done)
-        if isinstance(answer, Principal):
-            case.principal = answer
-        elif isinstance(answer, Finding):
-            return answer
-        elif isinstance(answer, Proven):
-            case.principal = answer.principal
-            case.charges.extend(answer.charges)
-        elif isinstance(answer, Refused):
-            case.charges.extend(answer.charges)
-            case.headers.extend(answer.headers)
-            return answer.finding
-        elif isinstance(answer, Asking):
-            case.asked, case.reserved = answer.work, answer.reserved
-        elif answer is not None:
-            case.asked = answer
-        return None
-
-    def _location(self, case: Case, head: RequestHead, done: tuple[WorkDone, ...]) -> Ask | None:
-        """Whether the principal may call from where it does; returns only a question."""
-        location, principal = self.controls.location, case.principal
-        if location is None or principal is None:
-            return None
-        case.run("location", "admit", self._locate, case, location, head, principal, done)
-        return Ask(case.asked) if case.asked is not None else None
-
-    def _locate(
-        self, case: Case, location: LocationControl, head: RequestHead, principal: Principal, done: tuple[WorkDone, ...]
-    ) -> Finding | None:
-        answer = location.admit(head, principal, done)
-        if answer is None or isinstance(answer, Finding):
-            return answer
-        case.asked = answer
-        return None
-
-    def _restricted(
-        self,
-        case: Case,
-        head: RequestHead,
-        operation: Operation | None,
-        now: float,
-        done: tuple[WorkDone, ...],
-        *,
-        own: bool = False,
-    ) -> Ask | None:
-        """Whether who calls is kept out, from there or altogether; returns only a question."""
-        network, restrictions, principal = self.controls.network, self.controls.restrictions, case.principal
-        if (
-            network is not None
-            and principal is not None
-            and network.asks_callers
-            and case.run("network", "caller", network.admit_caller, head, principal, operation)
-        ):
-            return None
-        if restrictions is not None:
-            case.run("restrictions", "caller", self._restrict, case, restrictions, head, operation, now, done, own)
-        return Ask(case.asked) if case.asked is not None else None
-
-    def _restrict_location(
-        self, case: Case, restrictions: RestrictionsControl, head: RequestHead, now: float
-    ) -> Finding | None:
-        return None if case.location_allowed else _taken(case, restrictions.admit_address(head, now))
-
-    def _restrict(
-        self,
-        case: Case,
-        restrictions: RestrictionsControl,
-        head: RequestHead,
-        operation: Operation | None,
-        now: float,
-        done: tuple[WorkDone, ...],
-        own: bool,
-    ) -> Finding | None:
-        outcome = restrictions.admit_principal(
-            head, case.principal, operation, now, done, location_allowed=case.location_allowed, own=own
-        )
-        return _taken(case, outcome)
-
-    def _principal(self, case: Case, head: RequestHead, operation: Operation | None, now: float) -> bool:
-        """What who and what decide. True: refused."""
-        controls, principal = self.controls, case.principal
-        if (limits := controls.limits) is not None and case.run(
-            "limits", "caller", self._limit, case, limits.admit_principal, head, principal, operation, now
-        ):
-            return True
-        if (identity := controls.identity) is not None and principal is not None:
-            return case.run("identity", "authorise", identity.authorise, principal, operation)
-        return False
-
-    def _limit(self, case: Case, judge: Callable[[*Ts], Allowed], *args: *Ts) -> Finding | None:
-        allowed = judge(*args)
-        if self.controls.how["limits"].mode != "shadow":
-            # In shadow nobody is told of limits that do not hold; the counters and places count all the same.
-            case.headers.extend(allowed.headers)
-        case.held.extend(allowed.held)
-        case.charges.extend(allowed.charges)
-        return allowed.finding
-
-    def _plan_body(self, case: Case, head: RequestHead, operation: Operation | None) -> BodyPlan | None:
-        """How to read the body; None: refused."""
-        contract, injection = self.controls.contract, self.controls.injection
-        if contract is not None and operation is not None:
-            if case.run("contract", "admit", self._judge_plan, case, contract, operation, head):
-                return None
+            evaluation.find(Finding("clients.websocket", "WebSocket connections are not supported.", 501))
+            return self._refuse(evaluation)
+        if evaluation.own:
+            evaluation.body_plan = OWN_BODY if head.method == "POST" else NO_BODY
         elif _has_body(head):
-            case.body = BodyPlan("stream", bytes_max=BODY_BYTES_MAX)
-        if (
-            injection is not None
-            and case.body.mode == "stream"
-            and case.run("injection", "admit", self._read_instead, case, injection, head)
-        ):
-            return None
-        return case.body
+            evaluation.body_plan = _STREAMED
+        if evaluation.run(plan.plan):
+            return self._refuse(evaluation)
+        return Admission(
+            evaluation.decision,
+            operation,
+            evaluation.path_values,
+            evaluation.principal,
+            evaluation.body_plan,
+            evaluation.charges,
+            evaluation.headers,
+            evaluation.slots,
+            evaluation.own,
+            evaluation.pace,
+        )
 
-    def _judge_plan(self, case: Case, contract: Contract, operation: Operation, head: RequestHead) -> Finding | None:
-        plan = contract.plan_body(operation, head)
-        if isinstance(plan, Finding):
-            case.body = BodyPlan("stream", bytes_max=BODY_BYTES_MAX)  # what shadow reads instead
-            return plan
-        case.body = plan
-        return self._judge_coding(case, head)
+    def _route(self, evaluation: OpenEvaluation) -> None:
+        head, match = evaluation.head, None
+        if self.own_routes is not None:
+            match = self.own_routes.match(head.method, head.raw_path, head.segments)
+            evaluation.own = match is not None
+        if match is None and self.routes is not None:
+            match = self.routes.match(head.method, head.raw_path, head.segments)
+            evaluation.routed = True
+        evaluation.match = match
+        if match is not None and match.operation is not None:
+            # In shadow, or without `clients`, a wrong method goes to the API unjudged by a contract.
+            evaluation.operation, evaluation.path_values = match.operation, match.path_values
 
-    def _read_instead(self, case: Case, injection: InjectionControl, head: RequestHead) -> Finding | None:
-        """Reads what would stream past."""
-        plan = injection.plan_body(head, case.body)
-        if isinstance(plan, Finding):
-            return plan
-        case.body = plan
-        return self._judge_coding(case, head) if plan.mode == "whole" else None
-
-    def _judge_coding(self, case: Case, head: RequestHead) -> Finding | None:
-        if (coding := head.fields.get("content-encoding", "").strip().lower()) not in ("", "identity"):
-            if case.body.mode == "stream" or coding not in READABLE:
-                return coded(Finding("body.coding", "Bodies of this content coding are not accepted.", 415))
-            case.body = replace(case.body, coding=coding)
-        return None
+    def _own_method(self, evaluation: OpenEvaluation) -> Ask | Refuse | Answer | Admission:
+        """A preflight, or a method that `/auth` does not have there."""
+        if evaluation.run(self._own_unrouted):
+            return self._ended(evaluation)
+        assert evaluation.match is not None
+        finding, headers = wrong_method(evaluation.match)
+        evaluation.find(finding)
+        evaluation.headers += headers
+        return self._refuse(evaluation)
 
     # examine -------------------------------------------------------------------------------------------------------
 
@@ -389,39 +233,100 @@ class Engine(Releasing):
         unread. May be run off the event loop: it reads nothing that changes."""
         if admission.own:
             return Pass(admission.decision), EMPTY_BODY
-        controls, operation = self.controls, admission.operation
-        case = Case(controls.how, trace)
-        examining = Examining(case, admission, head, raw)
-        if (contract := controls.contract) is not None and operation is not None:
-            examining.run("contract", examining.contract, contract, operation)
-        if (injection := controls.injection) is not None and not case.refused:
-            examining.run("injection", examining.injection, injection)
-        if not case.findings:
-            return Pass(admission.decision), examining.body
-        findings = (*admission.decision.findings, *case.findings)
-        decision = decide(list(findings))
+        evaluation = OpenEvaluation.resumed(admission, head, head.received_at, trace)
+        evaluation.raw = raw
+        evaluation.run(self._plan_of(admission.operation, False).examine)
+        if not evaluation.findings:
+            return Pass(admission.decision), evaluation.body
+        decision = decide((*admission.decision.findings, *evaluation.findings))
         if decision.verdict == "allow":
-            return Pass(decision, examining.edit), examining.body
-        return Refuse(decision, (), admission.headers, operation, admission.principal)
+            return Pass(decision, evaluation.edit), evaluation.body
+        return Refuse(decision, (), admission.headers, admission.operation, admission.principal)
+
+    # the response --------------------------------------------------------------------------------------------------
+
+    def release(self, admission: Admission, head: RequestHead, status: int, headers: HeaderList, now: float) -> Release:
+        """How the response leaves, judged from its head."""
+        evaluation = OpenEvaluation.resumed(admission, head, now)
+        evaluation.status, evaluation.response_headers = status, headers
+        evaluation.run(self._plan_of(admission.operation, admission.own).release)
+        plan = evaluation.plan or STREAM
+        if admission.operation is not None and not admission.own:
+            media, coding = media_and_coding(headers)
+            if is_readable_json(media, coding):
+                most = max(plan.copy_bytes_max, IDS_READ_BYTES_MAX)
+                plan = type(plan)(plan.mode, most, "gzip" if coding == b"gzip" else "", plan.bytes_max)
+        return Release(
+            evaluation.decision,
+            evaluation.headers,
+            evaluation.drop_headers,
+            plan,
+            evaluation.meter,
+            evaluation.pace,
+            evaluation.charges,
+        )
+
+    def ends(self, admission: Admission, head: RequestHead, now: float) -> Finding | None:
+        """The restriction, made since, that ends what is under way; in shadow it is only found."""
+        evaluation = OpenEvaluation.resumed(admission, head, now)
+        for judge in self._ending:
+            evaluation.run((judge,))
+            evaluation.refused = False  # a denial alone ends nothing that was let in
+        found = evaluation.findings
+        return next((one for one in found if one.verdict == "terminate" or one.code == "control.failed"), None)
+
+    def inspect(
+        self,
+        admission: Admission,
+        head: RequestHead,
+        status: int,
+        tree: object,
+        now: float,
+        *,
+        unread: bool = False,
+        partial: bytes = b"",
+    ) -> Inspection:
+        """What a response told. `unread`: it was too large, garbled or cut short to be read; `partial` is what a client
+        had of one that it did not wait for."""
+        operation = admission.operation
+        ids: tuple[int, ...] = ()
+        truncated = unread
+        if operation is not None and status < 300 and tree is not None:
+            ids, truncated = answered_ids(operation.object_names, tree, self.hash_id)
+        judges = self._plan_of(operation, admission.own).inspect
+        if not judges:
+            return Inspection(None, ids, truncated)
+        evaluation = OpenEvaluation.resumed(admission, head, now)
+        evaluation.status, evaluation.tree, evaluation.unread, evaluation.partial = status, tree, unread, partial
+        evaluation.run(judges)
+        records = next((facts.records for facts in evaluation.facts if facts.records is not None), None)
+        return Inspection(records, ids, truncated, evaluation.charges, evaluation.findings)
+
+    def named_ids(self, admission: Admission, body: Body) -> tuple[tuple[int, ...], bool]:
+        """Hashes of the ids a JSON body names, and whether there were more."""
+        if body.kind != "json" or admission.operation is None:
+            return (), False
+        return answered_ids(admission.operation.object_names, body.tree, self.hash_id)
 
     # what findings add up to -----------------------------------------------------------------------------------------
 
-    def _refuse(self, case: Case) -> Refuse:
-        decision = case.decision
-        headers = tuple(case.headers)
+    def _ended(self, evaluation: OpenEvaluation) -> Ask | Refuse | Answer:
+        if evaluation.reply is not None:
+            return Answer(evaluation.decision, evaluation.reply, evaluation.charges)
+        if evaluation.asked:
+            return Ask(evaluation.asked, evaluation.reserved)
+        return self._refuse(evaluation)
+
+    def _refuse(self, evaluation: OpenEvaluation) -> Refuse:
+        decision = evaluation.decision
+        headers = evaluation.headers
         if decision.status == 401:
             sent = "identity.invalid" in decision.reasons
             headers += self._invalid_headers if sent else self._refusal_headers
-        operation = case.match.operation if case.match is not None else None
-        return Refuse(decision, tuple(case.charges), headers, operation, case.principal)
+        return Refuse(decision, evaluation.charges, headers, evaluation.operation, evaluation.principal)
 
 
-def _taken(case: Case, outcome: Outcome) -> Finding | None:
-    case.charges.extend(outcome.charges)
-    case.asked = outcome.work
-    if outcome.wait_s:
-        case.headers.extend(retry_after(outcome.wait_s))
-    return outcome.finding
+_PHASES: tuple[Phase, ...] = ("admit", "caller", "plan", "examine", "release", "inspect")
 
 
 def _has_body(head: RequestHead) -> bool:

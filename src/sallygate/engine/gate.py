@@ -17,6 +17,13 @@ OVERRIDES = frozenset(
 """By these, frameworks and IIS run another operation than the request line's, which is the one that was judged. Honest
 pages send them too (0.4% of recorded requests, to services that do without), so they are taken off, not refused."""
 
+PLAIN = frozenset(
+    (b"accept", b"accept-encoding", b"accept-language", b"cache-control", b"connection", b"content-length",
+     b"content-type", b"cookie", b"host", b"if-modified-since", b"if-none-match", b"origin", b"pragma", b"priority",
+     b"referer", b"sec-fetch-dest", b"sec-fetch-mode", b"sec-fetch-site", b"te", b"traceparent", b"user-agent")
+)  # fmt: skip
+"""What nearly every request has."""
+
 
 class Gate(Struct, frozen=True):
     """One policy in force."""
@@ -34,5 +41,7 @@ class Gate(Struct, frozen=True):
     """On every answer: HSTS."""
     counted_operations: frozenset[str]
     """Whose answers must come in a coding that can be read."""
+    plain_headers: frozenset[bytes] = frozenset()
+    """Of `PLAIN`, those that no policy takes off: known to travel without a second look."""
     rush: Rush | None = None
     """Where load is shed: who is turned away at the door."""

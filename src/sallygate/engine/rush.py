@@ -7,7 +7,7 @@ is, and proven when it comes to that. One that is a better caller's and does not
 
 from __future__ import annotations
 
-from sallygate.controls.flood import FloodControl, retry_s, shed
+from sallygate.controls.flood.shedding import SheddingControl, retry_s, shed
 from sallygate.engine.early import Away, RawHead
 from sallygate.state.load_shedding import UNKNOWN_RANK, Shedder
 from sallygate.state.state import State
@@ -16,9 +16,11 @@ from sallygate.state.state import State
 class Rush:
     """Of one policy."""
 
-    def __init__(self, flood: FloodControl, state: State, key_header: bytes, own_paths: tuple[bytes, ...]) -> None:
+    def __init__(
+        self, shedding: SheddingControl, state: State, key_header: bytes, own_paths: tuple[bytes, ...]
+    ) -> None:
         """`own_paths`: beginnings of those the gate answers itself, which ask nothing of the API."""
-        self._flood = flood
+        self._shedding = shedding
         self._shedder: Shedder = state.shedder
         self._key_header = key_header
         self._own_paths = own_paths
@@ -35,7 +37,7 @@ class Rush:
                 key = value
             elif name == b"authorization":
                 return None
-        rank, source = self._flood.claimed(key, now) if key else (UNKNOWN_RANK, "")
+        rank, source = self._shedding.claimed(key, now) if key else (UNKNOWN_RANK, "")
         reason = shedder.look(rank, source)
         path: bytes = scope.get("raw_path") or scope["path"].encode()  # the former is optional in ASGI
         if not reason or path.startswith(self._own_paths):

@@ -1,22 +1,16 @@
-"""Guard: the ASGI middleware, and the only place that enforces.
+"""Guard: the ASGI shell of the exchange driver. It reads, waits, writes, and branches on no finding.
 
-    read head ─▶ engine.admit ─▶ work, at most three rounds ─▶ charge ─▶ read body as told ─▶ engine.examine    (call)
-        ─▶ the API ─▶ engine.release ─▶ stream, metered ─▶ engine.learn ─▶ charge ─▶ record                     (answer)
-
-Guard does what the engine only says: it waits, reads, writes, charges. It judges nothing itself; when something it
-depends on fails, it refuses.
+The flow of an exchange is `engine/exchange.py`; `guard/shell.py` carries out its commands over ASGI.
 """
 
 from __future__ import annotations
 
 from sallygate.engine.early import Away
-from sallygate.engine.gate import Gate
-from sallygate.guard.call import run
-from sallygate.guard.context import Context
 from sallygate.guard.early import turn_away
 from sallygate.guard.services import App, Message, Receive, Scope, Send, Services
+from sallygate.guard.shell import Shell
 
-__all__ = ["App", "Gate", "Guard", "Receive", "Scope", "Send", "Services"]
+__all__ = ["App", "Guard", "Receive", "Scope", "Send", "Services"]
 
 
 class Guard:
@@ -35,7 +29,7 @@ class Guard:
                 return
             services.under_way += 1
             try:
-                await run(Context(services, self.app, scope, receive, send))
+                await Shell(services, self.app, scope, receive, send).run()
             finally:
                 services.under_way -= 1
         elif kind == "lifespan":

@@ -1,61 +1,49 @@
-"""Request bodies as they arrive: whole, or not in time."""
+"""Request bodies read whole, within a size, a pace and a time."""
 
 from __future__ import annotations
 
 import asyncio
+from typing import Literal
 
-from sallygate.guard.context import Context
-from sallygate.model.decision import Admission
-from sallygate.model.finding import Finding
-from sallygate.policy.flood import SlowBodies
+from sallygate.guard.services import Receive
+from sallygate.model.judgement import Pace
 
-NEVER_S = 10.0 * 365 * 86400
-UNHURRIED = SlowBodies()
-"""Where a policy has no section on floods in force: a minute for a whole body (a megabyte at 17 KiB/s; slower is a
-held place, not an upload)."""
-
-
-def pace_of(call: Context) -> SlowBodies:
-    flood = call.gate.engine.controls.flood
-    return flood.body if flood is not None else UNHURRIED
+Outcome = Literal["whole", "cut", "large", "slow", "late"]
+READ_S_MAX = 300.0
+"""For a whole body where no pace is enforced: one that never comes must not be held for ever."""
+_NEVER_S = 10.0 * 365 * 86400
 
 
-def allowed_s(pace: SlowBodies, received_bytes: int) -> float:
+def allowed_s(pace: Pace, received_bytes: int) -> float:
     """How long a sender may have taken for so many bytes."""
-    return pace.after + received_bytes / pace.rate if pace.rate else NEVER_S
+    return pace.after_s + received_bytes / pace.bytes_per_s if pace.bytes_per_s else _NEVER_S
 
 
-def slow_body(pace: SlowBodies) -> Finding:
-    return Finding("flood.slow_body", f"The body arrives at less than {pace.rate} bytes a second.", 408,
-                   owasp="API4", attack="T1499")  # fmt: skip
-
-
-async def read_body(call: Context, admission: Admission) -> bytes | Finding:
-    """The whole body, as long as it is no larger, no longer and no slower than it may be."""
-    most, pace = admission.body.bytes_max, pace_of(call)
+async def read_body(receive: Receive, length: str, bytes_max: int, pace: Pace | None) -> tuple[bytes, Outcome, float]:
+    """The body, how far it came, and how many seconds that took. `length` is what `Content-Length` says."""
+    whole_s = pace.whole_s if pace is not None and pace.whole_s else READ_S_MAX
     loop = asyncio.get_running_loop()
     began = loop.time()
     parts, size = [], 0
-    limit = _Limit(loop, began + min(pace.time, allowed_s(pace, 0)))  # for the first part too
+    limit = _Limit(loop, began + min(whole_s, allowed_s(pace, 0) if pace is not None else whole_s))
     try:
         while True:
-            message = await call.receive()
+            message = await receive()
             if message["type"] != "http.request":
-                return Finding("request.body_cut", "The body ended before it was whole.", 400)
+                return b"", "cut", loop.time() - began
             part: bytes = message.get("body", b"")
             parts.append(part)
             size += len(part)
-            if size > most:
-                return Finding(admission.body.over, f"The body is larger than {most} bytes.", 413, owasp="API4")
-            if not message.get("more_body") or call.head.fields.get("content-length") == str(size):
-                return parts[0] if len(parts) == 1 else b"".join(parts)
-            limit.move(began + min(pace.time, allowed_s(pace, size)))
+            if size > bytes_max:
+                return b"", "large", loop.time() - began
+            if not message.get("more_body") or length == str(size):
+                return parts[0] if len(parts) == 1 else b"".join(parts), "whole", loop.time() - began
+            if pace is not None:
+                limit.move(began + min(whole_s, allowed_s(pace, size)))
     except asyncio.CancelledError:
         if not limit.ended_it():
             raise
-        if loop.time() - began < pace.time:
-            return slow_body(pace)
-        return Finding("request.body_time", f"The body did not arrive within {pace.time:.0f} s.", 408)
+        return b"", "slow" if loop.time() - began < whole_s else "late", loop.time() - began
     finally:
         limit.close()
 

@@ -11,8 +11,7 @@ async def turn_away(services: Services, scope: Scope, send: Send, away: Away) ->
     began_us, now, request_id = services.tick_us(), services.now(), services.new_request_id()
     gate = services.gate
     headers, body = gate.door.answer(away, scope, request_id)
-    for charge in away.charges:
-        gate.state.tables[charge.table].take(charge.subject, now, charge.amount)
+    gate.state.charge(away.charges, now)
     turned = services.turned.add(away.finding, away.address, scope, request_id, now, len(body))
     try:
         await send({"type": "http.response.start", "status": away.finding.status, "headers": headers})

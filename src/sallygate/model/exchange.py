@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from sallygate.model.decision import Decision, Learned
+from sallygate.model.decision import Decision
 from sallygate.model.event import NO_LOCATION, Location
 from sallygate.model.finding import Finding
 from sallygate.model.operation import Operation
+from sallygate.model.outcome import Inspection
 from sallygate.model.principal import Principal
 from sallygate.model.request import RequestHead
 from sallygate.model.work import Charge
 
-NOTHING_LEARNED = Learned()
+NOTHING_LEARNED = Inspection()
 GONE = 499
 """Status of an exchange whose client left first (nginx's number)."""
 CUT = 599
@@ -34,7 +35,7 @@ class Exchange(Struct, frozen=True, gc=False):
     body_ids_truncated: bool = False
     request_bytes: int = 0
     response_bytes: int = 0
-    learned: Learned = NOTHING_LEARNED
+    learned: Inspection = NOTHING_LEARNED
     location: Location = NO_LOCATION
     charges: tuple[Charge, ...] = ()
     took_us: int = 0

@@ -15,15 +15,16 @@ from pathlib import Path
 from msgspec import Struct
 
 from sallygate.auth.routes import auth_operations
-from sallygate.engine.case import Step
 from sallygate.engine.compose import compose
+from sallygate.engine.evaluation import Step
+from sallygate.engine.exchange import ExchangeDriver
 from sallygate.engine.gate import Gate
-from sallygate.model.decision import Admission, Answer, Ask, Decision, Refuse
-from sallygate.model.finding import Finding
+from sallygate.model import driver as d
+from sallygate.model.decision import Decision, HeaderList
 from sallygate.model.operation import Operation
 from sallygate.model.principal import Principal
 from sallygate.model.request import RequestHead
-from sallygate.model.work import ROUNDS_MAX, Charge, PasswordVerified, VerifyPassword, Work, WorkDone, nothing_known
+from sallygate.model.work import PasswordVerified, VerifyPassword, Work, WorkDone, nothing_known
 from sallygate.offline.recordings import Recorded
 from sallygate.policy.load import load_policy
 from sallygate.security import passwords
@@ -102,7 +103,7 @@ class Offline:
         """One request, charged like a real one."""
         if recorded.at is not None:
             self.now = recorded.at
-        now, engine = self.now, self.gate.engine
+        now = self.now
         head = self.gate.reader.read(
             method=recorded.method,
             scheme=recorded.scheme,
@@ -114,19 +115,36 @@ class Offline:
             request_id=f"{number:032x}",
             now=now,
         )
-        done: tuple[WorkDone, ...] = ()
-        for _ in range(ROUNDS_MAX + 1):
-            outcome = engine.admit(head, now, done, trace)
-            if not isinstance(outcome, Ask):
-                break
-            done = (*done, self._work(outcome.work))
-        assert not isinstance(outcome, Ask)
-        self._charge(outcome.charges, now)
-        if isinstance(outcome, Refuse):
-            return Verdict(outcome.decision, outcome.decision.status, outcome.operation, outcome.principal)
-        if isinstance(outcome, Answer):
-            return Verdict(outcome.decision, outcome.reply.status, None, None, answered=True)
-        return self._examine(outcome, head, recorded.body, trace)
+        driver = ExchangeDriver(self.gate, head, _SILENT, 0.0, trace)
+        commands, answered, exchange = driver.start(), 0, None
+        while commands:
+            event: d.Event | None = None
+            for command in commands:
+                if isinstance(command, d.Record):
+                    exchange = command.exchange
+                elif isinstance(command, d.Reply):
+                    answered, event = command.status, d.Sent(now, 0.0)
+                else:
+                    event = self._answer(command, recorded.body, now) or event
+            commands = driver.feed(event) if event is not None else ()
+        assert exchange is not None
+        decision = exchange.decision
+        by_gate = bool(answered) and decision.verdict == "allow"
+        status = answered if by_gate else decision.status
+        return Verdict(decision, status, exchange.operation, exchange.principal, by_gate)
+
+    def _answer(self, command: d.Command, body: bytes, now: float) -> d.Event | None:
+        """What would have come of a command, as far as a recording tells: nothing is sent."""
+        if isinstance(command, d.Work):
+            return d.WorkDone(now, 0.0, tuple([self._work(item) for item in command.items]))
+        if isinstance(command, d.ReadBody):
+            large = len(body) > command.bytes_max
+            return d.BodyRead(now, 0.0, b"" if large else body, "large" if large else "whole")
+        if isinstance(command, d.Offload):
+            return d.Offloaded(now, 0.0, command.call())
+        if isinstance(command, d.TakeSlot):
+            return d.SlotTaken(now, 0.0)
+        return d.End(now, 0.0) if isinstance(command, d.CallApi) else None
 
     def _work(self, work: Work) -> WorkDone:
         if not isinstance(work, VerifyPassword):
@@ -137,22 +155,6 @@ class Offline:
             self._verified[work.tag] = _verify(work)
         return self._verified[work.tag]
 
-    def _examine(self, admission: Admission, head: RequestHead, body: bytes, trace: list[Step] | None) -> Verdict:
-        plan = admission.body
-        if plan.mode != "none" and len(body) > plan.bytes_max:
-            finding = Finding(plan.over, "The body is too large.", 413, owasp="API4")
-            decision = Decision("deny", 413, (*admission.decision.findings, finding))
-            return Verdict(decision, 413, admission.operation, admission.principal)
-        raw = body if plan.mode == "whole" else None
-        examined = self.gate.engine.examine(admission, head, raw, trace)
-        decision = examined.decision if isinstance(examined, Refuse) else examined[0].decision
-        return Verdict(decision, decision.status, admission.operation, admission.principal)
-
-    def _charge(self, charges: tuple[Charge, ...], now: float) -> None:
-        for charge in charges:
-            if (table := self.state.tables.get(charge.table)) is not None:
-                table.take(charge.subject, now, charge.amount)
-
 
 def _verify(work: VerifyPassword) -> PasswordVerified:
     try:
@@ -160,3 +162,19 @@ def _verify(work: VerifyPassword) -> PasswordVerified:
     except (passwords.WrongPassword, passwords.UnusableHash):
         return PasswordVerified(work.tag, "wrong")
     return PasswordVerified(work.tag, "right")
+
+
+class _Silent:
+    """Ports of a driver whose requests go nowhere."""
+
+    def identity_headers(self, principal: Principal, now: float) -> HeaderList:
+        return ()
+
+    def traceparent(self, head: RequestHead) -> bytes | None:
+        return None
+
+    def failed(self, what: str, error: BaseException) -> None:
+        raise error
+
+
+_SILENT = _Silent()

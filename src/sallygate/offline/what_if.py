@@ -21,16 +21,18 @@ from msgspec.structs import replace
 
 from sallygate.auth.routes import auth_operations
 from sallygate.controls.identity import ACCOUNT
-from sallygate.controls.injection import Prefilter
-from sallygate.engine.case import Guarded, decide
-from sallygate.engine.compose import DEFAULT_KEY_HEADER, compose
+from sallygate.controls.injection import InjectionControl, Prefilter
+from sallygate.engine.compose import compose, guarded
+from sallygate.engine.engine import Guarded
+from sallygate.engine.evaluation import decide
 from sallygate.engine.gate import Gate
 from sallygate.model.access import KnownNetwork
 from sallygate.model.account import Account
-from sallygate.model.decision import Admission, Answer, Ask, Decision, Refuse
+from sallygate.model.decision import Decision
 from sallygate.model.event import Event
 from sallygate.model.finding import Finding
 from sallygate.model.operation import Operation
+from sallygate.model.outcome import Admission, Answer, Ask, Refuse
 from sallygate.model.principal import Credential
 from sallygate.model.request import NO_BODY, RequestHead
 from sallygate.model.work import (
@@ -55,6 +57,7 @@ from sallygate.security.key_ring import KeyRing, base62
 from sallygate.security.state_directory import Installation
 from sallygate.services.feeds.schedule import load_kept
 from sallygate.services.network_files import databases_of, geography_of
+from sallygate.state.parts import DEFAULT_KEY_HEADER
 from sallygate.state.state import State
 
 _KEPT = {
@@ -72,7 +75,7 @@ _RULES = {"additionalProperties": "unknown_fields", "unevaluatedProperties": "un
 """What the policy may ignore, by code, and by the rule of a finding in a body."""
 _KEPT_CODES = {
     "limits.concurrent": "limits", "limits.address_concurrent": "limits", "flood.prefix_concurrent": "flood",
-    "flood.penalty": "flood", "flood.slow_body": "flood", "flood.shed": "shedding",
+    "flood.penalty": "flood", "flood.slow_body": "flood", "flood.shed": "flood.shedding",
 }  # fmt: skip
 """What hung on how much was under way, how fast it came, or what was refused before."""
 _NEW_LOCATION = ("location.new", "location.unverified")
@@ -165,7 +168,11 @@ class FromEvents:
         )
         self._contract = loaded.policy.contract
         self._identity, self._auth = loaded.policy.identity, loaded.policy.auth
-        self._how: dict[str, Guarded] = self._gate.engine.controls.how
+        flood = loaded.policy.flood  # recorded requests had no API of ours to load; what was found then stands
+        self._how: dict[str, Guarded] = {
+            **{name: guarded(one) for name, one in (("flood", flood), ("flood.shedding", flood.shedding))},
+            **self._gate.engine.controls.by_section,
+        }
         for account in accounts:
             self._state.accounts.put(replace(account, locked_at=None, password=RIGHT))
         for credential in credentials:
@@ -187,19 +194,22 @@ class FromEvents:
             outcome = self._gate.engine.admit(head, event.at, done)
             if not isinstance(outcome, Ask):
                 break
-            done = (*done, _done(outcome.work, event))
+            done = (*done, *(_done(work, event) for work in outcome.work))
         assert not isinstance(outcome, Ask)
         times = min(event.count * event.sampled, REPEATS_MAX)
         for _ in range(times):
-            self._charge(outcome.charges, event.at)
+            self._state.charge(outcome.charges, event.at)
         judged = [finding for finding in outcome.decision.findings if _is_judged(finding)]
         if isinstance(outcome, Admission):
             judged += self._examined(outcome, head)
-        elif isinstance(outcome, Answer) or decide(judged).verdict != "allow":
-            return verdict_of(decide(judged))
-        decision = decide([*judged, *self._kept(event, outcome.operation, head)])
+        elif isinstance(outcome, Answer) or decide(tuple(judged)).verdict != "allow":
+            return verdict_of(decide(tuple(judged)))
+        decision = decide((*judged, *self._kept(event, outcome.operation, head)))
         if decision.verdict == "allow" and isinstance(outcome, Admission):
-            self._charge(self._gate.engine.bytes_charges(outcome, event.response_bytes), event.at)
+            release = self._gate.engine.release(outcome, head, event.status, (), event.at)
+            if release.meter is not None and event.response_bytes:
+                charge = Charge(release.meter.table, release.meter.subject, event.response_bytes)
+                self._state.charge((charge,), event.at)
         return verdict_of(decision)
 
     def _examined(self, admission: Admission, head: RequestHead) -> list[Finding]:
@@ -232,7 +242,7 @@ class FromEvents:
 
     def _kept(self, event: Event, operation: Operation | None, head: RequestHead) -> Iterator[Finding]:
         """What was found in values and bodies, as the new policy would take it."""
-        injection = self._gate.engine.controls.injection
+        injection = self._gate.engine.controls.get(InjectionControl)
         for finding in event.findings:
             control = _KEPT_CODES.get(finding.code) or _KEPT.get(finding.control, "")
             how = self._how.get(control)
@@ -249,11 +259,6 @@ class FromEvents:
     def _is_ignored(self, finding: Finding) -> bool:
         switch = _SWITCHES.get(finding.code) or _RULES.get(finding.rule, "")
         return getattr(self._contract, switch, "") == "ignore"
-
-    def _charge(self, charges: tuple[Charge, ...], now: float) -> None:
-        for charge in charges:
-            if (table := self._state.tables.get(charge.table)) is not None:
-                table.take(charge.subject, now, charge.amount)
 
 
 def _done(work: Work, event: Event) -> WorkDone:

@@ -21,6 +21,7 @@ from sallygate.auth.routes import CODES, INTROSPECT, LOCATIONS, REVOKE, TOKEN
 from sallygate.auth.tokens import TokenText
 from sallygate.controls.identity import Guesses, IdentityControl, Refused
 from sallygate.controls.identity.failure import unavailable
+from sallygate.controls.location import LocationControl
 from sallygate.engine.gate import Gate
 from sallygate.guard import App
 from sallygate.model.access import KnownNetwork, Revocation
@@ -189,7 +190,7 @@ class AuthEndpoints:
         return loaded.account
 
     def _identity(self) -> IdentityControl | None:
-        return self._gate().engine.controls.identity
+        return self._gate().engine.controls.get(IdentityControl)
 
     def principal_of(self, account: Account) -> Principal | Finding:
         identity = self._identity()
@@ -254,7 +255,7 @@ class AuthEndpoints:
         """A place that was seen for the first time is known from then on, and written a little later."""
         if exchange.principal is None:
             return
-        if exchange.decision.verdict == "allow" and self._gate().engine.controls.location is not None:
+        if exchange.decision.verdict == "allow" and self._gate().engine.controls.get(LocationControl) is not None:
             self._travelled(exchange.principal.id, exchange)
         if not exchange.decision.findings:
             return

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from sallygate.model.work import Charge
 from sallygate.state.account_cache import Accounts, VerifiedPasswords
 from sallygate.state.counters import Table
 from sallygate.state.credentials import Credentials
@@ -34,6 +37,12 @@ class State:
         self.feeds = Feeds()
         self.issuers = KeySets()
         self.revocations = Revocations()
+
+    def charge(self, charges: Iterable[Charge], now: float) -> None:
+        """Take every charge from its counter. One whose counter went with a policy or a restriction costs nothing."""
+        for charge in charges:
+            if (table := self.tables.get(charge.table)) is not None:
+                table.take(charge.subject, now, charge.amount)
 
     def table(self, fresh: Table, now: float) -> Table:
         """The table of that name that is there; or `fresh`, with what the old one counted, when the limit changed."""

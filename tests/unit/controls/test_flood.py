@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gatehouse import ADDRESSES, CREDENTIALS, NOW, House, Request, policy_text
+from sallygate.controls.flood import FloodControl, SheddingControl
 from sallygate.model.finding import Finding
 from sallygate.state.concurrency_limit import COLD_ANSWERS
 from sallygate.state.load_shedding import RANKS, Ticket
@@ -60,9 +61,9 @@ def test_refusals_of_a_known_caller_count_against_it_and_not_its_address() -> No
     for _ in range(40):
         made.passes(Request("POST", key="large", body=b'{"name":1}', headers=((b"content-type", b"application/json"),)))
     assert not made.state.penalties.boxed(NOW) and "flood.penalty" not in codes(made)
-    flood = made.gate.engine.controls.flood
+    shedding = made.gate.engine.controls.get(SheddingControl)
     principal = made.exchanges[-1].principal
-    assert RANKS[flood.rank(principal, NOW)] == "refused" and RANKS[flood.rank(principal, NOW + 120)] == "high"
+    assert RANKS[shedding.rank(principal, NOW)] == "refused" and RANKS[shedding.rank(principal, NOW + 120)] == "high"
 
 
 @pytest.mark.parametrize(("code", "status"), [("flood.shed", 503), ("flood.prefix", 429), ("flood.penalty", 429),
@@ -71,7 +72,7 @@ def test_refusals_of_a_known_caller_count_against_it_and_not_its_address() -> No
 def test_what_others_can_bring_about_never_counts(code: str, status: int) -> None:
     made = house()
     head = made.head(Request())
-    flood = made.gate.engine.controls.flood
+    flood = made.gate.engine.controls.get(FloodControl)
     assert flood.refused(Finding(code, "", status), head.client_network, head.client_address, None) == ()
 
 
@@ -144,7 +145,7 @@ def test_nothing_is_turned_away_at_the_door_in_shadow() -> None:
 
 def test_off_is_off() -> None:
     made = House(policy_text({"flood": "off"}, PLANS, limits=LIMITS, flood="shedding: {mode: off}"))
-    assert made.gate.engine.controls.flood is None and made.gate.rush is None
+    assert made.gate.engine.controls.get(FloodControl) is None and made.gate.rush is None
     for _ in range(100):
         made.passes(Request(path="/nothing"))
     assert set(codes(made)) == {"clients.path"}
@@ -153,7 +154,7 @@ def test_off_is_off() -> None:
 def test_units_are_tenths() -> None:
     made = house()
     head = made.head(Request(address="2001:db8::1"))
-    own, site = made.gate.engine.controls.flood.refused(
+    own, site = made.gate.engine.controls.get(FloodControl).refused(
         Finding("clients.path", "", 404), head.client_network, head.client_address, None
     )
     assert (own.amount, site.amount) == (UNITS, 1) and site.subject == "2001:db8::/48"

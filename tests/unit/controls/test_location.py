@@ -30,7 +30,7 @@ WHO = Principal("key:k", "acme", "plan", frozenset(), "api_key")
 
 def judge(does: str, state: State, address: str = HOME, done: tuple[LocationsLoaded, ...] = ()) -> object:
     control = LocationControl({"plan": does}, state, "/auth/locations")  # type: ignore[dict-item]  # one of its words
-    return control.admit(Head(address), WHO, done)  # type: ignore[arg-type]  # see Head
+    return control.judge(Head(address), WHO, done)  # type: ignore[arg-type]  # see Head
 
 
 def knowing(*states: str) -> State:
@@ -97,4 +97,4 @@ def test_a_policy_without_such_plans_has_no_such_control() -> None:
     from sallygate.security.key_ring import KeyRing
 
     gate = compose(load(policy_text()), State(), KeyRing(b"p" * 32), b"k" * 32, 0.0, auth_operations)
-    assert gate.engine.controls.location is None
+    assert gate.engine.controls.get(LocationControl) is None

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from bench import Bench, code
 from sallygate.model.access import KnownNetwork
-from sallygate.model.decision import Ask
+from sallygate.model.outcome import Ask
 from sallygate.model.restriction import Restriction
 from sallygate.model.work import LoadLocations, LocationsLoaded
 from sallygate.offline.decide import Offline
@@ -99,7 +99,7 @@ def test_a_challenge_is_met_by_having_the_place_admitted_anew(bench, scope: dict
     made = restrict(gate, "challenge", **scope)
     known = place(gate)
     asked = gate.admit(client="198.51.100.1")
-    assert isinstance(asked, Ask) and asked.work == LoadLocations(known.principal)
+    assert isinstance(asked, Ask) and asked.work == (LoadLocations(known.principal),)
 
     def again(*places: KnownNetwork, failed: bool = False) -> Any:
         done = LocationsLoaded(known.principal, places, failed)
@@ -137,10 +137,10 @@ def test_what_is_under_way_is_cut_by_a_termination_alone(bench) -> None:
     engine, head = gate.offline.gate.engine, gate.head(client="198.51.100.1")
     admission = engine.admit(head, gate.now)
     restrict(gate, "deny", account="acme")
-    assert not engine.is_terminated(admission, head, gate.now)
+    assert not engine.ends(admission, head, gate.now)
     restrict(gate, "terminate", account="acme", country="NO")
-    assert engine.is_terminated(admission, head, gate.now)
-    assert not engine.is_terminated(admission, head, gate.now + 61), "it has ended"
-    assert not engine.is_terminated(admission, gate.head(client="198.51.100.2"), gate.now)
+    assert engine.ends(admission, head, gate.now)
+    assert not engine.ends(admission, head, gate.now + 61), "it has ended"
+    assert not engine.ends(admission, gate.head(client="198.51.100.2"), gate.now)
     restrict(gate, "terminate", country="BR")
-    assert not engine.is_terminated(admission, gate.head(client="198.51.100.2"), gate.now), "is on the list"
+    assert not engine.ends(admission, gate.head(client="198.51.100.2"), gate.now), "is on the list"

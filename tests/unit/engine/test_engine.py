@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from bench import Bench, code
-from sallygate.engine.case import Step
-from sallygate.model.decision import Admission, Answer, Ask, Refuse
+from bench import Bench, break_phase, code
+from sallygate.controls.contract import ContractControl
+from sallygate.engine.evaluation import Step
+from sallygate.engine.order import ORDER, Row
+from sallygate.model.outcome import Admission, Answer, Ask, Refuse
 from sallygate.model.restriction import Restriction
 from sallygate.model.work import CredentialLoaded
 from sallygate.offline.decide import Offline
@@ -89,7 +91,7 @@ def test_work_is_asked_for_once_and_never_charged_twice(bench) -> None:
     credential = made.offline.state.credentials._known.popitem()[1]
     engine, head = made.offline.gate.engine, made.head()
     asked = engine.admit(head, made.now)
-    assert isinstance(asked, Ask) and asked.work.id == credential.id
+    assert isinstance(asked, Ask) and asked.work[0].id == credential.id
     assert not hasattr(asked, "charges")
     found = engine.admit(head, made.now, (CredentialLoaded(credential.id, credential),))
     assert isinstance(found, Admission) and len(found.charges) == 3
@@ -150,7 +152,7 @@ def test_addresses_are_limited_before_identity_and_by_64(bench) -> None:
 def test_too_many_at_once(bench) -> None:
     made = bench("plans: {large: {rate: 100/s burst 100, concurrent: 2, scopes: ['*']}}")
     held = made.offline.state.slots
-    for table, subject, _ in made.admit().held * 2:
+    for table, subject, _ in made.admit().slots * 2:
         held.take(table, subject)
     assert code(made.admit()) == "limits.concurrent"
 
@@ -207,33 +209,30 @@ def test_off_does_not_look(bench) -> None:
     assert isinstance(made.call("/things?limit=0&x=1"), Admission)
 
 
-@pytest.mark.parametrize("name", ["restrictions", "clients", "identity", "limits", "contract"])
-def test_a_control_that_fails_refuses(bench, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = bench()
-    control = getattr(made.offline.gate.engine.controls, name)
-    made.offline.state.restrictions = type(made.offline.state.restrictions)(
-        [Restriction("r", (("address", "10.0.0.1"),), "deny", "x", "me", 0, 1e12)]
-    )
+ASKED = [row for row in ORDER if row.phase not in ("release", "inspect")]
+OFF = ("network", "intelligence", "location", "transport")
+"""Controls that the policy of the next test does without."""
 
-    def broken(*_: object, **__: object) -> None:
-        raise ZeroDivisionError("boom")
 
-    for method in ("admit", "admit_address", "admit_principal", "judge"):
-        if hasattr(control, method):
-            monkeypatch.setattr(control, method, broken)
+@pytest.mark.parametrize("row", ASKED, ids=lambda row: f"{row.phase}-{row.control.name}")
+def test_a_control_that_fails_refuses(bench, row: Row) -> None:
+    made = bench("flood: {mode: enforce}\ninjection: {mode: enforce}")
+    controls = made.offline.gate.engine.controls
+    control = controls.get(row.control)
+    if control is None:
+        assert row.control.name in OFF
+        return
+    break_phase(made.offline.gate.engine, row.control, row.phase)
     outcome = made.call()
     assert isinstance(outcome, Refuse)
-    assert (code(outcome), outcome.decision.status, outcome.decision.findings[-1].rule) == ("control.failed", 503, name)
-    assert "boom" not in outcome.decision.findings[-1].detail
+    failed = outcome.decision.findings[-1]
+    assert (code(outcome), outcome.decision.status, failed.rule) == ("control.failed", 503, control.name)
+    assert "boom" not in failed.detail
 
 
-def test_a_control_may_fail_open_only_where_the_policy_says(bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_control_may_fail_open_only_where_the_policy_says(bench) -> None:
     made = bench("contract: {on_error: allow}")
-
-    def broken(*_: object) -> None:
-        raise ZeroDivisionError
-
-    monkeypatch.setattr(made.offline.gate.engine.controls.contract, "judge", broken)
+    break_phase(made.offline.gate.engine, ContractControl, "examine")
     assert isinstance(made.call(), Admission)
 
 

@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
 from functools import wraps
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from sallygate.guard import body
+from sallygate.guard.body import read_body
 from sallygate.model.finding import Finding
+from sallygate.model.judgement import Pace
 
 
 def awaited(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
@@ -23,26 +23,20 @@ def awaited(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]
     return run
 
 
-PACE = SimpleNamespace(time=0.2, after=0.05, rate=100)
-ADMISSION: Any = SimpleNamespace(body=SimpleNamespace(bytes_max=1000, over="x"))
+SLOW = Finding("flood.slow_body", "", 408)
+PACE = Pace(0.05, 100, SLOW, 0.2, Finding("request.body_time", "", 408))
 
 
-@pytest.fixture(autouse=True)
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(body, "pace_of", lambda call: PACE)
-
-
-async def read(receive: Any) -> bytes | Finding:
-    return await body.read_body(SimpleNamespace(receive=receive, head=SimpleNamespace(fields={})), ADMISSION)  # type: ignore[arg-type]
+async def read(receive: Any) -> tuple[bytes, str, float]:
+    return await read_body(receive, "", 1000, PACE)
 
 
 async def never() -> Any:
     await asyncio.Event().wait()
 
 
-def code_of(answer: bytes | Finding) -> str:
-    assert isinstance(answer, Finding)
-    return answer.code
+def code_of(answer: tuple[bytes, str, float]) -> str:
+    return answer[1]
 
 
 def cancelling() -> int:
@@ -53,7 +47,7 @@ def cancelling() -> int:
 
 @awaited
 async def test_two_slow_bodies_in_one_task() -> None:
-    assert [code_of(await read(never)), code_of(await read(never))] == ["flood.slow_body"] * 2
+    assert [code_of(await read(never)), code_of(await read(never))] == ["slow"] * 2
     assert cancelling() == 0
 
 
@@ -67,7 +61,7 @@ async def test_a_task_that_was_cancelled_before_and_went_on() -> None:
     task = asyncio.create_task(connection())
     await asyncio.sleep(0)
     task.cancel()
-    assert await task == "flood.slow_body"
+    assert await task == "slow"
 
 
 @awaited
@@ -84,10 +78,10 @@ async def test_a_server_that_takes_the_end_of_the_wait_for_something_else() -> N
         except asyncio.CancelledError:
             raise ConnectionResetError from None
 
-    assert code_of(await read(gone)) == "request.body_cut" and cancelling() == 0
+    assert code_of(await read(gone)) == "cut" and cancelling() == 0
     with pytest.raises(ConnectionResetError):
         await read(broken)
-    assert cancelling() == 0 and code_of(await read(never)) == "flood.slow_body"
+    assert cancelling() == 0 and code_of(await read(never)) == "slow"
 
 
 @awaited

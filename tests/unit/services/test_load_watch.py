@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from sallygate.cli import status
-from sallygate.controls.flood import retry_s, shed
+from sallygate.controls.flood.shedding import retry_s, shed
 from sallygate.events.record import Pending
 from sallygate.model.decision import Decision
 from sallygate.model.event import Event, Location

@@ -106,7 +106,7 @@ def test_two_places_at_once_are_a_finding_and_refuse_nobody(does: str) -> None:
     control = LocationControl({"plan": does}, state, "")  # type: ignore[dict-item]
 
     def call(address: str, at: float) -> object:
-        return control.admit(Head(address, at), who, ())  # type: ignore[arg-type]
+        return control.judge(Head(address, at), who, ())  # type: ignore[arg-type]
 
     assert call("198.51.100.1", 100.0) is None, "nothing is known of where it was"
     state.travels.put(who.id, Seen("192.0.2.0/24", "NO", COUNTRY_CIRCLES["NO"], 0.0))

@@ -10,6 +10,8 @@ Cost: that of the credential's kind, a module each.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from sallygate.controls.identity.account_lookup import AccountHolders
 from sallygate.controls.identity.claims import Claims
 from sallygate.controls.identity.failure import invalid, missing
@@ -17,10 +19,13 @@ from sallygate.controls.identity.guesses import Guesses
 from sallygate.controls.identity.keys import ApiKeys
 from sallygate.controls.identity.outcomes import Asking, Proven, Refused
 from sallygate.controls.identity.passwords import Passwords
-from sallygate.controls.identity.scopes import ALL_SCOPES, granted
+from sallygate.controls.identity.scopes import ScopesControl, granted
 from sallygate.controls.identity.tokens import FORGED_TABLE, OwnIssuer, Tokens
 from sallygate.model.account import Account
+from sallygate.model.control import Everywhere
+from sallygate.model.evaluation import Evaluation
 from sallygate.model.finding import Finding
+from sallygate.model.judgement import Judgement
 from sallygate.model.operation import Operation
 from sallygate.model.principal import Credential, Principal
 from sallygate.model.request import RequestHead
@@ -28,9 +33,10 @@ from sallygate.model.work import Work, WorkDone
 from sallygate.parsing.http.credentials import parse_api_key, parse_authorization, parse_basic, seems_api_key
 from sallygate.policy.accounts import AccountsSection
 from sallygate.policy.identity import Identity
-from sallygate.policy.schema import Plan
+from sallygate.policy.schema import Plan, Policy
 from sallygate.security.key_ring import KeyRing
 from sallygate.state.counters import RateTable
+from sallygate.state.parts import Parts
 from sallygate.state.state import State
 
 __all__ = [
@@ -42,8 +48,10 @@ __all__ = [
     "OwnIssuer",
     "Proven",
     "Refused",
+    "ScopesControl",
     "granted",
     "missing",
+    "own_issuer",
 ]
 
 
@@ -51,7 +59,12 @@ ACCOUNT = "account:"
 """Before an account's name, where a key's id may stand too."""
 
 
-class IdentityControl:
+class IdentityControl(Everywhere):
+    """Who is calling."""
+
+    name: ClassVar = "identity"
+    section: ClassVar = "identity"
+
     def __init__(
         self,
         section: Identity,
@@ -95,7 +108,23 @@ class IdentityControl:
         optional = not operation.security or any(not alternative for alternative in operation.security)
         return not optional and operation.id not in self._public
 
-    def admit(
+    @classmethod
+    def build(cls, parts: Parts) -> IdentityControl:
+        """The control of a policy."""
+        section, loaded = parts.sections[cls.section], parts.loaded
+        assert isinstance(section, Identity)
+        own = own_issuer(loaded.policy)
+        return cls(section, loaded.plans, parts.ring, parts.state, loaded.policy.accounts, parts.now, own)
+
+    def admit(self, evaluation: Evaluation) -> Judgement | None:
+        """The principal; why there is none; or what to find out first."""
+        operation = evaluation.operation
+        if evaluation.own and operation is not None and not operation.security:
+            return None  # who need not be known is judged there
+        answer = self.identify(evaluation.head, operation, evaluation.now, evaluation.done)
+        return None if answer is None else _judgement(answer)
+
+    def identify(
         self, head: RequestHead, operation: Operation | None, now: float, done: tuple[WorkDone, ...]
     ) -> Principal | Proven | Finding | Refused | Work | Asking | None:
         """The principal; a finding; what to find out first; or None for a caller who need not say who it is."""
@@ -150,14 +179,24 @@ class IdentityControl:
             return None
         return pair
 
-    def authorise(self, principal: Principal, operation: Operation | None) -> Finding | None:
-        """Whether the principal's scopes allow the operation. Asked after limits, so that probing is paid for."""
-        if operation is None or not operation.security or ALL_SCOPES in principal.scopes:
-            return None
-        wanted: list[str] = []
-        for alternative in operation.security:
-            wanted = [scope for scopes in alternative.values() for scope in scopes if scope not in principal.scopes]
-            if not wanted:
-                return None
-        return Finding("identity.scope", f"This key does not have the scope {', '.join(wanted)}.", 403,
-                       rule=wanted[0], evidence=principal.id, owasp="API5")  # fmt: skip
+
+def own_issuer(policy: Policy) -> OwnIssuer | None:
+    """The token endpoint of `/auth` as an issuer, where the policy has one."""
+    section = policy.auth
+    if section is None:
+        return None
+    return OwnIssuer(section.issuer, (section.audience or section.issuer,), section.tokens.access)
+
+
+def _judgement(answer: Principal | Proven | Finding | Refused | Work | Asking) -> Judgement:
+    if isinstance(answer, Principal):
+        return Judgement(principal=answer)
+    if isinstance(answer, Finding):
+        return Judgement((answer,))
+    if isinstance(answer, Proven):
+        return Judgement(principal=answer.principal, charges=answer.charges)
+    if isinstance(answer, Refused):
+        return Judgement((answer.finding,), answer.charges, headers=answer.headers)
+    if isinstance(answer, Asking):
+        return Judgement(work=(answer.work,), reserved=answer.reserved)
+    return Judgement(work=(answer,))

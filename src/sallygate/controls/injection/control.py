@@ -23,6 +23,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
+from typing import ClassVar
 
 from msgspec.json import decode
 from msgspec.structs import replace
@@ -42,12 +43,17 @@ from sallygate.controls.injection.pipeline.inspected_bodies import (
 from sallygate.controls.injection.pipeline.judging import Effort, Judging, Seen
 from sallygate.controls.injection.pipeline.prefilter import Prefilter
 from sallygate.controls.injection.pipeline.values import Familiar, Value, texts_of, values_of
+from sallygate.model.control import Everywhere
 from sallygate.model.decision import Edit
+from sallygate.model.evaluation import Evaluation
 from sallygate.model.finding import Finding
+from sallygate.model.judgement import Judgement
 from sallygate.model.request import EMPTY_BODY, Body, BodyPlan, RequestHead
-from sallygate.parsing.http.body import BodyLimits
+from sallygate.parsing.http.body import LIMITS, BodyLimits, plain_body, with_coding
 from sallygate.parsing.http.forms import decode_pairs
+from sallygate.parsing.openapi.confined import confined_fields
 from sallygate.policy.schema import Injection
+from sallygate.state.parts import Parts
 
 ALL = "*"
 NEVER = 10
@@ -62,7 +68,12 @@ FINDINGS_MAX = 5
 """A request: the strongest, one a family and field."""
 
 
-class InjectionControl:
+class InjectionControl(Everywhere):
+    """A value that would be run, resolved or expanded by whatever language it lands in is refused."""
+
+    name: ClassVar = "injection"
+    section: ClassVar = "injection"
+
     def __init__(
         self,
         section: Injection,
@@ -82,6 +93,42 @@ class InjectionControl:
         self._credentials = credentials
         self._familiar = Familiar()
         self._judging = Judging(JUDGES, prefilter or make_prefilter(compile_patterns()))
+
+    @classmethod
+    def build(cls, parts: Parts) -> InjectionControl:
+        """The control of a policy."""
+        section, loaded = parts.sections[cls.section], parts.loaded
+        assert isinstance(section, Injection)
+        # What a contract that is enforced confines needs no second look.
+        confined = confined_fields(loaded.operations, loaded.document) if parts.enforces("contract") else {}
+        judged = parts.credential_headers if parts.enforces("identity") else frozenset()
+        prefilter = parts.prefilter
+        assert prefilter is None or isinstance(prefilter, Prefilter)
+        return cls(section, prefilter, confined, frozenset(f"header:{name.decode()}" for name in judged))
+
+    def plan(self, evaluation: Evaluation) -> Judgement | None:
+        """Reads what would stream past, or says why it is not going to be read."""
+        if evaluation.body_plan.mode != "stream":
+            return None
+        plan = self.plan_body(evaluation.head, evaluation.body_plan)
+        if isinstance(plan, BodyPlan) and plan.mode == "whole":
+            plan = with_coding(plan, evaluation.head)
+        return Judgement((plan,)) if isinstance(plan, Finding) else Judgement(body=plan)
+
+    def examine(self, evaluation: Evaluation) -> Judgement | None:
+        """What attacks."""
+        body, read = evaluation.body, None
+        if evaluation.raw is not None and body is EMPTY_BODY:
+            plain = plain_body(evaluation.body_plan, evaluation.raw)
+            found = (
+                plain if isinstance(plain, Finding) else self.read(evaluation.head, evaluation.body_plan, plain, LIMITS)
+            )
+            if isinstance(found, Finding):
+                return Judgement((found,))
+            body = read = found
+        operation = evaluation.operation.id if evaluation.operation is not None else ""
+        findings, edit = self.judge(operation, evaluation.head, body)
+        return Judgement(findings, parsed=read, edit=edit) if findings or read is not None else None
 
     def plan_body(self, head: RequestHead, plan: BodyPlan) -> BodyPlan | Finding:
         """The plan by which a body that would stream past is read instead; or why it is not going to be."""

@@ -14,18 +14,25 @@ that a place alone decides. It passes no `only` of a rule: who binds a key to an
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import ClassVar
 
 from msgspec import Struct
 
-from sallygate.controls.network.intelligence import NOT_NAMED, Intelligence, Named
+from sallygate.controls.network.intelligence import IntelligenceControl
 from sallygate.controls.network.reach import Denial, ReachOf
+from sallygate.model.control import Phase
+from sallygate.model.evaluation import Evaluation
 from sallygate.model.finding import Finding
+from sallygate.model.judgement import Judgement
 from sallygate.model.operation import Operation
 from sallygate.model.principal import Principal
 from sallygate.model.request import RequestHead, is_among
 from sallygate.parsing.addresses import UNKNOWN, Address, Prefixes, parse_address
 from sallygate.policy.network import Network, NetworkRule
+from sallygate.state.parts import Parts
 from sallygate.state.state import State
+
+__all__ = ["IntelligenceControl", "NetworkControl"]
 
 
 class _Rule(Struct, frozen=True):
@@ -45,26 +52,61 @@ class _Rule(Struct, frozen=True):
 
 
 class NetworkControl:
-    def __init__(self, section: Network, lists: Mapping[str, Prefixes], state: State, now: float) -> None:
+    """Where callers may come from."""
+
+    name: ClassVar = "network"
+    section: ClassVar = "network"
+
+    def __init__(self, section: Network, lists: Mapping[str, Prefixes], state: State) -> None:
         """`lists` are the address files by the names the policy gives them; they may be put anew while this lives."""
         self._state = state
         self._everywhere = ReachOf(section, lists)
-        self._intelligence = Intelligence(section.intelligence, state, now) if section.intelligence else None
         rules = [_compile(rule, number, lists) for number, rule in enumerate(section.rules, 1)]
         self._by_method = tuple(rule for rule in rules if not rule.operations and not rule.names_callers)
         self._by_operation = tuple(rule for rule in rules if rule.operations and not rule.names_callers)
         self._by_caller = tuple(rule for rule in rules if rule.names_callers)
 
+    @classmethod
+    def build(cls, parts: Parts) -> NetworkControl:
+        """The control of a policy."""
+        section = parts.sections[cls.section]
+        assert isinstance(section, Network)
+        return cls(section, parts.loaded.lists, parts.state)
+
+    def applies(self, phase: Phase, operation: Operation | None) -> bool:
+        """Rules of operations before identity, of callers after it, where there are any."""
+        if phase == "admit":
+            return operation is not None and bool(self._by_operation)
+        return phase != "caller" or bool(self._by_caller)
+
+    def address(self, evaluation: Evaluation) -> Judgement | None:
+        """What location and method decide; and whether the address is let in whatever else is said of locations."""
+        head = evaluation.head
+        finding, allowed = self.judge_location(parse_address(head.client_address) or UNKNOWN, head.method)
+        if finding is None and not allowed:
+            return None
+        return Judgement((finding,) if finding is not None else (), allowed=allowed)
+
+    def admit(self, evaluation: Evaluation) -> Judgement | None:
+        """Rules that name operations, before anybody is asked who calls."""
+        operation = evaluation.operation
+        finding = self.judge_operation(evaluation.head, operation) if operation is not None else None
+        return Judgement((finding,)) if finding is not None else None
+
+    def caller(self, evaluation: Evaluation) -> Judgement | None:
+        """Rules that name plans, accounts or keys."""
+        principal = evaluation.principal
+        if principal is None:
+            return None
+        finding = self.judge_caller(evaluation.head, principal, evaluation.operation)
+        return Judgement((finding,)) if finding is not None else None
+
     def admits(self, address: Address) -> bool:
         """Whether the address is on the list that beats every denial of a place."""
         return address in self._everywhere.allow
 
-    def admit_address(self, head: RequestHead) -> tuple[Finding | None, bool]:
-        """What the place and the method decide; and whether the address is let in whatever else is said of places."""
-        return self.judge_location(parse_address(head.client_address) or UNKNOWN, head.method)
-
     def judge_location(self, address: Address, method: str) -> tuple[Finding | None, bool]:
-        """The same of an address and a method."""
+        """What an address and a method decide."""
         allowed = address in self._everywhere.allow
         denial = self._everywhere.judge(address, self._state.geography, allowed=allowed)
         if denial is not None:
@@ -74,22 +116,8 @@ class NetworkControl:
                 return finding, allowed
         return None, allowed
 
-    def judge_feeds(self, head: RequestHead, now: float) -> Named:
-        """What threat intelligence makes of an address that is not in `allow`."""
-        if self._intelligence is None:
-            return NOT_NAMED
-        return self._intelligence.judge(parse_address(head.client_address) or UNKNOWN, now)
-
-    def denied_by_feeds(self, address: Address, now: float) -> Finding | None:
-        """The denial alone, of an address that is not in `allow`."""
-        return self._intelligence.denies(address, now) if self._intelligence is not None else None
-
-    @property
-    def asks_feeds(self) -> bool:
-        return self._intelligence is not None
-
-    def admit_operation(self, head: RequestHead, operation: Operation) -> Finding | None:
-        """Rules that name operations, before anybody is asked who calls."""
+    def judge_operation(self, head: RequestHead, operation: Operation) -> Finding | None:
+        """What rules that name this operation say."""
         address = parse_address(head.client_address) or UNKNOWN
         fitting = (
             rule
@@ -98,10 +126,8 @@ class NetworkControl:
         )
         return self._first(fitting, address)
 
-    def admit_caller(self, head: RequestHead, principal: Principal, operation: Operation | None) -> Finding | None:
-        """Rules that name plans, accounts or keys."""
-        if not self._by_caller:
-            return None
+    def judge_caller(self, head: RequestHead, principal: Principal, operation: Operation | None) -> Finding | None:
+        """What rules that name this caller say."""
         address = parse_address(head.client_address) or UNKNOWN
         key, name = principal.id.removeprefix("key:"), operation.id if operation is not None else ""
         fitting = (
@@ -114,14 +140,6 @@ class NetworkControl:
             and (not rule.methods or is_among(head.method, rule.methods))
         )
         return self._first(fitting, address)
-
-    @property
-    def asks_operations(self) -> bool:
-        return bool(self._by_operation)
-
-    @property
-    def asks_callers(self) -> bool:
-        return bool(self._by_caller)
 
     def _first(self, rules: Iterable[_Rule], address: Address) -> Finding | None:
         allowed = address in self._everywhere.allow

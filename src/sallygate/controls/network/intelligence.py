@@ -12,36 +12,31 @@ A feed that covers more than its share is observed, whatever its act: it came to
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
-from msgspec import Struct
-
+from sallygate.model.control import Everywhere
+from sallygate.model.decision import retry_after
+from sallygate.model.evaluation import Evaluation
 from sallygate.model.finding import Finding, Mode
+from sallygate.model.judgement import Judgement
 from sallygate.model.work import Charge
-from sallygate.parsing.addresses import Address
+from sallygate.parsing.addresses import UNKNOWN, Address, parse_address
 from sallygate.policy.intelligence import FeedSection
+from sallygate.policy.network import Network
 from sallygate.state.counters import RateTable, Table
 from sallygate.state.feeds import Match
+from sallygate.state.parts import Parts
 from sallygate.state.state import State
 
 STRONGEST_FIRST = ("deny", "throttle", "score", "observe")
 
 
-class Named(Struct, frozen=True, gc=False):
-    """What the feeds make of an address."""
+class IntelligenceControl(Everywhere):
+    """What feeds of threat intelligence make of a client address that is not in `network.allow`."""
 
-    finding: Finding | None = None
-    """The one that refuses."""
-    seen: tuple[Finding, ...] = ()
-    """Those that do not."""
-    charges: tuple[Charge, ...] = ()
-    wait_s: float = 0.0
-    """After how long to come back; 0: not said."""
+    name: ClassVar = "intelligence"
+    section: ClassVar = "network"
 
-
-NOT_NAMED = Named()
-
-
-class Intelligence:
     def __init__(self, sections: Sequence[FeedSection], state: State, now: float) -> None:
         self._state = state
         self._sections = {section.name: section for section in sections}
@@ -51,9 +46,23 @@ class Intelligence:
                 per_s, burst = section.allowed_rate
                 self._tables[section.name] = state.table(RateTable(f"feed:{section.name}", per_s, burst), now)
 
-    def judge(self, address: Address, now: float) -> Named:
+    @classmethod
+    def build(cls, parts: Parts) -> IntelligenceControl | None:
+        """The control of a policy; None of one that names no feed."""
+        section = parts.sections[cls.section]
+        assert isinstance(section, Network)
+        return cls(section.intelligence, parts.state, parts.now) if section.intelligence else None
+
+    def address(self, evaluation: Evaluation) -> Judgement | None:
+        """What the feeds say of the address."""
+        if evaluation.location_allowed:
+            return None
+        return self.judge(parse_address(evaluation.head.client_address) or UNKNOWN, evaluation.now)
+
+    def judge(self, address: Address, now: float) -> Judgement | None:
+        """The same of an address."""
         matches = self._state.feeds.find(address, now)
-        return self._weigh(matches, address, now) if matches else NOT_NAMED
+        return self._weigh(matches, address, now) if matches else None
 
     def denies(self, address: Address, now: float) -> Finding | None:
         """What refuses every request from there, whatever else is said of it."""
@@ -62,7 +71,7 @@ class Intelligence:
                 return _finding(match, "deny", now, refuses=True)
         return None
 
-    def _weigh(self, matches: tuple[Match, ...], address: Address, now: float) -> Named:
+    def _weigh(self, matches: tuple[Match, ...], address: Address, now: float) -> Judgement:
         acts = [(self._act(match), match) for match in matches if match.feed in self._sections]
         acts.sort(key=lambda pair: (STRONGEST_FIRST.index(pair[0]), -pair[1].confidence))
         seen: list[Finding] = []
@@ -81,7 +90,9 @@ class Intelligence:
                 refused = _finding(match, act, now, refuses=True)
                 continue
             seen.append(_finding(match, act, now, refuses=False))
-        return Named(refused, tuple(seen), () if refused is not None else tuple(charges), wait_s)
+        if refused is None:
+            return Judgement(tuple(seen), tuple(charges))
+        return Judgement((*seen, refused), headers=retry_after(wait_s) if wait_s else ())
 
     def _act(self, match: Match) -> str:
         section, feed = self._sections[match.feed], self._state.feeds.get(match.feed)

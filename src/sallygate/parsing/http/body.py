@@ -6,11 +6,13 @@ It does not know operations or schemas. What cannot be read in one way is a find
 from __future__ import annotations
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sallygate.model.finding import Finding
-from sallygate.model.request import EMPTY_BODY, Body, BodyPlan
+from sallygate.model.request import EMPTY_BODY, Body, BodyPlan, RequestHead
 from sallygate.parsing import json_text as jsontext
 from sallygate.parsing.http import forms, multipart
+from sallygate.parsing.http.codings import READABLE, CodingError, undo_coding
 
 
 class BodyLimits(Struct, frozen=True, gc=False):
@@ -23,6 +25,31 @@ class BodyLimits(Struct, frozen=True, gc=False):
 
 
 LIMITS = BodyLimits()
+STREAM_BYTES_MAX = 16 << 20
+"""Largest request body where nothing says less."""
+
+
+def with_coding(plan: BodyPlan, head: RequestHead) -> BodyPlan | Finding:
+    """The plan with the content coding that is undone before the body is read, or why it cannot be."""
+    if (coding := head.fields.get("content-encoding", "").strip().lower()) in ("", "identity"):
+        return plan
+    if plan.mode == "stream" or coding not in READABLE:
+        return _coded(Finding("body.coding", "Bodies of this content coding are not accepted.", 415))
+    return replace(plan, coding=coding)
+
+
+def plain_body(plan: BodyPlan, raw: bytes) -> bytes | Finding:
+    """The body with its content coding undone, or why it cannot be."""
+    if not plan.coding:
+        return raw
+    try:
+        return undo_coding(raw, plan.coding, plan.bytes_max)
+    except CodingError as error:
+        return _coded(Finding("body.coding", f"The body is {error.detail}.", 413 if error.too_large else 400))
+
+
+def _coded(finding: Finding) -> Finding:
+    return replace(finding, where="header:content-encoding", owasp="API4")
 
 
 def parse_body(plan: BodyPlan, raw: bytes, limits: BodyLimits = LIMITS) -> Body | Finding:

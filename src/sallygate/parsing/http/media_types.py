@@ -10,6 +10,7 @@ import re
 
 from msgspec import Struct
 
+from sallygate.model.decision import HeaderList
 from sallygate.model.finding import Finding
 from sallygate.model.request import BodyKind
 
@@ -84,3 +85,20 @@ def judge_charset(media: ContentType) -> Finding | None:
         rule="charset",
         owasp="API8",
     )
+
+
+def media_and_coding(headers: HeaderList) -> tuple[bytes, bytes]:
+    """Content type and content coding of a response, empty where it does not say."""
+    media = coding = b""
+    for name, value in headers:
+        if name == b"content-type":
+            media = value
+        elif name == b"content-encoding":
+            coding = value.strip().lower()
+    return media, coding
+
+
+def is_readable_json(media: bytes, coding: bytes) -> bool:
+    """Whether a response of this content type and coding is JSON that can be read."""
+    kind = media.partition(b";")[0].strip().lower()
+    return coding in (b"", b"identity", b"gzip") and (kind == b"application/json" or kind.endswith(b"+json"))

@@ -9,9 +9,10 @@ import pytest
 from msgspec.structs import replace
 
 from sallygate.auth.routes import auth_operations
+from sallygate.controls.identity import IdentityControl
 from sallygate.controls.identity.tokens import KEPT_MAX
 from sallygate.engine.compose import compose
-from sallygate.model.decision import Admission, Ask
+from sallygate.model.outcome import Admission, Ask
 from sallygate.model.principal import Credential, Principal
 from sallygate.model.work import CredentialLoaded, FetchKeys, KeysFetched, LoadCredential
 from sallygate.parsing.jose.jwk import read_key_set
@@ -146,13 +147,13 @@ def test_what_is_remembered_is_bounded(tmp_path: Path, monkeypatch: pytest.Monke
     texts = [token(claims(jti=str(number))) for number in range(10)]
     for text in texts:
         assert bench.said(text) == "ok"
-    kept = bench.engine.controls.identity._tokens._kept
+    kept = bench.engine.controls.get(IdentityControl)._tokens._kept
     assert len(kept) == 3 and all(text not in str(kept) for text in texts), "of a token its hash alone"
 
 
 def test_an_unknown_key_is_asked_for_once_and_failure_is_no_answer(tmp_path: Path) -> None:
     bench, text = Bench(tmp_path), token(key=Key("ES256", "new"))
-    assert bench.bearer(text) == Ask(FetchKeys(ISSUER, "new"))
+    assert bench.bearer(text) == Ask((FetchKeys(ISSUER, "new"),))
     assert bench.said(text, done=(KeysFetched(ISSUER, "new"),)) == "identity.invalid: key"
     assert bench.said(text, done=(KeysFetched(ISSUER, "new", failed=True),)) == "identity.unavailable"
     bench.state.issuers.put(ISSUER, KeySet(read_key_set(key_set(KEY, Key("ES256", "new"))).keys))
@@ -204,7 +205,7 @@ class Own(Bench):
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
         gate = self.offline.gate
-        ring = gate.engine.controls.identity._keys._ring
+        ring = gate.engine.controls.get(IdentityControl)._keys._ring
         auth = Auth(issuer=OWN, audience="https://api.example", tokens=AuthTokens(access=3600.0))
         loaded = self.offline.loaded
         loaded = replace(loaded, policy=loaded.policy.model_copy(update={"auth": auth}))
@@ -259,7 +260,7 @@ def test_a_token_of_our_own_is_revoked_by_itself_or_with_its_family(tmp_path: Pa
 def test_a_key_that_is_not_in_memory_is_loaded_first(tmp_path: Path) -> None:
     bench = Own(tmp_path)
     text = bench.own(client_id="m" * 12)
-    assert bench.bearer(text) == Ask(LoadCredential("m" * 12))
+    assert bench.bearer(text) == Ask((LoadCredential("m" * 12),))
     assert bench.said(text, done=(CredentialLoaded("m" * 12, None),)) == "identity.invalid: unknown"
     assert bench.said(text, done=(CredentialLoaded("m" * 12, None, failed=True),)) == "identity.unavailable"
     record = Credential("m" * 12, b"", "acme", "large", None, 0.0)

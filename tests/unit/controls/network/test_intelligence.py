@@ -170,12 +170,12 @@ def test_at_the_door_a_denial_turns_away_and_nothing_else_does(bench) -> None:
     put(gate, "seen", "198.51.100.5")
     found = {}
     for client in ("198.51.100.5", "198.51.100.7", "198.51.100.8", "198.51.100.9"):
-        finding, _ = gate.offline.gate.engine.turns_away(parse_address(client), "GET", NOW)
+        finding, _ = gate.offline.gate.door._turns_away(parse_address(client), "GET", NOW)
         found[client] = finding.rule if finding is not None else ""
     assert found == {"198.51.100.5": "", "198.51.100.7": "bad", "198.51.100.8": "", "198.51.100.9": ""}
     shadow = bench("name: bad, act: deny", network=", mode: shadow")
     put(shadow, "bad", "198.51.100.7")
-    assert shadow.offline.gate.engine.turns_away(parse_address("198.51.100.7"), "GET", NOW) == (None, True)
+    assert shadow.offline.gate.door._turns_away(parse_address("198.51.100.7"), "GET", NOW) == (None, True)
 
 
 def test_a_feed_is_asked_before_anybody_is_asked_who_calls(bench) -> None:

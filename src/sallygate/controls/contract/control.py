@@ -1,0 +1,81 @@
+"""Control of the contract: the policy's section, the phases, and how it is built. What it judges is `Contract`."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from sallygate.controls.contract.compiled import Contract
+from sallygate.controls.contract.settings import ContractSettings
+from sallygate.model.control import Phase
+from sallygate.model.evaluation import Evaluation
+from sallygate.model.finding import Finding
+from sallygate.model.judgement import Judgement
+from sallygate.model.operation import Operation
+from sallygate.model.request import EMPTY_BODY, BodyPlan
+from sallygate.parsing.http.body import STREAM_BYTES_MAX, parse_body, plain_body, with_coding
+from sallygate.policy.schema import Policy
+from sallygate.state.parts import Parts
+
+_UNPLANNED = BodyPlan("stream", bytes_max=STREAM_BYTES_MAX)
+"""How a body is read in shadow, where enforced it would not be."""
+
+
+class ContractControl:
+    """What the API's own OpenAPI document does not describe is refused."""
+
+    name: ClassVar = "contract"
+    section: ClassVar = "contract"
+
+    def __init__(self, contract: Contract) -> None:
+        self.contract = contract
+
+    @classmethod
+    def build(cls, parts: Parts) -> ContractControl:
+        """The control of a policy. Raises `OpenAPIError` for schemas that do not compile."""
+        loaded = parts.loaded
+        assert loaded.document is not None
+        return cls(Contract(loaded.document, loaded.operations, contract_settings(loaded.policy)))
+
+    def applies(self, phase: Phase, operation: Operation | None) -> bool:
+        """To operations of the contract."""
+        return operation is not None
+
+    def plan(self, evaluation: Evaluation) -> Judgement:
+        """How the body is to be read, from the head alone; or why it is not going to be."""
+        operation, head = evaluation.operation, evaluation.head
+        assert operation is not None
+        plan = self.contract.plan_body(operation, head)
+        if isinstance(plan, Finding):
+            return Judgement((plan,), body=_UNPLANNED)
+        coded = with_coding(plan, head)
+        return Judgement((coded,), body=plan) if isinstance(coded, Finding) else Judgement(body=coded)
+
+    def examine(self, evaluation: Evaluation) -> Judgement | None:
+        """What is wrong with parameters and body."""
+        operation, raw, body = evaluation.operation, evaluation.raw, EMPTY_BODY
+        assert operation is not None
+        if raw is not None:
+            plain = plain_body(evaluation.body_plan, raw)
+            parsed = (
+                plain if isinstance(plain, Finding) else parse_body(evaluation.body_plan, plain, self.contract.limits)
+            )
+            if isinstance(parsed, Finding):
+                return Judgement((parsed,))
+            body = parsed
+        findings = self.contract.judge(operation, evaluation.head, evaluation.path_values, body)
+        return Judgement(findings, parsed=body) if findings or raw is not None else None
+
+
+def contract_settings(policy: Policy) -> ContractSettings:
+    """What a policy changes about its contract."""
+    section = policy.contract
+    return ContractSettings(
+        unknown_query=section.unknown_query,
+        unknown_fields=section.unknown_fields,
+        undeclared_content=section.undeclared_content,
+        read_only=section.read_only,
+        body_bytes_max=section.body,
+        json_depth_max=section.json_depth,
+        bytes_max_by_operation={name: part.body for name, part in policy.operations.items() if part.body},
+        upload_bytes_max=section.upload,
+    )

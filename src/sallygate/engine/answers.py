@@ -1,0 +1,53 @@
+"""Answers of the gate itself: problem documents with their headers, and what every response carries."""
+
+from __future__ import annotations
+
+from sallygate.controls.clients import ClientsControl
+from sallygate.controls.flood import FloodControl
+from sallygate.engine.api_request import REQUEST_ID
+from sallygate.engine.gate import Gate
+from sallygate.engine.problem import SERVER, problem_body, problem_headers
+from sallygate.model.decision import Decision, HeaderList
+from sallygate.model.driver import Reply
+from sallygate.model.finding import Finding
+from sallygate.model.outcome import Admission, Refuse
+from sallygate.model.request import RequestHead
+from sallygate.model.work import Charge
+
+
+def common_headers(gate: Gate, head: RequestHead) -> HeaderList:
+    """On every response: HSTS, the request id, the server's name, and what browsers of other origins may do."""
+    clients = gate.engine.controls.get(ClientsControl)
+    cors = clients.cors_headers(head) if clients is not None else ()
+    return (*gate.answer_headers, (REQUEST_ID, head.request_id.encode()), SERVER, *cors)
+
+
+def problem_reply(gate: Gate, head: RequestHead, refuse: Refuse) -> Reply:
+    """The refusal as the client gets it."""
+    decision = refuse.decision
+    body = problem_body(decision, head.request_id)
+    headers = problem_headers(b"" if head.method == "HEAD" else body, refuse.headers)
+    if decision.verdict == "terminate" and head.http_version[:1] == "1":
+        headers = [*headers, (b"connection", b"close")]
+    return Reply(decision.status, (*headers, *common_headers(gate, head)), body)
+
+
+def price(gate: Gate, head: RequestHead, refuse: Refuse) -> tuple[Charge, ...]:
+    """What being refused costs whoever it is of."""
+    flood = gate.engine.controls.get(FloodControl)
+    decisive = next((one for one in refuse.decision.findings if one.mode == "enforce"), None)
+    if flood is None or decisive is None:
+        return ()
+    return flood.refused(decisive, head.client_network, head.client_address, refuse.principal)
+
+
+def refusal(finding: Finding, admission: Admission, headers: HeaderList = ()) -> Refuse:
+    """What refuses a request that was admitted. `headers` go with it, beside those the admission has."""
+    findings = (*admission.decision.findings, finding)
+    return Refuse(Decision(finding.verdict, finding.status, findings), (), (*admission.headers, *headers),
+                  admission.operation, admission.principal)  # fmt: skip
+
+
+def failed(detail: str) -> Decision:
+    """The gate itself cannot decide: nobody passes."""
+    return Decision("deny", 503, (Finding("control.failed", detail, 503, rule="engine"),))

@@ -1,0 +1,64 @@
+"""Ledger of one exchange: what it was charged, and which slots it holds. The only writer of counters and slots."""
+
+from __future__ import annotations
+
+from sallygate.model.judgement import Slot
+from sallygate.model.work import Charge
+from sallygate.state.state import State
+
+
+class Ledger:
+    """Charges are applied once each; slots are given back once each."""
+
+    _reserved: tuple[Charge, ...] = ()
+    _slots: tuple[Slot, ...] = ()
+    charges: tuple[Charge, ...] = ()
+    """All of the exchange, for its event."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def charge(self, charges: tuple[Charge, ...], now: float) -> None:
+        """Apply what a decision costs, right after it, without waiting in between."""
+        if charges:
+            self.charges += charges
+            self._state.charge(charges, now)
+
+    def pay(self, charge: Charge, now: float) -> None:
+        """Apply a part of what is charged as a whole at the end."""
+        self._state.charge((charge,), now)
+
+    def note(self, charge: Charge) -> None:
+        """For the event, what was paid in parts."""
+        self.charges += (charge,)
+
+    @property
+    def reserved(self) -> tuple[Charge, ...]:
+        """What is held while work is done."""
+        return self._reserved
+
+    def reserve(self, charges: tuple[Charge, ...]) -> None:
+        """Hold `charges` in the place of those held before, so that many at once do not pass a limit together."""
+        self.give_reserved_back()
+        self._reserved = charges
+        for charge in charges:
+            self._state.slots.take(charge.table, charge.subject)
+
+    def give_reserved_back(self) -> None:
+        """The request is decided."""
+        for charge in self._reserved:
+            self._state.slots.give_back(charge.table, charge.subject)
+        self._reserved = ()
+
+    def hold(self, slots: tuple[Slot, ...]) -> None:
+        """Take the exchange's slots."""
+        self._slots = slots
+        for slot in slots:
+            self._state.slots.take(slot.table, slot.subject)
+
+    def give_back(self) -> None:
+        """All that is held. May be said more than once."""
+        self.give_reserved_back()
+        for slot in self._slots:
+            self._state.slots.give_back(slot.table, slot.subject)
+        self._slots = ()

@@ -1,0 +1,65 @@
+"""Protocols of controls: one small one a phase, each from an `Evaluation` to a `Judgement`.
+
+A control is one class: `name`, `section` (the policy's section that says how it runs), and the methods of the phases
+it takes part in. Which phases, and in what order, is the table in `engine.order`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, Protocol
+
+from sallygate.model.evaluation import Evaluation
+from sallygate.model.judgement import Judgement
+from sallygate.model.operation import Operation
+
+Phase = Literal["address", "admit", "caller", "plan", "examine", "release", "inspect"]
+"""In the order of an exchange: by the client address alone; by what is asked and who asks; by who the caller is; how
+the body is read; the body; the head of the API's response; its body."""
+
+
+class Control(Protocol):
+    """What every control has."""
+
+    name: ClassVar[str]
+    section: ClassVar[str]
+    """Name of its section in the policy, `flood.shedding` for one within another."""
+
+    def applies(self, phase: Phase, operation: Operation | None) -> bool:
+        """Whether it has anything to say of an operation in a phase; asked once, when the gate is composed."""
+        ...
+
+
+class JudgesAddress(Control, Protocol):
+    def address(self, evaluation: Evaluation) -> Judgement | None: ...
+
+
+class Admits(Control, Protocol):
+    def admit(self, evaluation: Evaluation) -> Judgement | None: ...
+
+
+class JudgesCaller(Control, Protocol):
+    def caller(self, evaluation: Evaluation) -> Judgement | None: ...
+
+
+class PlansBody(Control, Protocol):
+    def plan(self, evaluation: Evaluation) -> Judgement | None: ...
+
+
+class Examines(Control, Protocol):
+    def examine(self, evaluation: Evaluation) -> Judgement | None: ...
+
+
+class Releases(Control, Protocol):
+    def release(self, evaluation: Evaluation) -> Judgement | None: ...
+
+
+class Inspects(Control, Protocol):
+    def inspect(self, evaluation: Evaluation) -> Judgement | None: ...
+
+
+class Everywhere:
+    """A control that has something to say of every operation."""
+
+    def applies(self, phase: Phase, operation: Operation | None) -> bool:
+        """Always."""
+        return True

@@ -1,0 +1,294 @@
+"""Commands of the exchange driver, and the events that shells feed it.
+
+An event says what happened and when: `now` in seconds since the epoch, `tick` in seconds of a clock that never goes
+back. A command says what a shell is to do; some ask for an event in return, and stand last in their batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from msgspec import Struct
+
+from sallygate.model.access import AuthCall
+from sallygate.model.decision import HeaderList
+from sallygate.model.exchange import Exchange
+from sallygate.model.finding import Finding
+from sallygate.model.judgement import Pace
+from sallygate.model.principal import Principal
+from sallygate.model.work import Work as WorkItem
+from sallygate.model.work import WorkDone as WorkAnswer
+
+Side = Literal["client", "api"]
+
+# events --------------------------------------------------------------------------------------------------------------
+
+
+class Event(Struct, frozen=True, gc=False):
+    """What happened, and when."""
+
+    now: float
+    tick: float
+
+
+class WorkDone(Event, frozen=True, gc=False):
+    """Answers to all of a `Work`."""
+
+    answers: tuple[WorkAnswer, ...]
+
+
+class Failed(Event, frozen=True):
+    """What was asked for could not be done."""
+
+    error: BaseException
+
+
+class Offloaded(Event, frozen=True):
+    """What an `Offload` returned or raised."""
+
+    result: object = None
+    error: BaseException | None = None
+
+
+class SlotTaken(Event, frozen=True, gc=False):
+    """The ticket of a `TakeSlot` was woken."""
+
+
+class SlotRefused(Event, frozen=True, gc=False):
+    """The ticket was not woken within the time."""
+
+
+class BodyRead(Event, frozen=True, gc=False):
+    """A body, whole; or how far it came."""
+
+    data: bytes = b""
+    outcome: Literal["whole", "cut", "large", "slow", "late"] = "whole"
+    """`cut`: its sender ended early; `large`: more than the plan allows; `slow`, `late`: against the pace given."""
+    waited_s: float = 0.0
+
+
+class Spooled(Event, frozen=True):
+    """A body lies in an unlinked file; `file` reads it."""
+
+    file: object
+    size: int
+
+
+class RecordRead(Event, frozen=True, gc=False):
+    """One record of a body that is read record by record; None at its end."""
+
+    side: Side
+    data: bytes | None
+
+
+class ResponseHead(Event, frozen=True, gc=False):
+    status: int
+    headers: HeaderList
+
+
+class Chunk(Event, frozen=True, gc=False):
+    """A piece of a body on its way; `waited_s` for whoever sends it."""
+
+    side: Side
+    data: bytes
+    more: bool
+    waited_s: float = 0.0
+
+
+class Message(Event, frozen=True, gc=False):
+    """One message of a connection that was accepted, WebSocket or gRPC."""
+
+    side: Side
+    data: bytes
+    text: bool = False
+
+
+class Trailers(Event, frozen=True, gc=False):
+    side: Side
+    headers: HeaderList
+
+
+class Sent(Event, frozen=True, gc=False):
+    """What was to be sent has left; `waited_s` for whoever reads it."""
+
+    waited_s: float = 0.0
+
+
+class Reported(Event, frozen=True, gc=False):
+    """Findings of `/auth` or of an agent within the application."""
+
+    findings: tuple[Finding, ...]
+
+
+class End(Event, frozen=True, gc=False):
+    """The API is done with the request."""
+
+
+class ClientGone(Event, frozen=True, gc=False):
+    """The client left."""
+
+
+class ApiFailed(Event, frozen=True, gc=False):
+    """The API could not be asked, or ended without a whole response."""
+
+
+class Expired(Event, frozen=True, gc=False):
+    """The time of a `Deadline` is over."""
+
+    side: Side
+
+
+class Interrupted(Event, frozen=True, gc=False):
+    """Restrictions have changed: one may end what is under way."""
+
+
+# commands ------------------------------------------------------------------------------------------------------------
+
+
+class Work(Struct, frozen=True, gc=False):
+    """Find out, all at once; answer with `WorkDone`."""
+
+    items: tuple[WorkItem, ...]
+
+
+class Offload(Struct, frozen=True):
+    """Run `call` off the event loop; answer with `Offloaded`."""
+
+    call: Callable[[], object]
+
+
+class TakeSlot(Struct, frozen=True):
+    """Wait until `ticket` is woken; answer with `SlotTaken`, `SlotRefused` or `ClientGone`."""
+
+    ticket: object
+    wait_s: float
+
+
+class ReleaseSlot(Struct, frozen=True):
+    """Call `leave` with the tick after so many seconds."""
+
+    after_s: float
+    leave: Callable[[float], None]
+
+
+class ReadBody(Struct, frozen=True, gc=False):
+    """Read the whole request body; answer with `BodyRead`."""
+
+    bytes_max: int
+    pace: Pace | None
+    """None: however slowly."""
+
+
+class ReadRecord(Struct, frozen=True, gc=False):
+    """Read one record; answer with `RecordRead`."""
+
+    side: Side
+    bytes_max: int
+
+
+class Spool(Struct, frozen=True, gc=False):
+    """Write a body into an unlinked file; answer with `Spooled` or `BodyRead`."""
+
+    side: Side
+    bytes_max: int
+
+
+class CallApi(Struct, frozen=True):
+    """Hand the request on. Events of both directions follow, `End` or `ApiFailed` last."""
+
+    headers: tuple[tuple[bytes, bytes], ...]
+    raw_query: bytes | None
+    """Where it is not the one that was sent."""
+    body: bytes | None
+    """Whole; None where it streams by `Chunk` and `SendToApi`."""
+    principal: Principal | None
+    own: AuthCall | None = None
+    """For `/auth`, which answers in the API's place."""
+
+
+class SendToApi(Struct, frozen=True, gc=False):
+    data: bytes
+    more: bool
+
+
+class EndToApi(Struct, frozen=True, gc=False):
+    """The request ends before it is whole."""
+
+
+class HoldHead(Struct, frozen=True, gc=False):
+    """Nothing is sent until the response has been read whole, up to so many bytes."""
+
+    bytes_max: int
+
+
+class SendHead(Struct, frozen=True, gc=False):
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+
+
+class SendToClient(Struct, frozen=True, gc=False):
+    """Answer with `Sent` where more follows."""
+
+    data: bytes
+    more: bool
+
+
+class SendTrailers(Struct, frozen=True, gc=False):
+    side: Side
+    headers: HeaderList
+
+
+class Accept(Struct, frozen=True, gc=False):
+    """Accept a connection for messages."""
+
+    headers: HeaderList = ()
+
+
+class SendMessage(Struct, frozen=True, gc=False):
+    side: Side
+    data: bytes
+    text: bool = False
+
+
+class Close(Struct, frozen=True, gc=False):
+    """End a connection for messages in order."""
+
+    side: Side
+    code: int
+
+
+class Cut(Struct, frozen=True, gc=False):
+    """End one side at once. `reset`: so that a response that is not whole does not look whole."""
+
+    side: Side
+    how: Literal["stop", "reset"]
+
+
+class Reply(Struct, frozen=True, gc=False):
+    """Answer the client whole, in the API's place; answer with `Sent`."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+    not_before: float = 0.0
+    """Seconds since the epoch."""
+
+
+class Deadline(Struct, frozen=True, gc=False):
+    """Feed `Expired` where the next event of a side takes longer than so many seconds; None takes the limit away."""
+
+    side: Side
+    after_s: float | None
+
+
+class Record(Struct, frozen=True, gc=False):
+    """Hand the exchange to every event sink."""
+
+    exchange: Exchange
+
+
+Command = (
+    Work | Offload | TakeSlot | ReleaseSlot | ReadBody | ReadRecord | Spool | CallApi | SendToApi | EndToApi | HoldHead
+    | SendHead | SendToClient | SendTrailers | Accept | SendMessage | Close | Cut | Reply | Deadline | Record
+)  # fmt: skip

@@ -1,0 +1,102 @@
+"""Judgement: what one control says in one phase of one exchange; and how a response is to leave."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from msgspec import Struct
+
+from sallygate.model.decision import Edit, HeaderList, Reply
+from sallygate.model.finding import Finding
+from sallygate.model.principal import Principal
+from sallygate.model.request import Body, BodyPlan
+from sallygate.model.work import Charge, Work
+
+
+class Slot(NamedTuple):
+    """One of the requests allowed at once: held from admission to the end of the exchange."""
+
+    table: str
+    subject: str
+    most: int
+    """How many the subject may hold."""
+
+
+class Meter(Struct, frozen=True, gc=False):
+    """Counter that the bytes of a response are charged to as they leave."""
+
+    table: str
+    subject: str
+    over: Finding | None = None
+    """What is found where the response goes over the counter's limit; None where it is finished all the same."""
+
+
+class Pace(Struct, frozen=True, gc=False):
+    """How slowly a body or a response may be taken."""
+
+    after_s: float
+    """For so long any pace will do."""
+    bytes_per_s: int
+    """The least pace from then on."""
+    slow: Finding
+    """What is found where it is slower."""
+    whole_s: float = 0.0
+    """For all of it; 0: however long."""
+    late: Finding | None = None
+    """What is found after `whole_s`."""
+
+
+class ResponsePlan(Struct, frozen=True, gc=False):
+    """How a response leaves: streamed, record by record, held and read whole, or spooled."""
+
+    mode: Literal["stream", "records", "hold", "spool"] = "stream"
+    copy_bytes_max: int = 0
+    """Of a JSON response kept beside its stream for `inspect`; 0 keeps nothing."""
+    coding: str = ""
+    """The response's content coding, `gzip`, which is undone before it is read."""
+    bytes_max: int = 0
+    """Of a response that is held."""
+
+
+class Facts(Struct, frozen=True, gc=False):
+    """What a response told: for the event, and for no decision."""
+
+    records: int | None = None
+    issued_ids: tuple[int, ...] = ()
+    """Keyed hashes."""
+    issued_truncated: bool = False
+
+
+class Judgement(Struct, frozen=True, gc=False):
+    """What one control says. Everything it leaves out stays as it is.
+
+    The mode of the control is applied by the engine: in shadow, findings are recorded and nothing is refused, changed
+    or told to the client; charges and slots count all the same.
+    """
+
+    findings: tuple[Finding, ...] = ()
+    """The first that is enforced refuses, ends or cuts; others are evidence."""
+    charges: tuple[Charge, ...] = ()
+    """Applied once, when the phase is over."""
+    reserved: tuple[Charge, ...] = ()
+    """Held while `work` is done, so that many at once do not pass a limit together."""
+    slots: tuple[Slot, ...] = ()
+    headers: HeaderList = ()
+    """For the client: on the refusal, or on the API's response."""
+    work: tuple[Work, ...] = ()
+    """What has to be known before the control can say."""
+    principal: Principal | None = None
+    allowed: bool = False
+    """The client address is on the list that beats every denial by location."""
+    reply: Reply | None = None
+    """The gate answers by itself."""
+    body: BodyPlan | None = None
+    parsed: Body | None = None
+    """The request's body, read by the first control that needs it."""
+    edit: Edit | None = None
+    meter: Meter | None = None
+    pace: Pace | None = None
+    response: ResponsePlan | None = None
+    drop_headers: frozenset[bytes] = frozenset()
+    """Of the API's response, by lower-case name."""
+    facts: Facts | None = None

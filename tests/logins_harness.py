@@ -131,7 +131,7 @@ async def house(
     admin.create("alice", "large", password=PASSWORD)
     await runtime.start()
     made = LoginHouse(runtime, clock, store, admin)
-    runtime.on_exchange.append(made.exchanges.append)
+    runtime.sinks.watch(made.exchanges.append)
     try:
         yield made
     finally:

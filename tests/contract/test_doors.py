@@ -127,7 +127,7 @@ def through_guard(policy: Path, sent: list[Sent]) -> list[Outcome]:
     async def run() -> list[Outcome]:
         guard = sallygate.Guard(app, policy=policy)
         exchanges: list[Exchange] = []
-        guard.runtime.on_exchange.append(exchanges.append)
+        guard.runtime.sinks.watch(exchanges.append)
         outcomes = []
         await guard.runtime.start()
         for one in sent:

@@ -306,7 +306,7 @@ def test_who_counts_or_watches_and_fails_ends_no_request(tmp_path: Path) -> None
             def broken(_: object) -> None:
                 raise ValueError("broken")
 
-            runtime.on_exchange.append(broken)
+            runtime.sinks.watch(broken)
             sent: list[dict[str, object]] = []
 
             async def send(message: dict[str, object]) -> None:
@@ -319,7 +319,7 @@ def test_who_counts_or_watches_and_fails_ends_no_request(tmp_path: Path) -> None
                      "raw_path": b"/things", "query_string": b"", "headers": [(b"host", b"a")],
                      "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2), "root_path": ""}  # fmt: skip
             await Guard(broken, runtime)(scope, receive, send)  # type: ignore[arg-type]
-            return int(str(sent[0]["status"])), runtime.failures.counts["metrics"]
+            return int(str(sent[0]["status"])), runtime.failures.counts["sink view"]
         finally:
             await runtime.stop()
 

@@ -121,6 +121,8 @@ def print_status(found: Status) -> None:
             )
     for what, times in sorted(found.failures.items()):
         out.print(f"failed {times:,} times: {what}; the log says why", style="red", markup=False, highlight=False)
+    for sink, count in sorted(found.sinks_lost.items()):
+        out.print(f"lost to {sink}: {count:,} exchanges", style="red", markup=False, highlight=False)
     if found.clock_jumps or found.log_lines_lost:
         out.print(
             f"{found.clock_jumps} jumps of the clock, {found.log_lines_lost} log lines lost",

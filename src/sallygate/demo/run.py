@@ -167,7 +167,7 @@ async def _show(
         recent.append(exchange)
         counts[exchange.decision.verdict] += 1
 
-    gateway.runtime.on_exchange.append(watch)
+    gateway.runtime.sinks.watch(watch)
     with Live(_view(recent, counts), console=console, refresh_per_second=4, transient=False) as live:
         while not ended.is_set():
             live.update(_view(recent, counts))

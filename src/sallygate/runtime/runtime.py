@@ -39,6 +39,7 @@ from sallygate.services.clock import Clock
 from sallygate.services.clock_watch import ClockWatch
 from sallygate.services.counter_writer import CounterWriter
 from sallygate.services.early_rejections import EarlyRejections
+from sallygate.services.event_sinks import EventSinks
 from sallygate.services.failures import Failures
 from sallygate.services.feeds.schedule import FeedSources
 from sallygate.services.gate_secrets import GateSecrets
@@ -96,8 +97,6 @@ class Runtime:
         self.events = self._event_log()
         self._make_services()
         self.under_way = 0
-        self.on_exchange: list[Callable[[Exchange], None]] = []
-        """Watchers of every exchange, for a live view."""
         self.on_reload: list[Callable[[Loaded], Coroutine[Any, Any, None]]] = []
         self._aside = ThreadPoolExecutor(1, "sallygate-examine")  # more would only share the interpreter
         self._tasks: list[asyncio.Task[Any]] = []
@@ -141,10 +140,19 @@ class Runtime:
         self.clock_watch = ClockWatch(self.clock, state, store, in_store, self.log)
         self.issuers = Issuers(self.installation, state, now, failures, self.log.warning)
         self.feeds = FeedSources(self.installation, state, now, failures, self.log.warning)
+        self.sinks = self._event_sinks()
         self._parts = Parts(
             self.installation, self.clock, state, self.events, self.life, self.sync,
-            self.issuers, self.feeds, self.network, self.load, self.reporting, failures,
+            self.issuers, self.feeds, self.network, self.load, self.reporting, failures, self.sinks,
         )  # fmt: skip
+
+    def _event_sinks(self) -> EventSinks:
+        events, metrics, sinks = self.events, self.reporting.metrics, EventSinks(self.failures)
+        sinks.add("events", lambda exchange, gate: events.put(Pending(exchange, gate.policy_hash, gate.engine.hash_id)))
+        sinks.add("metrics", lambda exchange, _: metrics.observe(exchange))
+        sinks.add("locations", lambda exchange, _: self.access.observe(exchange))
+        sinks.add("counters", lambda exchange, _: self.counters.observe(exchange))
+        return sinks
 
     async def _status(self) -> Status:
         return await gather_status(self._parts, self.loaded, self.under_way)
@@ -175,7 +183,7 @@ class Runtime:
             self.events.start()
             await self.reporting.start(self.loaded, self.instance, self.handed_over)
             if (traces := self.reporting.traces) is not None:
-                self.on_exchange.append(traces.watch)
+                self.sinks.add("traces", lambda exchange, _: traces.watch(exchange))
             self.network.tell_age()
         except BaseException:
             self._started = False  # whoever asks again must not find a gate that knows no restriction
@@ -345,7 +353,7 @@ class Runtime:
 
     @property
     def watched(self) -> bool:
-        return bool(self.on_exchange)
+        return self.sinks.watched
 
     @property
     def own(self) -> App:
@@ -386,15 +394,7 @@ class Runtime:
         return traces.traceparent(head) if traces is not None else None
 
     def record(self, exchange: Exchange, gate: Gate) -> None:
-        self.events.put(Pending(exchange, gate.policy_hash, gate.engine.hash_id))
-        try:
-            self.reporting.metrics.observe(exchange)
-            self.access.observe(exchange)
-            self.counters.observe(exchange)
-            for watch in self.on_exchange:
-                watch(exchange)
-        except Exception as error:  # who counts or watches must not end a request
-            self.failed("metrics", error)
+        self.sinks(exchange, gate)
 
     def failed(self, what: str, error: BaseException) -> None:
         self.failures(what, error)

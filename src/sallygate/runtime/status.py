@@ -10,6 +10,7 @@ from pathlib import Path
 from sallygate.policy.load import Loaded
 from sallygate.security.state_directory import Installation
 from sallygate.services.clock import Clock
+from sallygate.services.event_sinks import EventSinks
 from sallygate.services.failures import Failures
 from sallygate.services.feeds.schedule import FeedSources
 from sallygate.services.issuer_keys import Issuers
@@ -67,6 +68,7 @@ class Parts:
     load: LoadWatch
     reporting: Reporting
     failures: Failures
+    sinks: EventSinks
 
 
 async def gather_status(parts: Parts, loaded: Loaded, under_way: int) -> Status:
@@ -106,11 +108,20 @@ async def gather_status(parts: Parts, loaded: Loaded, under_way: int) -> Status:
                            events.sampled_away, events.failing),
         under_way=under_way, credentials=len(state.credentials), restrictions=len(state.restrictions.all),
         counters={name: len(table.subjects()) for name, table in state.tables.items()},
-        failures=dict(parts.failures.counts), clock_jumps=parts.clock.jumps, log_lines_lost=Unfailing.lost_in_all,
+        failures=dict(parts.failures.counts), sinks_lost=_lost(parts),
+        clock_jumps=parts.clock.jumps, log_lines_lost=Unfailing.lost_in_all,
         memory_bytes=_resident_bytes(), issuers=issuers, feeds=feeds,
         geography=parts.network.states(),
         flood=parts.load.state(flood) if flood.mode != "off" or flood.shedding.mode != "off" else None,
     )  # fmt: skip
+
+
+def _lost(parts: Parts) -> dict[str, int]:
+    """Exchanges that a sink did not take, by its name; spans that a collector did not."""
+    traces, lost = parts.reporting.traces, dict(parts.sinks.lost)
+    if traces is not None and traces.spans_dropped:
+        lost["traces"] = lost.get("traces", 0) + traces.spans_dropped
+    return lost
 
 
 def _bytes(file: Path) -> int:

@@ -105,6 +105,10 @@ class _Gate(Collector):
         for what, count in now.failures.items():
             failures.add_metric((what,), count)
         yield failures
+        untaken = CounterMetricFamily("sallygate_sink_lost", "Exchanges an event sink did not take.", labels=("sink",))
+        for sink, count in now.sinks_lost.items():
+            untaken.add_metric((sink,), count)
+        yield untaken
         subjects = GaugeMetricFamily("sallygate_counter_subjects", "Subjects a limit counts.", labels=("table",))
         for table, held in now.counters.items():
             subjects.add_metric((table,), held)

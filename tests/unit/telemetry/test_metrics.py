@@ -30,7 +30,7 @@ STATUS = Status(
     upstreams=(UpstreamState('http://127.0.0.1:9000/a"b\\c\n', False, 5, 2),),
     stores=(StoreState("state", "sallygate.db", 4096, True, 1.0),), events=EventsState(1, 2, 3, 4, 5, False),
     under_way=7, credentials=8, restrictions=9, counters={"address": 10}, failures={"sync": 11}, clock_jumps=12,
-    log_lines_lost=13, memory_bytes=14,
+    log_lines_lost=13, memory_bytes=14, sinks_lost={"traces": 15},
 )  # fmt: skip
 
 
@@ -85,6 +85,7 @@ def test_what_is_exposed_is_what_happened() -> None:
     assert (
         found["sallygate_events_dropped_total", ()] == 4
         and found["sallygate_failures_total", (("what", "sync"),)] == 11
+        and found["sallygate_sink_lost_total", (("sink", "traces"),)] == 15
     )
     assert found["sallygate_certificate_not_after_timestamp_seconds", (("listener", "https"),)] == 99
     assert found["sallygate_upstream_healthy", (("upstream", 'http://127.0.0.1:9000/a"b\\c\n'),)] == 0

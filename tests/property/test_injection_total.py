@@ -20,6 +20,7 @@ from sallygate.controls.injection.pipeline.values import BETWEEN, Value
 from sallygate.model.request import EMPTY_BODY, Body
 from sallygate.parsing.http.head import HeadReader
 from sallygate.policy.schema import Injection
+from sallygate.state.cleared_texts import ClearedTexts
 
 PIECES = (
     "'", '"', "`", "--", "#", "/*", "*/", " or ", " and ", "1=1", "union", "select", "(", ")", ";", "|", "&", "&&", "$(", "${", "}", "{{", "}}",
@@ -70,19 +71,29 @@ FIELDS = (
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(st.tuples(st.sampled_from(["header", "cookie", "name", "value"]), st.sampled_from(FIELDS)), max_size=8))
-def test_what_was_sent_before_changes_nothing(sent: list[tuple[str, str]]) -> None:
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["header", "cookie", "credential", "name", "value"]), st.sampled_from(FIELDS)),
+        max_size=8,
+    ),
+    st.sampled_from([0, 2, 4096]),
+)
+def test_what_was_sent_before_changes_nothing(sent: list[tuple[str, str]], texts_max: int) -> None:
     """Fields that were clean before are not scanned again: that must be for what they are alone, not for where they stood."""
-    control = InjectionControl(Injection(), PREFILTER)
+    control = InjectionControl(Injection(), PREFILTER, cleared=ClearedTexts(texts_max))
     for place, text in sent * 2:
-        field = {"header": ((b"x-note", text.encode()),), "cookie": ((b"cookie", text.encode()),)}.get(place, ())
+        field = {
+            "header": ((b"x-note", text.encode()),),
+            "cookie": ((b"cookie", text.encode()),),
+            "credential": ((b"authorization", b"Bearer " + text.encode()),),
+        }.get(place, ())
         head = HeadReader().read(method="POST", scheme="https", raw_path=b"/", raw_query=b"", headers=field,
                                  http_version="2", peer="192.0.2.7", request_id="0" * 32, now=0.0)  # fmt: skip
         tree = {text: 1} if place == "name" else {"a": text}
         body = EMPTY_BODY if field else Body(json.dumps(tree).encode(), "json", "application/json", tree)
         found = control.judge("", head, body)
         event(f"{place}: {'refused' if found[0] else 'passes'}")
-        assert found == InjectionControl(Injection(), PREFILTER).judge("", head, body)
+        assert found == InjectionControl(Injection(), PREFILTER, cleared=ClearedTexts(0)).judge("", head, body)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from sallygate.model.work import Charge
 from sallygate.state.account_cache import Accounts, VerifiedPasswords
+from sallygate.state.cleared_texts import ClearedTexts
 from sallygate.state.counters import Table
 from sallygate.state.credentials import Credentials
 from sallygate.state.feeds import Feeds
@@ -37,6 +38,13 @@ class State:
         self.feeds = Feeds()
         self.issuers = KeySets()
         self.revocations = Revocations()
+        self._cleared_texts: tuple[frozenset[str], ClearedTexts] = frozenset(), ClearedTexts()
+
+    def cleared_texts(self, credentials: frozenset[str]) -> ClearedTexts:
+        """Those of gates that have the same places of checked `credentials`; a change of these begins with none."""
+        if self._cleared_texts[0] != credentials:
+            self._cleared_texts = credentials, ClearedTexts()
+        return self._cleared_texts[1]
 
     def charge(self, charges: Iterable[Charge], now: float) -> None:
         """Take every charge from its counter. One whose counter went with a policy or a restriction costs nothing."""

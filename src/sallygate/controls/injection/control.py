@@ -42,7 +42,7 @@ from sallygate.controls.injection.pipeline.inspected_bodies import (
 )
 from sallygate.controls.injection.pipeline.judging import Effort, Judging, Seen
 from sallygate.controls.injection.pipeline.prefilter import Prefilter
-from sallygate.controls.injection.pipeline.values import Familiar, Value, texts_of, values_of
+from sallygate.controls.injection.pipeline.values import Value, texts_of, values_of
 from sallygate.model.control import Everywhere
 from sallygate.model.decision import Edit
 from sallygate.model.evaluation import Evaluation
@@ -53,6 +53,7 @@ from sallygate.parsing.http.body import LIMITS, BodyLimits, plain_body, with_cod
 from sallygate.parsing.http.forms import decode_pairs
 from sallygate.parsing.openapi.confined import confined_fields
 from sallygate.policy.schema import Injection
+from sallygate.state.cleared_texts import ClearedTexts
 from sallygate.state.parts import Parts
 
 ALL = "*"
@@ -80,10 +81,12 @@ class InjectionControl(Everywhere):
         prefilter: Prefilter | None = None,
         confined: Mapping[str, frozenset[str]] | None = None,
         credentials: frozenset[str] = frozenset(),
+        cleared: ClearedTexts | None = None,
     ) -> None:
         """`prefilter` is that of all judges, which controls may share; compiled here when it is None. `confined`: by
         operation, the places (`query:limit`) whose schema leaves no room for an attack; `credentials`:
-        those (`header:x-api-key`) that hold what identity has checked, chance that may spell anything."""
+        those (`header:x-api-key`) that hold what identity has checked, chance that may spell anything; `cleared`: texts known to hold
+        nothing when read by these `credentials`."""
         self._strip = tuple(section.strip)
         self._threshold = THRESHOLDS[section.sensitivity]
         self._bytes_max = section.inspect
@@ -91,7 +94,7 @@ class InjectionControl(Everywhere):
         self._exclusions = tuple(section.exclude)
         self._confined = confined or {}
         self._credentials = credentials
-        self._familiar = Familiar()
+        self._cleared = cleared if cleared is not None else ClearedTexts()
         self._judging = Judging(JUDGES, prefilter or make_prefilter(compile_patterns()))
 
     @classmethod
@@ -104,7 +107,8 @@ class InjectionControl(Everywhere):
         judged = parts.credential_headers if parts.enforces("identity") else frozenset()
         prefilter = parts.prefilter
         assert prefilter is None or isinstance(prefilter, Prefilter)
-        return cls(section, prefilter, confined, frozenset(f"header:{name.decode()}" for name in judged))
+        credentials = frozenset(f"header:{name.decode()}" for name in judged)
+        return cls(section, prefilter, confined, credentials, parts.state.cleared_texts(credentials))
 
     def plan(self, evaluation: Evaluation) -> Judgement | None:
         """Reads what would stream past, or says why it is not going to be read."""
@@ -158,10 +162,10 @@ class InjectionControl(Everywhere):
         return tuple([_finding(one) for one in seen]), None
 
     def _look(self, operation: str, head: RequestHead, body: Body) -> list[Seen]:
-        texts, fresh = texts_of(head, body, self._familiar, self._credentials)
+        texts, fresh = texts_of(head, body, self._cleared, self._credentials)
         effort = self._judging.looks(texts, body.tree, len(body.raw))
         if effort is None:
-            self._familiar.add(fresh)
+            self._cleared.add(fresh)
             return []
         seen = self._seen(operation, head, values_of(head, body, self._judging.calls), effort)
         seen.sort(key=lambda one: -one.evidence.score)

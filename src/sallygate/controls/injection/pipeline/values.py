@@ -22,13 +22,12 @@ from sallygate.controls.injection.pipeline.header_fields import SPECIAL, TOLD_MA
 from sallygate.controls.injection.pipeline.nested_documents import mixed_texts, xml_texts
 from sallygate.model.request import Body, Part, RequestHead
 from sallygate.parsing.pointers import escape_pointer
+from sallygate.state.cleared_texts import ClearedTexts, Reading
 
 BETWEEN = "\x1e"
 """Stands between joined values: no honest value holds it (ASCII's record separator)."""
 FILE_MARK = "\x1d" + BETWEEN
 """Stands before the name of a file, so that only those are looked at as such, and it like any value, too."""
-FAMILIAR_MAX, FAMILIAR_CHARS_MAX, FAMILIAR_FEW = 4096, 512, 64
-"""Texts remembered, and as many fields of cookies, of so many characters: 18 MB at most; of requests that have so many new ones, not more."""
 VALUE_SHORT = 256
 """Characters of a value that is asked about together with others."""
 ROW, ROWS, ROW_MIN = 64, 8, 16
@@ -73,47 +72,16 @@ class Value(Struct, frozen=True, gc=False):
     """What was undone to get here: decodings, `json` for a leaf of a document in a string."""
 
 
-class Fresh(Struct, gc=False):
-    """Of a request, what is not familiar yet: header fields and names, the field of cookies, that of credentials."""
-
-    texts: list[str]
-    cookies: list[str]
-    credentials: list[str]
-
-
-class Familiar:
-    """Header fields and names in which nothing was to be judged: callers send the same ones again and again, and what was
-    found of a text is found of it each time. Bounded; full, it begins anew."""
-
-    def __init__(self) -> None:
-        self.texts: set[str] = set()
-        self.cookies: set[str] = set()
-        self.credentials: set[str] = set()
-        """Apart, since more is read from a field of cookies or credentials than from the same text elsewhere."""
-
-    def add(self, fresh: Fresh) -> None:
-        if len(fresh.texts) > FAMILIAR_FEW:
-            return
-        for known, new in (
-            (self.texts, fresh.texts),
-            (self.cookies, fresh.cookies),
-            (self.credentials, fresh.credentials),
-        ):
-            if len(known) + len(new) > FAMILIAR_MAX:
-                known.clear()
-            known.update(text for text in new if len(text) <= FAMILIAR_CHARS_MAX)
-
-
 def texts_of(
-    head: RequestHead, body: Body, familiar: Familiar, checked: frozenset[str] = frozenset()
-) -> tuple[list[str], Fresh]:
-    """The texts of all values of a request, but for familiar header fields and names; and what is not familiar yet. Of
-    the places of credentials that were `checked` before, nothing is read as one."""
+    head: RequestHead, body: Body, cleared: ClearedTexts, checked: frozenset[str] = frozenset()
+) -> tuple[list[str], dict[Reading, list[str]]]:
+    """The texts of all values of a request, but for header fields and names that are `cleared`; and those that are not
+    yet. Of the places of credentials that were `checked` before, nothing is read as one."""
     parts = ["/" + "/".join(head.segments), *head.segments]
     fresh: list[str] = []
     cookies: list[str] = []
     credentials: list[str] = []
-    known = familiar.texts
+    known, known_cookies, known_credentials = cleared["plain"], cleared["cookie"], cleared["credential"]
     for pair in head.query:
         parts += pair
     connection = ""
@@ -127,14 +95,14 @@ def texts_of(
                 fresh.append(field)
         elif kind == "hop":
             connection += BETWEEN + field
-            if name == "authorization" and field not in familiar.credentials and "header:authorization" not in checked:
+            if name == "authorization" and field not in known_credentials and "header:authorization" not in checked:
                 parts.append(credential_in(field))
                 credentials.append(field)
         elif kind == "unread":
             if "{" in field:
                 connection += BETWEEN + field
         elif kind == "cookie":
-            if field not in familiar.cookies:
+            if field not in known_cookies:
                 cookies.append(field)
                 parts.append(field)
                 for cookie_name, cookie in _cookies(field):
@@ -149,7 +117,7 @@ def texts_of(
         fresh += new
         parts += texts
         parts += new
-    return parts, Fresh(fresh, cookies, credentials)
+    return parts, {"plain": fresh, "cookie": cookies, "credential": credentials}
 
 
 def together(parts: list[str]) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from sallygate.controls.clients import ClientsControl
 from sallygate.controls.contract import ContractControl
 from sallygate.controls.flood import FloodControl, SheddingControl
+from sallygate.controls.headers import HeadersControl
 from sallygate.controls.identity import IdentityControl, ScopesControl
 from sallygate.controls.injection import InjectionControl
 from sallygate.controls.limits import LimitsControl
@@ -55,6 +56,7 @@ ORDER: tuple[Row, ...] = (
     Row("examine", InjectionControl, may_offload=True),
     Row("release", FloodControl, own=True),
     Row("release", LimitsControl),
+    Row("release", HeadersControl),
     Row("inspect", LimitsControl),
 )
 CONTROLS: tuple[type[Any], ...] = tuple(dict.fromkeys(row.control for row in ORDER))

@@ -10,9 +10,8 @@ from msgspec import Struct
 from pydantic import BaseModel
 
 from sallygate.model.operation import Operation
-from sallygate.policy.fields import Section
 from sallygate.policy.load import Loaded
-from sallygate.policy.schema import Clients, Injection, Limits, Transport
+from sallygate.policy.schema import SECTION_DEFAULTS
 from sallygate.policy.units import Budget, Rate
 
 Way = Literal["tighter", "weaker", ""]
@@ -33,10 +32,6 @@ _LIMITS = frozenset(
 """More of them is weaker; so is none, of those that may be left out."""
 _OPEN = frozenset("public scopes trusted_hops exclude origins headers expose".split())
 """Lists whose every entry lets more pass."""
-_DEFAULTS: dict[str, Section] = {
-    "transport": Transport(), "clients": Clients(), "limits": Limits(), "injection": Injection(),
-}  # fmt: skip
-"""What a section that is left out is."""
 
 
 class Difference(Struct, frozen=True):
@@ -63,7 +58,8 @@ def _flat(path: str, value: object) -> Iterator[tuple[str, object]]:
         for name in type(value).model_fields:
             inner = getattr(value, name)
             if not path and inner is None:
-                inner = _DEFAULTS.get(name, "none" if name in ("identity", "openapi") else None)
+                default = SECTION_DEFAULTS.get(name)
+                inner = default() if default is not None else "none" if name in ("identity", "openapi") else None
             yield from _flat(f"{path}.{name}" if path else name, inner)
     elif isinstance(value, dict) and value:
         for name, inner in value.items():

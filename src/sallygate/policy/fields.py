@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from sallygate.parsing.addresses import parse_prefix
 from sallygate.policy.units import Budget, Rate, read_budget, read_bytes, read_duration_s, read_rate
@@ -39,6 +40,28 @@ def _prefix(text: str) -> str:
 
 
 Prefix = Annotated[str, BeforeValidator(lambda value: _prefix(value) if isinstance(value, str) else value)]
+
+
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}")
+"""RFC 9110, section 5.6.2. The longest registered name of a field has 40 characters."""
+_VALUE = re.compile(r"[!-~](?:[\t -~]{0,4094}[!-~])?")
+"""RFC 9110, section 5.5, ASCII alone. Without line breaks, so that no value begins another field or response."""
+
+
+def _field_name(text: str) -> str:
+    if _TOKEN.fullmatch(text) is None:
+        raise ValueError(f"{text!r} is no field name; write for example Cache-Control")
+    return text
+
+
+def _field_value(text: str) -> str:
+    if _VALUE.fullmatch(text) is None:
+        raise ValueError("not a field value; write printable ASCII in one line, of at most 4,096 characters")
+    return text
+
+
+FieldName = Annotated[str, AfterValidator(_field_name)]
+FieldValue = Annotated[str, AfterValidator(_field_value)]
 Mode = Literal["enforce", "shadow", "off"]
 
 

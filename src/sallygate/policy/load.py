@@ -16,6 +16,7 @@ from sallygate.model.operation import Operation
 from sallygate.parsing.addresses import Prefixes, is_loopback
 from sallygate.parsing.openapi.document import OpenAPIError, base_path, read_document, read_operations
 from sallygate.policy.errors import PolicyError, Problem
+from sallygate.policy.fields import ControlSection, Section
 from sallygate.policy.issuers import check_issuers, without_secret
 from sallygate.policy.list_files import check_network, read_lists
 from sallygate.policy.reading import POLICY_BYTES_MAX, Path_, Reader, read_bounded, read_mapping
@@ -128,6 +129,7 @@ def _read_types(reader: Reader, data: bytes) -> Policy | None:
 
 
 def _say_validation(reader: Reader, path: Path_, kind: str, message: str) -> None:
+    path = path[:-1] if path[-1:] == ("[key]",) else path  # a name that is not right, not its value
     name = ".".join(str(part) for part in path) or "the file"
     if kind == "extra_forbidden":
         known = _fields_at(path[:-1])
@@ -144,8 +146,6 @@ def _say_validation(reader: Reader, path: Path_, kind: str, message: str) -> Non
 
 def _fields_at(path: Path_) -> list[str]:
     """The fields of the section at `path`, for a hint."""
-    from sallygate.policy.fields import Section
-
     section: type[Section] = Policy
     for part in path:
         field = section.model_fields.get(str(part))
@@ -270,10 +270,13 @@ def _check_auth(
 
 
 def _check_references(reader: Reader, policy: Policy, operations: tuple[Operation, ...]) -> None:
-    known = {operation.id for operation in operations}
+    known = {one.id for one in operations}
     named: list[tuple[Path_, str]] = [(("operations", name), name) for name in policy.operations]
     if policy.identity:
         named += [(("identity", "public", index), name) for index, name in enumerate(policy.identity.public)]
+    for field in Policy.model_fields:
+        if isinstance(section := getattr(policy, field), ControlSection):
+            named += [((field, "operations", name), name) for name in getattr(section, "operations", ())]
     for path, name in named:
         if known and name not in known:
             close = difflib.get_close_matches(name, known, 1)
@@ -281,8 +284,8 @@ def _check_references(reader: Reader, policy: Policy, operations: tuple[Operatio
                        f"did you mean `{close[0]}`?" if close else "use an operationId of the contract")  # fmt: skip
         elif not known and policy.openapi is None and "openapi" in policy.model_fields_set:
             reader.say(path, "reference", f"there is no contract to find `{name}` in", "name a contract in `openapi`")
-    for name, section in policy.operations.items():
-        if section.records and not section.records.startswith("/"):
+    for name, operation in policy.operations.items():
+        if operation.records and not operation.records.startswith("/"):
             reader.say(
                 ("operations", name, "records"),
                 "value",

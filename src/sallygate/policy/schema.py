@@ -5,6 +5,7 @@ Every field's description is its documentation: the reference and the editors' J
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 from pydantic import Field, WithJsonSchema, field_validator, model_validator
@@ -23,6 +24,7 @@ from sallygate.policy.fields import (
     Section,
 )
 from sallygate.policy.flood import Flood
+from sallygate.policy.headers import Headers
 from sallygate.policy.identity import Identity
 from sallygate.policy.network import Network
 from sallygate.policy.reading import STATE_DEFAULT
@@ -295,6 +297,7 @@ class Policy(Section):
     )
     contract: ContractSection = Field(ContractSection(), description="How strictly the OpenAPI document is read.")
     injection: Injection | None = Field(None, description="Code and commands in values; enforced when left out.")
+    headers: Headers | None = Field(None, description="Header fields of responses; untouched when left out.")
     operations: dict[str, OperationSection] = Field({}, description="By `operationId`.")
     events: EventsSection = Field(EventsSection(), description="The event log.")
     log: LogSection = Field(LogSection(), description="The operator's log.")
@@ -306,3 +309,12 @@ class Policy(Section):
         if isinstance(value, str):
             return {"urls": [value]}
         return {"urls": value} if isinstance(value, list) else value
+
+
+SECTION_DEFAULTS: dict[str, Callable[[], ControlSection]] = {
+    "transport": Transport,
+    "clients": Clients,
+    "limits": Limits,
+    "injection": Injection,
+}
+"""What a policy that leaves a section out gets, where that is not nothing."""

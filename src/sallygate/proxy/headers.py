@@ -5,24 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from sallygate.parsing.http.hop_fields import PER_HOP
+
 Raw = Iterable[tuple[bytes, bytes]]
 
-_PER_HOP: Final = frozenset(
-    (
-        b"connection",
-        b"keep-alive",
-        b"proxy-authenticate",
-        b"proxy-authorization",
-        b"proxy-authentication-info",
-        b"proxy-connection",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-        b"http2-settings",
-    )
-)
-"""RFC 9110, section 7.6.1, and RFC 9113, section 8.2.2."""
+_PER_HOP: Final = frozenset(name.encode() for name in PER_HOP)
 
 _OURS: Final = frozenset(
     (

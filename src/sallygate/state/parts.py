@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from operator import attrgetter
 
 from sallygate.policy.fields import ControlSection
 from sallygate.policy.load import Loaded
-from sallygate.policy.schema import Clients, Injection, Limits, Transport
+from sallygate.policy.schema import SECTION_DEFAULTS
 from sallygate.security.key_ring import KeyRing
 from sallygate.state.state import State
 
@@ -56,15 +56,6 @@ class Parts:
         return f"{auth.prefix}/locations" if auth is not None and auth.delivery else ""
 
 
-_DEFAULTS: dict[str, Callable[[], ControlSection]] = {
-    "transport": Transport,
-    "clients": Clients,
-    "limits": Limits,
-    "injection": Injection,
-}
-"""What a policy that leaves a section out gets, where that is not nothing."""
-
-
 def sections_in_force(loaded: Loaded, names: Iterable[str]) -> dict[str, ControlSection]:
     """Those of the sections named that are neither left out nor `off`. A replay judges what its policy names: recorded
     requests have no connection of ours, and no API of ours to load."""
@@ -83,4 +74,4 @@ def _section(loaded: Loaded, name: str) -> ControlSection | None:
             return None
     if name == "contract" and loaded.document is None:
         return None
-    return section if section is not None or name not in _DEFAULTS else _DEFAULTS[name]()
+    return section if section is not None or name not in SECTION_DEFAULTS else SECTION_DEFAULTS[name]()

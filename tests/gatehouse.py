@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from patterns import prefilter
 from sallygate.auth.routes import auth_operations
+from sallygate.engine import order
 from sallygate.engine.compose import compose
 from sallygate.engine.gate import Gate
 from sallygate.events.early_tally import Tally
@@ -48,9 +49,12 @@ PLANS = {
     "small": "{rate: 5/s burst 5, quota: {hour: 8}, scopes: [things:read]}",
     "large": '{rate: 50/s burst 50, quota: {hour: 100}, data: {bytes: 1000/day}, scopes: ["*"]}',
 }
-SECTIONS = ("transport", "restrictions", "clients", "identity", "limits", "flood", "contract", "injection")
+SECTIONS = tuple(dict.fromkeys(name.partition(".")[0] for name in order.SECTIONS))
+"""Of every control there is; each is in the policy, with what makes it speak where its defaults do not."""
 OWN = {"transport": "trusted_hops: [203.0.113.1]", "identity": "api_keys: {header: X-API-Key}",
-       "limits": "address: 20/s burst 20, address_concurrent: 5", "flood": "prefix: 20/s burst 20"}  # fmt: skip
+       "network": "rules: [{operations: [createThing], deny: [203.0.113.99]}, {accounts: [acme], deny: [203.0.113.99]}]",
+       "limits": "address: 20/s burst 20, address_concurrent: 5", "flood": "prefix: 20/s burst 20",
+       "headers": "set: {Cache-Control: no-store}"}  # fmt: skip
 
 
 def _credential(

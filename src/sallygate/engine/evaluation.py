@@ -130,6 +130,12 @@ class OpenEvaluation:
             self.headers += judgement.headers
         return judge.takes(self, judge, judgement) or self.refused
 
+    def take_address(self, judge: Judge, judgement: Judgement) -> bool:
+        """Whether the address is let in whatever is said of locations. Nothing is asked for before there is a route."""
+        if judgement.allowed:
+            self.location_allowed = True
+        return False
+
     def take_admission(self, judge: Judge, judgement: Judgement) -> bool:
         """Who calls, from where, what has to be known first, and what the gate answers by itself."""
         if judgement.principal is not None:
@@ -161,8 +167,8 @@ class OpenEvaluation:
             self.edit = judgement.edit
         return False
 
-    def take_response(self, judge: Judge, judgement: Judgement) -> bool:
-        """How a response leaves, and what it told."""
+    def take_release(self, judge: Judge, judgement: Judgement) -> bool:
+        """How a response leaves."""
         enforced = judge.mode == "enforce"
         if (meter := judgement.meter) is not None:
             over = meter.over
@@ -173,6 +179,10 @@ class OpenEvaluation:
             self.plan = plan if self.plan is None else _stronger(self.plan, plan)
         if enforced and judgement.drop_headers:
             self.drop_headers |= judgement.drop_headers
+        return False
+
+    def take_inspection(self, judge: Judge, judgement: Judgement) -> bool:
+        """What a response told."""
         if judgement.facts is not None:
             self.facts = (*self.facts, judgement.facts)
         return False
@@ -204,13 +214,13 @@ class OpenEvaluation:
 
 
 TAKES: dict[str, Callable[[OpenEvaluation, Judge, Judgement], bool]] = {
-    "address": OpenEvaluation.take_admission,
+    "address": OpenEvaluation.take_address,
     "admit": OpenEvaluation.take_admission,
     "caller": OpenEvaluation.take_admission,
     "plan": OpenEvaluation.take_plan,
     "examine": OpenEvaluation.take_examination,
-    "release": OpenEvaluation.take_response,
-    "inspect": OpenEvaluation.take_response,
+    "release": OpenEvaluation.take_release,
+    "inspect": OpenEvaluation.take_inspection,
 }
 
 

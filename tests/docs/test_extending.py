@@ -10,6 +10,7 @@ from typing import Any, get_args
 from gatehouse import NOW, House, Request, policy_text
 from sallygate.engine.evaluation import TAKES, OpenEvaluation
 from sallygate.engine.exchange import ExchangeDriver
+from sallygate.engine.order import ORDER
 from sallygate.model import control
 from sallygate.model import driver as d
 from sallygate.model.evaluation import Evaluation
@@ -24,8 +25,8 @@ def names(cell: str) -> set[str]:
     return set(re.findall(r"`([a-z_]+)`", cell))
 
 
-def rows() -> list[list[str]]:
-    lines = [line for line in TEXT.splitlines() if line.startswith("| `")]
+def rows(text: str = TEXT) -> list[list[str]]:
+    lines = [line for line in text.splitlines() if line.startswith("| `")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
@@ -98,3 +99,9 @@ def test_the_transcript_is_what_the_driver_does() -> None:
         assert type(command).__name__ == wanted
         if isinstance(command, d.SendHead):
             assert more.strip() == f"{command.status} cache-control: {dict(command.headers)[b'cache-control'].decode()}"
+
+
+def test_the_architecture_names_the_controls_of_each_phase() -> None:
+    said = {row[0].strip("`"): row[1] for row in rows((ROOT / "docs/architecture.md").read_text()) if len(row) == 2}
+    for phase in get_args(control.Phase):
+        assert said[phase] == ", ".join(row.control.name for row in ORDER if row.phase == phase)

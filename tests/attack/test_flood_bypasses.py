@@ -8,12 +8,14 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gatehouse import ADDRESSES, CREDENTIALS, NOW, House, Request, policy_text
 from patience import patient
 from sallygate.controls.flood import SheddingControl
+from sallygate.engine.early import EarlyRefusal
 from sallygate.events.early_tally import SOURCES_MAX, Tally
 from sallygate.model.exchange import MANY
 from sallygate.model.finding import Finding
@@ -137,6 +139,10 @@ PREFLIGHT = ((b"origin", b"https://shop.example"), (b"access-control-request-met
 CORS = "cors: {origins: ['https://shop.example']}"
 
 
+def early(made: House, scope: dict[str, Any]) -> EarlyRefusal | None:
+    return made.gate.early.look(scope, NOW, lambda: "0" * 32)
+
+
 def test_shutting_browsers_out_by_the_question_they_ask_without_their_key() -> None:
     """A neighbour gets the address boxed, or strangers fill the queue: the preflight has no key, the call after it
     has."""
@@ -151,7 +157,7 @@ def test_shutting_browsers_out_by_the_question_they_ask_without_their_key() -> N
         assert not made.passes(Request(path="/status")) and made.said[0]["status"] in (429, 503)
         made.passes(Request("OPTIONS", headers=PREFLIGHT))
         assert made.said[0]["status"] == 204
-        assert made.gate.rush.look(Request(key="large").scope(), NOW) is None
+        assert early(made, Request(key="large").scope()) is None
     assert boxed.passes(Request(key="large"))
     for headers in ((), PREFLIGHT[:2], PREFLIGHT[1:]):
         boxed.passes(Request("OPTIONS", headers=headers))
@@ -167,7 +173,7 @@ def test_keeping_a_neighbour_from_signing_in() -> None:
         made.passes(Request(path="/nothing"))
     form = ((b"content-type", b"application/x-www-form-urlencoded"),)
     token = Request("POST", path="/auth/token", headers=form, body=b"grant_type=refresh_token")
-    assert made.gate.door.look(token.scope(), NOW) is None
+    assert early(made, token.scope()) is None
     admitted = made.gate.engine.admit(made.head(token), NOW)
     assert isinstance(admitted, Admission) and admitted.own
     for other in (Request(path="/auth/jwks.json"), Request("POST", path="/auth/revoke"), Request(path="/auth/token")):
@@ -193,8 +199,8 @@ def test_a_rush_at_a_server_that_gives_no_raw_path() -> None:
     scope = Request(path="/status").scope()
     del scope["raw_path"]
     for given in (scope, {**scope, "raw_path": None}):
-        assert made.gate.rush.look(given, NOW).finding.code == "flood.shed"
-        assert made.gate.rush.look({**given, "path": "/openapi.json"}, NOW) is None
+        assert early(made, given).finding.code == "flood.shed"
+        assert early(made, {**given, "path": "/openapi.json"}) is None
 
 
 def test_claiming_a_good_key_in_a_rush_and_not_having_it() -> None:
@@ -211,7 +217,7 @@ def test_claiming_a_good_key_in_a_rush_and_not_having_it() -> None:
         assert not made.passes(Request(key=forged))
     assert set(reasons(made)) == {"identity.invalid"} and made.state.penalties.until(ADDRESSES[0], NOW)
     honest = Request(key="large", address=ADDRESSES[1])
-    assert made.gate.rush.look(honest.scope(), NOW) is None, "whoever has it waits for a place, before the others"
+    assert early(made, honest.scope()) is None, "whoever has it waits for a place, before the others"
 
 
 def test_a_high_plan_that_floods_beyond_its_limits_falls_behind() -> None:

@@ -57,7 +57,7 @@ def test_the_door_answers_as_the_whole_way(
             house.state.penalties.take("192.0.2.1", NOW, 1_000 * UNITS)
             house.state.penalties.take("2001:db8::/48", NOW, 1_000 * UNITS)
     if hasty:
-        door.gate.door.expect_haste(NOW)
+        door.gate.early.expect_more(NOW)
         for house in (whole, door):
             for subject in ("192.0.2.1", "192.0.2.0/24", "2001:db8::/64", "2001:db8::/48"):
                 house.state.tables[hasty].take(subject, NOW, 1_000_000)

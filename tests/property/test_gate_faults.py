@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from gatehouse import CREDENTIALS, NOW, UNSTORED, House, Request, charges, requests, restrictions
 from sallygate.controls.identity import IdentityControl
 from sallygate.engine.order import ORDER, Row
+from sallygate.state.penalty_box import UNITS
 
 CONTROLS_BY_NAME = {row.control.name: row.control for row in ORDER}
 FAULTS = (
@@ -121,7 +122,29 @@ def test_no_fault_turns_a_deny_into_an_allow(
     assert passed or not passed_broken
 
 
-@pytest.mark.parametrize("row", ORDER, ids=lambda row: f"{row.control.name}.{row.phase}")
+EARLY = [row for row in ORDER if row.phase == "early"]
+LATER = [row for row in ORDER if row.phase != "early"]
+
+
+@pytest.mark.parametrize("row", EARLY, ids=lambda row: row.control.name)
+@pytest.mark.parametrize("boxed", [False, True])
+def test_a_control_that_fails_early_leaves_the_request_to_the_full_path(row: Row, boxed: bool) -> None:
+    house = House()
+    house.watched = False
+    if house.gate.engine.controls.get(row.control) is None:
+        assert row.control.name in ("intelligence", "network"), "the policy does without"
+        return
+    if boxed:
+        house.state.penalties.take("192.0.2.1", NOW, 1_000 * UNITS)
+    house.gate.early.expect_more(NOW)
+    break_(house, {f"{row.control.name}.early", f"{row.control.name}.idle"}, 0)
+    assert house.passes(Request(key="large"))
+    assert house.passes(Request(path="/status")) != boxed
+    refused_before = boxed and row.control.name in ("limits", "shedding")  # by the penalty box, which is asked first
+    assert len(house.exchanges) == 2 - refused_before and len(house.turned.take()) == refused_before
+
+
+@pytest.mark.parametrize("row", LATER, ids=lambda row: f"{row.control.name}.{row.phase}")
 def test_a_control_that_fails_refuses(row: Row) -> None:
     """Each control's phases are on the way of this request: breaking one is seen, in the response's too."""
     request = Request("POST", key="large", body=b'{"name":"a"}', headers=((b"content-type", b"application/json"),))

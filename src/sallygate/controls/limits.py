@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from sallygate.model.control import Phase
 from sallygate.model.decision import retry_after
+from sallygate.model.early import EarlyRequest
 from sallygate.model.evaluation import Evaluation
 from sallygate.model.finding import Finding
 from sallygate.model.judgement import Facts, Judgement, Meter, ResponsePlan, Slot
@@ -137,6 +138,17 @@ class LimitsControl:
     def applies(self, phase: Phase, operation: Operation | None) -> bool:
         """To all requests and responses; responses are read where their records are counted."""
         return phase != "inspect" or (operation is not None and operation.id in self.records)
+
+    def idle(self, limited: bool) -> bool:
+        """Until one of its limits has refused somebody."""
+        return not limited
+
+    def early(self, request: EarlyRequest) -> Judgement | None:
+        """What refuses more requests from there, whoever sends them."""
+        if request.client is None:
+            return None
+        finding, wait_s = self.judge_network(request.client[1], request.now)
+        return Judgement((finding,), headers=retry_after(wait_s)) if finding is not None else None
 
     def address(self, evaluation: Evaluation) -> Judgement:
         """Before identity, by address or IPv6 /64. Charged to every request, also to those refused later."""

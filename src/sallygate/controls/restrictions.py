@@ -15,8 +15,9 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import ClassVar
 
-from sallygate.model.control import Everywhere
+from sallygate.model.control import FULL_PATH, Everywhere
 from sallygate.model.decision import retry_after
+from sallygate.model.early import EarlyRequest
 from sallygate.model.evaluation import Evaluation
 from sallygate.model.finding import Finding
 from sallygate.model.judgement import Judgement
@@ -64,14 +65,17 @@ class RestrictionsControl(Everywhere):
         assert isinstance(section, RestrictionsSection)
         return cls(section, parts.state, parts.ask_at)
 
-    @property
-    def in_force(self) -> Restrictions:
-        return self._state.restrictions
-
-    @property
-    def none_by_location(self) -> bool:
-        """Whether there are none that a place alone decides."""
+    def idle(self, limited: bool) -> bool:
+        """Whether there are none that a location alone decides."""
         return self._state.restrictions.by_location.empty
+
+    def early(self, request: EarlyRequest) -> Judgement | None:
+        """Denials that a location alone decides; a throttle changes with every request."""
+        if request.location_allowed or request.client is None:
+            return None
+        address = parse_address(request.client[0]) or UNKNOWN
+        judged = self.judge_location(address, request.method, request.now)
+        return FULL_PATH if judged is not None and (judged.charges or judged.headers) else judged
 
     def address(self, evaluation: Evaluation) -> Judgement | None:
         """Those that a location alone decides, before anything else is looked at."""

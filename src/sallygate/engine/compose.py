@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sallygate.controls.clients import ClientsControl, base_path_of
-from sallygate.controls.flood import SheddingControl
+from sallygate.controls.clients import base_path_of
 from sallygate.controls.injection import Prefilter
 from sallygate.controls.limits import LimitsControl
-from sallygate.engine.early import Door
+from sallygate.engine.early import EarlyRejection
 from sallygate.engine.engine import Controls, Engine, Guarded
 from sallygate.engine.gate import OVERRIDES, PLAIN, Gate
 from sallygate.engine.order import CONTROLS, SECTIONS
-from sallygate.engine.rush import Rush
 from sallygate.model.operation import Operation
 from sallygate.parsing.addresses import prefix_set
 from sallygate.parsing.http.head import SINGLETONS, HeadReader
@@ -86,7 +84,7 @@ def _compose(parts: Parts, id_key: bytes, own_operations: OwnOperations) -> Gate
     return Gate(
         engine,
         reader,
-        Door(engine, reader, hsts),
+        EarlyRejection(engine, reader, parts.state, hsts),
         parts.state,
         loaded.hash,
         frozenset(dropped),
@@ -94,7 +92,6 @@ def _compose(parts: Parts, id_key: bytes, own_operations: OwnOperations) -> Gate
         hsts,
         frozenset(limits.records) if limits is not None else frozenset(),
         PLAIN - dropped,
-        _rush(parts, controls),
     )
 
 
@@ -102,18 +99,6 @@ def _shed_as(policy: Policy, state: State) -> None:
     section, upstream = policy.flood.shedding, policy.upstream
     connections = upstream.connections * len(upstream.urls) if upstream is not None else 0
     state.shedder.configure(section.min, section.initial, section.max, section.queue, section.wait, connections)
-
-
-def _rush(parts: Parts, controls: Controls) -> Rush | None:
-    """None unless load is shed in earnest."""
-    shedding, policy = controls.get(SheddingControl), parts.loaded.policy
-    if shedding is None or not controls.enforces(SheddingControl):
-        return None
-    own = [policy.auth.prefix, policy.auth.metadata_path] if policy.auth is not None else []
-    clients = controls.get(ClientsControl)
-    if clients is not None and clients.specification:
-        own.append(clients.specification)
-    return Rush(shedding, parts.state, parts.key_header.lower().encode(), tuple(path.encode() for path in own))
 
 
 def _declared_headers(loaded: Loaded) -> frozenset[bytes]:

@@ -10,7 +10,7 @@ the table in `order`; how each is run is in `evaluation`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from msgspec import Struct
@@ -23,7 +23,9 @@ from sallygate.engine.evaluation import TAKES, Judge, OpenEvaluation, Step, deci
 from sallygate.engine.order import ORDER, Row
 from sallygate.model.control import Phase
 from sallygate.model.decision import HeaderList
+from sallygate.model.early import EarlyRequest
 from sallygate.model.finding import Finding, Mode
+from sallygate.model.judgement import Judgement
 from sallygate.model.operation import Operation
 from sallygate.model.outcome import STREAM, Admission, Answer, Ask, Inspection, Pass, Refuse, Release
 from sallygate.model.request import EMPTY_BODY, NO_BODY, Body, BodyPlan, RequestHead
@@ -50,6 +52,14 @@ class Guarded(Struct, frozen=True):
 
     mode: Mode
     fail_open: bool
+
+
+class EarlyJudge(Struct, frozen=True):
+    """One control's `early` method."""
+
+    judge: Callable[[EarlyRequest], Judgement | None]
+    idle: Callable[[bool], bool]
+    enforced: bool
 
 
 class Controls:
@@ -85,6 +95,14 @@ class Controls:
     def judges(self, phase: Phase, operation: Operation | None, *, own: bool = False) -> tuple[Judge, ...]:
         """What runs in a phase for an operation, in order. `own`: at `/auth`."""
         return tuple(self._judge(row) for row in ORDER if row.phase == phase and self._takes_part(row, operation, own))
+
+    def early(self, *, by_location: bool) -> tuple[EarlyJudge, ...]:
+        """What may refuse before the head is read, in order: by client address and method alone, or otherwise."""
+        rows = [row for row in ORDER if row.phase == "early" and row.by_location == by_location]
+        found = [
+            (self._by_class[row.control], self.enforces(row.control)) for row in rows if row.control in self._by_class
+        ]
+        return tuple(EarlyJudge(control.early, control.idle, enforced) for control, enforced in found)
 
     def _takes_part(self, row: Row, operation: Operation | None, own: bool) -> bool:
         control = self._by_class.get(row.control)
@@ -132,6 +150,7 @@ class Engine:
         nothing. Again after `Controls.put`."""
         controls = self.controls
         self._address = controls.judges("address", None)
+        self.early = controls.early(by_location=True), controls.early(by_location=False)
         self._unrouted = self._plan(None, own=False)
         self._own_unrouted = tuple(one for one in controls.judges("admit", None, own=True) if one.control == "clients")
         self._plans: dict[str, _Plan] = {}

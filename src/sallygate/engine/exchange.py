@@ -20,7 +20,7 @@ from sallygate.controls.flood.shedding import come_back
 from sallygate.engine.answers import common_headers, failed, price, problem_reply, refusal
 from sallygate.engine.api_request import Ports, api_headers
 from sallygate.engine.api_slot import ApiSlot
-from sallygate.engine.early import HASTY
+from sallygate.engine.early import LIMITS
 from sallygate.engine.evaluation import Step, decide
 from sallygate.engine.gate import Gate
 from sallygate.engine.ledger import Ledger
@@ -335,8 +335,8 @@ class ExchangeDriver:
     def _refuse_with(self, refuse: Refuse) -> Commands:
         self._price(refuse)
         decision = refuse.decision
-        if decision.status == 429 and not HASTY.isdisjoint(decision.reasons):
-            self._gate.door.expect_haste(self.now)
+        if decision.status == 429 and not LIMITS.isdisjoint(decision.reasons):
+            self._gate.early.expect_more(self.now)
         reply = problem_reply(self._gate, self._head, refuse)
         self._refusal, self._decision, self._replied = refuse, decision, decision.status
         self._sent = len(reply.body)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from sallygate.engine.early import Door
+from sallygate.engine.early import EarlyRejection
 from sallygate.engine.engine import Engine
-from sallygate.engine.rush import Rush
 from sallygate.model.decision import HeaderList
 from sallygate.parsing.http.head import HeadReader
 from sallygate.state.state import State
@@ -30,7 +29,7 @@ class Gate(Struct, frozen=True):
 
     engine: Engine
     reader: HeadReader
-    door: Door
+    early: EarlyRejection
     state: State
     policy_hash: str
     dropped_headers: frozenset[bytes]
@@ -43,5 +42,3 @@ class Gate(Struct, frozen=True):
     """Whose answers must come in a coding that can be read."""
     plain_headers: frozenset[bytes] = frozenset()
     """Of `PLAIN`, those that no policy takes off: known to travel without a second look."""
-    rush: Rush | None = None
-    """Where load is shed: who is turned away at the door."""

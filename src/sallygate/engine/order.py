@@ -29,11 +29,19 @@ class Row(NamedTuple):
     control: type[Any]  # Any: a class of `model.control`, whose methods are its phases
     own: bool = False
     """Whether it also judges requests to `/auth`, which the gate answers itself."""
+    by_location: bool = False
+    """Early: whether client address and method alone decide, so that an answer is believed for a moment."""
     may_offload: bool = False
     """Whether it may run off the event loop: it reads nothing that changes."""
 
 
 ORDER: tuple[Row, ...] = (
+    Row("early", NetworkControl, own=True, by_location=True),
+    Row("early", IntelligenceControl, own=True, by_location=True),
+    Row("early", RestrictionsControl, own=True, by_location=True),
+    Row("early", FloodControl, own=True),
+    Row("early", LimitsControl, own=True),
+    Row("early", SheddingControl),
     Row("address", TransportControl, own=True),
     Row("address", NetworkControl, own=True),
     Row("address", IntelligenceControl, own=True),

@@ -5,8 +5,8 @@ The flow of an exchange is `engine/exchange.py`; `guard/shell.py` carries out it
 
 from __future__ import annotations
 
-from sallygate.engine.early import Away
-from sallygate.guard.early import turn_away
+from sallygate.engine.early import EarlyRefusal
+from sallygate.guard.early import refuse_early
 from sallygate.guard.services import App, Message, Receive, Scope, Send, Services
 from sallygate.guard.shell import Shell
 
@@ -24,8 +24,8 @@ class Guard:
         kind = scope["type"]
         if kind == "http" or kind == "websocket":
             services = self._services
-            if kind == "http" and (away := self._at_the_door(scope)) is not None:
-                await turn_away(services, scope, send, away)
+            if kind == "http" and (refusal := self._early(scope)) is not None:
+                await refuse_early(services, scope, send, refusal)
                 return
             services.under_way += 1
             try:
@@ -37,14 +37,14 @@ class Guard:
         else:
             raise RuntimeError(f"ASGI scope type {kind!r} is not known, so it is not let through")
 
-    def _at_the_door(self, scope: Scope) -> Away | None:
-        """Who is refused before anything is read: by where it calls from, or in a rush."""
+    def _early(self, scope: Scope) -> EarlyRefusal | None:
+        """What refuses the request before it is read. Nothing does while somebody wants to see every exchange."""
         services = self._services
-        gate, now = services.gate, services.now()
-        if not services.watched and (away := gate.door.look(scope, now)) is not None:
+        gate = services.gate
+        if services.watched:
             gate.state.shedder.arrived += 1
-            return away
-        return gate.rush.look(scope, now) if gate.rush is not None else None
+            return None
+        return gate.early.look(scope, services.now(), services.new_request_id)
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Start with the application, before it answers; stop after it."""

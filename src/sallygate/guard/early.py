@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from sallygate.engine.early import Away
+from sallygate.engine.early import EarlyRefusal
 from sallygate.guard.services import Scope, Send, Services
 
 
-async def turn_away(services: Services, scope: Scope, send: Send, away: Away) -> None:
+async def refuse_early(services: Services, scope: Scope, send: Send, refusal: EarlyRefusal) -> None:
     """Answer, charge and count one refusal."""
-    began_us, now, request_id = services.tick_us(), services.now(), services.new_request_id()
+    began_us, now, finding = services.tick_us(), services.now(), refusal.finding
     gate = services.gate
-    headers, body = gate.door.answer(away, scope, request_id)
-    gate.state.charge(away.charges, now)
-    turned = services.turned.add(away.finding, away.address, scope, request_id, now, len(body))
+    headers, body = gate.early.answer(refusal, scope)
+    gate.state.charge(refusal.charges, now)
+    turned = services.turned.add(finding, refusal.address, scope, refusal.request_id, now, len(body))
     try:
-        await send({"type": "http.response.start", "status": away.finding.status, "headers": headers})
+        await send({"type": "http.response.start", "status": finding.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
     except OSError:
         pass  # the client has gone

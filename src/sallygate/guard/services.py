@@ -28,7 +28,7 @@ class Services(Protocol):
     """Requests that have begun and not ended."""
 
     turned: Tally
-    """Who was turned away at the door."""
+    """Early rejections."""
 
     @property
     def gate(self) -> Gate: ...
@@ -39,7 +39,7 @@ class Services(Protocol):
 
     @property
     def watched(self) -> bool:
-        """Whether somebody wants to see every single exchange: then none is turned away at the door."""
+        """Whether somebody wants to see every single exchange: then none is refused early."""
         ...
 
     def now(self) -> float: ...

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal, Protocol
 
+from sallygate.model.early import EarlyRequest
 from sallygate.model.evaluation import Evaluation
 from sallygate.model.judgement import Judgement
 from sallygate.model.operation import Operation
 
-Phase = Literal["address", "admit", "caller", "plan", "examine", "release", "inspect"]
-"""In the order of an exchange: by the client address alone; by what is asked and who asks; by who the caller is; how
-the body is read; the body; the head of the API's response; its body."""
+Phase = Literal["early", "address", "admit", "caller", "plan", "examine", "release", "inspect"]
+"""In the order of an exchange: before the head is read; by the client address alone; by what is asked and who asks; by
+who the caller is; how the body is read; the body; the head of the API's response; its body."""
 
 
 class Control(Protocol):
@@ -26,6 +27,22 @@ class Control(Protocol):
 
     def applies(self, phase: Phase, operation: Operation | None) -> bool:
         """Whether it has anything to say of an operation in a phase; asked once, when the gate is composed."""
+        ...
+
+
+FULL_PATH = Judgement()
+"""Said early: this request has to be read."""
+
+
+class JudgesEarly(Control, Protocol):
+    def early(self, request: EarlyRequest) -> Judgement | None:
+        """Refuses nothing that the full path would let pass, and nothing otherwise than it does. A finding that is not
+        enforced leaves the request to the full path."""
+        ...
+
+    def idle(self, limited: bool) -> bool:
+        """Whether there is nothing at present that it could refuse early. `limited`: whether a limit by client
+        address has just refused somebody."""
         ...
 
 

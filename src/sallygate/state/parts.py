@@ -8,7 +8,7 @@ from operator import attrgetter
 
 from sallygate.policy.fields import ControlSection
 from sallygate.policy.load import Loaded
-from sallygate.policy.schema import SECTION_DEFAULTS
+from sallygate.policy.schema import SECTION_DEFAULTS, Clients
 from sallygate.security.key_ring import KeyRing
 from sallygate.state.state import State
 
@@ -48,6 +48,15 @@ class Parts:
         keys = identity.api_keys
         authorizes = keys.bearer or keys.basic or identity.jwt or identity.basic is not None or policy.auth is not None
         return frozenset((keys.header.lower().encode(), *((b"authorization",) if authorizes else ())))
+
+    @property
+    def own_paths(self) -> tuple[bytes, ...]:
+        """Beginnings of the paths that the gate answers itself."""
+        auth, clients = self.loaded.policy.auth, self.sections.get("clients")
+        paths = [auth.prefix, auth.metadata_path] if auth is not None else []
+        if isinstance(clients, Clients) and self.loaded.document is not None and clients.specification:
+            paths.append(clients.specification)
+        return tuple(path.encode() for path in paths)
 
     @property
     def ask_at(self) -> str:

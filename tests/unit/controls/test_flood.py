@@ -119,6 +119,7 @@ def full(made: House, rank: str) -> None:
 @pytest.mark.parametrize("rank", ["low", "unknown"])
 def test_a_full_queue_refuses_at_the_door_whoever_would_be_shed(rank: str) -> None:
     made = house()
+    made.watched = False
 
     def counted() -> list[tuple[str, str, str]]:
         return [(one.method, one.finding.rule, one.finding.evidence) for one in made.turned.take()]
@@ -145,7 +146,9 @@ def test_nothing_is_turned_away_at_the_door_in_shadow() -> None:
 
 def test_off_is_off() -> None:
     made = House(policy_text({"flood": "off"}, PLANS, limits=LIMITS, flood="shedding: {mode: off}"))
-    assert made.gate.engine.controls.get(FloodControl) is None and made.gate.rush is None
+    assert (
+        made.gate.engine.controls.get(FloodControl) is None and made.gate.engine.controls.get(SheddingControl) is None
+    )
     for _ in range(100):
         made.passes(Request(path="/nothing"))
     assert set(codes(made)) == {"clients.path"}

@@ -28,8 +28,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from sallygate.controls.flood.shedding import STANDING_TABLE, SheddingControl, is_living, shed, standing_table
-from sallygate.model.control import Phase
+from sallygate.model.control import FULL_PATH, Phase
 from sallygate.model.decision import retry_after
+from sallygate.model.early import EarlyRequest
 from sallygate.model.evaluation import Evaluation
 from sallygate.model.finding import Finding
 from sallygate.model.judgement import Judgement, Pace, Slot
@@ -81,8 +82,9 @@ class FloodControl:
         reader = Finding("flood.slow_reader", "The response is read too slowly.", 408, "terminate", rule="answer.rate",
                          owasp="API4", attack="T1499")  # fmt: skip
         self._response_pace = Judgement(pace=Pace(response.after, response.rate, reader)) if response.rate else None
-        self.state = state
-        self._credential_headers, self.sign_in = credential_headers, sign_in
+        self._state = state
+        self._credential_headers, self._sign_in = credential_headers, sign_in
+        self._raw_headers = frozenset(name.encode() for name in credential_headers)
         self._key_header = next((name for name in credential_headers if name != "authorization"), "")
         self._authorization = "authorization" in credential_headers
         penalty = section.penalty
@@ -107,6 +109,29 @@ class FloodControl:
     def applies(self, phase: Phase, operation: Operation | None) -> bool:
         """To all requests and responses."""
         return True
+
+    def idle(self, limited: bool) -> bool:
+        """While nobody is in the box and no limit has refused."""
+        return not (limited or self._penalties.holds_anybody)
+
+    def early(self, request: EarlyRequest) -> Judgement | None:
+        """Strangers in the penalty box; and while limits refuse, what the whole network sends."""
+        if request.client is None:
+            return None
+        address, network = request.client
+        site, now = location_network(address), request.now
+        if (boxed := self.boxed(network, site, now)) is not None:
+            proves = self._may_prove_early(request)
+            if proves is None:
+                return FULL_PATH
+            if not proves:
+                return Judgement((boxed[0],), headers=retry_after(boxed[1]))
+        if not request.limited:
+            return None
+        finding, charges, wait_s = self.room_of(site, now)
+        if finding is not None:
+            return Judgement((finding,), headers=retry_after(wait_s))
+        return Judgement(charges=charges)
 
     def address(self, evaluation: Evaluation) -> Judgement:
         """The penalty box, and what the whole network sends."""
@@ -137,15 +162,10 @@ class FloodControl:
         if not room.allowed:
             detail = "This network has sent too many requests."
             return _over("flood.prefix", detail, PREFIX_TABLE), (), room.reset_s
-        if self.state.slots.count(PREFIX_TABLE, site) >= self._prefix_concurrent:
+        if self._state.slots.count(PREFIX_TABLE, site) >= self._prefix_concurrent:
             detail = "This network has too many requests under way."
             return _over("flood.prefix_concurrent", detail, PREFIX_TABLE), (), 1.0
         return None, (Charge(PREFIX_TABLE, site, 1),), 0.0
-
-    @property
-    def has_boxed(self) -> bool:
-        """Whether there is anybody in the box, or may be."""
-        return self._penalties.holds_anybody
 
     def boxed(self, network: str, site: str, now: float) -> tuple[Finding, float] | None:
         """What a stranger from there is told, and for how many seconds more."""
@@ -158,15 +178,29 @@ class FloodControl:
         """Whether identity is worth asking, for one who is in the box."""
         if self._authorization and "authorization" in head.fields:
             return True
-        if head.method == "POST" and head.raw_path in self.sign_in:
+        if head.method == "POST" and head.raw_path in self._sign_in:
             return True
         return self._names_key(head, now) or self._prepares(head)
+
+    def _may_prove_early(self, request: EarlyRequest) -> bool | None:
+        """The same before the head is read; None where that is not plain to see."""
+        if request.method == "POST" and request.path in self._sign_in:
+            return True
+        key = None
+        for name, value in request.headers:
+            if name in self._raw_headers:
+                if name == b"authorization":
+                    return True
+                if key is not None:
+                    return None
+                key = value
+        return key is not None and is_living(self._state, key.decode("latin-1"), request.now)
 
     def _prepares(self, head: RequestHead) -> bool:
         """Whether a browser asks if it may send a request with a credential: it never sends that along."""
         if head.method != "OPTIONS" or "origin" not in head.fields:
             return False
-        if head.raw_path in self.sign_in:
+        if head.raw_path in self._sign_in:
             return "access-control-request-method" in head.fields
         wanted = head.fields.get("access-control-request-headers", "").lower().split(",")
         return not self._credential_headers.isdisjoint(name.strip() for name in wanted)
@@ -174,7 +208,7 @@ class FloodControl:
     def _names_key(self, head: RequestHead, now: float) -> bool:
         """Whether the request names a living key. Says nothing about whether it has the key."""
         sent = head.fields.get(self._key_header) if self._key_header else None
-        return sent is not None and is_living(self.state, sent, now)
+        return sent is not None and is_living(self._state, sent, now)
 
     # after a refusal -------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from zlib import crc32
 
 from sallygate.model.control import Everywhere
 from sallygate.model.decision import HeaderList, retry_after
+from sallygate.model.early import EarlyRequest
 from sallygate.model.evaluation import Evaluation
 from sallygate.model.finding import Finding
 from sallygate.model.judgement import Judgement
@@ -47,9 +48,19 @@ class SheddingControl(Everywhere):
     name: ClassVar = "shedding"
     section: ClassVar = "flood.shedding"
 
-    def __init__(self, plans: dict[str, Plan], state: State, long_polls: frozenset[str], now: float) -> None:
-        """`long_polls`: operations that wait for something to say, and take no slot."""
+    def __init__(
+        self,
+        plans: dict[str, Plan],
+        state: State,
+        long_polls: frozenset[str],
+        now: float,
+        key_header: bytes = b"",
+        own_paths: tuple[bytes, ...] = (),
+    ) -> None:
+        """`long_polls`: operations that wait for something to say, and take no slot. `own_paths`: beginnings of those
+        the gate answers itself, which ask nothing of the API."""
         self.long_polls = long_polls
+        self._key_header, self._own_paths = key_header, own_paths
         self._state = state
         self._standing = standing_table(state, now)
         self._ranks = {name: RANKS.index(plan.priority) for name, plan in plans.items()}
@@ -59,7 +70,34 @@ class SheddingControl(Everywhere):
         """The control of a policy."""
         loaded = parts.loaded
         long_polls = frozenset(name for name, part in loaded.policy.operations.items() if part.long_poll)
-        return cls(loaded.plans, parts.state, long_polls, parts.now)
+        key_header = parts.key_header.lower().encode()
+        return cls(loaded.plans, parts.state, long_polls, parts.now, key_header, parts.own_paths)
+
+    def idle(self, limited: bool) -> bool:
+        """Whether there are places at the API."""
+        return not self._state.shedder.crowded
+
+    def early(self, request: EarlyRequest) -> Judgement | None:
+        """Whoever would be shed anyway, at a tenth of what a decision costs.
+
+        What a caller says it is decides whether it is worth a decision, nothing else: a key is taken for whose it says
+        it is, and proven when it comes to that. One that is a better caller's and does not prove right counts as ten
+        refusals.
+        """
+        if request.method == "OPTIONS":
+            return None  # what browsers ask first has no credential, the request after it may have the best
+        key = b""
+        for name, value in request.headers:
+            if name == self._key_header:
+                key = value
+            elif name == b"authorization":
+                return None
+        rank, source = self.claimed(key, request.now) if key else (UNKNOWN_RANK, "")
+        reason = self._state.shedder.look(rank, source)
+        if not reason or request.path.startswith(self._own_paths):
+            return None
+        finding = shed(rank, reason)
+        return Judgement((finding,), headers=retry_after(retry_s(finding.rule, request.request_id)))
 
     def caller(self, evaluation: Evaluation) -> Judgement | None:
         """Whether the request would be refused for want of a slot. Changes nothing."""

@@ -21,6 +21,7 @@ from msgspec import Struct
 from sallygate.controls.network.intelligence import IntelligenceControl
 from sallygate.controls.network.reach import Denial, ReachOf
 from sallygate.model.control import Phase
+from sallygate.model.early import EarlyRequest
 from sallygate.model.evaluation import Evaluation
 from sallygate.model.finding import Finding
 from sallygate.model.judgement import Judgement
@@ -79,10 +80,20 @@ class NetworkControl:
             return operation is not None and bool(self._by_operation)
         return phase != "caller" or bool(self._by_caller)
 
+    def idle(self, limited: bool) -> bool:
+        """Never: lists are always in force."""
+        return False
+
+    def early(self, request: EarlyRequest) -> Judgement | None:
+        """What location and method decide."""
+        return self._by_location(request.client[0], request.method) if request.client is not None else None
+
     def address(self, evaluation: Evaluation) -> Judgement | None:
         """What location and method decide; and whether the address is let in whatever else is said of locations."""
-        head = evaluation.head
-        finding, allowed = self.judge_location(parse_address(head.client_address) or UNKNOWN, head.method)
+        return self._by_location(evaluation.head.client_address, evaluation.head.method)
+
+    def _by_location(self, address: str, method: str) -> Judgement | None:
+        finding, allowed = self.judge_location(parse_address(address) or UNKNOWN, method)
         if finding is None and not allowed:
             return None
         return Judgement((finding,) if finding is not None else (), allowed=allowed)

@@ -16,6 +16,7 @@ from typing import ClassVar
 
 from sallygate.model.control import Everywhere
 from sallygate.model.decision import retry_after
+from sallygate.model.early import EarlyRequest
 from sallygate.model.evaluation import Evaluation
 from sallygate.model.finding import Finding, Mode
 from sallygate.model.judgement import Judgement
@@ -52,6 +53,17 @@ class IntelligenceControl(Everywhere):
         section = parts.sections[cls.section]
         assert isinstance(section, Network)
         return cls(section.intelligence, parts.state, parts.now) if section.intelligence else None
+
+    def idle(self, limited: bool) -> bool:
+        """Never: lists are always in force."""
+        return False
+
+    def early(self, request: EarlyRequest) -> Judgement | None:
+        """What refuses every request from there."""
+        if request.location_allowed or request.client is None:
+            return None
+        finding = self.denies(parse_address(request.client[0]) or UNKNOWN, request.now)
+        return Judgement((finding,)) if finding is not None else None
 
     def address(self, evaluation: Evaluation) -> Judgement | None:
         """What the feeds say of the address."""

@@ -40,6 +40,8 @@ SINGLETONS = frozenset(
 )
 """Fields that two parsers would pick differently from when repeated (RFC 9110, section 5.3)."""
 
+_FORWARDING = frozenset((b"x-forwarded-for", b"x-forwarded-proto", b"forwarded"))
+
 _PER_HOP = frozenset(
     "connection keep-alive proxy-connection te trailer transfer-encoding upgrade http2-settings".split()
 )
@@ -130,6 +132,17 @@ class HeadReader(Struct, frozen=True):
             websocket,
             fault,
         )
+
+    def early_client(self, peer: str, scheme: str, headers: Headers) -> Address | None:
+        """The client address of a request over HTTPS of which nothing else is read; None where that has to be."""
+        address = parse_address(peer)
+        if address is not None and self.trusted_hops.lengths and address in self.trusted_hops:
+            try:
+                fields = self._joined(tuple([pair for pair in headers if pair[0] in _FORWARDING]))
+                address, scheme = self._through_hops(fields, address, scheme)
+            except Fault:
+                return None
+        return address if scheme == "https" else None
 
     def _segments(self, raw_path: bytes) -> tuple[str, ...]:
         if _PLAIN_PATH(raw_path):

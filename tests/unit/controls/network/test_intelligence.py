@@ -9,7 +9,6 @@ import pytest
 
 from bench import Bench, code
 from sallygate.offline.decide import Offline
-from sallygate.parsing.addresses import parse_address
 from sallygate.parsing.indicators.blocks import blocks_of
 from sallygate.state.feeds import Feed
 from sallygate.state.feeds.compiling import compile_entries, shares
@@ -158,6 +157,18 @@ def test_in_shadow_nothing_is_refused_and_everything_recorded(bench) -> None:
     assert b"retry-after" not in dict(passed.headers)
 
 
+def asked(client: str) -> dict[str, Any]:
+    return {
+        "type": "http",
+        "method": "GET",
+        "scheme": "https",
+        "path": "/",
+        "raw_path": b"/",
+        "headers": [],
+        "client": (client, 1),
+    }
+
+
 def test_at_the_door_a_denial_turns_away_and_nothing_else_does(bench) -> None:
     gate = bench(
         "name: bad, act: deny",
@@ -170,12 +181,12 @@ def test_at_the_door_a_denial_turns_away_and_nothing_else_does(bench) -> None:
     put(gate, "seen", "198.51.100.5")
     found = {}
     for client in ("198.51.100.5", "198.51.100.7", "198.51.100.8", "198.51.100.9"):
-        finding, _ = gate.offline.gate.door._turns_away(parse_address(client), "GET", NOW)
-        found[client] = finding.rule if finding is not None else ""
+        refusal = gate.offline.gate.early.look(asked(client), NOW, lambda: "0" * 32)
+        found[client] = refusal.finding.rule if refusal is not None else ""
     assert found == {"198.51.100.5": "", "198.51.100.7": "bad", "198.51.100.8": "", "198.51.100.9": ""}
     shadow = bench("name: bad, act: deny", network=", mode: shadow")
     put(shadow, "bad", "198.51.100.7")
-    assert shadow.offline.gate.door._turns_away(parse_address("198.51.100.7"), "GET", NOW) == (None, True)
+    assert shadow.offline.gate.early.look(asked("198.51.100.7"), NOW, lambda: "0" * 32) is None
 
 
 def test_a_feed_is_asked_before_anybody_is_asked_who_calls(bench) -> None:

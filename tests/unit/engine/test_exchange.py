@@ -1,0 +1,673 @@
+"""The exchange driver without a shell: what it is told (`>>`), and what it wants done (`<<`)."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+from typing import Any
+
+import pytest
+
+from bench import break_phase
+from gatehouse import NOW, House, Request
+from sallygate.controls.flood import FloodControl
+from sallygate.controls.limits import LimitsControl
+from sallygate.engine.exchange import OFFLOADED_BYTES
+from sallygate.model import driver as d
+from sallygate.model.finding import Finding
+from sallygate.model.restriction import Restriction
+from sallygate.services.restriction_tables import add_restrictions
+from sallygate.state.load_shedding import Ticket
+from transcript import JSON, UPLOAD, Transcript, house, post
+
+NAMED = b'{"name":"a"}'
+
+
+def slots(made: House) -> int:
+    """Slots that are held, of every kind."""
+    return sum(made.state.slots._taken.values())
+
+
+def fill(made: House) -> Ticket:
+    """Take the API's slots until one more request has to wait."""
+    shedder = made.state.shedder
+    for number in range(shedder.limit):
+        ticket = Ticket(0, f"other{number}", "")
+        shedder.open(ticket)
+        shedder.enter(ticket, 0.0)
+    return ticket
+
+
+def one_slot(**more: Any) -> tuple[House, Ticket]:
+    """A gate in front of an API whose slots are all taken."""
+    made = house(flood="shedding: {min: 1, initial: 1, max: 1, wait: 500ms}", **more)
+    return made, fill(made)
+
+
+def terminate(made: House, act: Any = "terminate", account: str = "acme") -> None:
+    """Make a restriction, as an operator does while requests are under way."""
+    add_restrictions(
+        made.state, [Restriction("r1", (("account", account),), act, "test", "me", 0.0, NOW + 1e6, "")], NOW
+    )
+
+
+# the way to the API ----------------------------------------------------------------------------------------------------
+
+
+def test_a_good_request_and_its_response() -> None:
+    told = Transcript(made := house())
+    assert slots(made) == 3, "of the network, the address and the plan"
+    told.answer()
+    assert told.reads("""
+        << CallApi 0 bytes
+        >> ResponseHead 200
+        << SendHead 200
+        >> Chunk api 12 bytes
+        << SendToClient 12 bytes
+        >> End
+        << Record 200 allow
+    """)
+    assert told.driver.ended and not slots(made)
+    assert told.record.upstream_status == 200 and told.record.response_bytes == 12
+
+
+def test_a_refusal_is_answered_and_recorded() -> None:
+    told = Transcript(made := house(), Request())
+    told.feed(d.Sent)
+    assert told.reads("""
+        << Reply 401 identity.missing
+        >> Sent
+        << Record 401 deny: identity.missing
+    """)
+    assert not slots(made) and told.record.upstream_status == 0
+
+
+def test_an_answer_of_the_gate_itself() -> None:
+    told = Transcript(house(), Request(path="/openapi.json"))
+    told.feed(d.Sent)
+    assert told.reads("""
+        << Reply 200
+        >> Sent
+        << Record 200 allow
+    """)
+
+
+def test_work_is_asked_for_and_what_it_may_cost_is_held_meanwhile() -> None:
+    told = Transcript(made := house(in_memory=False))
+    assert slots(made) == len(told.driver._ledger.reserved)
+    told.feed(d.WorkDone, tuple([asyncio.run(made.work(item)) for item in told.of(d.Work)[0].items]))
+    told.answer()
+    assert told.reads("""
+        << Work LoadCredential
+        >> WorkDone
+        << CallApi 0 bytes
+        >> ResponseHead 200
+        << SendHead 200
+        >> Chunk api 12 bytes
+        << SendToClient 12 bytes
+        >> End
+        << Record 200 allow
+    """)
+    assert not slots(made)
+
+
+def test_a_store_that_fails_refuses() -> None:
+    told = Transcript(made := house(in_memory=False, store_fails=True))
+    told.feed(d.WorkDone, tuple([asyncio.run(made.work(item)) for item in told.of(d.Work)[0].items]))
+    told.feed(d.Sent)
+    assert told.reads("""
+        << Work LoadCredential
+        >> WorkDone
+        << Reply 503 identity.unavailable
+        >> Sent
+        << Record 503 deny: identity.unavailable
+    """)
+
+
+def test_whoever_leaves_while_work_is_done_pays_for_having_tried() -> None:
+    told = Transcript(made := house(in_memory=False))
+    reserved = told.driver._ledger.reserved
+    told.close()
+    assert told.reads("""
+        << Work LoadCredential
+        >> close
+        << Record 499 allow
+    """)
+    assert told.record.charges == reserved and not slots(made)
+
+
+# bodies that are read whole --------------------------------------------------------------------------------------------
+
+
+def test_a_whole_body() -> None:
+    told = Transcript(house(), post(NAMED))
+    told.body(NAMED)
+    told.answer()
+    assert told.reads("""
+        << ReadBody of 1048576 bytes at most, paced
+        >> BodyRead whole 12 bytes
+        << CallApi 12 bytes
+        >> ResponseHead 200
+        << SendHead 200
+        >> Chunk api 12 bytes
+        << SendToClient 12 bytes
+        >> End
+        << Record 200 allow
+    """)
+    assert told.of(d.CallApi)[0].body == NAMED and told.record.request_bytes == 12
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status", "code"),
+    [
+        ("large", 413, "contract.body_size"),
+        ("slow", 408, "flood.slow_body"),
+        ("late", 408, "request.body_time"),
+        ("cut", 400, "request.body_cut"),
+    ],
+)
+def test_bodies_that_do_not_come_whole(outcome: str, status: int, code: str) -> None:
+    told = Transcript(made := house(), post(NAMED))
+    told.body(outcome=outcome, waited_s=70.0)
+    told.feed(d.Sent)
+    assert told.reads(f"""
+        << ReadBody of 1048576 bytes at most, paced
+        >> BodyRead {outcome} 0 bytes
+        << Reply {status} {code}
+        >> Sent
+        << Record {status} deny: {code}
+    """)
+    assert not slots(made)
+
+
+def test_a_body_against_the_contract() -> None:
+    told = Transcript(house(), post(b'{"count":1}'))
+    told.body(b'{"count":1}')
+    told.feed(d.Sent)
+    assert told.reads("""
+        << ReadBody of 1048576 bytes at most, paced
+        >> BodyRead whole 11 bytes
+        << Reply 422 contract.body
+        >> Sent
+        << Record 422 deny: contract.body
+    """)
+    assert told.record.request_bytes == 11
+
+
+def large() -> bytes:
+    return json.dumps({"name": "a", "more": "x" * OFFLOADED_BYTES}).encode()
+
+
+def test_a_large_body_is_examined_off_the_loop() -> None:
+    told = Transcript(house(), post(large()))
+    (offload,) = told.body(large())
+    told.feed(d.Offloaded, offload.call())
+    assert told.reads(f"""
+        << ReadBody of 1048576 bytes at most, paced
+        >> BodyRead whole {len(large())} bytes
+        << Offload
+        >> Offloaded
+        << Reply 422 contract.body
+    """)
+
+
+@pytest.mark.parametrize("error", [MemoryError("secret"), None])
+def test_examining_that_fails_refuses(error: BaseException | None) -> None:
+    told = Transcript(made := house(), post(large()))
+    told.body(large())
+    told.feed(d.Offloaded, None, error)
+    told.feed(d.Sent)
+    assert told.record.decision.reasons == ("control.failed",) and told.record.status == 503
+    assert not told.of(d.CallApi) and not slots(made)
+
+
+# bodies that stream ----------------------------------------------------------------------------------------------------
+
+
+def test_a_streamed_body_takes_its_slot_with_the_last_piece() -> None:
+    told = Transcript(made := house(), UPLOAD)
+    told.sent(b"x" * 1000, waited_s=1.0)
+    assert made.state.shedder.under_way == 0
+    told.sent(b"x" * 500, more=False)
+    assert made.state.shedder.under_way == 1
+    told.answer()
+    assert told.reads("""
+        << Deadline client 20 s
+        << CallApi streaming
+        >> Chunk client 1000 bytes, more
+        << Deadline client 21 s
+        << SendToApi 1000 bytes, more
+        >> Chunk client 500 bytes
+        << Deadline client none
+        << SendToApi 500 bytes
+        >> ResponseHead 200
+        << SendHead 200
+        >> Chunk api 12 bytes
+        << SendToClient 12 bytes
+        >> End
+        << Record 200 allow
+    """)
+    assert told.record.request_bytes == 1500 and made.state.shedder.under_way == 0
+
+
+def test_a_streamed_body_waits_for_a_slot_with_its_last_piece() -> None:
+    made, other = one_slot()
+    told = Transcript(made, UPLOAD)
+    told.sent(b"last", more=False)
+    made.state.shedder.leave(other, 0.0)
+    told.feed(d.SlotTaken)
+    assert told.reads("""
+        << Deadline client 20 s
+        << CallApi streaming
+        >> Chunk client 4 bytes
+        << Deadline client none
+        << TakeSlot within 0.5 s
+        >> SlotTaken
+        << SendToApi 4 bytes
+    """)
+
+
+def test_a_streamed_body_that_gets_no_slot_is_stopped_and_refused() -> None:
+    made, _ = one_slot()
+    told = Transcript(made, UPLOAD)
+    told.sent(b"last", more=False)
+    told.feed(d.SlotRefused)
+    told.feed(d.ApiFailed)
+    told.feed(d.Sent)
+    assert told.reads("""
+        << Deadline client 20 s
+        << CallApi streaming
+        >> Chunk client 4 bytes
+        << Deadline client none
+        << TakeSlot within 0.5 s
+        >> SlotRefused
+        << Cut api, stop
+        >> ApiFailed
+        << Reply 503 flood.shed
+        >> Sent
+        << Record 503 throttle: flood.shed
+    """)
+    assert not slots(made) and not sum(made.state.shedder.waiting)
+
+
+def test_a_client_that_leaves_while_its_last_piece_waits() -> None:
+    made, _ = one_slot()
+    told = Transcript(made, UPLOAD)
+    told.sent(b"last", more=False)
+    told.feed(d.ClientGone)
+    assert not sum(made.state.shedder.waiting), "the slot is left at once, not when the API is done"
+    told.feed(d.End)
+    assert told.reads("""
+        << Deadline client 20 s
+        << CallApi streaming
+        >> Chunk client 4 bytes
+        << Deadline client none
+        << TakeSlot within 0.5 s
+        >> ClientGone
+        << EndToApi
+        >> End
+        << Record 499 allow
+    """)
+
+
+def test_a_streamed_body_that_is_too_large() -> None:
+    told = Transcript(house(contract="upload: 1KB"), UPLOAD)
+    told.sent(b"x" * 1001)
+    told.feed(d.ApiFailed)
+    assert told.reads("""
+        << Deadline client 20 s
+        << CallApi streaming
+        >> Chunk client 1001 bytes, more
+        << Cut api, stop
+        >> ApiFailed
+        << Reply 413 contract.body_size
+    """)
+
+
+def test_a_streamed_body_that_is_too_slow() -> None:
+    told = Transcript(house(), UPLOAD)
+    told.feed(d.Expired, "client", after_s=20.0)
+    told.feed(d.ApiFailed)
+    told.feed(d.Sent)
+    assert told.reads("""
+        << Deadline client 20 s
+        << CallApi streaming
+        >> Expired client
+        << Cut api, stop
+        >> ApiFailed
+        << Reply 408 flood.slow_body
+        >> Sent
+        << Record 408 deny: flood.slow_body
+    """)
+
+
+def test_an_upload_that_was_stopped_gets_the_refusal_whatever_the_api_answers() -> None:
+    told = Transcript(house(contract="upload: 1KB"), UPLOAD)
+    told.sent(b"x" * 1001)
+    told.head(201)
+    told.chunk(b"made")
+    told.feed(d.End)
+    assert told.reads("""
+        << Deadline client 20 s
+        << CallApi streaming
+        >> Chunk client 1001 bytes, more
+        << Cut api, stop
+        >> ResponseHead 201
+        << Reply 413 contract.body_size
+        >> Chunk api 4 bytes
+        >> End
+        << Record 413 deny: contract.body_size
+    """)
+
+
+# slots -----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_slot_is_waited_for() -> None:
+    made, other = one_slot()
+    told = Transcript(made)
+    made.state.shedder.leave(other, 0.0)
+    told.feed(d.SlotTaken)
+    told.answer()
+    assert told.reads("""
+        << TakeSlot within 0.5 s
+        >> SlotTaken
+        << CallApi 0 bytes
+        >> ResponseHead 200
+        << SendHead 200
+        >> Chunk api 12 bytes
+        << SendToClient 12 bytes
+        >> End
+        << Record 200 allow
+    """)
+
+
+def test_a_slot_that_does_not_come_refuses() -> None:
+    made, _ = one_slot()
+    told = Transcript(made)
+    told.feed(d.SlotRefused, after_s=0.5)
+    told.feed(d.Sent)
+    assert told.reads("""
+        << TakeSlot within 0.5 s
+        >> SlotRefused
+        << Reply 503 flood.shed
+        >> Sent
+        << Record 503 throttle: flood.shed
+    """)
+    assert not slots(made) and not sum(made.state.shedder.waiting)
+
+
+def test_a_client_that_leaves_while_it_waits() -> None:
+    made, _ = one_slot()
+    told = Transcript(made)
+    told.feed(d.ClientGone)
+    assert told.reads("""
+        << TakeSlot within 0.5 s
+        >> ClientGone
+        << Record 499 allow
+    """)
+    assert not slots(made) and not sum(made.state.shedder.waiting)
+
+
+# the response ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_response_that_cannot_be_counted_is_replaced() -> None:
+    told = Transcript(made := house(data="records: 100/day"))
+    told.head(200, (b"content-type", b"text/csv"))
+    told.chunk(b"a,b\n", more=True)
+    told.chunk(b"c,d\n")
+    told.feed(d.End)
+    assert told.reads("""
+        << CallApi 0 bytes
+        >> ResponseHead 200
+        << Reply 502 limits.uncountable
+        >> Chunk api 4 bytes, more
+        >> Chunk api 4 bytes
+        >> End
+        << Record 502 deny: limits.uncountable
+    """)
+    assert not slots(made)
+
+
+def test_the_records_of_a_response_are_charged_once() -> None:
+    told = Transcript(made := house(data="records: 100/day"))
+    told.head(200, JSON, (b"content-encoding", b"gzip"))
+    body = gzip.compress(b'{"items":[1,2,3]}')
+    told.chunk(body[:10], more=True)
+    told.chunk(body[10:])
+    told.feed(d.End)
+    table = made.state.tables["plan:large:records"]
+    assert told.record.learned.records == 3 and table.look("acme", NOW, 0).remaining == 97
+
+
+def test_a_response_is_cut_at_the_budget() -> None:
+    told = Transcript(made := house(limits="on_exceed: cut"))
+    told.head()
+    told.chunk(b"x" * 900, more=True)
+    told.chunk(b"x" * 200, more=True)
+    told.feed(d.ApiFailed)
+    assert told.reads("""
+        << CallApi 0 bytes
+        >> ResponseHead 200
+        << SendHead 200
+        >> Chunk api 900 bytes, more
+        << SendToClient 900 bytes, more
+        >> Chunk api 200 bytes, more
+        << Cut client, reset
+        >> ApiFailed
+        << Record 599 terminate: limits.data.bytes
+    """)
+    assert made.state.tables["plan:large:bytes"].look("acme", NOW, 0).remaining == 100
+
+
+def test_a_slow_reader_is_cut() -> None:
+    told = Transcript(house(data="bytes: 1GB/day"))
+    told.head()
+    told.chunk(b"x" * 5000, more=True)
+    told.feed(d.Sent, 10.0)
+    told.feed(d.Sent, 11.0)
+    told.feed(d.ApiFailed)
+    assert told.reads("""
+        << CallApi 0 bytes
+        >> ResponseHead 200
+        << SendHead 200
+        >> Chunk api 5000 bytes, more
+        << SendToClient 5000 bytes, more
+        >> Sent
+        >> Sent
+        << Cut client, reset
+        >> ApiFailed
+        << Record 599 terminate: flood.slow_reader
+    """)
+
+
+def test_a_restriction_cuts_what_is_under_way() -> None:
+    told = Transcript(made := house())
+    told.head()
+    told.chunk(b"half", more=True)
+    told.feed(d.Interrupted)
+    terminate(made, "deny")
+    told.feed(d.Interrupted)
+    terminate(made)
+    told.feed(d.Interrupted)
+    told.feed(d.ApiFailed)
+    assert told.reads("""
+        << CallApi 0 bytes
+        >> ResponseHead 200
+        << SendHead 200
+        >> Chunk api 4 bytes, more
+        << SendToClient 4 bytes, more
+        >> Interrupted
+        >> Interrupted
+        >> Interrupted
+        << Cut client, reset
+        >> ApiFailed
+        << Record 599 terminate: restriction.terminate
+    """)
+
+
+def test_a_long_response_is_charged_while_it_leaves_and_noted_once() -> None:
+    told = Transcript(made := house(data="bytes: 1GB/day"))
+    table = made.state.tables["plan:large:bytes"]
+    told.head()
+    told.chunk(b"x" * 70_000, more=True)
+    assert table.most - table.look("acme", NOW, 0).remaining == 70_000
+    told.chunk(b"x" * 5)
+    told.feed(d.End)
+    assert table.most - table.look("acme", NOW, 0).remaining == 70_005
+    assert [charge.amount for charge in told.record.charges if charge.table == table.name] == [70_005]
+
+
+def test_an_api_that_fails_before_its_head() -> None:
+    told = Transcript(made := house())
+    told.feed(d.ApiFailed)
+    assert told.reads("""
+        << CallApi 0 bytes
+        >> ApiFailed
+        << Record 500 allow
+    """)
+    assert not slots(made)
+
+
+def test_an_api_that_fails_after_its_head() -> None:
+    told = Transcript(house())
+    told.head()
+    told.feed(d.ApiFailed)
+    assert told.lines[-1] == "<< Record 599 allow"
+
+
+def test_a_response_that_was_not_finished_does_not_look_whole() -> None:
+    told = Transcript(house())
+    told.head()
+    told.chunk(b"half", more=True)
+    told.feed(d.End)
+    assert told.lines[-3:] == [">> End", "<< Record 599 allow", "<< Cut client, reset"]
+
+
+def test_a_client_that_leaves_while_the_api_works() -> None:
+    told = Transcript(made := house())
+    made.state.shedder.connections = 10
+    made.state.shedder.bearing.expected_s = lambda operation: 3.0  # type: ignore[method-assign]
+    told.feed(d.ClientGone, after_s=1.0)
+    told.feed(d.ApiFailed)
+    assert told.reads("""
+        << CallApi 0 bytes
+        >> ClientGone
+        << EndToApi
+        >> ApiFailed
+        << ReleaseSlot after 2 s
+        << Record 499 allow
+    """)
+    assert made.state.shedder.under_way == 1
+    told.of(d.ReleaseSlot)[0].leave(5.0)
+    assert made.state.shedder.under_way == 0
+
+
+def test_findings_that_the_application_reports() -> None:
+    told = Transcript(house())
+    told.head(401)
+    told.chunk(b"{}")
+    told.feed(d.Reported, (Finding("login.wrong", "Wrong.", 401),))
+    told.feed(d.End)
+    assert told.lines[-3:] == [">> Reported", ">> End", "<< Record 401 deny: login.wrong"]
+
+
+def test_a_head_request_is_not_read() -> None:
+    told = Transcript(house(data="records: 100/day"), Request("HEAD", "/things", key="large"))
+    told.feed(d.Sent)
+    assert told.lines[0] == "<< Reply 405 clients.method"
+    made = House(text="openapi: none\nidentity: none\nplans: {}\noperations: {}\n")
+    told = Transcript(made, Request("HEAD", "/a"))
+    told.head()
+    told.chunk(b"")
+    told.feed(d.End)
+    assert told.lines[-1] == "<< Record 200 allow" and told.record.response_bytes == 0
+
+
+# odd applications ------------------------------------------------------------------------------------------------------
+
+
+def test_a_body_before_its_head_is_an_error() -> None:
+    with pytest.raises(RuntimeError, match="before its head"):
+        Transcript(house()).chunk(b"x")
+
+
+def test_nothing_comes_of_events_after_the_end() -> None:
+    told = Transcript(house())
+    told.answer()
+    for event in (d.End, d.ClientGone, d.ApiFailed, d.Interrupted, d.Expired):
+        assert told.feed(event, *(["client"] if event is d.Expired else [])) == ()
+    assert told.close() == () and len(told.of(d.Record)) == 1
+
+
+# close -----------------------------------------------------------------------------------------------------------------
+
+STAGES: dict[str, tuple[Any, list[tuple[Any, ...]], int]] = {
+    "before the start": (None, [], 499),
+    "while work is done": ({"in_memory": False}, [], 499),
+    "while the body is read": (post(NAMED), [], 499),
+    "while a large body is examined": (post(large()), [(d.BodyRead, large())], 499),
+    "while a refusal is sent": (Request(), [], 401),
+    "while the gate answers": (Request(path="/openapi.json"), [], 200),
+    "while the API is called": (Request(key="large"), [], 499),
+    "while a body streams": (UPLOAD, [(d.Chunk, "client", b"x", True)], 499),
+    "after the head": (Request(key="large"), [(d.ResponseHead, 200, (JSON,))], 499),
+    "after half of the body": (
+        Request(key="large"), [(d.ResponseHead, 200, (JSON,)), (d.Chunk, "api", b"x", True)], 499,
+    ),
+    "after the whole body": (
+        Request(key="large"), [(d.ResponseHead, 200, (JSON,)), (d.Chunk, "api", b"x", False)], 200,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_close_gives_back_and_records(stage: str) -> None:
+    request, events, status = STAGES[stage]
+    made = house(**request) if isinstance(request, dict) else house()
+    told = Transcript(
+        made, request if isinstance(request, Request) else Request(key="large"), start=stage != "before the start"
+    )
+    for event in events:
+        told.feed(*event)
+    assert not told.of(d.Record)
+    told.close()
+    assert told.record.status == status
+    for held in told.of(d.ReleaseSlot):
+        held.leave(told.tick + held.after_s)
+    assert not slots(made) and not made.state.shedder.under_way and not sum(made.state.shedder._open)
+
+
+def test_close_while_a_slot_is_waited_for() -> None:
+    made, _ = one_slot()
+    told = Transcript(made)
+    told.close()
+    assert told.lines == ["<< TakeSlot within 0.5 s", ">> close", "<< Record 499 allow"]
+    assert not slots(made) and not sum(made.state.shedder.waiting)
+
+
+# what breaks -----------------------------------------------------------------------------------------------------------
+
+
+def test_controls_that_fail_at_the_response_are_told_of_each() -> None:
+    """Allowed by `on_error`, then cut by another's failure: both are in the event."""
+    made = house(flood="on_error: allow", limits="on_error: allow")
+    for kind in (FloodControl, LimitsControl):
+        break_phase(made.gate.engine, kind, "release")
+    told = Transcript(made)
+    told.answer()
+    assert [finding.rule for finding in told.record.decision.findings] == ["flood", "limits"]
+    assert told.record.status == 200
+
+
+def test_inspecting_that_fails_does_not_lose_the_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = Transcript(made := house())
+    monkeypatch.setattr(made.gate.engine, "inspect", _raises)
+    told.answer()
+    assert told.record.status == 200 and not slots(made)
+
+
+def _raises(*_: object, **__: object) -> Any:
+    raise MemoryError("secret")

@@ -139,7 +139,10 @@ class ExchangeDriver:
         examined = yield from self._examine(admission, raw)
         if isinstance(examined, Refuse):
             return (yield from self._refuse(examined))
-        call = self._call_of(admission, raw, *examined)
+        try:
+            call = self._call_of(admission, raw, *examined)
+        except Exception as error:
+            return (yield from self._refuse(self._unchecked(error)))
         finding = yield from self._take_slot(admission)
         if self._gone:
             return self._finish()
@@ -155,17 +158,14 @@ class ExchangeDriver:
             try:
                 # The first time at the very moment the event will tell, so that it can be decided again from there.
                 outcome = self._gate.engine.admit(self._head, self.now, done, self._trace)
-            except Exception as error:  # the engine itself failed: nobody passes
-                self._ports.failed("engine", error)
-                return Refuse(failed("The request cannot be checked at present."), ledger.reserved)
+            except Exception as error:
+                return self._unchecked(error)
             if not isinstance(outcome, Ask):
                 return outcome
             ledger.reserve(outcome.reserved)
             event = yield (d.Work(outcome.work),)
             if not isinstance(event, d.WorkDone):
-                if isinstance(event, d.Failed):
-                    self._ports.failed("work", event.error)
-                return Refuse(failed("The request cannot be checked at present."), ledger.reserved)
+                return self._unchecked(event.error if isinstance(event, d.WorkFailed) else None)
             done = (*done, *event.answers)
         return Refuse(failed("The request cannot be decided."), ledger.reserved)
 
@@ -186,8 +186,12 @@ class ExchangeDriver:
                 error = raised
         if isinstance(examined, Refuse | tuple):
             return examined
-        self._ports.failed("engine", error or ConnectionError("examining ended early"))
-        return Refuse(failed("The request cannot be checked at present."))
+        return self._unchecked(error)
+
+    def _unchecked(self, error: BaseException | None) -> Refuse:
+        """The engine itself failed: nobody passes."""
+        self._ports.failed("engine", error or ConnectionError("the shell ended early"))
+        return Refuse(failed("The request cannot be checked at present."), self._ledger.reserved)
 
     def _call_of(self, admission: Admission, raw: bytes | None, passed: Pass, body: Body) -> d.CallApi:
         edit, head = passed.edit, self._head
@@ -285,7 +289,10 @@ class ExchangeDriver:
             return self._replace(response, stopped, come_back(stopped, self._head))
         if self._slot is not None:
             self._slot.answered(self.tick, event.status)
-        refused, release = response.release(event)
+        try:
+            refused, release = response.release(event)
+        except Exception as error:
+            return self._replace(response, self._unchecked(error).decision.findings[0], ())
         if refused is not None:
             return self._replace(response, refused, release.headers)
         return (response.head(event, release),)

@@ -114,7 +114,7 @@ class Shell:
         try:
             answers = tuple([await self._services.work(item) for item in command.items])
         except Exception as error:
-            return d.Failed(*self._at(), error)
+            return d.WorkFailed(*self._at(), error)
         return d.WorkDone(*self._at(), answers)
 
     async def _read_body(self, command: d.ReadBody) -> d.Event:

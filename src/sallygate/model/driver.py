@@ -38,10 +38,10 @@ class WorkDone(Event, frozen=True, gc=False):
     answers: tuple[WorkAnswer, ...]
 
 
-class Failed(Event, frozen=True):
-    """What was asked for could not be done."""
+class WorkFailed(Event, frozen=True):
+    """A `Work` that raised: nothing is known of what was asked."""
 
-    error: BaseException
+    error: BaseException | None = None
 
 
 class Offloaded(Event, frozen=True):
@@ -147,7 +147,7 @@ class Interrupted(Event, frozen=True, gc=False):
 
 
 class Work(Struct, frozen=True, gc=False):
-    """Find out, all at once; answer with `WorkDone`."""
+    """Find out, all at once; answer with `WorkDone` or `WorkFailed`."""
 
     items: tuple[WorkItem, ...]
 

@@ -125,6 +125,23 @@ def test_a_store_that_fails_refuses() -> None:
     """)
 
 
+def test_work_that_raises_refuses_and_the_operator_is_told() -> None:
+    made = house(in_memory=False)
+    failures: list[str] = []
+    made.failed = lambda what, error: failures.append(f"{what}: {error}")  # type: ignore[method-assign]
+    told = Transcript(made)
+    told.feed(d.WorkFailed, OSError("no store"))
+    told.feed(d.Sent)
+    assert told.reads("""
+        << Work LoadCredential
+        >> WorkFailed with an error
+        << Reply 503 control.failed
+        >> Sent
+        << Record 503 deny: control.failed
+    """)
+    assert failures == ["engine: no store"] and not slots(made)
+
+
 def test_whoever_leaves_while_work_is_done_pays_for_having_tried() -> None:
     told = Transcript(made := house(in_memory=False))
     reserved = told.driver._ledger.reserved
@@ -649,6 +666,35 @@ def test_close_while_a_slot_is_waited_for() -> None:
 
 
 # what breaks -----------------------------------------------------------------------------------------------------------
+
+
+def test_an_engine_that_fails_at_the_response_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = Transcript(made := house())
+    monkeypatch.setattr(made.gate.engine, "release", _raises)
+    told.head()
+    told.chunk()
+    told.feed(d.End)
+    assert told.reads("""
+        << CallApi 0 bytes
+        >> ResponseHead 200
+        << Reply 503 control.failed
+        >> Chunk api 12 bytes
+        >> End
+        << Record 503 deny: control.failed
+    """)
+
+
+def test_headers_for_the_api_that_cannot_be_made_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = house()
+    monkeypatch.setattr(made, "identity_headers", _raises)
+    told = Transcript(made)
+    told.feed(d.Sent)
+    assert told.reads("""
+        << Reply 503 control.failed
+        >> Sent
+        << Record 503 deny: control.failed
+    """)
+    assert not slots(made)
 
 
 def test_controls_that_fail_at_the_response_are_told_of_each() -> None:

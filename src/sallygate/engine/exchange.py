@@ -284,6 +284,10 @@ class ExchangeDriver:
     def _on_head(self, event: d.ResponseHead) -> Commands:
         response, stopped = self._response, self._stopped
         assert response is not None
+        if response.refused is not None or response.cut:
+            return response.cut
+        if response.status:
+            raise RuntimeError("the application sent a second head")
         response.status = event.status
         if stopped is not None:
             return self._replace(response, stopped, come_back(stopped, self._head))
@@ -300,7 +304,7 @@ class ExchangeDriver:
     def _replace(self, response: Response, finding: Finding, headers: HeaderList) -> Commands:
         """A problem document in the place of the API's response."""
         assert self._admission is not None
-        response.refused = finding
+        response.refused, response.done = finding, True
         response.find(finding)
         refuse = refusal(finding, self._admission, headers)
         self._price(refuse)
@@ -400,7 +404,7 @@ class ExchangeDriver:
 
     def _status(self, response: Response) -> int:
         if not response.done:
-            return GONE if self._gone else CUT if response.status else 500
+            return GONE if self._gone else CUT if response.status or response.cut else 500
         return response.refused.status if response.refused is not None else response.status
 
     def _exchange(self, decision: Decision, status: int, sent: int, learned: Inspection) -> Exchange:

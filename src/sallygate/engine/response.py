@@ -30,6 +30,8 @@ class Response:
     done = False
     refused: Finding | None = None
     """Why it was replaced."""
+    cut: Commands = ()
+    """What ended it before it was whole; an application that swallows that gets it again."""
 
     def __init__(self, gate: Gate, head: RequestHead, admission: Admission, ledger: Ledger) -> None:
         self._gate, self._head, self._admission, self._ledger = gate, head, admission, ledger
@@ -61,9 +63,10 @@ class Response:
 
     def chunk(self, event: d.Chunk) -> Commands:
         """A piece of its body."""
-        if self.refused is not None:
-            self.done = True
-            return ()
+        if self.refused is not None or self.cut:
+            return self.cut
+        if self.done:
+            raise RuntimeError("the application sent a body after its end")
         release, data = self._release, event.data
         if release is None:
             raise RuntimeError("the application sent a body before its head")
@@ -105,7 +108,9 @@ class Response:
     def _cut(self, finding: Finding) -> Commands:
         """It ends here, where the finding is enforced."""
         self.find(finding)
-        return (d.Cut("client", "reset"),) if finding.mode == "enforce" else ()
+        if finding.mode == "enforce":
+            self.cut = (d.Cut("client", "reset"),)
+        return self.cut
 
     def inspect(self, now: float) -> Inspection:
         """What it told, charged."""

@@ -448,6 +448,14 @@ def test_a_response_that_cannot_be_counted_is_replaced() -> None:
     assert not slots(made)
 
 
+@pytest.mark.parametrize("end", [d.End, d.ApiFailed, None])
+def test_a_replaced_response_is_whole_whatever_the_api_does_then(end: type[d.Event] | None) -> None:
+    told = Transcript(house(data="records: 100/day"))
+    told.head(200, (b"content-type", b"text/csv"))
+    told.feed(end) if end is not None else told.close()
+    assert told.lines[-1] == "<< Record 502 deny: limits.uncountable"
+
+
 def test_the_records_of_a_response_are_charged_once() -> None:
     told = Transcript(made := house(data="records: 100/day"))
     told.head(200, JSON, (b"content-encoding", b"gzip"))
@@ -477,6 +485,30 @@ def test_a_response_is_cut_at_the_budget() -> None:
         << Record 599 terminate: limits.data.bytes
     """)
     assert made.state.tables["plan:large:bytes"].look("acme", NOW, 0).remaining == 100
+
+
+def test_nothing_leaves_after_a_cut() -> None:
+    """An application that swallows the cut and goes on with a piece that would fit."""
+    told = Transcript(house(limits="on_exceed: cut"))
+    told.head()
+    told.chunk(b"x" * 900, more=True)
+    told.chunk(b"x" * 200, more=True)
+    told.chunk(b"x" * 50)
+    told.feed(d.End)
+    assert [command.data for command in told.of(d.SendToClient)] == [b"x" * 900]
+    assert told.lines[-2:] == ["<< Record 599 terminate: limits.data.bytes", "<< Cut client, reset"]
+
+
+def test_nothing_leaves_after_a_restriction_cut_it() -> None:
+    told = Transcript(made := house())
+    told.head()
+    told.chunk(b"half", more=True)
+    terminate(made)
+    told.chunk(b"more", more=True)
+    told.chunk(b"more")
+    told.feed(d.End)
+    assert [command.data for command in told.of(d.SendToClient)] == [b"half"]
+    assert told.found == [("restriction.terminate", "enforce")] and told.record.status == 599
 
 
 def test_a_slow_reader_is_cut() -> None:
@@ -609,6 +641,35 @@ def test_a_head_request_is_not_read() -> None:
 def test_a_body_before_its_head_is_an_error() -> None:
     with pytest.raises(RuntimeError, match="before its head"):
         Transcript(house()).chunk(b"x")
+
+
+def test_a_second_head_is_an_error() -> None:
+    told = Transcript(house())
+    told.head()
+    with pytest.raises(RuntimeError, match="a second head"):
+        told.head(201)
+    told.feed(d.ApiFailed)
+    assert len(told.of(d.SendHead)) == 1
+
+
+def test_a_second_head_after_a_replaced_response_is_swallowed_like_its_body() -> None:
+    told = Transcript(house(data="records: 100/day"))
+    told.head(200, (b"content-type", b"text/csv"))
+    told.head(200, JSON)
+    told.chunk(b'{"items":[]}')
+    told.feed(d.End)
+    assert not told.of(d.SendHead) and not told.of(d.SendToClient)
+    assert told.lines[-1] == "<< Record 502 deny: limits.uncountable"
+
+
+def test_a_body_after_its_end_is_an_error() -> None:
+    told = Transcript(house())
+    told.head()
+    told.chunk(b"whole")
+    with pytest.raises(RuntimeError, match="after its end"):
+        told.chunk(b"more")
+    told.feed(d.End)
+    assert told.record.response_bytes == 5
 
 
 def test_nothing_comes_of_events_after_the_end() -> None:

@@ -62,6 +62,7 @@ class ExchangeDriver:
     _pending: d.Chunk | None = None
     """The last piece of a streamed body, while it waits for a slot."""
     _streams = False
+    """Whether the request's body streams, is not all there, and has to be before the API answers."""
     _stopped: Finding | None = None
     """Why a streamed body was not let through; whatever the API makes of that, this is what the client is told."""
     _gone = False
@@ -240,8 +241,9 @@ class ExchangeDriver:
     def _on_request(self, event: d.Chunk) -> Commands:
         request, response = self._request, self._response
         assert request is not None and response is not None
-        sending = self._streams and not response.status
-        if (finding := request.piece(event, sending=sending)) is not None:
+        sending = self._streams
+        finding = self._stopped or request.piece(event, sending=sending)
+        if finding is not None:  # or stopped before, and asked for more all the same
             return self._stop(finding)
         if request.found is not None:
             response.find(request.found)
@@ -249,6 +251,7 @@ class ExchangeDriver:
             return (d.SendToApi(event.data, event.more),)
         if event.more and self._head.fields.get("content-length") != str(request.received):
             return (*request.deadline(), d.SendToApi(event.data, event.more))
+        self._streams = False
         if (slot := self._slot) is not None:
             if slot.enter(self.tick):
                 self._pending = event
@@ -279,6 +282,8 @@ class ExchangeDriver:
     def _stop(self, finding: Finding) -> Commands:
         """The rest of the request's body does not go to the API."""
         self._stopped = finding
+        if self._response is not None and self._response.status:  # too late to replace it
+            self._response.find(finding)
         return (d.Cut("api", "stop"),)
 
     def _on_head(self, event: d.ResponseHead) -> Commands:
@@ -299,7 +304,8 @@ class ExchangeDriver:
             return self._replace(response, self._unchecked(error).decision.findings[0], ())
         if refused is not None:
             return self._replace(response, refused, release.headers)
-        return (response.head(event, release),)
+        streams, self._streams = self._streams, False
+        return (*((d.Deadline("client", None),) if streams else ()), response.head(event, release))
 
     def _replace(self, response: Response, finding: Finding, headers: HeaderList) -> Commands:
         """A problem document in the place of the API's response."""
@@ -330,9 +336,9 @@ class ExchangeDriver:
         """The API is done, or failed; the exchange ends, after the refusal that a stopped body still gets."""
         stopped, admission, response = self._stopped, self._admission, self._response
         assert admission is not None and response is not None
-        if stopped is not None and not response.status and isinstance(event, d.ApiFailed):
+        if stopped is not None and not response.status:
             return self._refuse_with(refusal(stopped, admission, come_back(stopped, self._head)))
-        if isinstance(event, d.End) and not response.done and not self._gone:
+        if (stopped is not None or isinstance(event, d.End)) and not response.done and not self._gone:
             # Whoever swallowed the error: a response that is not whole must not look whole. The server cuts it.
             return (*self._finish(), d.Cut("client", "reset"))
         return self._finish()

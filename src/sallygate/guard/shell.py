@@ -269,6 +269,8 @@ class Shell:
                 await self._send_reply(command)
             elif isinstance(command, d.Cut):
                 self._cut(command)
+            elif isinstance(command, d.Deadline):
+                self._set_deadline(command)
 
     async def _send_body(self, command: d.SendToClient) -> None:
         body: dict[str, Any] = {"type": "http.response.body", "body": command.data, "more_body": command.more}

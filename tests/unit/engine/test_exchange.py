@@ -378,6 +378,45 @@ def test_an_upload_that_was_stopped_gets_the_refusal_whatever_the_api_answers() 
     """)
 
 
+def test_an_upload_that_was_stopped_is_refused_where_the_api_answers_nothing() -> None:
+    told = Transcript(house(contract="upload: 1KB"), UPLOAD)
+    told.sent(b"x" * 1001)
+    told.feed(d.End)
+    told.feed(d.Sent)
+    assert told.lines[-3:] == ["<< Reply 413 contract.body_size", ">> Sent", "<< Record 413 deny: contract.body_size"]
+
+
+def test_after_a_stop_no_piece_goes_to_the_api() -> None:
+    """An application that swallows the stop and asks for more gets no more."""
+    told = Transcript(house(), UPLOAD)
+    told.feed(d.Expired, "client", after_s=20.0)
+    told.sent(b"more", more=False)
+    assert not told.of(d.SendToApi) and told.lines[-1] == "<< Cut api, stop"
+
+
+def test_an_upload_stopped_under_a_response_cuts_it_and_says_why() -> None:
+    """An early response has begun: it can be cut, not replaced, and must not look whole."""
+    told = Transcript(house(contract="upload: 1KB"), UPLOAD)
+    told.head()
+    told.chunk(b"half", more=True)
+    told.sent(b"x" * 1001)
+    told.feed(d.ApiFailed)
+    assert told.reads("""
+        << Deadline client 20 s
+        << CallApi streaming
+        >> ResponseHead 200
+        << Deadline client none
+        << SendHead 200
+        >> Chunk api 4 bytes, more
+        << SendToClient 4 bytes, more
+        >> Chunk client 1001 bytes, more
+        << Cut api, stop
+        >> ApiFailed
+        << Record 599 deny: contract.body_size
+        << Cut client, reset
+    """)
+
+
 # slots -----------------------------------------------------------------------------------------------------------------
 
 

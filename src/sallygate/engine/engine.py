@@ -291,8 +291,8 @@ class Engine:
         for judge in self._ending:
             evaluation.run((judge,))
             evaluation.refused = False  # a denial alone ends nothing that was let in
-        found = evaluation.findings
-        return next((one for one in found if one.verdict == "terminate" or one.code == "control.failed"), None)
+        found = [one for one in evaluation.findings if one.verdict == "terminate" or one.code == "control.failed"]
+        return next((one for one in found if one.mode == "enforce"), found[0] if found else None)
 
     def inspect(
         self,

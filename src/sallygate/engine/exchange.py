@@ -355,7 +355,8 @@ class ExchangeDriver:
         if decision.status == 429 and not LIMITS.isdisjoint(decision.reasons):
             self._gate.early.expect_more(self.now)
         reply = problem_reply(self._gate, self._head, refuse)
-        self._refusal, self._decision, self._replied = refuse, decision, decision.status
+        self._refusal, self._replied = refuse, decision.status
+        self._decision = _with(decision, (self._decision or ALLOW).findings)
         self._sent = len(reply.body)
         return (*self._leave_slot(), reply)
 

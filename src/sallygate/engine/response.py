@@ -40,7 +40,7 @@ class Response:
     def find(self, *findings: Finding) -> None:
         """Add those that are not there yet."""
         for finding in findings:
-            if all(one.code != finding.code for one in self.findings):
+            if finding not in self.findings:
                 self.findings += (finding,)
 
     def release(self, event: d.ResponseHead) -> tuple[Finding | None, Release]:

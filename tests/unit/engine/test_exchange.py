@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bench import break_phase
 from gatehouse import NOW, House, Request
@@ -16,6 +17,7 @@ from sallygate.controls.limits import LimitsControl
 from sallygate.engine.exchange import OFFLOADED_BYTES
 from sallygate.model import driver as d
 from sallygate.model.finding import Finding
+from sallygate.model.judgement import Judgement
 from sallygate.model.restriction import Restriction
 from sallygate.services.restriction_tables import add_restrictions
 from sallygate.state.load_shedding import Ticket
@@ -466,6 +468,15 @@ def test_a_client_that_leaves_while_it_waits() -> None:
     assert not slots(made) and not sum(made.state.shedder.waiting)
 
 
+def test_a_refusal_for_want_of_a_slot_keeps_what_was_found_before() -> None:
+    made, _ = one_slot(modes={"contract": "shadow"})
+    told = Transcript(made, Request(key="large", query="limit=0"))
+    told.feed(d.SlotRefused)
+    told.feed(d.Sent)
+    assert set(told.found) == {("contract.parameter", "shadow"), ("flood.shed", "enforce")}
+    assert told.record.status == 503 and told.record.decision.status == 503
+
+
 # the response ----------------------------------------------------------------------------------------------------------
 
 
@@ -594,6 +605,20 @@ def test_a_restriction_cuts_what_is_under_way() -> None:
         >> ApiFailed
         << Record 599 terminate: restriction.terminate
     """)
+
+
+def test_a_restriction_that_fails_open_does_not_hide_another_that_ends_it() -> None:
+    """Two rows may speak of what is under way: the first that is enforced ends it."""
+    told = Transcript(made := house())
+    told.head()
+    told.chunk(b"half", more=True)
+    terminate(made)
+    found = Finding("control.failed", "", 503, mode="shadow")
+    engine = made.gate.engine
+    judge = engine._ending[0]
+    engine._ending = (replace(judge, judge=lambda _: Judgement((found,)), mode="shadow"), *engine._ending)
+    told.chunk(b"more", more=True)
+    assert told.lines[-1] == "<< Cut client, reset"
 
 
 def test_a_long_response_is_charged_while_it_leaves_and_noted_once() -> None:

@@ -92,6 +92,10 @@ class ExchangeDriver:
             return ()
         self.now, self.tick = event.now, event.tick
         if not self._live:
+            if isinstance(event, d.Interrupted):  # nothing of it is under way yet
+                return ()
+            if isinstance(event, d.ClientGone) and self._slot is None:
+                return self.close()
             return self._advance(event)
         on = _LIVE.get(type(event))
         return on(self, event) if on is not None else ()
@@ -378,6 +382,7 @@ class ExchangeDriver:
         """Inspect, charge, give back, record; whatever ended the exchange."""
         self.ended = True
         commands = self._leave_slot()
+        self._ledger.give_back()
         decision, response, learned = self._decision or ALLOW, self._response, NOTHING_LEARNED
         status, sent = self._replied or GONE, self._sent
         if response is not None and not self._replied:
@@ -388,7 +393,6 @@ class ExchangeDriver:
             decision = _with(decision, response.findings)
         if self._request is not None and self._request.found is not None:
             decision = _with(decision, (self._request.found,))
-        self._ledger.give_back()
         return (*commands, d.Record(self._exchange(decision, status, sent, learned)))
 
     def _leave_slot(self) -> Commands:

@@ -468,6 +468,20 @@ def test_a_client_that_leaves_while_it_waits() -> None:
     assert not slots(made) and not sum(made.state.shedder.waiting)
 
 
+def test_changed_restrictions_do_not_disturb_what_waits() -> None:
+    made, other = one_slot()
+    told = Transcript(made)
+    told.feed(d.Interrupted)
+    made.state.shedder.leave(other, 0.0)
+    told.feed(d.SlotTaken)
+    assert told.reads("""
+        << TakeSlot within 0.5 s
+        >> Interrupted
+        >> SlotTaken
+        << CallApi 0 bytes
+    """)
+
+
 def test_a_refusal_for_want_of_a_slot_keeps_what_was_found_before() -> None:
     made, _ = one_slot(modes={"contract": "shadow"})
     told = Transcript(made, Request(key="large", query="limit=0"))

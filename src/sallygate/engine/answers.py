@@ -5,6 +5,7 @@ from __future__ import annotations
 from sallygate.controls.clients import ClientsControl
 from sallygate.controls.flood import FloodControl
 from sallygate.engine.api_request import REQUEST_ID
+from sallygate.engine.evaluation import decide
 from sallygate.engine.gate import Gate
 from sallygate.engine.problem import SERVER, problem_body, problem_headers
 from sallygate.model.decision import Decision, HeaderList
@@ -46,6 +47,12 @@ def refusal(finding: Finding, admission: Admission, headers: HeaderList = ()) ->
     findings = (*admission.decision.findings, finding)
     return Refuse(Decision(finding.verdict, finding.status, findings), (), (*admission.headers, *headers),
                   admission.operation, admission.principal)  # fmt: skip
+
+
+def with_findings(decision: Decision, findings: tuple[Finding, ...]) -> Decision:
+    """`decision` with what was found besides."""
+    more = tuple([one for one in findings if one not in decision.findings])
+    return decide((*decision.findings, *more)) if more else decision
 
 
 def failed(detail: str) -> Decision:

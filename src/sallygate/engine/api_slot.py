@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sallygate.controls.flood import SheddingControl, shed
 from sallygate.engine.engine import Engine
+from sallygate.model.decision import Decision
 from sallygate.model.finding import Finding
 from sallygate.model.outcome import Admission
 from sallygate.model.request import RequestHead
@@ -11,6 +12,13 @@ from sallygate.state.load_shedding import Shedder, Ticket
 
 OVERLOADED = frozenset((502, 503, 504))
 """Statuses that say the API cannot keep up, or that it was not reached."""
+
+
+def count_shed(shedder: Shedder, decision: Decision) -> None:
+    """Count one that was refused, or would have been in shadow, before it came to its turn."""
+    for finding in decision.findings:
+        if finding.code == "flood.shed":
+            shedder.count(finding.rule, finding.evidence, finding.mode == "enforce")
 
 
 class ApiSlot:

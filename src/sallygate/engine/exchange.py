@@ -17,11 +17,11 @@ from functools import partial
 from typing import Any
 
 from sallygate.controls.flood.shedding import come_back
-from sallygate.engine.answers import common_headers, failed, price, problem_reply, refusal
+from sallygate.engine.answers import common_headers, failed, price, problem_reply, refusal, with_findings
 from sallygate.engine.api_request import Ports, api_headers
-from sallygate.engine.api_slot import ApiSlot
+from sallygate.engine.api_slot import ApiSlot, count_shed
 from sallygate.engine.early import LIMITS
-from sallygate.engine.evaluation import Step, decide
+from sallygate.engine.evaluation import Step
 from sallygate.engine.gate import Gate
 from sallygate.engine.ledger import Ledger
 from sallygate.engine.request_body import RequestBody
@@ -30,7 +30,7 @@ from sallygate.model import driver as d
 from sallygate.model.access import AuthCall
 from sallygate.model.decision import ALLOW, Decision, HeaderList
 from sallygate.model.event import Location
-from sallygate.model.exchange import CUT, GONE, NOTHING_LEARNED, Exchange
+from sallygate.model.exchange import GONE, NOTHING_LEARNED, Exchange
 from sallygate.model.finding import Finding
 from sallygate.model.outcome import Admission, Answer, Ask, Inspection, Pass, Refuse
 from sallygate.model.request import EMPTY_BODY, Body, RequestHead
@@ -123,7 +123,7 @@ class ExchangeDriver:
         self._admit_tick = self.tick
         self._ledger.charge(outcome.charges, self.now)
         self._ledger.give_reserved_back()
-        self._count_shed(outcome.decision)
+        count_shed(self._gate.state.shedder, outcome.decision)
         if isinstance(outcome, Refuse):
             return (yield from self._refuse(outcome))
         if isinstance(outcome, Answer):
@@ -138,8 +138,9 @@ class ExchangeDriver:
         if admission.body.mode == "whole":
             event = yield (d.ReadBody(admission.body.bytes_max, request.enforced_pace),)
             finding = request.whole(event)
-            if finding is not None or not isinstance(event, d.BodyRead):
-                return (yield from self._refuse(refusal(finding or _unknown(event), admission)))
+            if finding is not None:
+                return (yield from self._refuse(refusal(finding, admission)))
+            assert isinstance(event, d.BodyRead)
             raw = event.data
         examined = yield from self._examine(admission, raw)
         if isinstance(examined, Refuse):
@@ -360,7 +361,7 @@ class ExchangeDriver:
             self._gate.early.expect_more(self.now)
         reply = problem_reply(self._gate, self._head, refuse)
         self._refusal, self._replied = refuse, decision.status
-        self._decision = _with(decision, (self._decision or ALLOW).findings)
+        self._decision = with_findings(decision, (self._decision or ALLOW).findings)
         self._sent = len(reply.body)
         return (*self._leave_slot(), reply)
 
@@ -369,12 +370,6 @@ class ExchangeDriver:
             self._ledger.charge(price(self._gate, self._head, refuse), self.now)
         except Exception as error:  # whoever counts must not turn a refusal into an error
             self._ports.failed("flood", error)
-
-    def _count_shed(self, decision: Decision) -> None:
-        """Count one that was refused, or would have been in shadow, before it came to its turn."""
-        for finding in decision.findings:
-            if finding.code == "flood.shed":
-                self._gate.state.shedder.count(finding.rule, finding.evidence, finding.mode == "enforce")
 
     # the end ---------------------------------------------------------------------------------------------------------
 
@@ -388,11 +383,11 @@ class ExchangeDriver:
         if response is not None and not self._replied:
             learned = self._inspect(response)
             response.settle(self.now)
-            status, sent = self._status(response), response.sent
+            status, sent = response.answered(gone=self._gone), response.sent
         if response is not None:
-            decision = _with(decision, response.findings)
+            decision = with_findings(decision, response.findings)
         if self._request is not None and self._request.found is not None:
-            decision = _with(decision, (self._request.found,))
+            decision = with_findings(decision, (self._request.found,))
         return (*commands, d.Record(self._exchange(decision, status, sent, learned)))
 
     def _leave_slot(self) -> Commands:
@@ -412,11 +407,6 @@ class ExchangeDriver:
         except Exception as error:
             self._ports.failed("inspect", error)
             return NOTHING_LEARNED
-
-    def _status(self, response: Response) -> int:
-        if not response.done:
-            return GONE if self._gone else CUT if response.status or response.cut else 500
-        return response.refused.status if response.refused is not None else response.status
 
     def _exchange(self, decision: Decision, status: int, sent: int, learned: Inspection) -> Exchange:
         head, admission, response, refuse = self._head, self._admission, self._response, self._refusal
@@ -454,15 +444,6 @@ _LIVE: dict[type[d.Event], Callable[[ExchangeDriver, Any], Commands]] = {
     d.ApiFailed: ExchangeDriver._on_end,
 }
 """What is done about events once the API is being asked: both directions are live at once."""
-
-
-def _with(decision: Decision, findings: tuple[Finding, ...]) -> Decision:
-    more = tuple([one for one in findings if one not in decision.findings])
-    return decide((*decision.findings, *more)) if more else decision
-
-
-def _unknown(event: d.Event) -> Finding:
-    return Finding("control.failed", "The request cannot be checked at present.", 503, rule=type(event).__name__)
 
 
 def _us(seconds: float) -> int:

@@ -7,6 +7,7 @@ from sallygate.engine.gate import Gate
 from sallygate.engine.ledger import Ledger
 from sallygate.engine.response_copy import ResponseCopy
 from sallygate.model import driver as d
+from sallygate.model.exchange import CUT, GONE
 from sallygate.model.finding import Finding
 from sallygate.model.outcome import Admission, Inspection, Release
 from sallygate.model.request import RequestHead
@@ -111,6 +112,12 @@ class Response:
         if finding.mode == "enforce":
             self.cut = (d.Cut("client", "reset"),)
         return self.cut
+
+    def answered(self, *, gone: bool) -> int:
+        """Status that the client was answered; `gone`: it left before that was whole."""
+        if not self.done:
+            return GONE if gone else CUT if self.status or self.cut else 500
+        return self.refused.status if self.refused is not None else self.status
 
     def inspect(self, now: float) -> Inspection:
         """What it told, charged."""

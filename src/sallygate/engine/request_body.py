@@ -33,14 +33,14 @@ class RequestBody:
             return Finding("request.body_cut", "The body ended before it was whole.", 400)
         if event.outcome == "large":
             return self._too_large()
-        pace = self._pace
+        pace = self.enforced_pace  # without one, a shell still waits no longer than it can
         if event.outcome == "slow" and pace is not None:
             return pace.slow
         if event.outcome in ("slow", "late"):
-            late = pace.late if pace is not None and self.enforced_pace is not None else None
+            late = pace.late if pace is not None else None
             return late or Finding("request.body_time", f"The body did not arrive within {event.waited_s:.0f} s.", 408)
         self.received, self._waited_s = len(event.data), event.waited_s
-        self._watch()
+        self._watch(whole=True)
         return None
 
     def piece(self, event: d.Chunk, *, sending: bool) -> Finding | None:
@@ -50,7 +50,7 @@ class RequestBody:
             return self._too_large()
         self._waited_s += event.waited_s
         if sending:
-            self._watch()
+            self._watch(whole=False)
         return None
 
     def deadline(self) -> tuple[d.Command, ...]:
@@ -69,12 +69,13 @@ class RequestBody:
         plan = self._admission.body
         return Finding(plan.over, f"The body is larger than {plan.bytes_max} bytes.", 413, owasp="API4")
 
-    def _watch(self) -> None:
+    def _watch(self, *, whole: bool) -> None:
+        """Find what would have ended the body if its pace were enforced; one that streams has no time for all of it."""
         pace = self._pace
         if pace is None or pace.slow.mode == "enforce":
             return
         allowed_s = pace.after_s + (self.received / pace.bytes_per_s if pace.bytes_per_s else _NEVER_S)
         if self._waited_s > allowed_s:
             self.found = pace.slow
-        elif pace.late is not None and pace.whole_s and self._waited_s > pace.whole_s:
+        elif whole and pace.late is not None and pace.whole_s and self._waited_s > pace.whole_s:
             self.found = pace.late

@@ -14,6 +14,7 @@ from sallygate.engine.exchange import ExchangeDriver
 from sallygate.model import driver as d
 from sallygate.model.exchange import Exchange
 from sallygate.model.finding import Finding
+from sallygate.state.load_shedding import Ticket
 
 JSON = (b"content-type", b"application/json")
 OCTETS = (b"content-type", b"application/octet-stream")
@@ -35,6 +36,27 @@ def house(*, modes: dict[str, str] | None = None, data: str = "bytes: 1000/day",
     own = {name: more.pop(name) for name in ("limits", "flood", "contract") if name in more}
     text = policy_text(modes, plans, **own)
     return House(text=text + extra, **more)
+
+
+def slots(made: House) -> int:
+    """Slots that are held, of every kind."""
+    return sum(made.state.slots._taken.values())
+
+
+def fill(made: House) -> Ticket:
+    """Take the API's slots until one more request has to wait."""
+    shedder = made.state.shedder
+    for number in range(shedder.limit):
+        ticket = Ticket(0, f"other{number}", "")
+        shedder.open(ticket)
+        shedder.enter(ticket, 0.0)
+    return ticket
+
+
+def one_slot(**more: Any) -> tuple[House, Ticket]:
+    """A gate in front of an API whose slots are all taken."""
+    made = house(flood="shedding: {min: 1, initial: 1, max: 1, wait: 500ms}", **more)
+    return made, fill(made)
 
 
 class Transcript:

@@ -20,31 +20,9 @@ from sallygate.model.finding import Finding
 from sallygate.model.judgement import Judgement
 from sallygate.model.restriction import Restriction
 from sallygate.services.restriction_tables import add_restrictions
-from sallygate.state.load_shedding import Ticket
-from transcript import JSON, UPLOAD, Transcript, house, post
+from transcript import JSON, UPLOAD, Transcript, house, one_slot, post, slots
 
 NAMED = b'{"name":"a"}'
-
-
-def slots(made: House) -> int:
-    """Slots that are held, of every kind."""
-    return sum(made.state.slots._taken.values())
-
-
-def fill(made: House) -> Ticket:
-    """Take the API's slots until one more request has to wait."""
-    shedder = made.state.shedder
-    for number in range(shedder.limit):
-        ticket = Ticket(0, f"other{number}", "")
-        shedder.open(ticket)
-        shedder.enter(ticket, 0.0)
-    return ticket
-
-
-def one_slot(**more: Any) -> tuple[House, Ticket]:
-    """A gate in front of an API whose slots are all taken."""
-    made = house(flood="shedding: {min: 1, initial: 1, max: 1, wait: 500ms}", **more)
-    return made, fill(made)
 
 
 def terminate(made: House, act: Any = "terminate", account: str = "acme") -> None:

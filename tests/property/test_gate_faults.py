@@ -17,7 +17,7 @@ CONTROLS_BY_NAME = {row.control.name: row.control for row in ORDER}
 FAULTS = (
     *(f"{row.control.name}.{row.phase}" for row in ORDER),
     "routes.match", "credentials.get", "credentials.is_missing", "tables.look", "tables.take", "slots.count",
-    "restrictions.find", "ring.proves", "ring.made", "store.work", "guard.assertion", "guard.work",
+    "restrictions.find", "ring.proves", "ring.made", "store.work", "guard.identity_headers", "guard.work",
 )  # fmt: skip
 """Where something breaks: each control in each of its phases, each table, the store, the services."""
 

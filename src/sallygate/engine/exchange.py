@@ -287,7 +287,7 @@ class ExchangeDriver:
     def _stop(self, finding: Finding) -> Commands:
         """The rest of the request's body does not go to the API."""
         self._stopped = finding
-        if self._response is not None and self._response.status:  # too late to replace it
+        if self._response is not None:
             self._response.find(finding)
         return (d.Cut("api", "stop"),)
 

@@ -834,3 +834,13 @@ def test_inspecting_that_fails_does_not_lose_the_record(monkeypatch: pytest.Monk
 
 def _raises(*_: object, **__: object) -> Any:
     raise MemoryError("secret")
+
+
+# what only some exchanges come to --------------------------------------------------------------------------------------
+
+
+def test_an_upload_that_was_stopped_says_why_when_its_client_leaves() -> None:
+    told = Transcript(house(contract="upload: 1KB"), UPLOAD)
+    told.sent(b"x" * 1001)
+    told.close()
+    assert told.lines[-1] == "<< Record 499 deny: contract.body_size"

@@ -100,9 +100,10 @@ class Transcript:
         self.chunk(data)
         self.feed(d.End)
 
-    def close(self) -> tuple[d.Command, ...]:
+    def close(self, after_s: float = 0.0) -> tuple[d.Command, ...]:
+        self.now, self.tick = self.now + after_s, self.tick + after_s
         self.lines.append(">> close")
-        return self._say(self.driver.close())
+        return self._say(self.driver.close(self.now, self.tick))
 
     # what came of it -------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sallygate.controls.flood import SheddingControl, shed
 from sallygate.engine.engine import Engine
+from sallygate.model import driver as d
 from sallygate.model.decision import Decision
 from sallygate.model.finding import Finding
 from sallygate.model.outcome import Admission
@@ -75,9 +76,13 @@ class ApiSlot:
         """The head of the response is there."""
         self._shedder.answered(self.ticket, tick, failed=status in OVERLOADED)
 
-    def abandon(self, tick: float) -> float:
-        """The client has gone. For how many seconds more the API is taken to work on it."""
-        return self._shedder.abandon(self.ticket, tick)
+    def end(self, tick: float, *, gone: bool) -> tuple[d.Command, ...]:
+        """The exchange ends; where its client has `gone`, the API is taken to work on for a while."""
+        after_s = self._shedder.abandon(self.ticket, tick) if gone else 0.0
+        if after_s:
+            return (d.ReleaseSlot(after_s, self.leave),)
+        self.leave(tick)
+        return ()
 
     def leave(self, tick: float) -> None:
         """The exchange has ended, however. May be said more than once."""

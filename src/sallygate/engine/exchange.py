@@ -95,15 +95,16 @@ class ExchangeDriver:
             if isinstance(event, d.Interrupted):  # nothing of it is under way yet
                 return ()
             if isinstance(event, d.ClientGone) and self._slot is None:
-                return self.close()
+                return self.close(event.now, event.tick)
             return self._advance(event)
         on = _LIVE.get(type(event))
         return on(self, event) if on is not None else ()
 
-    def close(self) -> Commands:
+    def close(self, now: float, tick: float) -> Commands:
         """The end, whatever the exchange waits for: what is to be done before it is forgotten."""
         if self.ended:
             return ()
+        self.now, self.tick = now, tick
         self._flow.close()
         self._gone = self._response is None or not self._response.done
         self._ledger.charge(self._ledger.reserved, self.now)  # who leaves before the answer has tried all the same
@@ -392,14 +393,7 @@ class ExchangeDriver:
 
     def _leave_slot(self) -> Commands:
         """The API is done with the exchange, as far as the gate knows."""
-        slot = self._slot
-        if slot is None:
-            return ()
-        after_s = slot.abandon(self.tick) if self._gone else 0.0
-        if after_s:
-            return (d.ReleaseSlot(after_s, slot.leave),)
-        slot.leave(self.tick)
-        return ()
+        return self._slot.end(self.tick, gone=self._gone) if self._slot is not None else ()
 
     def _inspect(self, response: Response) -> Inspection:
         try:

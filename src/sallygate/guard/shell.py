@@ -80,7 +80,7 @@ class Shell:
                 commands = driver.feed(event)
         finally:
             if not driver.ended:
-                await self._carry_out(driver.close())
+                await self._carry_out(driver.close(*self._at()))
 
     def _at(self) -> tuple[float, float]:
         services = self._services

@@ -844,3 +844,18 @@ def test_an_upload_that_was_stopped_says_why_when_its_client_leaves() -> None:
     told.sent(b"x" * 1001)
     told.close()
     assert told.lines[-1] == "<< Record 499 deny: contract.body_size"
+
+
+def test_close_tells_when_it_was() -> None:
+    """A slot is held for as long as the API is still taken to work, and not for what has passed since the last event."""
+    told = Transcript(made := house())
+    made.state.shedder.connections = 10
+    made.state.shedder.bearing.expected_s = lambda operation: 3.0  # type: ignore[method-assign]
+    told.close(after_s=2.0)
+    assert told.reads("""
+        << CallApi 0 bytes
+        >> close
+        << ReleaseSlot after 1 s
+        << Record 499 allow
+    """)
+    assert told.record.took_us == 2_000_000

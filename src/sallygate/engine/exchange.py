@@ -134,6 +134,7 @@ class ExchangeDriver:
             return self._finish()
         self._admission = admission = outcome
         self._ledger.hold(admission.slots)
+        response = self._response = Response(self._gate, self._head, admission, self._ledger)
         request = self._request = RequestBody(admission)
         raw = None
         if admission.body.mode == "whole":
@@ -153,6 +154,8 @@ class ExchangeDriver:
         finding = yield from self._take_slot(admission)
         if self._gone:
             return self._finish()
+        if finding is None and response.interrupted(self.now):  # by a restriction made since it was admitted
+            finding = response.findings[-1]
         if finding is not None:
             return (yield from self._refuse(refusal(finding, admission, come_back(finding, self._head))))
         self._live = True
@@ -206,7 +209,6 @@ class ExchangeDriver:
         if edit is not None and edit.body is not None:
             body = Body(edit.body, body.kind, body.media, body.tree, body.declared)
         self._body, self._decision, self._call_tick = body, passed.decision, self.tick
-        self._response = Response(self._gate, head, admission, self._ledger)
         self._streams = raw is None and admission.body.mode == "stream"
         remade = body if admission.body.coding or edited else None
         headers = api_headers(self._gate, head, admission, remade, self._ports, self.now)
@@ -382,7 +384,7 @@ class ExchangeDriver:
         decision, response, learned = self._decision or ALLOW, self._response, NOTHING_LEARNED
         status, sent = self._replied or GONE, self._sent
         if response is not None and not self._replied:
-            learned = self._inspect(response)
+            learned = self._inspect(response) if response.status else NOTHING_LEARNED
             response.settle(self.now)
             status, sent = response.answered(gone=self._gone), response.sent
         if response is not None:

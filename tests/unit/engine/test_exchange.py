@@ -859,3 +859,27 @@ def test_close_tells_when_it_was() -> None:
         << Record 499 allow
     """)
     assert told.record.took_us == 2_000_000
+
+
+def test_a_restriction_made_while_the_body_is_read_keeps_it_from_the_api() -> None:
+    """Whoever sends a body slowly does not so get past a restriction."""
+    told = Transcript(made := house(), post(NAMED))
+    terminate(made)
+    told.body(NAMED)
+    told.feed(d.Sent)
+    assert told.reads("""
+        << ReadBody of 1048576 bytes at most, paced
+        >> BodyRead whole 12 bytes
+        << Reply 403 restriction.terminate
+        >> Sent
+        << Record 403 terminate: restriction.terminate
+    """)
+    assert not slots(made) and not made.state.shedder.under_way
+
+
+def test_a_restriction_in_shadow_is_found_of_what_waits() -> None:
+    told = Transcript(made := house(modes={"restrictions": "shadow"}), post(NAMED))
+    terminate(made)
+    told.body(NAMED)
+    told.answer()
+    assert told.lines[-1] == "<< Record 200 allow: restriction.terminate (shadow)"

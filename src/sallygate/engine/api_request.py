@@ -26,6 +26,10 @@ class Ports(Protocol):
         """What the API is told of the trace; None: what the caller said."""
         ...
 
+    def tick_us(self) -> int:
+        """Microseconds of a clock that never goes back: how long the gate itself takes, which decides nothing."""
+        ...
+
     def failed(self, what: str, error: BaseException) -> None:
         """Tell the operator. Never raises."""
         ...

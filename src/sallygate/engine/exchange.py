@@ -48,7 +48,7 @@ class ExchangeDriver:
 
     # Defaults stand on the class: an exchange sets only what it comes to.
     ended = False
-    _admit_tick = _call_tick = 0.0
+    _admit_us = _call_us = 0
     _admission: Admission | None = None
     _refusal: Refuse | None = None
     _decision: Decision | None = None
@@ -121,7 +121,7 @@ class ExchangeDriver:
 
     def _run(self) -> Flow:
         outcome = yield from self._admit()
-        self._admit_tick = self.tick
+        self._admit_us = self._ports.tick_us()
         self._ledger.charge(outcome.charges, self.now)
         self._ledger.give_reserved_back()
         count_shed(self._gate.state.shedder, outcome.decision)
@@ -208,7 +208,7 @@ class ExchangeDriver:
         edited = edit is not None and edit.body is not None
         if edit is not None and edit.body is not None:
             body = Body(edit.body, body.kind, body.media, body.tree, body.declared)
-        self._body, self._decision, self._call_tick = body, passed.decision, self.tick
+        self._body, self._decision, self._call_us = body, passed.decision, self._ports.tick_us()
         self._streams = raw is None and admission.body.mode == "stream"
         remade = body if admission.body.coding or edited else None
         headers = api_headers(self._gate, head, admission, remade, self._ports, self.now)
@@ -417,12 +417,11 @@ class ExchangeDriver:
         origin = self._gate.state.geography.of(head.client_address)
         location = Location(head.client_network, origin.country, origin.asn)
         received = self._request.received if self._request is not None else 0
-        began, took_us = self._started_tick, _us(self.tick - self._started_tick)
+        began_us, took_us = _us(self._started_tick), _us(self.tick - self._started_tick)
         return Exchange(
             head, decision, status, upstream_status, operation, principal, path_values, body_ids, more, received, sent,
             learned, location, self._ledger.charges, took_us,
-            _us(self._admit_tick - began) if self._admit_tick else 0,
-            _us(self._call_tick - began) if self._call_tick else took_us,
+            self._admit_us - began_us if self._admit_us else 0, self._call_us - began_us if self._call_us else took_us,
         )  # fmt: skip
 
 
@@ -443,4 +442,4 @@ _LIVE: dict[type[d.Event], Callable[[ExchangeDriver, Any], Commands]] = {
 
 
 def _us(seconds: float) -> int:
-    return int(seconds * 1e6)
+    return round(seconds * 1e6)

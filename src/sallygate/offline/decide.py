@@ -173,6 +173,9 @@ class _Silent:
     def traceparent(self, head: RequestHead) -> bytes | None:
         return None
 
+    def tick_us(self) -> int:
+        return 0
+
     def failed(self, what: str, error: BaseException) -> None:
         raise error
 

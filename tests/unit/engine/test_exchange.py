@@ -883,3 +883,14 @@ def test_a_restriction_in_shadow_is_found_of_what_waits() -> None:
     told.body(NAMED)
     told.answer()
     assert told.lines[-1] == "<< Record 200 allow: restriction.terminate (shadow)"
+
+
+def test_the_gates_own_time_is_measured_between_events_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter([100, 250])
+    made = house()
+    monkeypatch.setattr(made, "tick_us", lambda: next(ticks))
+    told = Transcript(made)
+    told.feed(d.ResponseHead, 200, (JSON,), after_s=1.0)
+    told.chunk()
+    told.feed(d.End)
+    assert (told.record.admit_us, told.record.gate_us, told.record.took_us) == (100, 250, 1_000_000)

@@ -188,14 +188,16 @@ class Shell:
         receive = self._receive_streamed if command.body is None else self._receive_whole(command.body)
         driver = self._driver
         try:
-            await app(scope, receive, self._send_through)
+            try:
+                await app(scope, receive, self._send_through)
+            finally:
+                if command.own is not None and command.own.findings:
+                    driver.feed(d.Reported(*self._at(), tuple(command.own.findings)))
         except Stopped:
             return d.ApiFailed(*self._at())
         except Exception:
             await self._carry_out(driver.feed(d.ApiFailed(*self._at())))
             raise
-        if command.own is not None and command.own.findings:
-            driver.feed(d.Reported(*self._at(), tuple(command.own.findings)))
         return d.End(*self._at())
 
     def _receive_whole(self, body: bytes) -> Receive:

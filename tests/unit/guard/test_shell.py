@@ -11,6 +11,7 @@ import pytest
 from gatehouse import House, Request
 from patience import patient
 from sallygate.guard import Guard
+from sallygate.model.finding import Finding
 from transcript import JSON, UPLOAD, house, one_slot, post, slots
 
 CSV = (b"content-type", b"text/csv")
@@ -333,3 +334,34 @@ def test_a_client_that_leaves_while_it_waits_for_a_slot() -> None:
     assert client.call(answering(b"{}")) is None
     assert client.got == [] and client.event == (499, [])
     assert not slots(made) and not sum(made.state.shedder.waiting)
+
+
+# errors of the application ---------------------------------------------------------------------------------------------
+
+
+def test_an_application_with_an_error_of_its_own_for_a_stopped_upload() -> None:
+    """The client gets the refusal, the server the error, and the event is one."""
+    client = Client(house(contract="upload: 1KB"), UPLOAD, b"x" * 1100)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await receive()
+        except Exception as error:
+            raise LookupError("no upload") from error
+
+    assert isinstance(client.call(app), LookupError)
+    assert client.status == 413 and client.event == (413, [("contract.body_size", "enforce")])
+    assert not slots(client.house)
+
+
+def test_what_auth_found_is_kept_where_it_then_fails() -> None:
+    made = house(extra="auth: {issuer: 'https://id.example'}\n")
+
+    async def own(scope: Any, receive: Any, send: Any) -> None:
+        scope["sallygate.auth"].findings.append(Finding("login.wrong", "Wrong.", 401))
+        raise LookupError("internal")
+
+    made.own = own  # type: ignore[attr-defined]
+    client = Client(made, Request("GET", "/auth/jwks.json"))
+    assert isinstance(client.call(answering(b"{}")), LookupError)
+    assert client.event == (500, [("login.wrong", "enforce")])

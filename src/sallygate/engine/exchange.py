@@ -116,6 +116,11 @@ class ExchangeDriver:
         except StopIteration as stop:
             last: Commands = stop.value
             return last
+        except Exception as error:
+            if self.ended or self._replied:
+                raise
+            self._flow = self._refuse(self._unchecked(error))
+            return next(self._flow)
 
     # the flow, up to the API -----------------------------------------------------------------------------------------
 
@@ -147,10 +152,7 @@ class ExchangeDriver:
         examined = yield from self._examine(admission, raw)
         if isinstance(examined, Refuse):
             return (yield from self._refuse(examined))
-        try:
-            call = self._call_of(admission, raw, *examined)
-        except Exception as error:
-            return (yield from self._refuse(self._unchecked(error)))
+        call = self._call_of(admission, raw, *examined)
         finding = yield from self._take_slot(admission)
         if self._gone:
             return self._finish()

@@ -894,3 +894,20 @@ def test_the_gates_own_time_is_measured_between_events_too(monkeypatch: pytest.M
     told.chunk()
     told.feed(d.End)
     assert (told.record.admit_us, told.record.gate_us, told.record.took_us) == (100, 250, 1_000_000)
+
+
+@pytest.mark.parametrize("part", ["tables", "shedder", "slots"])
+def test_a_state_that_fails_refuses_and_is_recorded(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = house()
+    if part == "tables":
+        monkeypatch.setattr(made.state.tables["address"], "take", _raises)
+    else:
+        monkeypatch.setattr(getattr(made.state, part), "open" if part == "shedder" else "take", _raises)
+    told = Transcript(made)
+    told.feed(d.Sent)
+    assert told.reads("""
+        << Reply 503 control.failed
+        >> Sent
+        << Record 503 deny: control.failed
+    """)
+    assert not slots(made)

@@ -36,11 +36,14 @@ def events_of(running: Running, count: int = 0, within_s: float = 5.0) -> list[E
     """The events written until now; waits until they stand for `count` exchanges."""
     directory = running.policy.parent / "state" / "events"
 
-    def enough() -> list[Event] | None:
-        events = list(read_events(directory)) if directory.is_dir() else []
-        return events if sum(event.count for event in events) >= count else None
+    events: list[Event] = []
 
-    return until(enough, within_s) or []
+    def enough() -> bool:
+        events[:] = read_events(directory) if directory.is_dir() else ()
+        return sum(event.count for event in events) >= count
+
+    until(enough, within_s)
+    return events
 
 
 def check_only_inspected_left(running: Running, upstream: Upstream) -> None:
@@ -50,11 +53,13 @@ def check_only_inspected_left(running: Running, upstream: Upstream) -> None:
     ids = [b",".join(request.values(b"x-request-id")).decode() for request in seen]
     assert all(count == 1 for count in Counter(ids).values()), "one inspected request became several"
 
-    def written() -> dict[str, Event] | None:
-        found = {event.request_id: event for event in events_of(running) if event.decision == "allow"}
-        return found if set(found) >= set(ids) else None
+    passed: dict[str, Event] = {}
 
-    passed: dict[str, Event] = until(written)
+    def written() -> bool:
+        passed.update({event.request_id: event for event in events_of(running) if event.decision == "allow"})
+        return set(passed) >= set(ids)
+
+    until(written)
     for request, name in zip(seen, ids, strict=True):
         event = passed[name]
         method, target, version = request.line.split(b" ")

@@ -13,7 +13,7 @@ import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from gateway_wire import echo, log_lines
+from gateway_wire import echo, events_of, log_lines
 from sallygate.policy.errors import PolicyError
 from sallygate.policy.load import load_policy
 from sallygate.telemetry import exporter as exporting_module
@@ -108,6 +108,21 @@ def test_metrics_and_spans_arrive(tmp_path: Path, upstream: Upstream) -> None:
         assert decisions.is_monotonic and sum(point.as_int for point in decisions.data_points) == 2
         assert collector.resource["service.name"] == "shop-gate"
         assert collector.metrics["sallygate.ready"].gauge.data_points[0].as_int == 1
+
+
+def test_what_is_refused_early_has_no_span(tmp_path: Path, upstream: Upstream) -> None:
+    collector = Collector()
+    policy = exporting(tmp_path, upstream, collector.url, ", traces: 1")
+    policy.write_text(policy.read_text() + "network: {rules: [{methods: [DELETE], deny: [127.0.0.0/8]}]}\n")
+    key = make_key(policy)
+    with running_gateway(policy) as running:
+        for _ in range(3):
+            assert running.get("/things", key, "DELETE")[0] == 403
+        running.get("/things", key)
+        until(lambda: collector.spans, 10)
+        assert [span.name for span in collector.spans] == ["GET /things"]
+        denied = [event for event in events_of(running, 4) if event.status == 403]
+        assert sum(event.count for event in denied) == 3
 
 
 def test_without_traces_the_callers_own_passes(tmp_path: Path, upstream: Upstream) -> None:

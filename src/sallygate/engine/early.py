@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from sallygate.controls.clients import ClientsControl
 from sallygate.controls.flood import FloodControl
@@ -21,7 +20,7 @@ from sallygate.engine.problem import SERVER, problem_body, problem_headers
 from sallygate.events.early_tally import METHODS
 from sallygate.model.control import FULL_PATH
 from sallygate.model.decision import Decision, HeaderList
-from sallygate.model.early import EarlyRequest
+from sallygate.model.early import Client, EarlyRequest
 from sallygate.model.finding import Finding
 from sallygate.model.judgement import Judgement
 from sallygate.model.work import Charge
@@ -73,16 +72,18 @@ class EarlyRejection:
         self._state.shedder.arrived += 1
         limited = now < self._limited_until
         by_location, others = self._engine.early
+        client: Client | None = None
         try:
-            by_location, others = _awake(by_location, limited), _awake(others, limited)
-            if not (by_location or others):
+            if _awake(by_location, limited) and (client := self._client(scope)) is not None:
+                judged = self._known_of(client, scope, now)
+                if judged is FULL_PATH:
+                    return None
+                if judged.findings:
+                    return EarlyRefusal(judged.findings[0], new_request_id(), parse_address(client[0]))
+            if not _awake(others, limited):
                 return None
-            path: bytes = scope.get("raw_path") or scope["path"].encode()  # the former is optional in ASGI
-            request = EarlyRequest(
-                scope["method"], path, scope["headers"], now,
-                limited=limited, client=lambda: self._client(scope), new_request_id=new_request_id,
-            )  # fmt: skip
-            return self._judge(request, by_location, others)
+            request = self._request(scope, now, limited, client, new_request_id)
+            return self._judge(request, others)
         except Exception:  # the full path says what a control that fails means
             return None
 
@@ -90,15 +91,14 @@ class EarlyRejection:
         """A limit by client address has refused somebody who may not have noticed."""
         self._limited_until = now + LIMITED_S
 
-    def _judge(
-        self, request: EarlyRequest, by_location: tuple[EarlyJudge, ...], others: tuple[EarlyJudge, ...]
-    ) -> EarlyRefusal | None:
-        if by_location and request.client is not None:
-            judged = self._by_location(request, by_location)
-            if judged is FULL_PATH:
-                return None
-            if judged.findings:
-                return EarlyRefusal(judged.findings[0], request.request_id, parse_address(request.client[0]))
+    def _request(
+        self, scope: RawHead, now: float, limited: bool, client: Client | None, new_request_id: Callable[[], str]
+    ) -> EarlyRequest:
+        path: bytes = scope.get("raw_path") or scope["path"].encode()  # the former is optional in ASGI
+        known = client or (lambda: self._client(scope))
+        return EarlyRequest(scope["method"], path, scope["headers"], now, limited, known, new_request_id)
+
+    def _judge(self, request: EarlyRequest, others: tuple[EarlyJudge, ...]) -> EarlyRefusal | None:
         charges: tuple[Charge, ...] = ()
         for one in others:
             judgement = None if one.idle(request.limited) else one.judge(request)
@@ -112,7 +112,7 @@ class EarlyRejection:
         return None
 
     def _refuse(self, request: EarlyRequest, judgement: Judgement, charges: tuple[Charge, ...]) -> EarlyRefusal:
-        finding, client = judgement.findings[0], request.client if "client" in vars(request) else None
+        finding, client = judgement.findings[0], request.client if request.asked else None
         if finding.code in LIMITS:
             self.expect_more(request.now)
         flood = self._engine.controls.get(FloodControl)
@@ -121,21 +121,21 @@ class EarlyRejection:
         address = parse_address(client[0]) if client is not None else None
         return EarlyRefusal(finding, request.request_id, address, judgement.headers, charges)
 
-    def _by_location(self, request: EarlyRequest, judges: tuple[EarlyJudge, ...]) -> Judgement:
+    def _known_of(self, client: Client, scope: RawHead, now: float) -> Judgement:
         """What client address and method alone decide, as it was found a moment ago."""
-        assert request.client is not None
         if self._state.restrictions is not self._restrictions:  # another object after every change
             self._restrictions = self._state.restrictions
             self._known.clear()
-        key = request.client[0], request.method
+        key = client[0], scope["method"]
         known = self._known.get(key)
-        if known is None or not request.now < known[0] <= request.now + KNOWN_S:
+        if known is None or not now < known[0] <= now + KNOWN_S:
             if len(self._known) >= KNOWN_MAX:
                 self._known.clear()
-            known = self._known[key] = request.now + KNOWN_S, _first(request, judges)
+            request = self._request(scope, now, False, client, str)  # told of with an id of each request
+            known = self._known[key] = now + KNOWN_S, _first(request, self._engine.early[0])
         return known[1]
 
-    def _client(self, scope: RawHead) -> tuple[str, str] | None:
+    def _client(self, scope: RawHead) -> Client | None:
         """The client address and what it is counted by, where that is plain to see and the method one that is usual."""
         peer = scope.get("client")
         if not peer or scope["method"] not in METHODS:
@@ -166,12 +166,12 @@ class EarlyRejection:
         return answer
 
 
-def _awake(judges: tuple[EarlyJudge, ...], limited: bool) -> tuple[EarlyJudge, ...]:
-    """Those that could refuse something at present."""
-    for one in judges:
+def _awake(judges: tuple[EarlyJudge, ...], limited: bool) -> bool:
+    """Whether any of them could refuse something at present."""
+    for one in judges:  # noqa: SIM110  # a generator would cost more than what it asks, for every request
         if not one.idle(limited):
-            return judges
-    return ()
+            return True
+    return False
 
 
 def _first(request: EarlyRequest, judges: tuple[EarlyJudge, ...]) -> Judgement:
@@ -181,7 +181,7 @@ def _first(request: EarlyRequest, judges: tuple[EarlyJudge, ...]) -> Judgement:
         if judgement is None:
             continue
         if judgement.findings:
-            return replace(judgement, findings=judgement.findings[:1]) if one.enforced else FULL_PATH
+            return judgement if one.enforced else FULL_PATH
         if judgement is FULL_PATH:
             return FULL_PATH
         request.location_allowed = request.location_allowed or judgement.allowed

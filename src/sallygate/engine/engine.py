@@ -94,7 +94,7 @@ class Controls:
 
     def judges(self, phase: Phase, operation: Operation | None, *, own: bool = False) -> tuple[Judge, ...]:
         """What runs in a phase for an operation, in order. `own`: at `/auth`."""
-        return tuple(self._judge(row) for row in ORDER if row.phase == phase and self._takes_part(row, operation, own))
+        return tuple(self.judge(row) for row in ORDER if row.phase == phase and self._takes_part(row, operation, own))
 
     def early(self, *, by_location: bool) -> tuple[EarlyJudge, ...]:
         """What may refuse before the head is read, in order: by client address and method alone, or otherwise."""
@@ -108,7 +108,8 @@ class Controls:
         control = self._by_class.get(row.control)
         return control is not None and (row.own or not own) and bool(control.applies(row.phase, operation))
 
-    def _judge(self, row: Row) -> Judge:
+    def judge(self, row: Row) -> Judge:
+        """The method of one row, with how the policy wants it run."""
         control, how = self._by_class[row.control], self._how[row.control.section]
         return Judge(getattr(control, row.phase), control.name, row.phase, how.mode, how.fail_open, TAKES[row.phase])
 
@@ -157,7 +158,7 @@ class Engine:
         self._own_plans: dict[str, _Plan] = {}
         kinds = (NetworkControl, RestrictionsControl)
         rows = [row for row in ORDER if row.control in kinds and row.phase in ("address", "caller")]
-        self._ending = tuple(controls._judge(row) for row in rows if controls.get(row.control) is not None)
+        self._ending = tuple(controls.judge(row) for row in rows if controls.get(row.control) is not None)
 
     def _plan(self, operation: Operation | None, *, own: bool) -> _Plan:
         judges = self.controls.judges

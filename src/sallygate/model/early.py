@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
 
 from sallygate.model.request import Headers
+
+Client = tuple[str, str]
+"""Client address, and what it is counted by."""
 
 
 class EarlyRequest:
     """What is plain to see. Read-only; what costs something to know is found out when it is asked for."""
+
+    __slots__ = (
+        "_client", "_new_request_id", "_request_id", "asked", "headers", "limited", "location_allowed", "method", "now",
+        "path",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -17,12 +24,12 @@ class EarlyRequest:
         path: bytes,
         headers: Headers,
         now: float,
-        *,
         limited: bool,
-        client: Callable[[], tuple[str, str] | None],
+        client: Client | Callable[[], Client | None],
         new_request_id: Callable[[], str],
     ) -> None:
-        """`now`: seconds since the epoch. `limited`: whether a limit by client address has just refused somebody."""
+        """`now`: seconds since the epoch. `limited`: whether a limit by client address has just refused somebody.
+        `client`: known, or how to know it."""
         self.method = method
         self.path = path
         self.headers = headers
@@ -30,15 +37,22 @@ class EarlyRequest:
         self.limited = limited
         self.location_allowed = False
         """Whether the client address is on the list that beats every denial by location."""
+        self.asked = not callable(client)
+        """Whether the client is known by now."""
         self._client = client
+        self._request_id = ""
         self._new_request_id = new_request_id
 
-    @cached_property
-    def client(self) -> tuple[str, str] | None:
+    @property
+    def client(self) -> Client | None:
         """The client address and what it is counted by; None where only the whole head tells."""
-        return self._client()
+        if callable(self._client):
+            self._client, self.asked = self._client() or ("", ""), True
+        return self._client if self._client[0] else None
 
-    @cached_property
+    @property
     def request_id(self) -> str:
         """What a refusal is told with."""
-        return self._new_request_id()
+        if not self._request_id:
+            self._request_id = self._new_request_id()
+        return self._request_id

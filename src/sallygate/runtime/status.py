@@ -119,6 +119,8 @@ async def gather_status(parts: Parts, loaded: Loaded, under_way: int) -> Status:
 def _lost(parts: Parts) -> dict[str, int]:
     """Exchanges that a sink did not take, by its name; spans that a collector did not."""
     traces, lost = parts.reporting.traces, dict(parts.sinks.lost)
+    if parts.events.dropped:
+        lost["events"] = lost.get("events", 0) + parts.events.dropped
     if traces is not None and traces.spans_dropped:
         lost["traces"] = lost.get("traces", 0) + traces.spans_dropped
     return lost

@@ -12,6 +12,8 @@ from msgspec import Struct
 
 from sallygate.model.finding import Finding
 
+Side = Literal["client", "api"]
+"""Of an exchange: who sends, or to whom something is sent."""
 Headers = tuple[tuple[bytes, bytes], ...]
 """Names in lower case as ASGI gives them, values raw, in the order received."""
 
@@ -69,14 +71,17 @@ class RequestHead(Struct, frozen=True, gc=False):
 
 
 BodyKind = Literal["none", "json", "form", "multipart", "text", "binary"]
+Framing = Literal["lines", "events"]
+"""Of records: lines of JSON (NDJSON), or server-sent events (WHATWG HTML, section 9.2.6)."""
 
 
 class BodyPlan(Struct, frozen=True, gc=False):
-    """How Guard is to read a body: nothing, whole up to `bytes_max`, or handed on as a stream metered to it."""
+    """How a body is read: not at all, whole, as a metered stream, record by record, or into an unlinked file."""
 
-    mode: Literal["none", "whole", "stream"]
+    mode: Literal["none", "whole", "stream", "records", "spool"]
     kind: BodyKind = "none"
     bytes_max: int = 0
+    """Of the whole body."""
     media: str = ""
     """The media type in lower case without parameters, `application/json`."""
     boundary: str = ""
@@ -87,6 +92,9 @@ class BodyPlan(Struct, frozen=True, gc=False):
     """The contract's own key for the media type (`application/*`), where its schema is found again."""
     over: str = "contract.body_size"
     """The code of the finding that a larger body gets (413)."""
+    framing: Framing = "lines"
+    """Where one record ends and the next begins."""
+    record_bytes_max: int = 0
 
 
 NO_BODY = BodyPlan("none")

@@ -9,10 +9,30 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import patterns
+from sallygate.engine.evaluation import PARTS, Judge, OpenEvaluation
+from sallygate.model.judgement import Judgement
 
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """On a loaded machine an example takes as long as it takes."""
 settings.load_profile("any machine")
+
+
+class LostPart(BaseException):
+    """Not an `Exception`: that would be a control that failed, which the engine answers for."""
+
+
+def _take_strictly(evaluation: OpenEvaluation, judge: Judge, judgement: Judgement) -> bool:
+    """A part of a judgement that its phase does not take is a mistake of the control."""
+    said = {name for name, default in _NOTHING.items() if getattr(judgement, name) != default}
+    lost = said - PARTS[judge.phase] - {"findings", "charges", "headers", "answer_at"}
+    if lost:
+        raise LostPart(f"{judge.control} says {sorted(lost)} in `{judge.phase}`, where nothing takes it")
+    return _take(evaluation, judge, judgement)
+
+
+_take = OpenEvaluation._take
+_NOTHING = {name: getattr(Judgement(), name) for name in Judgement.__struct_fields__}
+OpenEvaluation._take = _take_strictly  # type: ignore[method-assign]
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -209,6 +209,7 @@ class House:
         self.reached = 0
         self.turned, self.watched = Tally(), True
         self.under_way = 0
+        self.live: set[Any] = set()
         self.worked = 0
         self.seen: dict[str, Any] = {}
 

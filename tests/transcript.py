@@ -6,14 +6,18 @@ The shell of these tests: it carries nothing out, so that each test feeds what i
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from textwrap import dedent
 from typing import Any
 
 from gatehouse import NOW, House, Request, policy_text
+from sallygate.engine.evaluation import TAKES, Judge
 from sallygate.engine.exchange import ExchangeDriver
 from sallygate.model import driver as d
+from sallygate.model.control import Phase
 from sallygate.model.exchange import Exchange
-from sallygate.model.finding import Finding
+from sallygate.model.finding import Finding, Mode
+from sallygate.model.judgement import Judgement
 from sallygate.state.load_shedding import Ticket
 
 JSON = (b"content-type", b"application/json")
@@ -36,6 +40,12 @@ def house(*, modes: dict[str, str] | None = None, data: str = "bytes: 1000/day",
     own = {name: more.pop(name) for name in ("limits", "flood", "contract") if name in more}
     text = policy_text(modes, plans, **own)
     return House(text=text + extra, **more)
+
+
+def add(made: House, phase: Phase, judge: Callable[[Any], Judgement | None], mode: Mode = "enforce") -> None:
+    """Add a control of the test's own to one phase."""
+    made.gate.engine.controls.add(phase, Judge(judge, "own", phase, mode, False, False, TAKES[phase]))
+    made.gate.engine.compile()
 
 
 def slots(made: House) -> int:
@@ -146,6 +156,15 @@ def _event(event: d.Event) -> str:
         return f"{name} {event.status}"
     if isinstance(event, d.Chunk):
         return f"{name} {event.side} {_piece(event)}"
+    if isinstance(event, d.RecordRead):
+        size = "end" if event.data is None else f"{len(event.data)} bytes{', large' if event.large else ''}"
+        return f"{name} {event.side} {size}"
+    if isinstance(event, d.Message):
+        return f"{name} {event.side} {len(event.data)} bytes"
+    if isinstance(event, d.Trailers):
+        return f"{name} {event.side} {_names(event.headers)}"
+    if isinstance(event, d.Spooled):
+        return f"{name} {event.size} bytes"
     if isinstance(event, d.BodyRead):
         return f"{name} {event.outcome} {len(event.data)} bytes"
     if isinstance(event, d.Expired):
@@ -160,7 +179,19 @@ def _command(command: d.Command) -> str:
     if isinstance(command, d.ReadBody):
         return f"{name} of {command.bytes_max} bytes at most, {'paced' if command.pace is not None else 'at any pace'}"
     if isinstance(command, d.CallApi):
-        return f"{name} {'streaming' if command.body is None else f'{len(command.body)} bytes'}"
+        spooled = "spooled" if command.spool is not None else "streaming"
+        return f"{name} {spooled if command.body is None else f'{len(command.body)} bytes'}"
+    if isinstance(command, d.Spool | d.HoldHead):
+        side = f"{command.side}, " if isinstance(command, d.Spool) else ""
+        return f"{name} {side}{command.bytes_max} bytes at most"
+    if isinstance(command, d.ReadRecord):
+        return f"{name} {command.side}, {command.framing} of {command.bytes_max} bytes at most"
+    if isinstance(command, d.SendMessage):
+        return f"{name} to {command.side} {len(command.data)} bytes"
+    if isinstance(command, d.SendTrailers):
+        return f"{name} to {command.side} {_names(command.headers)}"
+    if isinstance(command, d.Close):
+        return f"{name} {command.side} {command.code}"
     if isinstance(command, d.SendHead):
         return f"{name} {command.status}"
     if isinstance(command, d.SendToClient | d.SendToApi):
@@ -184,6 +215,10 @@ def _command(command: d.Command) -> str:
 
 def _piece(piece: d.Chunk | d.SendToClient | d.SendToApi) -> str:
     return f"{len(piece.data)} bytes{', more' if piece.more else ''}"
+
+
+def _names(headers: tuple[tuple[bytes, bytes], ...]) -> str:
+    return ", ".join(name.decode() for name, _ in headers)
 
 
 def _code(body: bytes) -> str:

@@ -50,3 +50,9 @@ def test_a_field_after_the_body() -> None:
     with pytest.raises(RuntimeError, match="trailers"):
         house.passes(Request(key="large"))
     assert b"s3cret" not in repr(house.said).encode()
+    scope = {**Request(key="large").scope(), "extensions": {"http.response.trailers": {}}}
+    with pytest.raises(RuntimeError, match="trailers"):
+        house.passes(scope)  # before the body has ended
+    house.messages = ({"type": "http.response.body", "body": b"ok"}, *house.messages[1:])
+    assert house.passes(scope)
+    assert house.said[-1]["headers"] == [] and b"s3cret" not in repr(house.said).encode()

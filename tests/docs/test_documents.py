@@ -24,7 +24,7 @@ from support import OPENAPI
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 SOURCE = sorted((ROOT / "src").rglob("*.py"))
-OTHERS = "request restriction challenge body control upstream replay policy auth".split()
+OTHERS = "request response restriction challenge body control upstream replay policy auth".split()
 """What codes begin with that are not of a control, or not named as it is."""
 FAMILIES = "|".join(sorted({*OTHERS, *(control.name for control in CONTROLS)}))
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from sallygate.controls.clients import ClientsControl
 from sallygate.controls.flood import FloodControl
-from sallygate.engine.api_request import REQUEST_ID
+from sallygate.engine.api_request import REQUEST_ID, Ports
 from sallygate.engine.evaluation import decide
 from sallygate.engine.gate import Gate
+from sallygate.engine.ledger import Ledger
 from sallygate.engine.problem import SERVER, problem_body, problem_headers
 from sallygate.model.decision import Decision, HeaderList
 from sallygate.model.driver import Reply
@@ -30,7 +31,7 @@ def problem_reply(gate: Gate, head: RequestHead, refuse: Refuse) -> Reply:
     headers = problem_headers(b"" if head.method == "HEAD" else body, refuse.headers)
     if decision.verdict == "terminate" and head.http_version[:1] == "1":
         headers = [*headers, (b"connection", b"close")]
-    return Reply(decision.status, (*headers, *common_headers(gate, head)), body)
+    return Reply(decision.status, (*headers, *common_headers(gate, head)), body, refuse.answer_at)
 
 
 def price(gate: Gate, head: RequestHead, refuse: Refuse) -> tuple[Charge, ...]:
@@ -40,6 +41,14 @@ def price(gate: Gate, head: RequestHead, refuse: Refuse) -> tuple[Charge, ...]:
     if flood is None or decisive is None:
         return ()
     return flood.refused(decisive, head.client_network, head.client_address, refuse.principal)
+
+
+def pay_price(gate: Gate, head: RequestHead, refuse: Refuse, ledger: Ledger, now: float, ports: Ports) -> None:
+    """Charge what being refused costs. Never raises: a counter that fails must not turn a refusal into an error."""
+    try:
+        ledger.charge(price(gate, head, refuse), now)
+    except Exception as error:
+        ports.failed("flood", error)
 
 
 def refusal(finding: Finding, admission: Admission, headers: HeaderList = ()) -> Refuse:

@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import Protocol
 
 from sallygate.engine.gate import OVERRIDES, Gate
+from sallygate.model.access import AuthCall
 from sallygate.model.decision import HeaderList
+from sallygate.model.driver import CallApi
 from sallygate.model.operation import Operation
-from sallygate.model.outcome import Admission
+from sallygate.model.outcome import Admission, Pass
 from sallygate.model.principal import Principal
 from sallygate.model.request import Body, RequestHead
 
 IDENTITY_PREFIX = b"x-sallygate-"
 REQUEST_ID = b"x-request-id"
+_OF_REQUEST = (b"if-", b"content-")
+_OF_BODY = frozenset((b"accept-encoding", b"connection", b"expect", b"range", b"te", b"transfer-encoding"))
 
 
 class Ports(Protocol):
@@ -35,11 +39,34 @@ class Ports(Protocol):
         ...
 
 
+def api_call(
+    gate: Gate, head: RequestHead, admission: Admission, passed: Pass, raw: bytes | None, spool: object, ports: Ports,
+    now: float,
+) -> CallApi:  # fmt: skip
+    """The request as it is handed on. `raw` is its body as it came; None for one that streams or was spooled."""
+    body = passed.body
+    remade = body if admission.body.coding or passed.edited else None
+    # What is sent unannounced with a request that has no body is neither read nor passed on.
+    whole = body.raw if raw is not None and body.kind != "none" else raw
+    own = None
+    if admission.own and admission.operation is not None:
+        own = AuthCall(admission.operation.id, head, admission.principal, [])
+    headers = api_headers(gate, head, admission, remade, ports, now)
+    return CallApi(headers, passed.raw_query, whole, admission.principal, own, spool)
+
+
+def asking_headers(gate: Gate, head: RequestHead, admission: Admission, ports: Ports, now: float) -> HeaderList:
+    """Headers of what the gate asks the API on its own account, in the caller's name: without what is said of the
+    caller's body, or of what the caller already has."""
+    headers = api_headers(gate, head, admission, None, ports, now)
+    return tuple([pair for pair in headers if not pair[0].startswith(_OF_REQUEST) and pair[0] not in _OF_BODY])
+
+
 def api_headers(
     gate: Gate, head: RequestHead, admission: Admission, body: Body | None, ports: Ports, now: float
-) -> tuple[tuple[bytes, bytes], ...]:
+) -> HeaderList:
     """The caller's headers without credentials and claims of identity, then the gate's own. `body` is one that was
-    remade: its coding was undone, or fields were stripped."""
+    remade: its coding was undone, or it was edited."""
     plain = gate.plain_headers
     headers = [pair for pair in head.headers if pair[0] in plain or _travels(gate, pair[0])]
     operation: Operation | None = admission.operation

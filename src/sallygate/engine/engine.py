@@ -14,21 +14,32 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sallygate.controls.clients import ClientsControl, wrong_method
 from sallygate.controls.identity import IdentityControl, missing
-from sallygate.controls.network import NetworkControl
-from sallygate.controls.restrictions import RestrictionsControl
 from sallygate.engine.evaluation import TAKES, Judge, OpenEvaluation, Step, decide
 from sallygate.engine.order import ORDER, Row
+from sallygate.model import driver as d
 from sallygate.model.control import Phase
 from sallygate.model.decision import HeaderList
 from sallygate.model.early import EarlyRequest
 from sallygate.model.finding import Finding, Mode
 from sallygate.model.judgement import Judgement
 from sallygate.model.operation import Operation
-from sallygate.model.outcome import STREAM, Admission, Answer, Ask, Inspection, Pass, Refuse, Release
-from sallygate.model.request import EMPTY_BODY, NO_BODY, Body, BodyPlan, RequestHead
+from sallygate.model.outcome import (
+    STREAM,
+    Admission,
+    Answer,
+    Ask,
+    Inspection,
+    Pass,
+    Passed,
+    Refuse,
+    Release,
+    ResponseBody,
+)
+from sallygate.model.request import NO_BODY, Body, BodyPlan, RequestHead, Side
 from sallygate.model.work import WorkDone
 from sallygate.parsing.http.body import STREAM_BYTES_MAX
 from sallygate.parsing.http.media_types import is_readable_json, media_and_coding
@@ -69,6 +80,7 @@ class Controls:
         """`how` is by section."""
         self._by_class = {type(control): control for control in controls}
         self._how = dict(how)
+        self._added: list[tuple[Phase, Judge]] = []
 
     def get(self, kind: type[C]) -> C | None:
         """The control of that class, where the policy has it."""
@@ -92,9 +104,14 @@ class Controls:
         """One in the place of another, for what breaks or watches controls in tests."""
         self._by_class[kind] = control
 
+    def add(self, phase: Phase, judge: Judge) -> None:
+        """One that is in no policy, after those of the phase, for what decides recorded exchanges again."""
+        self._added.append((phase, judge))
+
     def judges(self, phase: Phase, operation: Operation | None, *, own: bool = False) -> tuple[Judge, ...]:
         """What runs in a phase for an operation, in order. `own`: at `/auth`."""
-        return tuple(self.judge(row) for row in ORDER if row.phase == phase and self._takes_part(row, operation, own))
+        rows = [row for row in ORDER if row.phase == phase and self._takes_part(row, operation, own)]
+        return (*map(self.judge, rows), *(judge for added, judge in self._added if added == phase))
 
     def early(self, *, by_location: bool) -> tuple[EarlyJudge, ...]:
         """What may refuse before the head is read, in order: by client address and method alone, or otherwise."""
@@ -111,7 +128,10 @@ class Controls:
     def judge(self, row: Row) -> Judge:
         """The method of one row, with how the policy wants it run."""
         control, how = self._by_class[row.control], self._how[row.control.section]
-        return Judge(getattr(control, row.phase), control.name, row.phase, how.mode, how.fail_open, TAKES[row.phase])
+        return Judge(
+            getattr(control, row.phase), control.name, row.phase, how.mode, how.fail_open, row.may_offload,
+            TAKES[row.phase],
+        )  # fmt: skip
 
 
 class _Plan(Struct, frozen=True):
@@ -123,10 +143,14 @@ class _Plan(Struct, frozen=True):
     examine: tuple[Judge, ...]
     release: tuple[Judge, ...]
     inspect: tuple[Judge, ...]
+    message: tuple[Judge, ...]
 
 
 class Engine:
     """The decisions of one policy."""
+
+    carries_messages = False
+    """Whether the shell carries connections for messages (WebSocket); without, they are refused."""
 
     def __init__(
         self, controls: Controls, routes: RouteTable | None, hash_id: IdHasher, own_routes: RouteTable | None = None
@@ -156,9 +180,7 @@ class Engine:
         self._own_unrouted = tuple(one for one in controls.judges("admit", None, own=True) if one.control == "clients")
         self._plans: dict[str, _Plan] = {}
         self._own_plans: dict[str, _Plan] = {}
-        kinds = (NetworkControl, RestrictionsControl)
-        rows = [row for row in ORDER if row.control in kinds and row.phase in ("address", "caller")]
-        self._ending = tuple(controls.judge(row) for row in rows if controls.get(row.control) is not None)
+        self._ending = tuple(controls.judge(row) for row in ORDER if row.ends and controls.get(row.control) is not None)
 
     def _plan(self, operation: Operation | None, *, own: bool) -> _Plan:
         judges = self.controls.judges
@@ -199,7 +221,7 @@ class Engine:
             return self._refuse(evaluation)
         if evaluation.run(plan.caller):
             return self._ended(evaluation)
-        if head.websocket:
+        if head.websocket and not self.carries_messages:
             evaluation.find(Finding("clients.websocket", "WebSocket connections are not supported.", 501))
             return self._refuse(evaluation)
         if evaluation.own:
@@ -247,35 +269,67 @@ class Engine:
     # examine -------------------------------------------------------------------------------------------------------
 
     def examine(
-        self, admission: Admission, head: RequestHead, raw: bytes | None, trace: list[Step] | None = None
-    ) -> Refuse | tuple[Pass, Body]:
+        self,
+        admission: Admission,
+        head: RequestHead,
+        raw: bytes | None,
+        done: tuple[WorkDone, ...] = (),
+        trace: list[Step] | None = None,
+        spool: object = None,
+    ) -> Ask | Refuse | Pass:
         """What was sent, judged against the contract and for attacks. `raw` is the whole body, or None when it streams
-        unread. May be run off the event loop: it reads nothing that changes."""
+        unread, or lies in the file `spool`. May be run off the event loop where the plan's rows say so."""
         if admission.own:
-            return Pass(admission.decision), EMPTY_BODY
+            return Pass(admission.decision)
         evaluation = OpenEvaluation.resumed(admission, head, head.received_at, trace)
-        evaluation.raw = raw
+        evaluation.raw, evaluation.done, evaluation.spool = raw, done, spool
         evaluation.run(self._plan_of(admission.operation, False).examine)
-        if not evaluation.findings:
-            return Pass(admission.decision), evaluation.body
-        decision = decide((*admission.decision.findings, *evaluation.findings))
-        if decision.verdict == "allow":
-            return Pass(decision, evaluation.edit), evaluation.body
-        return Refuse(decision, (), admission.headers, admission.operation, admission.principal)
+        decision = admission.decision
+        if evaluation.findings:
+            decision = decide((*decision.findings, *evaluation.findings))
+        if decision.verdict != "allow":
+            return Refuse(
+                decision, evaluation.charges, (*admission.headers, *evaluation.headers), admission.operation,
+                admission.principal, evaluation.answer_at,
+            )  # fmt: skip
+        if evaluation.asked:
+            return Ask(evaluation.asked, evaluation.reserved)
+        raw_query = evaluation.head.raw_query
+        return Pass(
+            decision, evaluation.body, evaluation.edited, raw_query if raw_query != head.raw_query else None,
+            evaluation.charges,
+        )  # fmt: skip
+
+    def may_offload(self, admission: Admission) -> bool:
+        """Whether all that examines a request reads nothing that changes, so that it may run off the event loop."""
+        return all(judge.may_offload for judge in self._plan_of(admission.operation, admission.own).examine)
 
     # the response --------------------------------------------------------------------------------------------------
 
-    def release(self, admission: Admission, head: RequestHead, status: int, headers: HeaderList, now: float) -> Release:
+    def release(
+        self,
+        admission: Admission,
+        head: RequestHead,
+        status: int,
+        headers: HeaderList,
+        now: float,
+        trace: list[Step] | None = None,
+    ) -> Release:
         """How the response leaves, judged from its head."""
-        evaluation = OpenEvaluation.resumed(admission, head, now)
+        evaluation = OpenEvaluation.resumed(admission, head, now, trace)
         evaluation.status, evaluation.response_headers = status, headers
         evaluation.run(self._plan_of(admission.operation, admission.own).release)
         plan = evaluation.plan or STREAM
         if admission.operation is not None and not admission.own:
             media, coding = media_and_coding(headers)
+            gzip = "gzip" if coding == b"gzip" else ""
             if is_readable_json(media, coding):
                 most = max(plan.copy_bytes_max, IDS_READ_BYTES_MAX)
-                plan = type(plan)(plan.mode, most, "gzip" if coding == b"gzip" else "", plan.bytes_max)
+                plan = replace(plan, copy_bytes_max=most, coding=gzip, is_json=True)
+            elif plan.mode == "hold":
+                plan = replace(plan, copy_bytes_max=0, coding=gzip)
+            elif plan.copy_bytes_max:  # nothing but JSON is read beside its stream
+                plan = replace(plan, copy_bytes_max=0)
         return Release(
             evaluation.decision,
             evaluation.headers,
@@ -299,28 +353,52 @@ class Engine:
         self,
         admission: Admission,
         head: RequestHead,
-        status: int,
-        tree: object,
+        response: d.ResponseHead,
+        body: ResponseBody,
         now: float,
-        *,
-        unread: bool = False,
-        partial: bytes = b"",
-    ) -> Inspection:
-        """What a response told. `unread`: it was too large, garbled or cut short to be read; `partial` is what a client
-        had of one that it did not wait for."""
-        operation = admission.operation
+        done: tuple[WorkDone, ...] = (),
+        trace: list[Step] | None = None,
+    ) -> Ask | Inspection:
+        """What a response told, once it is whole."""
+        operation, tree = admission.operation, body.tree
         ids: tuple[int, ...] = ()
-        truncated = unread
-        if operation is not None and status < 300 and tree is not None:
-            ids, truncated = answered_ids(operation.object_names, tree, self.hash_id)
+        truncated = body.unread
         judges = self._plan_of(operation, admission.own).inspect
         if not judges:
+            if operation is not None and response.status < 300 and tree is not None:
+                ids, truncated = answered_ids(operation.object_names, tree, self.hash_id)
             return Inspection(None, ids, truncated)
-        evaluation = OpenEvaluation.resumed(admission, head, now)
-        evaluation.status, evaluation.tree, evaluation.unread, evaluation.partial = status, tree, unread, partial
+        evaluation = OpenEvaluation.resumed(admission, head, now, trace)
+        evaluation.status, evaluation.response_headers = response.status, response.headers
+        evaluation.tree, evaluation.unread, evaluation.partial = tree, body.unread, body.partial
+        evaluation.response_body, evaluation.spool, evaluation.done = body.raw, body.spool, done
         evaluation.run(judges)
+        if evaluation.asked and not evaluation.refused:
+            return Ask(evaluation.asked, evaluation.reserved)
+        if operation is not None and response.status < 300 and evaluation.tree is not None:
+            ids, truncated = answered_ids(operation.object_names, evaluation.tree, self.hash_id)
         records = next((facts.records for facts in evaluation.facts if facts.records is not None), None)
-        return Inspection(records, ids, truncated, evaluation.charges, evaluation.findings)
+        edited = evaluation.response_body if evaluation.edited else None
+        return Inspection(records, ids, truncated, evaluation.charges, evaluation.findings, evaluation.headers, edited)
+
+    def message(
+        self,
+        admission: Admission,
+        head: RequestHead,
+        side: Side,
+        data: bytes,
+        now: float,
+        trace: list[Step] | None = None,
+    ) -> Passed:
+        """One record or message that `side` sent."""
+        judges = self._plan_of(admission.operation, admission.own).message
+        if not judges:
+            return Passed(data)
+        evaluation = OpenEvaluation.resumed(admission, head, now, trace)
+        evaluation.side, evaluation.message = side, data
+        evaluation.run(judges)
+        refused = next((one for one in evaluation.findings if one.mode == "enforce"), None)
+        return Passed(evaluation.message, refused, evaluation.findings, evaluation.charges)
 
     def named_ids(self, admission: Admission, body: Body) -> tuple[tuple[int, ...], bool]:
         """Hashes of the ids a JSON body names, and whether there were more."""
@@ -343,10 +421,12 @@ class Engine:
         if decision.status == 401:
             sent = "identity.invalid" in decision.reasons
             headers += self._invalid_headers if sent else self._refusal_headers
-        return Refuse(decision, evaluation.charges, headers, evaluation.operation, evaluation.principal)
+        return Refuse(
+            decision, evaluation.charges, headers, evaluation.operation, evaluation.principal, evaluation.answer_at
+        )
 
 
-_PHASES: tuple[Phase, ...] = ("admit", "caller", "plan", "examine", "release", "inspect")
+_PHASES: tuple[Phase, ...] = ("admit", "caller", "plan", "examine", "release", "inspect", "message")
 
 
 def _has_body(head: RequestHead) -> bool:

@@ -1,7 +1,8 @@
 """Evaluation context of one exchange: control modes, findings so far, what is known, and what it adds up to.
 
 The mode of each control is applied here, in one place for every phase. A control that raises has found
-`control.failed`, which refuses unless the policy says `on_error: allow` for it. Knows no control and no order.
+`control.failed`, which refuses unless the policy has it in shadow or says `on_error: allow` for it. Knows
+no control and no order.
 """
 
 from __future__ import annotations
@@ -9,17 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from msgspec import Struct
+from msgspec.json import decode
 from msgspec.structs import replace
 
-from sallygate.model.decision import ALLOW, Decision, Edit, HeaderList, Reply
+from sallygate.model.decision import ALLOW, Decision, HeaderList, Reply
 from sallygate.model.evaluation import Evaluation
 from sallygate.model.finding import Finding, Mode
 from sallygate.model.judgement import Facts, Judgement, Meter, Pace, ResponsePlan, Slot
 from sallygate.model.operation import Match, Operation
 from sallygate.model.outcome import Admission
 from sallygate.model.principal import Principal
-from sallygate.model.request import EMPTY_BODY, NO_BODY, Body, BodyPlan, RequestHead
+from sallygate.model.request import EMPTY_BODY, NO_BODY, Body, BodyPlan, RequestHead, Side
 from sallygate.model.work import Charge, Work, WorkDone
+from sallygate.parsing.edits import edit_body, edit_head, edit_text
 
 
 class Step(Struct, frozen=True):
@@ -37,8 +40,9 @@ class Judge(Struct, frozen=True):
     control: str
     phase: str
     mode: Mode
-    fail_open: bool
-    takes: Callable[[OpenEvaluation, Judge, Judgement], bool]
+    fail_open: bool = False
+    may_offload: bool = False
+    takes: Callable[[OpenEvaluation, Judge, Judgement], bool] = lambda evaluation, judge, judgement: False
     """What the phase takes of a judgement besides findings, charges, slots and headers."""
 
 
@@ -63,7 +67,12 @@ class OpenEvaluation:
     body_plan: BodyPlan = NO_BODY
     raw: bytes | None = None
     body: Body = EMPTY_BODY
-    edit: Edit | None = None
+    edited = False
+    answer_at = 0.0
+    spool: object = None
+    side: Side = "client"
+    message = b""
+    response_body: bytes | None = None
     pace: Pace | None = None
     meter: Meter | None = None
     plan: ResponsePlan | None = None
@@ -100,15 +109,14 @@ class OpenEvaluation:
         for judge in judges:
             try:
                 judgement = judge.judge(self)
+                if judgement is None:
+                    if self.trace is not None:
+                        self.note(judge.control, judge.phase, "nothing found")
+                elif self._take(judge, judgement):
+                    return True
             except Exception as error:
                 if self._failed(judge, error):
                     return True
-                continue
-            if judgement is None:
-                if self.trace is not None:
-                    self.note(judge.control, judge.phase, "nothing found")
-            elif self._take(judge, judgement):
-                return True
         return False
 
     def find(self, finding: Finding) -> None:
@@ -128,6 +136,8 @@ class OpenEvaluation:
             self.slots += judgement.slots
         if judgement.headers and judge.mode == "enforce":  # in shadow nobody is told of limits that do not hold
             self.headers += judgement.headers
+        if judgement.answer_at > self.answer_at and judge.mode == "enforce":
+            self.answer_at = judgement.answer_at
         return judge.takes(self, judge, judgement) or self.refused
 
     def take_address(self, judge: Judge, judgement: Judgement) -> bool:
@@ -142,8 +152,7 @@ class OpenEvaluation:
             self.principal = judgement.principal
         if judgement.allowed:
             self.location_allowed = True
-        if judgement.work:
-            self.asked, self.reserved = judgement.work, judgement.reserved
+        if self._take_work(judgement):
             return True
         if judgement.reply is not None:
             self.note(judge.control, judge.phase, f"answered by the gate: {judgement.reply.status}")
@@ -160,12 +169,19 @@ class OpenEvaluation:
         return False
 
     def take_examination(self, judge: Judge, judgement: Judgement) -> bool:
-        """What was read, and what of it is sent otherwise."""
+        """What was read, what of it is sent otherwise, and what has to be known first."""
         if judgement.parsed is not None:
             self.body = judgement.parsed
-        if judgement.edit is not None and judge.mode == "enforce":
-            self.edit = judgement.edit
-        return False
+        if judgement.edits and judge.mode == "enforce":
+            self.head, self.body = edit_head(self.head, judgement.edits), edit_body(self.body, judgement.edits)
+            self.edited = True
+        return self._take_work(judgement)
+
+    def _take_work(self, judgement: Judgement) -> bool:
+        if not judgement.work:
+            return False
+        self.asked, self.reserved = judgement.work, judgement.reserved
+        return True
 
     def take_release(self, judge: Judge, judgement: Judgement) -> bool:
         """How a response leaves."""
@@ -176,15 +192,26 @@ class OpenEvaluation:
         if (pace := judgement.pace) is not None:
             self.pace = pace if enforced else _pace_as(pace, judge.mode)
         if (plan := judgement.response) is not None:
+            plan = plan if enforced else _beside(plan)
             self.plan = plan if self.plan is None else _stronger(self.plan, plan)
         if enforced and judgement.drop_headers:
             self.drop_headers |= judgement.drop_headers
         return False
 
     def take_inspection(self, judge: Judge, judgement: Judgement) -> bool:
-        """What a response told."""
+        """What a response told, what of it leaves otherwise, and what has to be known first."""
         if judgement.facts is not None:
             self.facts = (*self.facts, judgement.facts)
+        if judgement.edits and judge.mode == "enforce" and self.response_body is not None:
+            self.response_body = edit_text(self.response_body, judgement.edits)
+            self.tree = decode(self.response_body) if self.tree is not None else None
+            self.edited = True
+        return self._take_work(judgement)
+
+    def take_message(self, judge: Judge, judgement: Judgement) -> bool:
+        """What of a message or record goes on otherwise."""
+        if judgement.edits and judge.mode == "enforce":
+            self.message = edit_text(self.message, judgement.edits)
         return False
 
     def _take_findings(self, judge: Judge, findings: tuple[Finding, ...]) -> None:
@@ -200,8 +227,9 @@ class OpenEvaluation:
     def _failed(self, judge: Judge, error: Exception) -> bool:
         detail, kind = "The request cannot be checked at present.", type(error).__name__
         finding = Finding("control.failed", detail, 503, rule=judge.control, evidence=kind)
-        self.note(judge.control, judge.phase, f"failed ({kind}){', allowed by on_error' if judge.fail_open else ''}")
-        if judge.fail_open:
+        allowed = ", allowed by on_error" if judge.fail_open else ", in shadow" if judge.mode != "enforce" else ""
+        self.note(judge.control, judge.phase, f"failed ({kind}){allowed}")
+        if allowed:
             self.findings += (replace(finding, mode="shadow"),)
             return False
         self.find(finding)
@@ -221,7 +249,23 @@ TAKES: dict[str, Callable[[OpenEvaluation, Judge, Judgement], bool]] = {
     "examine": OpenEvaluation.take_examination,
     "release": OpenEvaluation.take_release,
     "inspect": OpenEvaluation.take_inspection,
+    "message": OpenEvaluation.take_message,
 }
+
+_WORK = frozenset(("work", "reserved"))
+_ADMISSION = _WORK | {"allowed", "principal", "reply"}
+PARTS: dict[str, frozenset[str]] = {
+    "address": frozenset(("allowed", "slots")),
+    "admit": _ADMISSION | {"slots"},
+    "caller": _ADMISSION | {"slots"},
+    "plan": frozenset(("body", "pace", "slots")),
+    "examine": _WORK | {"parsed", "edits"},
+    "release": frozenset(("drop_headers", "meter", "pace", "response")),
+    "inspect": _WORK | {"facts", "edits"},
+    "message": frozenset(("edits",)),
+}
+"""What each phase takes of a judgement besides findings, charges, headers and the time of a refusal. Anything else has
+no effect there; the tests refuse it."""
 
 
 def decide(findings: tuple[Finding, ...]) -> Decision:
@@ -239,11 +283,21 @@ _STRENGTH = ("stream", "records", "hold", "spool")
 
 def _stronger(one: ResponsePlan, other: ResponsePlan) -> ResponsePlan:
     """What satisfies both: the later mode of the list, the larger bounds."""
-    return ResponsePlan(
-        max(one.mode, other.mode, key=_STRENGTH.index),
-        max(one.copy_bytes_max, other.copy_bytes_max),
-        bytes_max=max(one.bytes_max, other.bytes_max),
+    mode = max(one.mode, other.mode, key=_STRENGTH.index)
+    alike = [plan for plan in (one, other) if plan.mode == mode]
+    enforced = next((plan for plan in alike if plan.over.mode == "enforce"), alike[0])
+    return replace(
+        enforced,
+        copy_bytes_max=max(one.copy_bytes_max, other.copy_bytes_max),
+        bytes_max=max(plan.bytes_max for plan in alike),
     )
+
+
+def _beside(plan: ResponsePlan) -> ResponsePlan:
+    """The plan of a control in shadow: what it would hold leaves at once, and is read beside its stream."""
+    if plan.mode in ("hold", "spool"):
+        return ResponsePlan(copy_bytes_max=max(plan.copy_bytes_max, plan.bytes_max if plan.mode == "hold" else 0))
+    return replace(plan, over=replace(plan.over, mode="shadow"))
 
 
 def _pace_as(pace: Pace, mode: Mode) -> Pace:

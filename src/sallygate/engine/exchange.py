@@ -16,25 +16,25 @@ from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any
 
+from msgspec.structs import replace
+
 from sallygate.controls.flood.shedding import come_back
-from sallygate.engine.answers import common_headers, failed, price, problem_reply, refusal, with_findings
-from sallygate.engine.api_request import Ports, api_headers
-from sallygate.engine.api_slot import ApiSlot, count_shed
+from sallygate.engine.answers import common_headers, failed, pay_price, problem_reply, refusal, with_findings
+from sallygate.engine.api_request import Ports, api_call, asking_headers
+from sallygate.engine.api_slot import count_shed
 from sallygate.engine.early import LIMITS
 from sallygate.engine.evaluation import Step
 from sallygate.engine.gate import Gate
 from sallygate.engine.ledger import Ledger
 from sallygate.engine.request_body import RequestBody
-from sallygate.engine.response import Commands, Response
+from sallygate.engine.response import GOING_AWAY, NORMAL, Commands, Response
 from sallygate.model import driver as d
-from sallygate.model.access import AuthCall
-from sallygate.model.decision import ALLOW, Decision, HeaderList
+from sallygate.model.decision import ALLOW, Decision
 from sallygate.model.event import Location
 from sallygate.model.exchange import GONE, NOTHING_LEARNED, Exchange
-from sallygate.model.finding import Finding
 from sallygate.model.outcome import Admission, Answer, Ask, Inspection, Pass, Refuse
 from sallygate.model.request import EMPTY_BODY, Body, RequestHead
-from sallygate.model.work import ROUNDS_MAX, WorkDone
+from sallygate.model.work import ROUNDS_MAX, ApiAnswered, AskApi, Work, WorkDone
 
 OFFLOADED_BYTES = 64 * 1024
 """Larger bodies are examined off the event loop, where they make nobody wait."""
@@ -57,17 +57,14 @@ class ExchangeDriver:
     """Status and bytes of an answer that the gate gave in the API's place."""
     _request: RequestBody | None = None
     _response: Response | None = None
-    _slot: ApiSlot | None = None
     _body: Body = EMPTY_BODY
-    _pending: d.Chunk | None = None
-    """The last piece of a streamed body, while it waits for a slot."""
-    _streams = False
-    """Whether the request's body streams, is not all there, and has to be before the API answers."""
-    _stopped: Finding | None = None
-    """Why a streamed body was not let through; whatever the API makes of that, this is what the client is told."""
     _gone = False
     _live = False
     """Whether the API is being asked."""
+    _inspecting: Flow | None = None
+    """The inspection of a held response, while it waits for work."""
+    _asked: tuple[tuple[bytes, int], ...] = ()
+    """What the API was asked on the gate's own account: target and status, 0 where it failed."""
 
     def __init__(
         self, gate: Gate, head: RequestHead, ports: Ports, tick: float, trace: list[Step] | None = None
@@ -94,7 +91,7 @@ class ExchangeDriver:
         if not self._live:
             if isinstance(event, d.Interrupted):  # nothing of it is under way yet
                 return ()
-            if isinstance(event, d.ClientGone) and self._slot is None:
+            if isinstance(event, d.ClientGone) and (self._request is None or self._request.slot is None):
                 return self.close(event.now, event.tick)
             return self._advance(event)
         on = _LIVE.get(type(event))
@@ -106,6 +103,8 @@ class ExchangeDriver:
             return ()
         self.now, self.tick = now, tick
         self._flow.close()
+        if self._inspecting is not None:
+            self._inspecting.close()
         self._gone = self._response is None or not self._response.done
         self._ledger.charge(self._ledger.reserved, self.now)  # who leaves before the answer has tried all the same
         return self._finish()
@@ -125,214 +124,210 @@ class ExchangeDriver:
     # the flow, up to the API -----------------------------------------------------------------------------------------
 
     def _run(self) -> Flow:
-        outcome = yield from self._admit()
+        gate, head, ledger = self._gate, self._head, self._ledger
+        # The first time at the very moment the event will tell, so that it can be decided again from there.
+        admitted = yield from self._decide(lambda done: gate.engine.admit(head, self.now, done, self._trace))
         self._admit_us = self._ports.tick_us()
-        self._ledger.charge(outcome.charges, self.now)
-        self._ledger.give_reserved_back()
-        count_shed(self._gate.state.shedder, outcome.decision)
-        if isinstance(outcome, Refuse):
-            return (yield from self._refuse(outcome))
-        if isinstance(outcome, Answer):
-            reply = outcome.reply
-            self._sent, self._decision, self._replied = len(reply.body), outcome.decision, reply.status
-            yield (d.Reply(reply.status, (*reply.headers, *common_headers(self._gate, self._head)), reply.body),)
+        ledger.charge(admitted.charges, self.now)
+        ledger.give_reserved_back()
+        count_shed(gate.state.shedder, admitted.decision)
+        if isinstance(admitted, Refuse):
+            return (yield from self._refuse(admitted))
+        if isinstance(admitted, Answer):
+            reply = admitted.reply
+            self._sent, self._decision, self._replied = len(reply.body), admitted.decision, reply.status
+            yield (d.Reply(reply.status, (*reply.headers, *common_headers(gate, head)), reply.body),)
             return self._finish()
-        self._admission = admission = outcome
-        self._ledger.hold(admission.slots)
-        response = self._response = Response(self._gate, self._head, admission, self._ledger)
-        request = self._request = RequestBody(admission)
-        raw = None
-        if admission.body.mode == "whole":
-            event = yield (d.ReadBody(admission.body.bytes_max, request.enforced_pace),)
-            finding = request.whole(event)
-            if finding is not None:
+        admission = self._admission = admitted
+        ledger.hold(admission.slots)
+        response = self._response = Response(gate, head, admission, ledger, self._ports, self._trace)
+        request = self._request = RequestBody(gate, head, admission, ledger)
+        if read := request.read():
+            event = yield read
+            if (finding := request.whole(event)) is not None:
                 return (yield from self._refuse(refusal(finding, admission)))
-            assert isinstance(event, d.BodyRead)
-            raw = event.data
-        examined = yield from self._examine(admission, raw)
-        if isinstance(examined, Refuse):
-            return (yield from self._refuse(examined))
-        call = self._call_of(admission, raw, *examined)
-        finding = yield from self._take_slot(admission)
+        aside = len(request.raw or b"") > OFFLOADED_BYTES and gate.engine.may_offload(admission)
+        examined = yield from self._decide(self._examine, aside)
+        if examined.charges or ledger.reserved:
+            ledger.charge(examined.charges, self.now)
+            ledger.give_reserved_back()
         if self._gone:
             return self._finish()
-        if finding is None and response.interrupted(self.now):  # by a restriction made since it was admitted
-            finding = response.findings[-1]
+        if isinstance(examined, Refuse):
+            return (yield from self._refuse(examined))
+        self._body, self._decision, self._call_us = examined.body, examined.decision, self._ports.tick_us()
+        whole = None if request.sending or request.spool is not None else request.raw or b""
+        call = api_call(gate, head, admission, examined, whole, request.spool, self._ports, self.now)
+        if request.open_slot(self.now) is not None and not request.sending and (wait := request.take_slot(self.tick)):
+            self._gone = request.waited((yield wait), self.tick)
+        if self._gone:
+            return self._finish()
+        finding = request.shed() or response.restricted(self.now)
+        if finding is not None and finding.mode == "enforce":
+            return (yield from self._refuse(refusal(finding, admission, come_back(finding, head))))
         if finding is not None:
-            return (yield from self._refuse(refusal(finding, admission, come_back(finding, self._head))))
+            response.find(finding)
         self._live = True
-        return (*request.deadline(), call) if self._streams else (call,)
+        return (*request.begin(), call)
 
-    def _admit(self) -> Generator[Commands, d.Event, Refuse | Answer | Admission]:
+    def _decide(
+        self, judge: Callable[[tuple[WorkDone, ...]], Any], aside: bool = False
+    ) -> Generator[Commands, d.Event, Any]:
+        """The outcome of a phase, after at most three rounds of finding out; `aside`: off the event loop."""
         done: tuple[WorkDone, ...] = ()
-        ledger = self._ledger
-        for _ in range(ROUNDS_MAX + 1):
-            try:
-                # The first time at the very moment the event will tell, so that it can be decided again from there.
-                outcome = self._gate.engine.admit(self._head, self.now, done, self._trace)
-            except Exception as error:
+        for rounds in range(ROUNDS_MAX + 1):
+            error: BaseException | None = None
+            outcome: Any = None
+            if aside:
+                event = yield (d.Offload(partial(judge, done)),)
+                if isinstance(event, d.Offloaded):
+                    outcome, error = event.result, event.error
+            else:
+                try:
+                    outcome = judge(done)
+                except Exception as raised:
+                    error = raised
+            if outcome is None:
                 return self._unchecked(error)
             if not isinstance(outcome, Ask):
                 return outcome
-            ledger.reserve(outcome.reserved)
-            event = yield (d.Work(outcome.work),)
-            if not isinstance(event, d.WorkDone):
-                return self._unchecked(event.error if isinstance(event, d.WorkFailed) else None)
-            done = (*done, *event.answers)
-        return Refuse(failed("The request cannot be decided."), ledger.reserved)
+            if rounds == ROUNDS_MAX:
+                break
+            self._ledger.reserve(outcome.reserved)
+            answered = yield from self._find_out(outcome.work)
+            if isinstance(answered, Refuse):
+                return answered
+            if not isinstance(answered, d.WorkDone):
+                return self._unchecked(answered.error if isinstance(answered, d.WorkFailed) else None)
+            done = (*done, *answered.answers)
+        return Refuse(failed("The request cannot be decided."), self._ledger.reserved)
 
-    def _examine(
-        self, admission: Admission, raw: bytes | None
-    ) -> Generator[Commands, d.Event, Refuse | tuple[Pass, Body]]:
-        engine = self._gate.engine
-        error: BaseException | None = None
-        examined: object = None
-        if raw is not None and len(raw) > OFFLOADED_BYTES:
-            event = yield (d.Offload(partial(engine.examine, admission, self._head, raw, self._trace)),)
-            if isinstance(event, d.Offloaded):
-                examined, error = event.result, event.error
-        else:
-            try:
-                examined = engine.examine(admission, self._head, raw, self._trace)
-            except Exception as raised:
-                error = raised
-        if isinstance(examined, Refuse | tuple):
-            return examined
-        return self._unchecked(error)
+    def _find_out(self, work: tuple[Work, ...]) -> Generator[Commands, d.Event, d.Event | Refuse]:
+        """Have `work` done. What is asked of the API takes a slot there, as a request does."""
+        admission, request = self._admission, self._request
+        if admission is None or request is None or not any(isinstance(item, AskApi) for item in work):
+            return (yield (d.Work(work),))
+        headers = asking_headers(self._gate, self._head, admission, self._ports, self.now)
+        items = tuple([replace(item, headers=headers) if isinstance(item, AskApi) else item for item in work])
+        if request.slot is not None:  # of the request itself, which the API has answered
+            request.slot.leave(self.tick)
+        slot = request.open_slot(self.now)
+        if wait := request.take_slot(self.tick):
+            self._gone = request.waited((yield wait), self.tick)
+        if self._gone:
+            return Refuse(failed("The client has gone."), self._ledger.reserved)
+        if (finding := request.shed()) is not None:
+            return refusal(finding, admission, come_back(finding, self._head))
+        event = yield (d.Work(items),)
+        if slot is not None:
+            slot.leave(self.tick)
+            request.slot = None
+        for answer in event.answers if isinstance(event, d.WorkDone) else ():
+            if isinstance(answer, ApiAnswered):
+                self._asked += ((answer.asked.raw_path, 0 if answer.failed else answer.status),)
+        return event
+
+    def _examine(self, done: tuple[WorkDone, ...]) -> Ask | Refuse | Pass:
+        admission, request = self._admission, self._request
+        assert admission is not None and request is not None
+        return self._gate.engine.examine(admission, self._head, request.raw, done, self._trace, request.spool)
 
     def _unchecked(self, error: BaseException | None) -> Refuse:
         """The engine itself failed: nobody passes."""
         self._ports.failed("engine", error or ConnectionError("the shell ended early"))
         return Refuse(failed("The request cannot be checked at present."), self._ledger.reserved)
 
-    def _call_of(self, admission: Admission, raw: bytes | None, passed: Pass, body: Body) -> d.CallApi:
-        edit, head = passed.edit, self._head
-        edited = edit is not None and edit.body is not None
-        if edit is not None and edit.body is not None:
-            body = Body(edit.body, body.kind, body.media, body.tree, body.declared)
-        self._body, self._decision, self._call_us = body, passed.decision, self._ports.tick_us()
-        self._streams = raw is None and admission.body.mode == "stream"
-        remade = body if admission.body.coding or edited else None
-        headers = api_headers(self._gate, head, admission, remade, self._ports, self.now)
-        # What is sent unannounced with a request that has no body is neither read nor passed on.
-        whole = None if self._streams else body.raw if body.kind != "none" else raw or b""
-        own = None
-        if admission.own and admission.operation is not None:
-            own = AuthCall(admission.operation.id, head, admission.principal, [])
-        return d.CallApi(headers, edit.raw_query if edit is not None else None, whole, admission.principal, own)
-
-    def _take_slot(self, admission: Admission) -> Generator[Commands, d.Event, Finding | None]:
-        """A connection to the API, and a slot at it; a body that streams takes its slot when it is all there."""
-        gate = self._gate
-        slot = self._slot = ApiSlot.of(gate.engine, gate.state.shedder, self._head, admission, self.now)
-        if slot is None:
-            return None
-        slot.open()
-        if not self._streams and slot.refusal() is None and slot.enter(self.tick):
-            event = yield (d.TakeSlot(slot.ticket, slot.wait_s),)
-            self._waited(slot, event)
-        return slot.refusal()
-
-    def _waited(self, slot: ApiSlot, event: d.Event) -> None:
-        if isinstance(event, d.ClientGone):
-            self._gone = True
-            slot.leave(self.tick)  # now: what unwinds may take a while, or answer for the API
-        else:
-            slot.give_up()
-
     # both directions, while the API is being asked -------------------------------------------------------------------
 
     def _on_chunk(self, event: d.Chunk) -> Commands:
-        if event.side == "client":
-            return self._on_request(event)
-        response = self._response
-        return response.chunk(event) if response is not None else ()
-
-    def _on_request(self, event: d.Chunk) -> Commands:
         request, response = self._request, self._response
         assert request is not None and response is not None
-        sending = self._streams
-        finding = self._stopped or request.piece(event, sending=sending)
-        if finding is not None:  # or stopped before, and asked for more all the same
-            return self._stop(finding)
-        if request.found is not None:
-            response.find(request.found)
-        if not sending:
-            return (d.SendToApi(event.data, event.more),)
-        if event.more and self._head.fields.get("content-length") != str(request.received):
-            return (*request.deadline(), d.SendToApi(event.data, event.more))
-        self._streams = False
-        if (slot := self._slot) is not None:
-            if slot.enter(self.tick):
-                self._pending = event
-                return (d.Deadline("client", None), d.TakeSlot(slot.ticket, slot.wait_s))
-            if (finding := slot.refusal()) is not None:
-                return self._stop(finding)
-        return (d.Deadline("client", None), d.SendToApi(event.data, event.more))
+        if event.side == "client":
+            return request.chunk(event, self.tick)
+        commands = response.chunk(event)
+        return commands or self._whole(response) if response.held and not event.more else commands
 
-    def _on_slot(self, event: d.Event) -> Commands:
-        pending, self._pending = self._pending, None
-        if (slot := self._slot) is not None:
-            self._waited(slot, event)
-            if (finding := slot.refusal()) is not None:
-                return self._stop(finding)
-        return (d.SendToApi(pending.data, pending.more),) if pending is not None else ()
+    def _on_record(self, event: d.RecordRead) -> Commands:
+        request, response = self._request, self._response
+        assert request is not None and response is not None
+        return request.record(event, self.tick) if event.side == "client" else response.record(event)
 
-    def _on_gone(self, event: d.ClientGone) -> Commands:
-        if self._pending is not None and self._slot is not None:  # as if the last piece had never come
-            self._pending = None
-            self._waited(self._slot, event)
-        self._gone = self._response is None or not self._response.done
-        return (d.EndToApi(),)
+    def _on_spooled(self, event: d.Event) -> Commands:
+        response = self._response
+        assert response is not None
+        return response.spooled(event) or (self._whole(response) if isinstance(event, d.Spooled) else ())
 
-    def _on_expired(self, event: d.Expired) -> Commands:
-        slow = self._request.slow if self._request is not None else None
-        return self._stop(slow) if slow is not None else ()
+    def _on_message(self, event: d.Message) -> Commands:
+        return self._response.message(event) if self._response is not None else ()
 
-    def _stop(self, finding: Finding) -> Commands:
-        """The rest of the request's body does not go to the API."""
-        self._stopped = finding
-        if self._response is not None:
-            self._response.find(finding)
-        return (d.Cut("api", "stop"),)
+    def _on_trailers(self, event: d.Trailers) -> Commands:
+        if event.side == "client" or self._response is None:  # no shell has any of a client
+            return ()
+        return self._response.trailers(event)
 
     def _on_head(self, event: d.ResponseHead) -> Commands:
-        response, stopped = self._response, self._stopped
-        assert response is not None
+        request, response = self._request, self._response
+        assert request is not None and response is not None
         if response.refused is not None or response.cut:
             return response.cut
         if response.status:
             raise RuntimeError("the application sent a second head")
-        response.status = event.status
-        if stopped is not None:
-            return self._replace(response, stopped, come_back(stopped, self._head))
-        if self._slot is not None:
-            self._slot.answered(self.tick, event.status)
+        if request.stopped is None and request.slot is not None:
+            request.slot.answered(self.tick, event.status)
         try:
-            refused, release = response.release(event)
+            commands = response.head(event, request.stopped, request.retry_headers())
         except Exception as error:
-            return self._replace(response, self._unchecked(error).decision.findings[0], ())
-        if refused is not None:
-            return self._replace(response, refused, release.headers)
-        streams, self._streams = self._streams, False
-        return (*((d.Deadline("client", None),) if streams else ()), response.head(event, release))
+            return response.refuse(self._unchecked(error).decision.findings[0])
+        return commands if response.refused is not None else (*request.answered(), *commands)
 
-    def _replace(self, response: Response, finding: Finding, headers: HeaderList) -> Commands:
-        """A problem document in the place of the API's response."""
-        assert self._admission is not None
-        response.refused, response.done = finding, True
-        response.find(finding)
-        refuse = refusal(finding, self._admission, headers)
-        self._price(refuse)
-        reply = problem_reply(self._gate, self._head, refuse)
-        response.sent = len(reply.body)
-        return (reply,)
+    def _whole(self, response: Response) -> Commands:
+        """A response that was held is all there: inspect it, and let it go."""
+        self._inspecting = self._let_go(response)
+        return self._inspect_on(None)
+
+    def _let_go(self, response: Response) -> Flow:
+        body = response.body()
+        outcome = yield from self._decide(lambda done: response.inspect(body, self.now, done))
+        self._ledger.give_reserved_back()
+        if response.refused is not None or response.cut:  # meanwhile
+            return response.cut
+        if isinstance(outcome, Refuse):
+            return response.refuse(outcome.decision.findings[-1], outcome.headers)
+        return response.let_go(outcome, self.now)
+
+    def _inspect_on(self, event: d.Event | None) -> Commands:
+        flow = self._inspecting
+        if flow is None:
+            return ()
+        try:
+            return next(flow) if event is None else flow.send(event)
+        except StopIteration as stop:
+            self._inspecting = None
+            last: Commands = stop.value
+            return last
+
+    def _on_slot(self, event: d.Event) -> Commands:
+        request = self._request
+        assert request is not None
+        return request.slot_came(event, self.tick) if request.waits else self._inspect_on(event)
+
+    def _on_gone(self, event: d.ClientGone) -> Commands:
+        request, response = self._request, self._response
+        assert request is not None and response is not None
+        if self._inspecting is not None:
+            self._inspecting.close()
+            self._inspecting = None
+        request.leave(event, self.tick)
+        self._gone = not response.done
+        return (d.Close("api", GOING_AWAY),) if response.accepted else (d.EndToApi(),)
+
+    def _on_expired(self, event: d.Expired) -> Commands:
+        return self._request.late() if self._request is not None else ()
 
     def _on_sent(self, event: d.Sent) -> Commands:
         if self._replied:  # the refusal of a body that was stopped has left
             return self._finish()
-        response = self._response
-        return response.read(event) if response is not None else ()
+        return self._response.read(event) if self._response is not None else ()
 
     def _on_interrupted(self, event: d.Interrupted) -> Commands:
         return self._response.interrupted(self.now) if self._response is not None else ()
@@ -344,10 +339,14 @@ class ExchangeDriver:
 
     def _on_end(self, event: d.Event) -> Commands:
         """The API is done, or failed; the exchange ends, after the refusal that a stopped body still gets."""
-        stopped, admission, response = self._stopped, self._admission, self._response
-        assert admission is not None and response is not None
+        admission, request, response = self._admission, self._request, self._response
+        assert admission is not None and request is not None and response is not None
+        stopped = request.stopped
         if stopped is not None and not response.status:
-            return self._refuse_with(refusal(stopped, admission, come_back(stopped, self._head)))
+            return self._refuse_with(refusal(stopped, admission, request.retry_headers()))
+        if response.accepted and not response.cut:
+            response.done = not self._gone
+            return (d.Close("client", NORMAL), *self._finish())
         if (stopped is not None or isinstance(event, d.End)) and not response.done and not self._gone:
             # Whoever swallowed the error: a response that is not whole must not look whole. The server cuts it.
             return (*self._finish(), d.Cut("client", "reset"))
@@ -360,7 +359,7 @@ class ExchangeDriver:
         return self._finish()
 
     def _refuse_with(self, refuse: Refuse) -> Commands:
-        self._price(refuse)
+        pay_price(self._gate, self._head, refuse, self._ledger, self.now, self._ports)
         decision = refuse.decision
         if decision.status == 429 and not LIMITS.isdisjoint(decision.reasons):
             self._gate.early.expect_more(self.now)
@@ -370,12 +369,6 @@ class ExchangeDriver:
         self._sent = len(reply.body)
         return (*self._leave_slot(), reply)
 
-    def _price(self, refuse: Refuse) -> None:
-        try:
-            self._ledger.charge(price(self._gate, self._head, refuse), self.now)
-        except Exception as error:  # whoever counts must not turn a refusal into an error
-            self._ports.failed("flood", error)
-
     # the end ---------------------------------------------------------------------------------------------------------
 
     def _finish(self) -> Commands:
@@ -383,28 +376,22 @@ class ExchangeDriver:
         self.ended = True
         commands = self._leave_slot()
         self._ledger.give_back()
-        decision, response, learned = self._decision or ALLOW, self._response, NOTHING_LEARNED
+        decision, response, request, learned = self._decision or ALLOW, self._response, self._request, NOTHING_LEARNED
         status, sent = self._replied or GONE, self._sent
         if response is not None and not self._replied:
-            learned = self._inspect(response) if response.status else NOTHING_LEARNED
+            learned = response.learned(self.now)
             response.settle(self.now)
             status, sent = response.answered(gone=self._gone), response.sent
         if response is not None:
             decision = with_findings(decision, response.findings)
-        if self._request is not None and self._request.found is not None:
-            decision = with_findings(decision, (self._request.found,))
+        if request is not None:
+            decision = with_findings(decision, request.findings)
         return (*commands, d.Record(self._exchange(decision, status, sent, learned)))
 
     def _leave_slot(self) -> Commands:
         """The API is done with the exchange, as far as the gate knows."""
-        return self._slot.end(self.tick, gone=self._gone) if self._slot is not None else ()
-
-    def _inspect(self, response: Response) -> Inspection:
-        try:
-            return response.inspect(self.now)
-        except Exception as error:
-            self._ports.failed("inspect", error)
-            return NOTHING_LEARNED
+        slot = self._request.slot if self._request is not None else None
+        return slot.end(self.tick, gone=self._gone) if slot is not None else ()
 
     def _exchange(self, decision: Decision, status: int, sent: int, learned: Inspection) -> Exchange:
         head, admission, response, refuse = self._head, self._admission, self._response, self._refusal
@@ -424,13 +411,21 @@ class ExchangeDriver:
             head, decision, status, upstream_status, operation, principal, path_values, body_ids, more, received, sent,
             learned, location, self._ledger.charges, took_us,
             self._admit_us - began_us if self._admit_us else 0, self._call_us - began_us if self._call_us else took_us,
+            self._asked,
         )  # fmt: skip
 
 
 _LIVE: dict[type[d.Event], Callable[[ExchangeDriver, Any], Commands]] = {
     d.Chunk: ExchangeDriver._on_chunk,
+    d.RecordRead: ExchangeDriver._on_record,
+    d.Spooled: ExchangeDriver._on_spooled,
+    d.BodyRead: ExchangeDriver._on_spooled,
+    d.Message: ExchangeDriver._on_message,
+    d.Trailers: ExchangeDriver._on_trailers,
     d.ResponseHead: ExchangeDriver._on_head,
     d.Sent: ExchangeDriver._on_sent,
+    d.WorkDone: ExchangeDriver._inspect_on,
+    d.WorkFailed: ExchangeDriver._inspect_on,
     d.SlotTaken: ExchangeDriver._on_slot,
     d.SlotRefused: ExchangeDriver._on_slot,
     d.ClientGone: ExchangeDriver._on_gone,

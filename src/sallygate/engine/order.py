@@ -33,6 +33,8 @@ class Row(NamedTuple):
     """Early: whether client address and method alone decide, so that an answer is believed for a moment."""
     may_offload: bool = False
     """Whether it may run off the event loop: it reads nothing that changes."""
+    ends: bool = False
+    """Whether it may end what is under way, when restrictions have changed."""
 
 
 ORDER: tuple[Row, ...] = (
@@ -43,17 +45,17 @@ ORDER: tuple[Row, ...] = (
     Row("early", LimitsControl, own=True),
     Row("early", SheddingControl),
     Row("address", TransportControl, own=True),
-    Row("address", NetworkControl, own=True),
+    Row("address", NetworkControl, own=True, ends=True),
     Row("address", IntelligenceControl, own=True),
-    Row("address", RestrictionsControl, own=True),
+    Row("address", RestrictionsControl, own=True, ends=True),
     Row("address", FloodControl, own=True),
     Row("address", LimitsControl, own=True),
     Row("admit", ClientsControl, own=True),
     Row("admit", NetworkControl),
     Row("admit", IdentityControl, own=True),
     Row("admit", LocationControl, own=True),
-    Row("caller", NetworkControl, own=True),
-    Row("caller", RestrictionsControl, own=True),
+    Row("caller", NetworkControl, own=True, ends=True),
+    Row("caller", RestrictionsControl, own=True, ends=True),
     Row("caller", SheddingControl),
     Row("caller", LimitsControl, own=True),
     Row("caller", ScopesControl, own=True),

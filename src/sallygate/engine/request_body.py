@@ -1,73 +1,224 @@
-"""The body of one request on its way: how far and how fast it came, against the plan and the pace of its admission."""
+"""Body of one request on its way to the API: how far and how fast it came, and the slot at the API that it needs.
+
+read ─▶ whole ─▶ take_slot               a body that is read before the API is asked, or none
+chunk* ─▶ (slot) ─▶ chunk                a body that streams takes its slot when it is all there
+"""
 
 from __future__ import annotations
 
+from sallygate.controls.flood.shedding import come_back
+from sallygate.engine.api_slot import ApiSlot
+from sallygate.engine.gate import Gate
+from sallygate.engine.ledger import Ledger
 from sallygate.model import driver as d
+from sallygate.model.decision import HeaderList
 from sallygate.model.finding import Finding
 from sallygate.model.judgement import Pace
 from sallygate.model.outcome import Admission
+from sallygate.model.request import RequestHead
 
+Commands = tuple[d.Command, ...]
 _NEVER_S = 10.0 * 365 * 86400
 
 
 class RequestBody:
-    """Lives from the admission on. `found` are findings of a pace that is only watched."""
+    """Lives from the admission on. `findings` are those of the body; the driver decides what they mean."""
 
-    __slots__ = ("_admission", "_pace", "_waited_s", "found", "received")
+    received = 0
+    raw: bytes | None = None
+    """Of one that was read whole."""
+    spool: object = None
+    """File of one that was spooled."""
+    stopped: Finding | None = None
+    """Why one that streamed was not let through; the client is told this, whatever the API makes of it."""
+    findings: tuple[Finding, ...] = ()
+    slot: ApiSlot | None = None
+    _waited_s = 0.0
+    _pending: d.Chunk | None = None
+    """The last piece of a streamed body, while it waits for a slot."""
 
-    def __init__(self, admission: Admission) -> None:
-        self._admission, self._pace = admission, admission.pace
-        self._waited_s = 0.0
-        self.received = 0
-        self.found: Finding | None = None
+    def __init__(self, gate: Gate, head: RequestHead, admission: Admission, ledger: Ledger) -> None:
+        self._gate, self._head, self._admission, self._ledger = gate, head, admission, ledger
+        self._pace = admission.pace
+        self.sending = admission.body.mode in ("stream", "records")
+        """Whether it streams, is not all there, and has to be before the API answers."""
+        self.streams = self.sending
 
-    @property
-    def enforced_pace(self) -> Pace | None:
-        """What a shell holds the sender to."""
-        pace = self._pace
-        return pace if pace is not None and pace.slow.mode == "enforce" else None
+    # read before the API is asked ------------------------------------------------------------------------------------
+
+    def read(self) -> Commands:
+        """The command that reads it whole; none for one that streams."""
+        plan = self._admission.body
+        if plan.mode == "whole":
+            return (d.ReadBody(plan.bytes_max, self._enforced_pace),)
+        return (d.Spool("client", plan.bytes_max, self._enforced_pace),) if plan.mode == "spool" else ()
 
     def whole(self, event: d.Event) -> Finding | None:
-        """What is wrong with how a whole body came."""
+        """What is wrong with how it came."""
+        if isinstance(event, d.Spooled):
+            self.spool, self.received, self._waited_s = event.file, event.size, event.waited_s
+            self._watch(whole=True)
+            return self._too_large() if event.size > self._admission.body.bytes_max else None
         if not isinstance(event, d.BodyRead) or event.outcome == "cut":
             return Finding("request.body_cut", "The body ended before it was whole.", 400)
         if event.outcome == "large":
             return self._too_large()
-        pace = self.enforced_pace  # without one, a shell still waits no longer than it can
+        if event.outcome == "failed":
+            return Finding("control.failed", "The request cannot be checked at present.", 503, rule="spool")
+        pace = self._enforced_pace  # without one, a shell still waits no longer than it can
         if event.outcome == "slow" and pace is not None:
             return pace.slow
         if event.outcome in ("slow", "late"):
             late = pace.late if pace is not None else None
             return late or Finding("request.body_time", f"The body did not arrive within {event.waited_s:.0f} s.", 408)
-        self.received, self._waited_s = len(event.data), event.waited_s
+        self.raw, self.received, self._waited_s = event.data, len(event.data), event.waited_s
         self._watch(whole=True)
         return None
 
-    def piece(self, event: d.Chunk, *, sending: bool) -> Finding | None:
-        """What is wrong with one more piece of a streamed body; `sending` until the API has answered."""
+    def begin(self) -> Commands:
+        """What a shell has to know before it streams."""
+        plan = self._admission.body
+        if not self.sending:
+            return ()
+        records = (d.ReadRecord("client", plan.framing, plan.record_bytes_max),) if plan.mode == "records" else ()
+        return (*records, *self._deadline())
+
+    # the slot at the API ---------------------------------------------------------------------------------------------
+
+    def open_slot(self, now: float) -> ApiSlot | None:
+        """A connection to the API is about to be taken; None where nothing is shed."""
+        gate = self._gate
+        slot = self.slot = ApiSlot.of(gate.engine, gate.state.shedder, self._head, self._admission, now)
+        if slot is not None:
+            slot.open()
+        return slot
+
+    def take_slot(self, tick: float) -> Commands:
+        """The API would have the whole request now: what waits for a slot, where it has to be waited for."""
+        slot = self.slot
+        if slot is None or slot.refusal() is not None or not slot.enter(tick):
+            return ()
+        return (d.TakeSlot(slot.ticket, slot.wait_s),)
+
+    def shed(self) -> Finding | None:
+        """What is found where there is no slot."""
+        return self.slot.refusal() if self.slot is not None else None
+
+    def waited(self, event: d.Event, tick: float) -> bool:
+        """The slot was waited for. Whether the client has gone."""
+        slot = self.slot
+        if slot is None:
+            return False
+        if isinstance(event, d.ClientGone):
+            slot.leave(tick)  # now: what unwinds may take a while, or answer for the API
+            return True
+        slot.give_up()
+        return False
+
+    def retry_headers(self) -> HeaderList:
+        """What goes with a refusal of a body that was stopped: when to come back."""
+        return come_back(self.stopped, self._head) if self.stopped is not None else ()
+
+    # while it streams ------------------------------------------------------------------------------------------------
+
+    def chunk(self, event: d.Chunk, tick: float) -> Commands:
+        """A piece."""
+        finding = self.stopped or self._wrong(event)
+        if finding is not None:  # or stopped before, and asked for more all the same
+            return self.stop(finding)
+        if not self.sending:
+            return (d.SendToApi(event.data, event.more),)
+        if event.more and self._head.fields.get("content-length") != str(self.received):
+            return (*self._deadline(), d.SendToApi(event.data, event.more))
+        self.sending = False
+        if wait := self.take_slot(tick):
+            self._pending = event
+            return (d.Deadline("client", None), *wait)
+        if (finding := self.shed()) is not None:
+            return self.stop(finding)
+        return (d.Deadline("client", None), d.SendToApi(event.data, event.more))
+
+    def record(self, event: d.RecordRead, tick: float) -> Commands:
+        """One record, judged; None at the end of the body."""
+        if event.data is None:
+            return self.chunk(d.Chunk(event.now, event.tick, "client", b"", False, event.waited_s), tick)
+        if event.large:
+            return self.stop(self._too_large(self._admission.body.record_bytes_max))
+        passed = self._gate.engine.message(self._admission, self._head, "client", event.data, event.now)
+        self._ledger.charge(passed.charges, event.now)
+        self.find(*passed.findings)
+        if passed.refused is not None:
+            return self.stop(passed.refused)
+        return self.chunk(d.Chunk(event.now, event.tick, "client", passed.data, True, event.waited_s), tick)
+
+    def slot_came(self, event: d.Event, tick: float) -> Commands:
+        """The slot of the last piece was waited for."""
+        pending, self._pending = self._pending, None
+        self.waited(event, tick)
+        if (finding := self.shed()) is not None:
+            return self.stop(finding)
+        return (d.SendToApi(pending.data, pending.more),) if pending is not None else ()
+
+    @property
+    def waits(self) -> bool:
+        """Whether its last piece waits for a slot."""
+        return self._pending is not None
+
+    def leave(self, event: d.ClientGone, tick: float) -> None:
+        """The client left: as if a piece that waits had never come."""
+        if self._pending is not None:
+            self._pending = None
+            self.waited(event, tick)
+
+    def late(self) -> Commands:
+        """A deadline has passed."""
+        return self.stop(self._pace.slow) if self._pace is not None else ()
+
+    def answered(self) -> Commands:
+        """The API has answered: whatever is still to come may come as it likes."""
+        sending, self.sending = self.sending, False
+        return (d.Deadline("client", None),) if sending else ()
+
+    def stop(self, finding: Finding) -> Commands:
+        """The rest does not go to the API."""
+        self.stopped = finding
+        self.find(finding)
+        return (d.Cut("api", "stop"),)
+
+    def find(self, *findings: Finding) -> None:
+        """Add those that are not there yet."""
+        for finding in findings:
+            if finding not in self.findings:
+                self.findings += (finding,)
+
+    # what is wrong with it -------------------------------------------------------------------------------------------
+
+    @property
+    def _enforced_pace(self) -> Pace | None:
+        """What a shell holds the sender to."""
+        pace = self._pace
+        return pace if pace is not None and pace.slow.mode == "enforce" else None
+
+    def _wrong(self, event: d.Chunk) -> Finding | None:
         self.received += len(event.data)
         if self.received > self._admission.body.bytes_max:
             return self._too_large()
         self._waited_s += event.waited_s
-        if sending:
+        if self.sending:
             self._watch(whole=False)
         return None
 
-    def deadline(self) -> tuple[d.Command, ...]:
-        """How long the sender of a streamed body may take for its next piece."""
-        pace = self.enforced_pace
+    def _deadline(self) -> Commands:
+        """How long the sender may take for its next piece."""
+        pace = self._enforced_pace
         if pace is None or not pace.bytes_per_s:
             return ()
         return (d.Deadline("client", pace.after_s + self.received / pace.bytes_per_s - self._waited_s),)
 
-    @property
-    def slow(self) -> Finding | None:
-        """What is found where a deadline has passed."""
-        return self._pace.slow if self._pace is not None else None
-
-    def _too_large(self) -> Finding:
+    def _too_large(self, bytes_max: int = 0) -> Finding:
         plan = self._admission.body
-        return Finding(plan.over, f"The body is larger than {plan.bytes_max} bytes.", 413, owasp="API4")
+        what = "A record of the body" if bytes_max else "The body"
+        return Finding(plan.over, f"{what} is larger than {bytes_max or plan.bytes_max} bytes.", 413, owasp="API4")
 
     def _watch(self, *, whole: bool) -> None:
         """Find what would have ended the body if its pace were enforced; one that streams has no time for all of it."""
@@ -76,6 +227,6 @@ class RequestBody:
             return
         allowed_s = pace.after_s + (self.received / pace.bytes_per_s if pace.bytes_per_s else _NEVER_S)
         if self._waited_s > allowed_s:
-            self.found = pace.slow
+            self.find(pace.slow)
         elif whole and pace.late is not None and pace.whole_s and self._waited_s > pace.whole_s:
-            self.found = pace.late
+            self.find(pace.late)

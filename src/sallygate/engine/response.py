@@ -1,22 +1,44 @@
-"""The response of one exchange on its way: released, metered, kept beside its stream, cut, and inspected at its end."""
+"""The response of one exchange on its way: released, metered, held, judged record by record, cut, and inspected.
+
+stream   head, then each piece as it comes; a JSON response may be kept beside it
+records  head, then each record once it is judged
+hold     everything is kept; head and body leave, or a refusal does, once it is inspected
+spool    as `hold`, the body in a file
+"""
 
 from __future__ import annotations
 
-from sallygate.engine.answers import common_headers
+from sallygate.engine.answers import common_headers, pay_price, problem_reply, refusal
+from sallygate.engine.api_request import Ports
+from sallygate.engine.evaluation import Step
 from sallygate.engine.gate import Gate
 from sallygate.engine.ledger import Ledger
 from sallygate.engine.response_copy import ResponseCopy
 from sallygate.model import driver as d
-from sallygate.model.exchange import CUT, GONE
+from sallygate.model.decision import HeaderList
+from sallygate.model.exchange import CUT, GONE, NOTHING_LEARNED
 from sallygate.model.finding import Finding
-from sallygate.model.outcome import Admission, Inspection, Release
-from sallygate.model.request import RequestHead
-from sallygate.model.work import Charge
+from sallygate.model.outcome import NO_RESPONSE_BODY, Admission, Ask, Inspection, Release, ResponseBody
+from sallygate.model.request import RequestHead, Side
+from sallygate.model.work import Charge, WorkDone
 
 CHARGED_EVERY_BYTES = 64 * 1024
 """At most so much of each response under way is not charged yet."""
+SWITCHING = 101
+"""Status by which the API accepts a connection for messages."""
+POLICY_VIOLATION, GOING_AWAY, NORMAL = 1008, 1001, 1000
+"""Codes that a connection for messages is closed with (RFC 6455, section 7.4.1)."""
 
 Commands = tuple[d.Command, ...]
+_BODYLESS = frozenset((204, 304))
+_OF_BODY = frozenset((b"content-encoding", b"content-length", b"content-md5", b"digest", b"repr-digest", b"etag"))
+"""Fields that describe a body, and are wrong for an edited one."""
+_NO_TRAILER = frozenset(
+    (b"authorization", b"cache-control", b"connection", b"content-encoding", b"content-length", b"content-range",
+     b"content-type", b"host", b"keep-alive", b"set-cookie", b"te", b"trailer", b"transfer-encoding", b"upgrade",
+     b"www-authenticate")
+)  # fmt: skip
+"""Fields that mean something else, or too much, after a body (RFC 9110, section 6.5.1)."""
 
 
 class Response:
@@ -24,19 +46,42 @@ class Response:
 
     _release: Release | None = None
     _copy: ResponseCopy | None = None
+    _spool: d.Spooled | None = None
+    _learned: Inspection | None = None
+    """What a held response told; one that streams is inspected at the end."""
     _charged = 0
     _waited_s = 0.0
+    _head_sent = False
     findings: tuple[Finding, ...] = ()
-    status = sent = 0
+    headed: d.ResponseHead | None = None
+    sent = 0
     done = False
+    held = False
+    """Whether nothing of it leaves before it is inspected."""
+    accepted = False
+    """Whether it is a connection for messages."""
     refused: Finding | None = None
     """Why it was replaced."""
     cut: Commands = ()
     """What ended it before it was whole; an application that swallows that gets it again."""
 
-    def __init__(self, gate: Gate, head: RequestHead, admission: Admission, ledger: Ledger) -> None:
+    def __init__(
+        self,
+        gate: Gate,
+        head: RequestHead,
+        admission: Admission,
+        ledger: Ledger,
+        ports: Ports,
+        trace: list[Step] | None,
+    ) -> None:
         self._gate, self._head, self._admission, self._ledger = gate, head, admission, ledger
+        self._ports, self._trace = ports, trace
         self._in_force = gate.state.restrictions
+
+    @property
+    def status(self) -> int:
+        """What the API answered; 0 before."""
+        return self.headed.status if self.headed is not None else 0
 
     def find(self, *findings: Finding) -> None:
         """Add those that are not there yet."""
@@ -44,48 +89,167 @@ class Response:
             if finding not in self.findings:
                 self.findings += (finding,)
 
-    def release(self, event: d.ResponseHead) -> tuple[Finding | None, Release]:
-        """How it leaves, and what refuses it."""
-        release = self._gate.engine.release(self._admission, self._head, event.status, event.headers, event.now)
+    # its head --------------------------------------------------------------------------------------------------------
+
+    def head(self, event: d.ResponseHead, stopped: Finding | None, headers: HeaderList) -> Commands:
+        """Judge the head: how the response leaves, or what is sent in its place. `stopped`: why the request's body was
+        not let through, which the client is told instead."""
+        self.headed = event
+        if stopped is not None:
+            return self.refuse(stopped, headers)
+        release = self._gate.engine.release(
+            self._admission, self._head, event.status, event.headers, event.now, self._trace
+        )
         self._ledger.charge(release.charges, event.now)
         self.findings += release.decision.findings
         if release.decision.verdict != "allow":
-            return next(one for one in release.decision.findings if one.mode == "enforce"), release
-        return None, release
-
-    def head(self, event: d.ResponseHead, release: Release) -> d.SendHead:
-        """Its head as it leaves."""
+            refused = next(one for one in release.decision.findings if one.mode == "enforce")
+            return self.refuse(refused, release.headers)
         self._release = release
-        if release.plan.copy_bytes_max and self._head.method != "HEAD":
-            self._copy = ResponseCopy(release.plan)
+        return self._begin(event, release)
+
+    def _begin(self, event: d.ResponseHead, release: Release) -> Commands:
+        plan = release.plan
+        if event.status == SWITCHING:
+            self.accepted = self._head_sent = True
+            return (d.Accept(self._headers(event, release)),)
+        bodyless = self._head.method == "HEAD" or event.status in _BODYLESS
+        if bodyless or plan.mode in ("stream", "records"):
+            if plan.copy_bytes_max and not bodyless:
+                self._copy = ResponseCopy(plan)
+            records = plan.mode == "records" and not bodyless
+            reads = (d.ReadRecord("api", plan.framing, plan.bytes_max),) if records else ()
+            return (*reads, self._send_head())
+        self.held = True
+        if plan.mode == "spool":
+            return (d.Spool("api", plan.bytes_max),)
+        self._copy = ResponseCopy(plan)
+        return (d.HoldHead(plan.bytes_max),)
+
+    def _send_head(self, edited: bytes | None = None) -> d.SendHead:
+        event, release = self.headed, self._release
+        assert event is not None and release is not None
+        self._head_sent = True
+        headers = self._headers(event, release)
+        if edited is not None:
+            headers = (*[pair for pair in headers if pair[0] not in _OF_BODY], _length(edited))
+        return d.SendHead(event.status, headers)
+
+    def _headers(self, event: d.ResponseHead, release: Release) -> HeaderList:
         ours = (*self._admission.headers, *release.headers, *common_headers(self._gate, self._head))
         names = {name for name, _ in ours if name != b"vary"} | release.drop_headers
-        return d.SendHead(event.status, (*[pair for pair in event.headers if pair[0] not in names], *ours))
+        return (*[pair for pair in event.headers if pair[0] not in names], *ours)
+
+    # its body --------------------------------------------------------------------------------------------------------
 
     def chunk(self, event: d.Chunk) -> Commands:
         """A piece of its body."""
+        if (ended := self._ended("a body")) is not None:
+            return ended
+        if cut := self.interrupted(event.now):
+            return cut
+        copy = self._copy
+        if not self.held:
+            if commands := self._send(event.data, event.more, event.now):
+                return commands
+        elif copy is not None and not copy.add(event.data):
+            assert self._release is not None
+            return self._end(self._release.plan.over, event.now)
+        return ()
+
+    def record(self, event: d.RecordRead) -> Commands:
+        """One record of its body, judged; None at the end."""
+        if (ended := self._ended("a body")) is not None:
+            return ended
+        if cut := self.interrupted(event.now):
+            return cut
+        if event.data is None:
+            return self._send(b"", False, event.now)
+        assert self._release is not None
+        if event.large:
+            if cut := self._end(self._release.plan.over, event.now):
+                return cut
+            return self._send(event.data, True, event.now)
+        data, cut = self._judged(event.data, event.now)
+        return cut or self._send(data, True, event.now)
+
+    def message(self, event: d.Message) -> Commands:
+        """One message, in either direction."""
+        if self.cut or self.done:
+            return self.cut
+        if cut := self.interrupted(event.now):
+            return cut
+        data, cut = self._judged(event.data, event.now, event.side)
+        if cut:
+            return cut
+        if event.side == "api":
+            commands = self._send(data, True, event.now)
+            return commands if self.cut else (d.SendMessage("client", data, event.text),)
+        return (d.SendMessage("api", data, event.text),)
+
+    def trailers(self, event: d.Trailers) -> Commands:
+        """Fields after its body: without those that frame it, that the gate says itself, or that it takes away."""
+        release = self._release
+        if release is None or self.cut or self.refused is not None or not self._head_sent:
+            return ()
+        if not self.done:
+            raise RuntimeError("the application sent trailers before the end of its body")
+        ours = {name for name, _ in (*release.headers, *common_headers(self._gate, self._head))} | release.drop_headers
+        kept = tuple([pair for pair in event.headers if pair[0] not in _NO_TRAILER and pair[0] not in ours])
+        self.sent += sum(len(name) + len(value) for name, value in kept)
+        return (d.SendTrailers("client", kept),)
+
+    def spooled(self, event: d.Event) -> Commands:
+        """It lies in a file, or it did not come whole."""
+        if (ended := self._ended("a body")) is not None:
+            return ended
+        assert self._release is not None
+        if isinstance(event, d.BodyRead):
+            return self._end(self._release.plan.over, event.now) if event.outcome in ("large", "failed") else ()
+        assert isinstance(event, d.Spooled)
+        if event.size > self._release.plan.bytes_max:
+            return self._end(self._release.plan.over, event.now)
+        self._spool = event
+        return ()
+
+    def _ended(self, what: str) -> Commands | None:
+        """What is said again once it was replaced or cut; None while it goes on."""
         if self.refused is not None or self.cut:
             return self.cut
         if self.done:
-            raise RuntimeError("the application sent a body after its end")
-        release, data = self._release, event.data
-        if release is None:
-            raise RuntimeError("the application sent a body before its head")
-        if cut := self.interrupted(event.now):
+            raise RuntimeError(f"the application sent {what} after its end")
+        if self._release is None:
+            raise RuntimeError(f"the application sent {what} before its head")
+        return None
+
+    def _judged(self, data: bytes, now: float, side: Side = "api") -> tuple[bytes, Commands]:
+        passed = self._gate.engine.message(self._admission, self._head, side, data, now, self._trace)
+        self._ledger.charge(passed.charges, now)
+        self.find(*passed.findings)
+        return passed.data, self._end(passed.refused, now) if passed.refused is not None else ()
+
+    def _send(self, data: bytes, more: bool, now: float) -> Commands:
+        """A piece leaves, metered."""
+        release = self._release
+        assert release is not None
+        if cut := self._budget(release, len(data), now):
             return cut
-        meter = release.meter
-        if meter is not None and meter.over is not None:
-            # Asked each time: other responses of the same caller take from the budget at the same time.
-            left = self._gate.state.tables[meter.table].look(meter.subject, event.now, 0).remaining
-            if len(data) > left and (cut := self._cut(meter.over)):
-                return cut
         self.sent += len(data)
+        meter = release.meter
         if meter is not None and (meter.over is not None or self.sent - self._charged >= CHARGED_EVERY_BYTES):
-            self._pay(event.now)
+            self._pay(now)
         if self._copy is not None:
             self._copy.add(data)
-        self.done = not event.more
-        return (d.SendToClient(data, event.more),)
+        self.done = not more
+        return (d.SendToClient(data, more),)
+
+    def _budget(self, release: Release, size: int, now: float) -> Commands:
+        meter = release.meter
+        if meter is None or meter.over is None:
+            return ()
+        # Asked each time: other responses of the same caller take from the budget at the same time.
+        left = self._gate.state.tables[meter.table].look(meter.subject, now, 0).remaining
+        return self._end(meter.over, now) if size > left else ()
 
     def read(self, event: d.Sent) -> Commands:
         """The client has taken a piece: whoever reads too slowly keeps a connection to the API from others."""
@@ -95,38 +259,103 @@ class Response:
         self._waited_s += event.waited_s
         if self._waited_s <= pace.after_s or self.sent >= (self._waited_s - pace.after_s) * pace.bytes_per_s:
             return ()
-        return self._cut(pace.slow)
+        return self._end(pace.slow, event.now)
 
-    def interrupted(self, now: float) -> Commands:
-        """What a restriction made since says of what is under way."""
+    # what ends it ----------------------------------------------------------------------------------------------------
+
+    def restricted(self, now: float) -> Finding | None:
+        """What a restriction made since it was admitted says of it, said once."""
         in_force = self._gate.state.restrictions
         if in_force is self._in_force:
-            return ()
+            return None
         self._in_force = in_force
-        finding = self._gate.engine.ends(self._admission, self._head, now)
-        return self._cut(finding) if finding is not None else ()
+        return self._gate.engine.ends(self._admission, self._head, now)
 
-    def _cut(self, finding: Finding) -> Commands:
+    def interrupted(self, now: float) -> Commands:
+        """Restrictions may have changed: end what one of them does not let go on."""
+        if self.cut or self.refused is not None or (finding := self.restricted(now)) is None:
+            return self.cut
+        return self._end(finding, now)
+
+    def refuse(self, finding: Finding, headers: HeaderList = ()) -> Commands:
+        """A problem document in the place of the API's response."""
+        self.refused, self.done = finding, True
+        self.find(finding)
+        refuse = refusal(finding, self._admission, headers)
+        assert self.headed is not None
+        pay_price(self._gate, self._head, refuse, self._ledger, self.headed.now, self._ports)
+        reply = problem_reply(self._gate, self._head, refuse)
+        self.sent = len(reply.body)
+        return (reply,)
+
+    def _end(self, finding: Finding, now: float) -> Commands:
         """It ends here, where the finding is enforced."""
         self.find(finding)
-        if finding.mode == "enforce":
+        if finding.mode != "enforce":
+            return ()
+        if self.headed is not None and not self._head_sent:
+            return self.refuse(finding)
+        pay_price(self._gate, self._head, refusal(finding, self._admission), self._ledger, now, self._ports)
+        if self.accepted:
+            self.cut = (d.Close("api", POLICY_VIOLATION), d.Close("client", POLICY_VIOLATION))
+        else:
             self.cut = (d.Cut("client", "reset"),)
         return self.cut
 
     def answered(self, *, gone: bool) -> int:
         """Status that the client was answered; `gone`: it left before that was whole."""
         if not self.done:
-            return GONE if gone else CUT if self.status or self.cut else 500
+            return GONE if gone else CUT if self._head_sent or self.cut else 500
         return self.refused.status if self.refused is not None else self.status
 
-    def inspect(self, now: float) -> Inspection:
-        """What it told, charged."""
-        copy = self._copy
-        tree, unread, partial = copy.read(self.done) if copy is not None else (None, False, b"")
-        learned = self._gate.engine.inspect(
-            self._admission, self._head, self.status, tree, now, unread=unread, partial=partial
-        )
-        self.findings += learned.findings
+    # what it told ----------------------------------------------------------------------------------------------------
+
+    def inspect(self, body: ResponseBody, now: float, done: tuple[WorkDone, ...] = ()) -> Ask | Inspection:
+        """What it told."""
+        assert self.headed is not None
+        return self._gate.engine.inspect(self._admission, self._head, self.headed, body, now, done, self._trace)
+
+    def body(self) -> ResponseBody:
+        """What of it can be inspected."""
+        if self._spool is not None:
+            return ResponseBody(spool=self._spool.file)
+        return self._copy.read(self.done or self.held) if self._copy is not None else NO_RESPONSE_BODY
+
+    def let_go(self, learned: Inspection, now: float) -> Commands:
+        """A held response that was inspected leaves, or is refused."""
+        self._learn(learned, now)
+        refused = next((one for one in learned.findings if one.mode == "enforce"), None)
+        if refused is not None:
+            return self.refuse(refused, learned.headers)
+        release, copy, spool = self._release, self._copy, self._spool
+        assert release is not None
+        data = learned.edited if learned.edited is not None else copy.whole() if copy is not None else b""
+        if ended := self._budget(release, spool.size if spool is not None else len(data), now):
+            return ended
+        self.held, self._copy = False, None
+        if spool is not None:
+            self.sent, self.done = spool.size, True
+            return (self._send_head(), d.SendSpool(spool.file))
+        return (self._send_head(learned.edited), *self._send(data, False, now))
+
+    def learned(self, now: float) -> Inspection:
+        """What one that streamed told, charged; what a held one did."""
+        if self._learned is not None:
+            return self._learned
+        if self.held or self.headed is None:
+            return NOTHING_LEARNED
+        try:
+            outcome = self.inspect(self.body(), now)
+            if isinstance(outcome, Ask):
+                raise RuntimeError("a response that has left cannot wait for work: hold it")
+            return self._learn(outcome, now)
+        except Exception as error:
+            self._ports.failed("inspect", error)
+            return NOTHING_LEARNED
+
+    def _learn(self, learned: Inspection, now: float) -> Inspection:
+        self._learned = learned
+        self.find(*learned.findings)
         self._ledger.charge(learned.charges, now)
         return learned
 
@@ -142,3 +371,7 @@ class Response:
         if meter is not None and self.sent > self._charged:
             self._ledger.pay(Charge(meter.table, meter.subject, self.sent - self._charged), now)
         self._charged = self.sent
+
+
+def _length(body: bytes) -> tuple[bytes, bytes]:
+    return b"content-length", b"%d" % len(body)

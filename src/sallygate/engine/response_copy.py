@@ -1,4 +1,4 @@
-"""Copy of a JSON response beside its stream, bounded, read once it has left."""
+"""Copy of a response, bounded: kept beside its stream, or in the place of it, and read once it is whole."""
 
 from __future__ import annotations
 
@@ -6,41 +6,54 @@ from msgspec import DecodeError
 from msgspec.json import decode
 
 from sallygate.model.judgement import ResponsePlan
+from sallygate.model.outcome import NO_RESPONSE_BODY, ResponseBody
 from sallygate.parsing.http.codings import CodingError, undo_coding, undo_partial
+
+_UNREAD = ResponseBody(unread=True)
 
 
 class ResponseCopy:
     """What of a response is kept, up to its plan's bound; a larger one is not read."""
 
-    __slots__ = ("_parts", "_plan", "_size")
+    __slots__ = ("_bytes_max", "_parts", "_plan", "size")
 
     def __init__(self, plan: ResponsePlan) -> None:
         self._plan = plan
+        self._bytes_max = plan.bytes_max if plan.mode == "hold" else plan.copy_bytes_max
         self._parts: list[bytes] = []
-        self._size = 0
+        self.size = 0
 
-    def add(self, data: bytes) -> None:
-        """A piece that leaves."""
-        if not data or self._size > self._plan.copy_bytes_max:
-            return
-        self._size += len(data)
-        if self._size > self._plan.copy_bytes_max:
-            self._parts = []
-        else:
-            self._parts.append(data)
+    def add(self, data: bytes) -> bool:
+        """A piece. Whether the copy holds all that came."""
+        if data and self.size <= self._bytes_max:
+            self.size += len(data)
+            if self.size > self._bytes_max:
+                self._parts = []
+            else:
+                self._parts.append(data)
+        return self.size <= self._bytes_max
 
-    def read(self, whole: bool) -> tuple[object, bool, bytes]:
-        """The JSON, None without; whether it was too large, garbled or cut short; and of one that was cut short what
-        the client had of it."""
+    def whole(self) -> bytes:
+        """As it came."""
+        return b"".join(self._parts)
+
+    def read(self, whole: bool) -> ResponseBody:
+        """What can be inspected; of one that was cut short, what the client had of it."""
         plan = self._plan
-        if self._size > plan.copy_bytes_max:
-            return None, True, b""
-        if not self._parts:
-            return None, False, b""
-        data = b"".join(self._parts)
+        if self.size > self._bytes_max:
+            return _UNREAD
+        data = self.whole()
         if not whole:
-            return None, True, undo_partial(data, plan.coding, plan.copy_bytes_max) if plan.coding else data
+            partial = undo_partial(data, plan.coding, self._bytes_max) if plan.coding else data
+            return ResponseBody(unread=True, partial=partial) if data else NO_RESPONSE_BODY
+        if not data and plan.mode != "hold":
+            return NO_RESPONSE_BODY
         try:
-            return decode(undo_coding(data, plan.coding, plan.copy_bytes_max) if plan.coding else data), False, b""
-        except (CodingError, DecodeError, RecursionError):
-            return None, True, b""
+            plain = undo_coding(data, plan.coding, self._bytes_max) if plan.coding else data
+        except CodingError:
+            return _UNREAD
+        raw = plain if plan.mode == "hold" else None
+        try:
+            return ResponseBody(decode(plain) if plan.is_json and plain else None, raw)
+        except (DecodeError, RecursionError):
+            return ResponseBody(None, raw, unread=True)

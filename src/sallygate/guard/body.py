@@ -6,9 +6,10 @@ import asyncio
 from typing import Literal
 
 from sallygate.guard.services import Receive
+from sallygate.guard.spooling import SpoolFile
 from sallygate.model.judgement import Pace
 
-Outcome = Literal["whole", "cut", "large", "slow", "late"]
+Outcome = Literal["whole", "cut", "large", "slow", "late", "failed"]
 READ_S_MAX = 300.0
 """For a whole body where no pace is enforced: one that never comes must not be held for ever."""
 _NEVER_S = 10.0 * 365 * 86400
@@ -19,8 +20,11 @@ def allowed_s(pace: Pace, received_bytes: int) -> float:
     return pace.after_s + received_bytes / pace.bytes_per_s if pace.bytes_per_s else _NEVER_S
 
 
-async def read_body(receive: Receive, length: str, bytes_max: int, pace: Pace | None) -> tuple[bytes, Outcome, float]:
-    """The body, how far it came, and how many seconds that took. `length` is what `Content-Length` says."""
+async def read_body(
+    receive: Receive, length: str, bytes_max: int, pace: Pace | None, spool: SpoolFile | None = None
+) -> tuple[bytes, Outcome, float]:
+    """The body, how far it came, and how many seconds that took. `length` is what `Content-Length` says; with `spool`
+    the body goes there instead. Raises `OSError` where its disk refuses."""
     whole_s = pace.whole_s if pace is not None and pace.whole_s else READ_S_MAX
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -32,10 +36,13 @@ async def read_body(receive: Receive, length: str, bytes_max: int, pace: Pace | 
             if message["type"] != "http.request":
                 return b"", "cut", loop.time() - began
             part: bytes = message.get("body", b"")
-            parts.append(part)
             size += len(part)
             if size > bytes_max:
                 return b"", "large", loop.time() - began
+            if spool is None:
+                parts.append(part)
+            else:
+                await spool.add(part)
             if not message.get("more_body") or length == str(size):
                 return parts[0] if len(parts) == 1 else b"".join(parts), "whole", loop.time() - began
             if pace is not None:

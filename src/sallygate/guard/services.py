@@ -11,7 +11,7 @@ from sallygate.model.decision import HeaderList
 from sallygate.model.exchange import Exchange
 from sallygate.model.principal import Principal
 from sallygate.model.request import RequestHead
-from sallygate.model.work import Work, WorkDone
+from sallygate.model.work import OwnWork, WorkDone
 
 Scope = MutableMapping[str, Any]  # Any: ASGI's own types are open
 Message = MutableMapping[str, Any]
@@ -21,11 +21,22 @@ T = TypeVar("T")
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
+class Interruptible(Protocol):
+    """An exchange under way, which restrictions may end."""
+
+    def interrupt(self) -> None:
+        """Restrictions have changed."""
+        ...
+
+
 class Services(Protocol):
     """What Guard needs from the composition root."""
 
     under_way: int
     """Requests that have begun and not ended."""
+
+    live: set[Interruptible]
+    """What is under way at the application."""
 
     turned: Tally
     """Early rejections."""
@@ -48,7 +59,7 @@ class Services(Protocol):
         ...
 
     def new_request_id(self) -> str: ...
-    async def work(self, work: Work) -> WorkDone: ...
+    async def work(self, work: OwnWork) -> WorkDone: ...
     async def aside(self, call: Callable[[], T]) -> T:
         """What `call` returns, run off the event loop, one after another."""
         ...

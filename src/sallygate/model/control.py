@@ -13,9 +13,10 @@ from sallygate.model.evaluation import Evaluation
 from sallygate.model.judgement import Judgement
 from sallygate.model.operation import Operation
 
-Phase = Literal["early", "address", "admit", "caller", "plan", "examine", "release", "inspect"]
+Phase = Literal["early", "address", "admit", "caller", "plan", "examine", "release", "inspect", "message"]
 """In the order of an exchange: before the head is read; by the client address alone; by what is asked and who asks; by
-who the caller is; how the body is read; the body; the head of the API's response; its body."""
+who the caller is; how the body is read; the body; the head of the API's response; its body; and each record or message
+of a body, or of a connection, that is judged piece by piece."""
 
 
 class Control(Protocol):
@@ -72,6 +73,12 @@ class Releases(Control, Protocol):
 
 class Inspects(Control, Protocol):
     def inspect(self, evaluation: Evaluation) -> Judgement | None: ...
+
+
+class JudgesMessages(Control, Protocol):
+    def message(self, evaluation: Evaluation) -> Judgement | None:
+        """One record or message, in either direction."""
+        ...
 
 
 class Everywhere:

@@ -42,7 +42,10 @@ class Reply(Struct, frozen=True):
 
 
 class Edit(Struct, frozen=True, gc=False):
-    """What of a request is forwarded otherwise than it was sent; None where nothing changes."""
+    """One change of what is forwarded: a value replaced, and every other byte kept."""
 
-    raw_query: bytes | None = None
-    body: bytes | None = None
+    at: str
+    """As findings name places: `query` (all of it, undecoded), `body:` (all of it), or `body:` and a JSON pointer
+    (RFC 6901) into the body as the control saw it."""
+    replacement: bytes | None
+    """What stands there instead, JSON text at a pointer; None removes the value."""

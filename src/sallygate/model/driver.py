@@ -17,10 +17,9 @@ from sallygate.model.exchange import Exchange
 from sallygate.model.finding import Finding
 from sallygate.model.judgement import Pace
 from sallygate.model.principal import Principal
+from sallygate.model.request import Framing, Side
 from sallygate.model.work import Work as WorkItem
 from sallygate.model.work import WorkDone as WorkAnswer
-
-Side = Literal["client", "api"]
 
 # events --------------------------------------------------------------------------------------------------------------
 
@@ -63,27 +62,36 @@ class BodyRead(Event, frozen=True, gc=False):
     """A body, whole; or how far it came."""
 
     data: bytes = b""
-    outcome: Literal["whole", "cut", "large", "slow", "late"] = "whole"
-    """`cut`: its sender ended early; `large`: more than the plan allows; `slow`, `late`: against the pace given."""
+    outcome: Literal["whole", "cut", "large", "slow", "late", "failed"] = "whole"
+    """`cut`: its sender ended early; `large`: more than the plan allows; `slow`, `late`: against the pace given;
+    `failed`: the shell could not keep it."""
     waited_s: float = 0.0
 
 
 class Spooled(Event, frozen=True):
-    """A body lies in an unlinked file; `file` reads it."""
+    """A body lies in an unlinked file, whole. The driver hands the file to controls, and to who sends it."""
 
     file: object
     size: int
+    """Bytes."""
+    waited_s: float = 0.0
 
 
 class RecordRead(Event, frozen=True, gc=False):
-    """One record of a body that is read record by record; None at its end."""
+    """One record of a body that is read record by record, with the bytes that end it; None at the body's end."""
 
     side: Side
     data: bytes | None
+    large: bool = False
+    """Whether it is a piece of a record that is larger than it may be."""
+    waited_s: float = 0.0
 
 
 class ResponseHead(Event, frozen=True, gc=False):
+    """The head of the API's response."""
+
     status: int
+    """101: a connection for messages was accepted."""
     headers: HeaderList
 
 
@@ -105,6 +113,8 @@ class Message(Event, frozen=True, gc=False):
 
 
 class Trailers(Event, frozen=True, gc=False):
+    """Fields that follow a body (RFC 9110, section 6.5)."""
+
     side: Side
     headers: HeaderList
 
@@ -181,17 +191,21 @@ class ReadBody(Struct, frozen=True, gc=False):
 
 
 class ReadRecord(Struct, frozen=True, gc=False):
-    """Read one record; answer with `RecordRead`."""
+    """From now on, feed the body of a side by records: `RecordRead` instead of `Chunk`."""
 
     side: Side
+    framing: Framing
     bytes_max: int
+    """Of one record."""
 
 
 class Spool(Struct, frozen=True, gc=False):
-    """Write a body into an unlinked file; answer with `Spooled` or `BodyRead`."""
+    """Write a body into an unlinked file; answer with `Spooled`, or with `BodyRead` where it did not come whole."""
 
     side: Side
     bytes_max: int
+    pace: Pace | None = None
+    """None: however slowly."""
 
 
 class CallApi(Struct, frozen=True):
@@ -205,9 +219,13 @@ class CallApi(Struct, frozen=True):
     principal: Principal | None
     own: AuthCall | None = None
     """For `/auth`, which answers in the API's place."""
+    spool: object = None
+    """File with the body of a request that was spooled."""
 
 
 class SendToApi(Struct, frozen=True, gc=False):
+    """Send a piece of the request's body on."""
+
     data: bytes
     more: bool
 
@@ -217,12 +235,14 @@ class EndToApi(Struct, frozen=True, gc=False):
 
 
 class HoldHead(Struct, frozen=True, gc=False):
-    """Nothing is sent until the response has been read whole, up to so many bytes."""
+    """Nothing of the response is sent until it has been read whole, up to so many bytes."""
 
     bytes_max: int
 
 
 class SendHead(Struct, frozen=True, gc=False):
+    """Send the head of the API's response."""
+
     status: int
     headers: tuple[tuple[bytes, bytes], ...]
 
@@ -234,7 +254,15 @@ class SendToClient(Struct, frozen=True, gc=False):
     more: bool
 
 
+class SendSpool(Struct, frozen=True):
+    """Send a spooled body to the client, whole."""
+
+    file: object
+
+
 class SendTrailers(Struct, frozen=True, gc=False):
+    """Send the fields that follow a body."""
+
     side: Side
     headers: HeaderList
 
@@ -246,6 +274,8 @@ class Accept(Struct, frozen=True, gc=False):
 
 
 class SendMessage(Struct, frozen=True, gc=False):
+    """Send one message on, to `side`."""
+
     side: Side
     data: bytes
     text: bool = False
@@ -289,6 +319,7 @@ class Record(Struct, frozen=True, gc=False):
 
 
 Command = (
-    Work | Offload | TakeSlot | ReleaseSlot | ReadBody | ReadRecord | Spool | CallApi | SendToApi | EndToApi | HoldHead
-    | SendHead | SendToClient | SendTrailers | Accept | SendMessage | Close | Cut | Reply | Deadline | Record
+    Work | Offload | TakeSlot | ReleaseSlot | ReadBody | ReadRecord | Spool | CallApi | SendToApi | EndToApi
+    | HoldHead | SendHead | SendToClient | SendSpool | SendTrailers | Accept | SendMessage | Close | Cut | Reply
+    | Deadline | Record
 )  # fmt: skip

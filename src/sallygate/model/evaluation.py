@@ -7,7 +7,7 @@ from typing import Protocol
 from sallygate.model.decision import HeaderList
 from sallygate.model.operation import Match, Operation
 from sallygate.model.principal import Principal
-from sallygate.model.request import Body, BodyPlan, RequestHead
+from sallygate.model.request import Body, BodyPlan, RequestHead, Side
 from sallygate.model.work import WorkDone
 
 
@@ -65,6 +65,21 @@ class Evaluation(Protocol):
         ...
 
     @property
+    def spool(self) -> object:
+        """File that a spooled body can be read from, the request's or, in `inspect`, the response's; None without."""
+        ...
+
+    @property
+    def side(self) -> Side:
+        """Who sent a message or record."""
+        ...
+
+    @property
+    def message(self) -> bytes:
+        """One message or record, as an earlier control left it; empty in other phases."""
+        ...
+
+    @property
     def status(self) -> int:
         """Of the API's response; 0 before `release`."""
         ...
@@ -74,6 +89,11 @@ class Evaluation(Protocol):
     @property
     def tree(self) -> object:
         """The response's JSON, where a plan kept it; None where it was not read."""
+        ...
+
+    @property
+    def response_body(self) -> bytes | None:
+        """The response's body, whole, its coding undone, as an earlier control left it; None where it is not held."""
         ...
 
     @property

@@ -42,6 +42,8 @@ class Exchange(Struct, frozen=True, gc=False):
     admit_us: int = 0
     """Until it was admitted, or refused."""
     gate_us: int = 0
+    asked: tuple[tuple[bytes, int], ...] = ()
+    """What the API was asked on the gate's own account: path and status, 0 where it failed."""
 
 
 MANY = ""

@@ -9,7 +9,7 @@ from msgspec import Struct
 from sallygate.model.decision import Edit, HeaderList, Reply
 from sallygate.model.finding import Finding
 from sallygate.model.principal import Principal
-from sallygate.model.request import Body, BodyPlan
+from sallygate.model.request import Body, BodyPlan, Framing
 from sallygate.model.work import Charge, Work
 
 
@@ -46,8 +46,11 @@ class Pace(Struct, frozen=True, gc=False):
     """What is found after `whole_s`."""
 
 
+RESPONSE_TOO_LARGE = Finding("response.too_large", "The response is larger than can be checked.", 502, owasp="API8")
+
+
 class ResponsePlan(Struct, frozen=True, gc=False):
-    """How a response leaves: streamed, record by record, held and read whole, or spooled."""
+    """How a response leaves: streamed, record by record, held and read whole, or spooled into an unlinked file."""
 
     mode: Literal["stream", "records", "hold", "spool"] = "stream"
     copy_bytes_max: int = 0
@@ -55,7 +58,13 @@ class ResponsePlan(Struct, frozen=True, gc=False):
     coding: str = ""
     """The response's content coding, `gzip`, which is undone before it is read."""
     bytes_max: int = 0
-    """Of a response that is held."""
+    """Of a response that is held or spooled, or of one record. A larger one is refused, or cut where it has begun."""
+    framing: Framing = "lines"
+    """Where one record ends and the next begins."""
+    is_json: bool = False
+    """Whether the response is JSON that can be read; said by the engine."""
+    over: Finding = RESPONSE_TOO_LARGE
+    """What is found where it is larger than `bytes_max`."""
 
 
 class Facts(Struct, frozen=True, gc=False):
@@ -84,7 +93,7 @@ class Judgement(Struct, frozen=True, gc=False):
     headers: HeaderList = ()
     """For the client: on the refusal, or on the API's response."""
     work: tuple[Work, ...] = ()
-    """What has to be known before the control can say."""
+    """What has to be known before the control can say, all of it at once."""
     principal: Principal | None = None
     allowed: bool = False
     """The client address is on the list that beats every denial by location."""
@@ -93,7 +102,10 @@ class Judgement(Struct, frozen=True, gc=False):
     body: BodyPlan | None = None
     parsed: Body | None = None
     """The request's body, read by the first control that needs it."""
-    edit: Edit | None = None
+    edits: tuple[Edit, ...] = ()
+    """In order; each later control sees the result."""
+    answer_at: float = 0.0
+    """Time before which a refusal is not sent, in seconds since the epoch."""
     meter: Meter | None = None
     pace: Pace | None = None
     response: ResponsePlan | None = None

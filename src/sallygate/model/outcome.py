@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from sallygate.model.decision import Decision, Edit, HeaderList, Reply
+from sallygate.model.decision import Decision, HeaderList, Reply
 from sallygate.model.finding import Finding
 from sallygate.model.judgement import Meter, Pace, ResponsePlan, Slot
 from sallygate.model.operation import Operation
 from sallygate.model.principal import Principal
-from sallygate.model.request import NO_BODY, BodyPlan
+from sallygate.model.request import EMPTY_BODY, NO_BODY, Body, BodyPlan
 from sallygate.model.work import Charge, Work
 
 STREAM = ResponsePlan()
@@ -33,6 +33,8 @@ class Refuse(Struct, frozen=True, gc=False):
     """To add to the problem document's own: `Retry-After`, `Allow`, `RateLimit`."""
     operation: Operation | None = None
     principal: Principal | None = None
+    answer_at: float = 0.0
+    """Time before which the refusal is not sent, in seconds since the epoch."""
 
 
 class Answer(Struct, frozen=True, gc=False):
@@ -64,10 +66,16 @@ class Admission(Struct, frozen=True, gc=False):
 
 
 class Pass(Struct, frozen=True, gc=False):
-    """The request goes to the API, changed by nothing but `edit`."""
+    """The request goes to the API, with the edits of its controls applied."""
 
     decision: Decision
-    edit: Edit | None = None
+    body: Body = EMPTY_BODY
+    """As it is forwarded."""
+    edited: bool = False
+    """Whether `body` is another one than was sent."""
+    raw_query: bytes | None = None
+    """Where it is another one than was sent."""
+    charges: tuple[Charge, ...] = ()
 
 
 class Release(Struct, frozen=True, gc=False):
@@ -86,11 +94,44 @@ class Release(Struct, frozen=True, gc=False):
     charges: tuple[Charge, ...] = ()
 
 
+class ResponseBody(Struct, frozen=True, gc=False):
+    """The body of a response, as far as its plan had it kept."""
+
+    tree: object = None
+    """Its JSON; None where it was not read."""
+    raw: bytes | None = None
+    """Of one that is held, its coding undone."""
+    spool: object = None
+    """File that one that is spooled can be read from."""
+    unread: bool = False
+    """Whether one that was to be read was too large, garbled or cut short."""
+    partial: bytes = b""
+    """What a client had of one that it did not wait for."""
+
+
+NO_RESPONSE_BODY = ResponseBody()
+
+
 class Inspection(Struct, frozen=True, gc=False):
     """What a response told: how many records left, which ids, what they cost, and what was found."""
 
     records: int | None = None
     issued_ids: tuple[int, ...] = ()
+    """Keyed hashes."""
     issued_truncated: bool = False
     charges: tuple[Charge, ...] = ()
     findings: tuple[Finding, ...] = ()
+    headers: HeaderList = ()
+    """For a refusal of a response that is held."""
+    edited: bytes | None = None
+    """What leaves in the place of a response that is held."""
+
+
+class Passed(Struct, frozen=True, gc=False):
+    """One message or record, judged."""
+
+    data: bytes
+    """As it goes on."""
+    refused: Finding | None = None
+    findings: tuple[Finding, ...] = ()
+    charges: tuple[Charge, ...] = ()

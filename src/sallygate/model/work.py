@@ -66,8 +66,24 @@ class LoadLocations(Struct, frozen=True, gc=False):
     principal: str
 
 
-Work = LoadCredential | LoadAccount | VerifyPassword | FetchKeys | LoadLocations
-"""`ScanFile` joins it with the part that needs it."""
+class AskApi(Struct, frozen=True, gc=False):
+    """Ask the API something before the request is let through, such as for the object that a write changes.
+
+    The driver adds the headers, as of the caller, and takes a slot for it. Nothing of it is charged to the caller, and
+    no ids are taken from it. A failure refuses the request."""
+
+    raw_path: bytes
+    raw_query: bytes = b""
+    bytes_max: int = 1 << 20
+    """Of the response's body; a larger one fails."""
+    deadline_s: float = 5.0
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    """Given by the driver."""
+
+
+OwnWork = LoadCredential | LoadAccount | VerifyPassword | FetchKeys | LoadLocations
+"""What the composition root finds out. `InspectFile` joins it with the part that needs it."""
+Work = OwnWork | AskApi
 
 
 class CredentialLoaded(Struct, frozen=True, gc=False):
@@ -110,10 +126,21 @@ class LocationsLoaded(Struct, frozen=True, gc=False):
     failed: bool = False
 
 
-WorkDone = CredentialLoaded | AccountLoaded | PasswordVerified | KeysFetched | LocationsLoaded
+class ApiAnswered(Struct, frozen=True, gc=False):
+    """The answer to `AskApi`."""
+
+    asked: AskApi
+    status: int = 0
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    body: bytes = b""
+    failed: bool = False
+    """Whether it was not answered whole, in time and within its bounds."""
 
 
-def nothing_known(work: LoadCredential | LoadAccount | FetchKeys | LoadLocations) -> WorkDone:
+WorkDone = CredentialLoaded | AccountLoaded | PasswordVerified | KeysFetched | LocationsLoaded | ApiAnswered
+
+
+def nothing_known(work: LoadCredential | LoadAccount | FetchKeys | LoadLocations | AskApi) -> WorkDone:
     """What is answered where memory has all there is, and nobody is asked."""
     if isinstance(work, LoadCredential):
         return CredentialLoaded(work.id, None)
@@ -121,7 +148,7 @@ def nothing_known(work: LoadCredential | LoadAccount | FetchKeys | LoadLocations
         return AccountLoaded(work.name, None)
     if isinstance(work, FetchKeys):
         return KeysFetched(work.issuer, work.kid, failed=True)
-    return LocationsLoaded(work.principal, ())
+    return LocationsLoaded(work.principal, ()) if isinstance(work, LoadLocations) else ApiAnswered(work, failed=True)
 
 
 ChargeKind = Literal["rate", "quota", "bytes", "records"]

@@ -8,8 +8,11 @@ judged, and sections the policy does not have are not made up.
 
 from __future__ import annotations
 
+import io
 import secrets
 import time
+from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 from msgspec import Struct
@@ -21,11 +24,13 @@ from sallygate.engine.exchange import ExchangeDriver
 from sallygate.engine.gate import Gate
 from sallygate.model import driver as d
 from sallygate.model.decision import Decision, HeaderList
+from sallygate.model.exchange import Exchange
 from sallygate.model.operation import Operation
 from sallygate.model.principal import Principal
 from sallygate.model.request import RequestHead
 from sallygate.model.work import PasswordVerified, VerifyPassword, Work, WorkDone, nothing_known
-from sallygate.offline.recordings import Recorded
+from sallygate.offline.recordings import Recorded, RecordedResponse
+from sallygate.parsing.http.records import RecordSplitter
 from sallygate.policy.load import load_policy
 from sallygate.security import passwords
 from sallygate.security.key_ring import KeyRing
@@ -41,6 +46,7 @@ from sallygate.state.state import State
 from sallygate.stores.sqlite.access import AccessStore
 from sallygate.stores.sqlite.store import SqliteStore
 
+Events = tuple[d.Event, ...]
 VERIFIED_KEPT = 100_000
 """Passwords of a recording that were verified: each costs a hash once."""
 
@@ -115,36 +121,25 @@ class Offline:
             request_id=f"{number:032x}",
             now=now,
         )
-        driver = ExchangeDriver(self.gate, head, _SILENT, 0.0, trace)
-        commands, answered, exchange = driver.start(), 0, None
-        while commands:
-            event: d.Event | None = None
-            for command in commands:
-                if isinstance(command, d.Record):
-                    exchange = command.exchange
-                elif isinstance(command, d.Reply):
-                    answered, event = command.status, d.Sent(now, 0.0)
-                else:
-                    event = self._answer(command, recorded.body, now) or event
-            commands = driver.feed(event) if event is not None else ()
-        assert exchange is not None
+        driver = ExchangeDriver(self.gate, head, SILENT, 0.0, trace)
+        api = RecordedApi(recorded.response, now)
+        exchange, answered = drive(driver, lambda command: self._answer(command, recorded, now) or api.answer(command))
         decision = exchange.decision
         by_gate = bool(answered) and decision.verdict == "allow"
         status = answered if by_gate else decision.status
         return Verdict(decision, status, exchange.operation, exchange.principal, by_gate)
 
-    def _answer(self, command: d.Command, body: bytes, now: float) -> d.Event | None:
+    def _answer(self, command: d.Command, recorded: Recorded, now: float) -> Events:
         """What would have come of a command, as far as a recording tells: nothing is sent."""
+        body = recorded.body
         if isinstance(command, d.Work):
-            return d.WorkDone(now, 0.0, tuple([self._work(item) for item in command.items]))
+            return (d.WorkDone(now, 0.0, tuple([self._work(item) for item in command.items])),)
         if isinstance(command, d.ReadBody):
             large = len(body) > command.bytes_max
-            return d.BodyRead(now, 0.0, b"" if large else body, "large" if large else "whole")
-        if isinstance(command, d.Offload):
-            return d.Offloaded(now, 0.0, command.call())
-        if isinstance(command, d.TakeSlot):
-            return d.SlotTaken(now, 0.0)
-        return d.End(now, 0.0) if isinstance(command, d.CallApi) else None
+            return (d.BodyRead(now, 0.0, b"" if large else body, "large" if large else "whole"),)
+        if isinstance(command, d.Spool) and command.side == "client":
+            return (d.Spooled(now, 0.0, io.BytesIO(body), len(body)),)
+        return ()
 
     def _work(self, work: Work) -> WorkDone:
         if not isinstance(work, VerifyPassword):
@@ -164,6 +159,60 @@ def _verify(work: VerifyPassword) -> PasswordVerified:
     return PasswordVerified(work.tag, "right")
 
 
+class RecordedApi:
+    """What a recording says the API answered."""
+
+    def __init__(self, response: RecordedResponse | None, now: float) -> None:
+        self._response, self._now = response, now
+
+    def answer(self, command: d.Command) -> Events:
+        """What comes of a command: the head first, then the body in the way the driver wants it read."""
+        response, now = self._response, self._now
+        if response is None:
+            return ()
+        if isinstance(command, d.CallApi):
+            return (d.ResponseHead(now, 0.0, response.status, response.headers),)
+        body = response.body
+        events: Events
+        if isinstance(command, d.ReadRecord) and command.side == "api":
+            splitter = RecordSplitter(command.framing, command.bytes_max)
+            records = [*splitter.add(body), splitter.end()]
+            events = tuple([d.RecordRead(now, 0.0, "api", record, splitter.large) for record in records if record])
+            events += (d.RecordRead(now, 0.0, "api", None),)
+        elif isinstance(command, d.Spool) and command.side == "api":
+            events = (d.Spooled(now, 0.0, io.BytesIO(body), len(body)),)
+        elif isinstance(command, d.SendHead | d.HoldHead):
+            events = (d.Chunk(now, 0.0, "api", body, False),)
+        else:
+            return ()
+        self._response = None  # the body comes once
+        return events
+
+
+def drive(driver: ExchangeDriver, answer: Callable[[d.Command], Events]) -> tuple[Exchange, int]:
+    """Carry one exchange to its end: what is recorded of it, and the status of an answer by the gate itself, 0 without.
+    `answer` says what comes of a command."""
+    commands, answered, exchange = driver.start(), 0, None
+    waiting: deque[d.Event] = deque()
+    while True:
+        events: Events = ()
+        for command in commands:
+            if isinstance(command, d.Record):
+                exchange = command.exchange
+            elif isinstance(command, d.Reply):
+                answered, events = command.status, (d.Sent(driver.now, driver.tick),)
+            elif isinstance(command, d.TakeSlot):
+                events = (d.SlotTaken(driver.now, driver.tick),)
+            elif isinstance(command, d.Offload):
+                events = (d.Offloaded(driver.now, driver.tick, command.call()),)
+            else:
+                events = answer(command) or events
+        waiting.extendleft(reversed(events))
+        if exchange is not None:
+            return exchange, answered
+        commands = driver.feed(waiting.popleft() if waiting else d.End(driver.now, driver.tick))
+
+
 class _Silent:
     """Ports of a driver whose requests go nowhere."""
 
@@ -180,4 +229,4 @@ class _Silent:
         raise error
 
 
-_SILENT = _Silent()
+SILENT = _Silent()

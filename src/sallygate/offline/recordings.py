@@ -22,7 +22,17 @@ class UnreadableRequest(ValueError):
     """The record is no request. The message says what is wrong and what would be right."""
 
 
+class RecordedResponse(Struct, frozen=True):
+    """What the API answered, where the record says."""
+
+    status: int
+    headers: Headers = ()
+    body: bytes = b""
+
+
 class Recorded(Struct, frozen=True):
+    """One request, with its response where the record has it."""
+
     method: str
     scheme: str
     raw_path: bytes
@@ -32,10 +42,12 @@ class Recorded(Struct, frozen=True):
     client: str
     at: float | None = None
     """Seconds since the epoch, where the record says."""
+    response: RecordedResponse | None = None
 
 
 def from_json(record: Any) -> Recorded:  # Any: decoded JSON
-    """`{"method","url","headers":{…}|[[k,v],…],"body":"…"|"body_base64":"…","client":"ip","time":…}`."""
+    """`{"method","url","headers":{…}|[[k,v],…],"body":"…"|"body_base64":"…","client":"ip","time":…,
+    "response":{"status","headers","body"}}`; all but `url` may be left out."""
     if not isinstance(record, dict):
         raise UnreadableRequest("not a JSON object")
     method, url = record.get("method", "GET"), record.get("url")
@@ -47,7 +59,18 @@ def from_json(record: Any) -> Recorded:  # Any: decoded JSON
     client = record.get("client", DEFAULT_CLIENT)
     if not isinstance(client, str):
         raise UnreadableRequest("`client` must be an address")
-    return Recorded(method, scheme, raw_path, raw_query, headers, body, client, _time(record.get("time")))
+    return Recorded(
+        method, scheme, raw_path, raw_query, headers, body, client, _time(record.get("time")),
+        _response(record.get("response")),
+    )  # fmt: skip
+
+
+def _response(record: Any) -> RecordedResponse | None:
+    if record is None:
+        return None
+    if not isinstance(record, dict) or type(status := record.get("status", 200)) is not int:
+        raise UnreadableRequest("`response` must be an object whose `status` is a number")
+    return RecordedResponse(status, _pairs(record.get("headers") or {}), _body(record))
 
 
 def _body(record: dict[str, Any]) -> bytes:
@@ -84,15 +107,18 @@ def split_url(url: str) -> tuple[str, bytes, bytes, bytes]:
 
 
 def _headers(given: Any, host: bytes, body: bytes) -> Headers:
+    # HTTP/2's pseudo-headers are the request line, not headers.
+    return framed([pair for pair in _pairs(given) if not pair[0].startswith(b":")], host, body)
+
+
+def _pairs(given: Any) -> Headers:
     if isinstance(given, dict):
         pairs = [(k, v) for k, values in given.items() for v in (values if isinstance(values, list) else [values])]
     elif isinstance(given, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in given):
         pairs = [(pair[0], pair[1]) for pair in given]
     else:
         raise UnreadableRequest("`headers` must be an object, or a list of [name, value]")
-    # HTTP/2's pseudo-headers are the request line, not headers.
-    raw = [(_latin(k).lower(), _latin(v)) for k, v in pairs if not str(k).startswith(":")]
-    return framed(raw, host, body)
+    return tuple([(_latin(name).lower(), _latin(value)) for name, value in pairs])
 
 
 def framed(headers: list[tuple[bytes, bytes]], host: bytes, body: bytes) -> Headers:

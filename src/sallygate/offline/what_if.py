@@ -14,31 +14,35 @@ import hashlib
 import secrets
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from sallygate.auth.routes import auth_operations
+from sallygate.controls.contract import ContractControl
 from sallygate.controls.identity import ACCOUNT
 from sallygate.controls.injection import InjectionControl, Prefilter
+from sallygate.controls.limits import LimitsControl
 from sallygate.engine.compose import compose, guarded
-from sallygate.engine.engine import Guarded
-from sallygate.engine.evaluation import decide
+from sallygate.engine.engine import Engine, Guarded
+from sallygate.engine.evaluation import Judge
+from sallygate.engine.exchange import ExchangeDriver
 from sallygate.engine.gate import Gate
+from sallygate.model import driver as d
 from sallygate.model.access import KnownNetwork
 from sallygate.model.account import Account
 from sallygate.model.decision import Decision
+from sallygate.model.evaluation import Evaluation
 from sallygate.model.event import Event
 from sallygate.model.finding import Finding
+from sallygate.model.judgement import Judgement
 from sallygate.model.operation import Operation
-from sallygate.model.outcome import Admission, Answer, Ask, Refuse
 from sallygate.model.principal import Credential
-from sallygate.model.request import NO_BODY, RequestHead
+from sallygate.model.request import RequestHead
 from sallygate.model.work import (
-    ROUNDS_MAX,
     AccountLoaded,
-    Charge,
     LoadAccount,
     LoadLocations,
     LocationsLoaded,
@@ -48,7 +52,7 @@ from sallygate.model.work import (
     WorkDone,
     nothing_known,
 )
-from sallygate.offline.decide import Offline
+from sallygate.offline.decide import SILENT, Offline, drive
 from sallygate.offline.recordings import Recorded
 from sallygate.parsing.addresses import location_network
 from sallygate.parsing.http.credentials import KEY_ID_CHARS
@@ -81,6 +85,8 @@ _KEPT_CODES = {
 _NEW_LOCATION = ("location.new", "location.unverified")
 _NO_POLICY = frozenset(("upstream", "request", "control", "transport"))
 """What the connection, the API or a fault decided."""
+_PIECE = bytes(1 << 20)
+"""Stands for a mebibyte of a response."""
 REPEATS_MAX = 1_000
 """One event stands for at most so many; a flood of more has long met its limit."""
 EXAMPLES_MAX = 3
@@ -146,6 +152,9 @@ def verdict_of(decision: Decision) -> str:
 class FromEvents:
     """Decides events under `loaded`. `credentials` are the installation's, `prefilter` is that of injection."""
 
+    event: Event
+    """The one that is being decided."""
+
     def __init__(
         self,
         loaded: Loaded,
@@ -166,6 +175,7 @@ class FromEvents:
         self._gate: Gate = compose(
             loaded, self._state, self._ring, secrets.token_bytes(32), now, auth_operations, prefilter
         )
+        self._injection = self._gate.engine.controls.get(InjectionControl)
         self._contract = loaded.policy.contract
         self._identity, self._auth = loaded.policy.identity, loaded.policy.auth
         flood = loaded.policy.flood  # recorded requests had no API of ours to load; what was found then stands
@@ -173,6 +183,7 @@ class FromEvents:
             **{name: guarded(one) for name, one in (("flood", flood), ("flood.shedding", flood.shedding))},
             **self._gate.engine.controls.by_section,
         }
+        self._recall(self._gate.engine)
         for account in accounts:
             self._state.accounts.put(replace(account, locked_at=None, password=RIGHT))
         for credential in credentials:
@@ -188,35 +199,26 @@ class FromEvents:
 
     def decide(self, event: Event) -> str:
         """What the event's request would be answered: `allow`, or the reason against it. Charges what it costs."""
-        head = self._head(event)
-        done: tuple[WorkDone, ...] = ()
-        for _ in range(ROUNDS_MAX + 1):
-            outcome = self._gate.engine.admit(head, event.at, done)
-            if not isinstance(outcome, Ask):
-                break
-            done = (*done, *(_done(work, event) for work in outcome.work))
-        assert not isinstance(outcome, Ask)
-        times = min(event.count * event.sampled, REPEATS_MAX)
-        for _ in range(times):
-            self._state.charge(outcome.charges, event.at)
-        judged = [finding for finding in outcome.decision.findings if _is_judged(finding)]
-        if isinstance(outcome, Admission):
-            judged += self._examined(outcome, head)
-        elif isinstance(outcome, Answer) or decide(tuple(judged)).verdict != "allow":
-            return verdict_of(decide(tuple(judged)))
-        decision = decide((*judged, *self._kept(event, outcome.operation, head)))
-        if decision.verdict == "allow" and isinstance(outcome, Admission):
-            release = self._gate.engine.release(outcome, head, event.status, (), event.at)
-            if release.meter is not None and event.response_bytes:
-                charge = Charge(release.meter.table, release.meter.subject, event.response_bytes)
-                self._state.charge((charge,), event.at)
-        return verdict_of(decision)
+        self.event = event
+        driver = ExchangeDriver(self._gate, self._head(event), SILENT, 0.0)
+        exchange, _ = drive(driver, lambda command: _answer(command, event))
+        for _ in range(min(event.count * event.sampled, REPEATS_MAX) - 1):
+            self._state.charge(exchange.charges, event.at)
+        return verdict_of(exchange.decision)
 
-    def _examined(self, admission: Admission, head: RequestHead) -> list[Finding]:
-        """What path and names tell, as of a request without a body."""
-        examined = self._gate.engine.examine(replace(admission, body=NO_BODY), head, None)
-        decision = examined.decision if isinstance(examined, Refuse) else examined[0].decision
-        return [finding for finding in decision.findings if finding.control == "contract" and _is_judged(finding)]
+    def _recall(self, engine: Engine) -> None:
+        """Have the engine take from events what they keep the outcome of."""
+        controls = engine.controls
+        for kind in (ContractControl, InjectionControl, LimitsControl):
+            if (control := controls.get(kind)) is not None:
+                controls.put(kind, _Recalled(control, self))
+        controls.add("plan", Judge(lambda at: self._recalled(at) if at.own else None, "recorded", "plan", "enforce"))
+        controls.add("examine", Judge(self._recalled, "recorded", "examine", "enforce"))
+        engine.compile()
+
+    def _recalled(self, evaluation: Evaluation) -> Judgement:
+        """What was found in values and bodies, by a restriction, or by how much was under way."""
+        return Judgement(tuple(self._kept(self.event, evaluation.operation, evaluation.head)))
 
     def _head(self, event: Event) -> RequestHead:
         headers = [(b"host", b"replay.invalid")]
@@ -242,7 +244,7 @@ class FromEvents:
 
     def _kept(self, event: Event, operation: Operation | None, head: RequestHead) -> Iterator[Finding]:
         """What was found in values and bodies, as the new policy would take it."""
-        injection = self._gate.engine.controls.get(InjectionControl)
+        injection = self._injection
         for finding in event.findings:
             control = _KEPT_CODES.get(finding.code) or _KEPT.get(finding.control, "")
             how = self._how.get(control)
@@ -259,6 +261,53 @@ class FromEvents:
     def _is_ignored(self, finding: Finding) -> bool:
         switch = _SWITCHES.get(finding.code) or _RULES.get(finding.rule, "")
         return getattr(self._contract, switch, "") == "ignore"
+
+
+class _Recalled:
+    """A control, of whose findings those are left that events keep the ground of; what is charged goes by sizes that
+    they keep."""
+
+    def __init__(self, control: Any, events: FromEvents) -> None:  # Any: a class of `model.control`
+        self._control, self._events = control, events
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._control, name)
+
+    def plan(self, evaluation: Evaluation) -> Judgement | None:
+        return _without_lost(self._control.plan(evaluation))
+
+    def examine(self, evaluation: Evaluation) -> Judgement | None:
+        return _without_lost(self._control.examine(evaluation))
+
+    def release(self, evaluation: Evaluation) -> Judgement | None:
+        """The response's bytes are charged; whether it could be read is not known."""
+        judgement: Judgement | None = self._control.release(evaluation)
+        return Judgement(meter=judgement.meter) if judgement is not None else None
+
+    def inspect(self, evaluation: Evaluation) -> Judgement | None:
+        charges = self._control.records_charges(evaluation.principal, self._events.event.records)
+        return Judgement(charges=charges) if charges else None
+
+
+def _without_lost(judgement: Judgement | None) -> Judgement | None:
+    if judgement is None:
+        return None
+    return Judgement(tuple([finding for finding in judgement.findings if _is_judged(finding)]))
+
+
+def _answer(command: d.Command, event: Event) -> tuple[d.Event, ...]:
+    """What came of a command, as far as the event tells."""
+    if isinstance(command, d.Work):
+        return (d.WorkDone(event.at, 0.0, tuple([_done(work, event) for work in command.items])),)
+    if isinstance(command, d.ReadBody):
+        return (d.BodyRead(event.at, 0.0),)
+    if isinstance(command, d.CallApi):
+        return (d.ResponseHead(event.at, 0.0, event.upstream_status or event.status, ()),)
+    if isinstance(command, d.SendHead):
+        pieces, rest = divmod(event.response_bytes, len(_PIECE))
+        chunks = [d.Chunk(event.at, 0.0, "api", _PIECE, True)] * pieces
+        return (*chunks, d.Chunk(event.at, 0.0, "api", _PIECE[:rest], False))
+    return ()
 
 
 def _done(work: Work, event: Event) -> WorkDone:

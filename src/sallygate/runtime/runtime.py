@@ -24,11 +24,20 @@ from sallygate.engine.compose import compose
 from sallygate.engine.gate import Gate
 from sallygate.events.record import Pending
 from sallygate.guard import App
+from sallygate.guard.services import Interruptible
 from sallygate.model.decision import HeaderList
 from sallygate.model.exchange import Exchange
 from sallygate.model.principal import Principal
 from sallygate.model.request import RequestHead
-from sallygate.model.work import CredentialLoaded, FetchKeys, LoadAccount, LoadCredential, LoadLocations, Work, WorkDone
+from sallygate.model.work import (
+    CredentialLoaded,
+    FetchKeys,
+    LoadAccount,
+    LoadCredential,
+    LoadLocations,
+    OwnWork,
+    WorkDone,
+)
 from sallygate.net.sockets import inherited, notify, notify_reloading, watchdog_s
 from sallygate.policy.load import Door, Loaded, load_policy
 from sallygate.ports import StoreError
@@ -65,6 +74,8 @@ FLUSH_S = 0.5
 """Counters lose at most a second after a kill."""
 CLOCK_S = 1.0
 WATCH_S = 1.0
+INTERRUPTED_AT_ONCE = 200
+"""Exchanges asked whether they may go on before others get a turn: about a millisecond."""
 ISSUERS_S = 1.0
 
 T = TypeVar("T")
@@ -97,6 +108,7 @@ class Runtime:
         self.events = self._event_log()
         self._make_services()
         self.under_way = 0
+        self.live: set[Interruptible] = set()
         self.on_reload: list[Callable[[Loaded], Coroutine[Any, Any, None]]] = []
         self._aside = ThreadPoolExecutor(1, "sallygate-examine")  # more would only share the interpreter
         self._tasks: list[asyncio.Task[Any]] = []
@@ -253,11 +265,21 @@ class Runtime:
 
     async def _sync(self) -> None:
         """Take over what other processes wrote: accounts, keys, restrictions."""
+        restrictions = self.state.restrictions
         if await self.sync.take_over():
             self._behind = True
+        if self.state.restrictions is not restrictions:
+            await self._interrupt()
         self.life.store_read_at = self.now()
         if self._behind:
             await self._catch_up()
+
+    async def _interrupt(self) -> None:
+        """Restrictions have changed: what is under way is asked again, also what waits for the API or its client."""
+        for number, one in enumerate(tuple(self.live)):
+            if number % INTERRUPTED_AT_ONCE == INTERRUPTED_AT_ONCE - 1:
+                await asyncio.sleep(0)
+            one.interrupt()
 
     async def _catch_up(self) -> None:
         """Tried again until all of it is done: what ends a token first, what needs files after."""
@@ -359,7 +381,7 @@ class Runtime:
     def own(self) -> App:
         return self.access.app
 
-    async def work(self, work: Work) -> WorkDone:
+    async def work(self, work: OwnWork) -> WorkDone:
         """What a control asked for, done off the request path's own thread where it may block."""
         if isinstance(work, LoadCredential):
             return await self._load_credential(work)

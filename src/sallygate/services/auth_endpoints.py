@@ -30,7 +30,7 @@ from sallygate.model.event import Event
 from sallygate.model.exchange import Exchange
 from sallygate.model.finding import Finding
 from sallygate.model.principal import Principal
-from sallygate.model.work import ROUNDS_MAX, LoadAccount, LoadLocations, LocationsLoaded, Work, WorkDone
+from sallygate.model.work import ROUNDS_MAX, LoadAccount, LoadLocations, LocationsLoaded, OwnWork, WorkDone
 from sallygate.parsing.addresses import location_network
 from sallygate.parsing.jose.jwk import read_key_set
 from sallygate.policy.auth import Auth
@@ -65,7 +65,7 @@ class AuthEndpoints:
         installation: Installation,
         logins: Logins,
         gate: Callable[[], Gate],
-        work: Callable[[Work], Awaitable[WorkDone]],
+        work: Callable[[OwnWork], Awaitable[WorkDone]],
         now: Callable[[], float],
         failed: Callable[[str, BaseException], None],
     ) -> None:
@@ -204,7 +204,7 @@ class AuthEndpoints:
 
     async def _proven(
         self,
-        judge: Callable[[IdentityControl, float, tuple[WorkDone, ...]], Principal | Finding | Refused | Work],
+        judge: Callable[[IdentityControl, float, tuple[WorkDone, ...]], Principal | Finding | Refused | OwnWork],
     ) -> Principal | Finding:
         done: tuple[WorkDone, ...] = ()
         for _ in range(ROUNDS_MAX + 1):

@@ -195,7 +195,7 @@ def test_shadow_finds_and_lets_pass(bench) -> None:
     head = made.head("/things?limit=0&x=1", key=None)
     outcome = made.offline.gate.engine.admit(head, made.now)
     assert isinstance(outcome, Admission)
-    passed, _ = made.offline.gate.engine.examine(outcome, head, None)
+    passed = made.offline.gate.engine.examine(outcome, head, None)
     assert [f.code for f in passed.decision.findings] == [
         "identity.missing",
         "contract.parameter",

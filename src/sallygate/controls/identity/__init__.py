@@ -29,7 +29,7 @@ from sallygate.model.judgement import Judgement
 from sallygate.model.operation import Operation
 from sallygate.model.principal import Credential, Principal
 from sallygate.model.request import RequestHead
-from sallygate.model.work import Work, WorkDone
+from sallygate.model.work import OwnWork, WorkDone
 from sallygate.parsing.http.credentials import parse_api_key, parse_authorization, parse_basic, seems_api_key
 from sallygate.policy.accounts import AccountsSection
 from sallygate.policy.identity import Identity
@@ -126,7 +126,7 @@ class IdentityControl(Everywhere):
 
     def identify(
         self, head: RequestHead, operation: Operation | None, now: float, done: tuple[WorkDone, ...]
-    ) -> Principal | Proven | Finding | Refused | Work | Asking | None:
+    ) -> Principal | Proven | Finding | Refused | OwnWork | Asking | None:
         """The principal; a finding; what to find out first; or None for a caller who need not say who it is."""
         sent = head.fields.get(self._header)
         if self._passwords is not None and (pair := self._name_and_password(head)) is not None:
@@ -148,11 +148,11 @@ class IdentityControl(Everywhere):
             return None
         return missing("an API key" if self._tokens is None else "a credential")
 
-    def prove_key(self, text: str, now: float, done: tuple[WorkDone, ...]) -> Principal | Finding | Work:
+    def prove_key(self, text: str, now: float, done: tuple[WorkDone, ...]) -> Principal | Finding | OwnWork:
         """Whom a key stands for, wherever it was sent."""
         return self._keys.admit(text, now, done)
 
-    def prove_token(self, text: str, now: float, done: tuple[WorkDone, ...]) -> Principal | Finding | Refused | Work:
+    def prove_token(self, text: str, now: float, done: tuple[WorkDone, ...]) -> Principal | Finding | Refused | OwnWork:
         """Whom a token stands for, wherever it was sent."""
         return self._tokens.admit(text, "auth", now, done) if self._tokens is not None else invalid("no tokens here")
 
@@ -162,7 +162,7 @@ class IdentityControl(Everywhere):
     def _is_key(self, sent: str) -> bool:
         return self._bearer_keys and parse_api_key(sent) is not None
 
-    def _holder(self, claims: Claims, now: float, done: tuple[WorkDone, ...]) -> Principal | Finding | Work:
+    def _holder(self, claims: Claims, now: float, done: tuple[WorkDone, ...]) -> Principal | Finding | OwnWork:
         """Whom a token of our own endpoint stands for: the key or account it was given for, while that is alive."""
         client = claims.get("client_id")
         if type(client) is not str:
@@ -188,7 +188,7 @@ def own_issuer(policy: Policy) -> OwnIssuer | None:
     return OwnIssuer(section.issuer, (section.audience or section.issuer,), section.tokens.access)
 
 
-def _judgement(answer: Principal | Proven | Finding | Refused | Work | Asking) -> Judgement:
+def _judgement(answer: Principal | Proven | Finding | Refused | OwnWork | Asking) -> Judgement:
     if isinstance(answer, Principal):
         return Judgement(principal=answer)
     if isinstance(answer, Finding):

@@ -9,7 +9,7 @@ from msgspec import Struct
 from sallygate.model.decision import HeaderList
 from sallygate.model.finding import Finding
 from sallygate.model.principal import Principal
-from sallygate.model.work import Charge, Work
+from sallygate.model.work import Charge, OwnWork
 
 
 class Refused(Struct, frozen=True, gc=False):
@@ -23,7 +23,7 @@ class Refused(Struct, frozen=True, gc=False):
 class Asking(Struct, frozen=True, gc=False):
     """A question whose answer may cost: `reserved` is held meanwhile."""
 
-    work: Work
+    work: OwnWork
     reserved: tuple[Charge, ...]
 
 

@@ -29,7 +29,7 @@ from sallygate.controls.identity.scopes import granted
 from sallygate.controls.identity.signatures import is_signed_by
 from sallygate.model.finding import Finding
 from sallygate.model.principal import Principal
-from sallygate.model.work import Charge, FetchKeys, KeysFetched, Work, WorkDone
+from sallygate.model.work import Charge, FetchKeys, KeysFetched, OwnWork, WorkDone
 from sallygate.parsing.jose.jwk import VerifyingKey
 from sallygate.parsing.jose.jws import Jws, JwsError, read_claims, read_jws
 from sallygate.policy.identity import Issuer
@@ -41,7 +41,7 @@ FORGED_TABLE = "identity:forged"
 KEPT_MAX = 50_000
 """Verified tokens remembered: about 40 MB. Callers beyond it are verified once more, oldest first."""
 
-Holder = Callable[[Claims, float, tuple[WorkDone, ...]], Principal | Finding | Work]
+Holder = Callable[[Claims, float, tuple[WorkDone, ...]], Principal | Finding | OwnWork]
 """Whom a token of our own stands for while what it was given for is alive: asked at every use."""
 
 
@@ -92,7 +92,7 @@ class Tokens:
 
     def admit(
         self, text: str, address: str, now: float, done: tuple[WorkDone, ...]
-    ) -> Principal | Finding | Refused | Work:
+    ) -> Principal | Finding | Refused | OwnWork:
         """`address` is what forgeries are counted by."""
         digest = sha256(text.encode("utf-8", "replace")).digest()
         kept = self._kept.get(digest)
@@ -154,7 +154,7 @@ class Tokens:
 
     def _verified(
         self, digest: bytes, terms: Terms, claims: Claims, now: float, done: tuple[WorkDone, ...]
-    ) -> Principal | Finding | Work:
+    ) -> Principal | Finding | OwnWork:
         keys = self._state.issuers.get(terms.issuer)
         assert keys is not None
         holder: Principal | None = None
@@ -187,7 +187,9 @@ class Tokens:
         self._keep(digest, kept)
         return principal
 
-    def _again(self, digest: bytes, kept: _Kept, now: float, done: tuple[WorkDone, ...]) -> Principal | Finding | Work:
+    def _again(
+        self, digest: bytes, kept: _Kept, now: float, done: tuple[WorkDone, ...]
+    ) -> Principal | Finding | OwnWork:
         """A token seen before: what may have changed since is looked at every time."""
         if self._is_revoked(kept, now):
             return invalid("revoked", kept.principal.id)
@@ -203,7 +205,7 @@ class Tokens:
             self._keep(digest, kept)
         return kept.principal
 
-    def _held(self, claims: Claims, now: float, done: tuple[WorkDone, ...]) -> Principal | Finding | Work:
+    def _held(self, claims: Claims, now: float, done: tuple[WorkDone, ...]) -> Principal | Finding | OwnWork:
         return self._holder(claims, now, done) if self._holder is not None else invalid("holder")
 
     def _is_revoked(self, kept: _Kept, now: float) -> bool:

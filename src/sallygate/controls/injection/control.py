@@ -25,7 +25,6 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import ClassVar
 
-from msgspec.json import decode
 from msgspec.structs import replace
 
 from sallygate.controls.injection.judges.registry import JUDGES, compile_patterns, make_prefilter
@@ -35,7 +34,6 @@ from sallygate.controls.injection.pipeline.field_stripping import strip_fields
 from sallygate.controls.injection.pipeline.inspected_bodies import (
     as_text,
     inspected_bytes,
-    lenient_pairs,
     plan_body,
     read_body,
     too_large,
@@ -49,8 +47,9 @@ from sallygate.model.evaluation import Evaluation
 from sallygate.model.finding import Finding
 from sallygate.model.judgement import Judgement
 from sallygate.model.request import EMPTY_BODY, Body, BodyPlan, RequestHead
+from sallygate.parsing.edits import edit_body, edit_head
 from sallygate.parsing.http.body import LIMITS, BodyLimits, plain_body, with_coding
-from sallygate.parsing.http.forms import decode_pairs
+from sallygate.parsing.http.forms import FormError
 from sallygate.parsing.openapi.confined import confined_fields
 from sallygate.policy.schema import Injection
 from sallygate.state.cleared_texts import ClearedTexts
@@ -131,8 +130,8 @@ class InjectionControl(Everywhere):
                 return Judgement((found,))
             body = read = found
         operation = evaluation.operation.id if evaluation.operation is not None else ""
-        findings, edit = self.judge(operation, evaluation.head, body)
-        return Judgement(findings, parsed=read, edit=edit) if findings or read is not None else None
+        findings, edits = self.judge(operation, evaluation.head, body)
+        return Judgement(findings, parsed=read, edits=edits) if findings or read is not None else None
 
     def plan_body(self, head: RequestHead, plan: BodyPlan) -> BodyPlan | Finding:
         """The plan by which a body that would stream past is read instead; or why it is not going to be."""
@@ -142,24 +141,31 @@ class InjectionControl(Everywhere):
         """A body no contract reads."""
         return read_body(head, plan, raw, limits)
 
-    def judge(self, operation: str, head: RequestHead, body: Body) -> tuple[tuple[Finding, ...], Edit | None]:
+    def judge(self, operation: str, head: RequestHead, body: Body) -> tuple[tuple[Finding, ...], tuple[Edit, ...]]:
         """What attacks, strongest first, empty when nothing does; and, where the policy wants the fields that do
         stripped, the request without what offends: its findings then say so and ask for nothing."""
         if body.kind == "binary" and body.raw and body.tree is None:
             body = as_text(body.raw, body.media)
         if inspected_bytes(body) > self._bytes_max:
             if self._uninspected == "refuse":
-                return (too_large(self._bytes_max),), None
+                return (too_large(self._bytes_max),), ()
             body = EMPTY_BODY
         seen = self._look(operation, head, body)
         if not seen:
-            return (), None
+            return (), ()
         places = frozenset(one.value.where for one in seen)
         if self._strip and all(_matches(place, self._strip) for place in places):
-            edit = strip_fields(places, head, body)
-            if edit is not None and not self._look(operation, *_edited(head, body, edit)):
-                return tuple([_finding(one, stripped=True) for one in seen]), edit
-        return tuple([_finding(one) for one in seen]), None
+            edits = strip_fields(places, head, body)
+            if edits is not None and self._is_clear(operation, head, body, edits):
+                return tuple([_finding(one, stripped=True) for one in seen]), edits
+        return tuple([_finding(one) for one in seen]), ()
+
+    def _is_clear(self, operation: str, head: RequestHead, body: Body, edits: tuple[Edit, ...]) -> bool:
+        """Whether nothing is seen in what `edits` leave."""
+        try:
+            return not self._look(operation, edit_head(head, edits), edit_body(body, edits))
+        except FormError:  # what is left cannot be read in one way
+            return False
 
     def _look(self, operation: str, head: RequestHead, body: Body) -> list[Seen]:
         texts, fresh = texts_of(head, body, self._cleared, self._credentials)
@@ -246,16 +252,6 @@ def _matches(place: str, patterns: Iterable[str]) -> bool:
 def _pattern(pattern: str) -> Callable[[str], re.Match[str] | None]:
     """Matches what `pattern` means, in which only `*` is special: brackets are part of many names."""
     return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL).fullmatch
-
-
-def _edited(head: RequestHead, body: Body, edit: Edit) -> tuple[RequestHead, Body]:
-    """The request as it will be forwarded, read anew."""
-    if edit.raw_query is not None:
-        head = replace(head, raw_query=edit.raw_query, query=decode_pairs(edit.raw_query))
-    if edit.body is not None:
-        tree = decode(edit.body) if body.kind == "json" else lenient_pairs(edit.body)
-        body = Body(edit.body, body.kind, body.media, tree, body.declared)
-    return head, body
 
 
 def _finding(seen: Seen, *, stripped: bool = False) -> Finding:

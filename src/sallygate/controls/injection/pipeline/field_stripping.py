@@ -1,18 +1,16 @@
-"""Stripping of named fields: removes the offending characters, and makes the bytes of the request again from the rest.
+"""Stripping of named fields: edits that remove the offending characters.
 
 Only what the policy names is touched: a value of the query, a leaf of a JSON body, a field of a form. Everything else stays
-byte for byte as it was sent. What is left is judged again by whoever called this.
+byte for byte as it was sent. The control judges again what is left.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from decimal import Decimal
 from typing import Any
 from urllib.parse import quote_plus, unquote_to_bytes
 
-import msgspec
+from msgspec.json import encode
 
 from sallygate.controls.injection.pipeline.decodings import utf8
 from sallygate.model.decision import Edit
@@ -23,49 +21,40 @@ _OFFENDING = re.compile(r"[\x00-\x1f\x7f\"'`<>;|&$(){}\[\]\\=*#%^~]|--+|\.\.+")
 """What carries syntax in the languages of attacks. Letters, digits, spaces and the marks of prose stay."""
 
 
-_encode = msgspec.json.Encoder(decimal_format="number").encode
-
-
 def stripped(text: str) -> str:
     return _OFFENDING.sub(lambda found: found.group()[0] if found.group()[0] in "-." else "", text)
 
 
-def strip_fields(places: frozenset[str], head: RequestHead, body: Body) -> Edit | None:
-    """The request with the fields at `places` (`query:q`, `body:/a/0`) stripped; None when one of them cannot be."""
+def strip_fields(places: frozenset[str], head: RequestHead, body: Body) -> tuple[Edit, ...] | None:
+    """Edits that strip the fields at `places` (`query:q`, `body:/a/0`); None when one of them cannot be stripped."""
     names = frozenset(place.partition(":")[2] for place in places if place.startswith("query:"))
-    raw_query = _strip_pairs(head.raw_query, names) if names else None
+    edits = (Edit("query", _strip_pairs(head.raw_query, names)),) if names else ()
     pointers = frozenset(place.partition(":")[2] for place in places if place.startswith("body:"))
-    raw_body: bytes | None = None
-    if pointers:
-        raw_body = _strip_body(body, pointers)
-        if raw_body is None:
-            return None
-    return Edit(raw_query, raw_body)
+    if not pointers:
+        return edits
+    stripped_body = _strip_body(body, pointers)
+    return (*edits, *stripped_body) if stripped_body is not None else None
 
 
-def _strip_body(body: Body, pointers: frozenset[str]) -> bytes | None:
+def _strip_body(body: Body, pointers: frozenset[str]) -> tuple[Edit, ...] | None:
     if body.kind == "json":
-        # A copy: the one that was judged stays as it is. Decimals keep every digit.
-        tree = json.loads(body.raw, parse_float=Decimal)
-        return _encode(tree) if all(_strip_leaf(tree, pointer) for pointer in pointers) else None
+        leaves = {pointer: _leaf(body.tree, pointer) for pointer in pointers}
+        made = [Edit(f"body:{at}", encode(stripped(text))) for at, text in leaves.items() if text is not None]
+        return tuple(made) if len(made) == len(leaves) else None
     if body.kind == "form":
-        return _strip_pairs(body.raw, frozenset(pointer.removeprefix("/") for pointer in pointers))
+        raw = _strip_pairs(body.raw, frozenset(pointer.removeprefix("/") for pointer in pointers))
+        return (Edit("body:", raw),)
     return None
 
 
-def _strip_leaf(tree: Any, pointer: str) -> bool:  # Any: decoded JSON
-    """Whether there is a text at `pointer`: it may as well lead into a document within a text, or be cut."""
-    holder, at = None, None
+def _leaf(tree: Any, pointer: str) -> str | None:  # Any: decoded JSON
+    """The text at `pointer`; None where it leads into a document within a text, or was cut."""
     for step in map(unescape_pointer, pointer.split("/")[1:]):
-        holder, at = tree, int(step) if isinstance(tree, list) and step.isdecimal() else step
         try:
-            tree = holder[at]
+            tree = tree[int(step) if isinstance(tree, list) and step.isdecimal() else step]
         except (LookupError, TypeError):
-            return False
-    if holder is None or not isinstance(tree, str):
-        return False
-    holder[at] = stripped(tree)
-    return True
+            return None
+    return tree if pointer and isinstance(tree, str) else None
 
 
 def _strip_pairs(raw: bytes, names: frozenset[str]) -> bytes:

@@ -90,7 +90,7 @@ def _compose(parts: Parts, id_key: bytes, own_operations: OwnOperations) -> Gate
         frozenset(dropped),
         _declared_headers(loaded),
         hsts,
-        frozenset(limits.records) if limits is not None else frozenset(),
+        frozenset(limits.records) if limits is not None and controls.enforces(LimitsControl) else frozenset(),
         PLAIN - dropped,
     )
 

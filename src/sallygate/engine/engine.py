@@ -25,7 +25,7 @@ from sallygate.model.control import Phase
 from sallygate.model.decision import HeaderList
 from sallygate.model.early import EarlyRequest
 from sallygate.model.finding import Finding, Mode
-from sallygate.model.judgement import Judgement
+from sallygate.model.judgement import Judgement, ResponsePlan
 from sallygate.model.operation import Operation
 from sallygate.model.outcome import (
     STREAM,
@@ -325,7 +325,7 @@ class Engine:
             gzip = "gzip" if coding == b"gzip" else ""
             if is_readable_json(media, coding):
                 most = max(plan.copy_bytes_max, IDS_READ_BYTES_MAX)
-                plan = replace(plan, copy_bytes_max=most, coding=gzip, is_json=True)
+                plan = ResponsePlan(plan.mode, most, gzip, plan.bytes_max, plan.framing, True, plan.over)
             elif plan.mode == "hold":
                 plan = replace(plan, copy_bytes_max=0, coding=gzip)
             elif plan.copy_bytes_max:  # nothing but JSON is read beside its stream

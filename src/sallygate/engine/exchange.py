@@ -39,6 +39,8 @@ from sallygate.model.work import ROUNDS_MAX, ApiAnswered, AskApi, Work, WorkDone
 OFFLOADED_BYTES = 64 * 1024
 """Larger bodies are examined off the event loop, where they make nobody wait."""
 
+Judge = Callable[[tuple[WorkDone, ...]], Any]
+"""A phase, with what was found out for it."""
 Flow = Generator[Commands, d.Event, Commands]
 """Yields batches of commands; returns the last one."""
 
@@ -126,7 +128,9 @@ class ExchangeDriver:
     def _run(self) -> Flow:
         gate, head, ledger = self._gate, self._head, self._ledger
         # The first time at the very moment the event will tell, so that it can be decided again from there.
-        admitted = yield from self._decide(lambda done: gate.engine.admit(head, self.now, done, self._trace))
+        admitted = self._judged(self._admit)
+        if isinstance(admitted, Ask):
+            admitted = yield from self._answered(self._admit, admitted)
         self._admit_us = self._ports.tick_us()
         ledger.charge(admitted.charges, self.now)
         ledger.give_reserved_back()
@@ -147,7 +151,9 @@ class ExchangeDriver:
             if (finding := request.whole(event)) is not None:
                 return (yield from self._refuse(refusal(finding, admission)))
         aside = len(request.raw or b"") > OFFLOADED_BYTES and gate.engine.may_offload(admission)
-        examined = yield from self._decide(self._examine, aside)
+        examined = (yield from self._aside(self._examine)) if aside else self._judged(self._examine)
+        if isinstance(examined, Ask):
+            examined = yield from self._answered(self._examine, examined, aside)
         if examined.charges or ledger.reserved:
             ledger.charge(examined.charges, self.now)
             ledger.give_reserved_back()
@@ -170,36 +176,34 @@ class ExchangeDriver:
         self._live = True
         return (*request.begin(), call)
 
-    def _decide(
-        self, judge: Callable[[tuple[WorkDone, ...]], Any], aside: bool = False
-    ) -> Generator[Commands, d.Event, Any]:
-        """The outcome of a phase, after at most three rounds of finding out; `aside`: off the event loop."""
+    def _judged(self, judge: Judge, done: tuple[WorkDone, ...] = ()) -> Any:
+        """The outcome of a phase; one that raises refuses."""
+        try:
+            return judge(done)
+        except Exception as error:
+            return self._unchecked(error)
+
+    def _aside(self, judge: Judge, done: tuple[WorkDone, ...] = ()) -> Generator[Commands, d.Event, Any]:
+        """The same, off the event loop."""
+        event = yield (d.Offload(partial(judge, done)),)
+        if not isinstance(event, d.Offloaded) or event.result is None:
+            return self._unchecked(event.error if isinstance(event, d.Offloaded) else None)
+        return event.result
+
+    def _answered(self, judge: Judge, outcome: Ask, aside: bool = False) -> Generator[Commands, d.Event, Any]:
+        """The outcome of a phase that asks: after at most three rounds of finding out."""
         done: tuple[WorkDone, ...] = ()
-        for rounds in range(ROUNDS_MAX + 1):
-            error: BaseException | None = None
-            outcome: Any = None
-            if aside:
-                event = yield (d.Offload(partial(judge, done)),)
-                if isinstance(event, d.Offloaded):
-                    outcome, error = event.result, event.error
-            else:
-                try:
-                    outcome = judge(done)
-                except Exception as raised:
-                    error = raised
-            if outcome is None:
-                return self._unchecked(error)
+        for _ in range(ROUNDS_MAX):
+            self._ledger.reserve(outcome.reserved)
+            event = yield from self._find_out(outcome.work)
+            if isinstance(event, Refuse):
+                return event
+            if not isinstance(event, d.WorkDone):
+                return self._unchecked(event.error if isinstance(event, d.WorkFailed) else None)
+            done = (*done, *event.answers)
+            outcome = (yield from self._aside(judge, done)) if aside else self._judged(judge, done)
             if not isinstance(outcome, Ask):
                 return outcome
-            if rounds == ROUNDS_MAX:
-                break
-            self._ledger.reserve(outcome.reserved)
-            answered = yield from self._find_out(outcome.work)
-            if isinstance(answered, Refuse):
-                return answered
-            if not isinstance(answered, d.WorkDone):
-                return self._unchecked(answered.error if isinstance(answered, d.WorkFailed) else None)
-            done = (*done, *answered.answers)
         return Refuse(failed("The request cannot be decided."), self._ledger.reserved)
 
     def _find_out(self, work: tuple[Work, ...]) -> Generator[Commands, d.Event, d.Event | Refuse]:
@@ -226,6 +230,9 @@ class ExchangeDriver:
             if isinstance(answer, ApiAnswered):
                 self._asked += ((answer.asked.raw_path, 0 if answer.failed else answer.status),)
         return event
+
+    def _admit(self, done: tuple[WorkDone, ...]) -> Ask | Refuse | Answer | Admission:
+        return self._gate.engine.admit(self._head, self.now, done, self._trace)
 
     def _examine(self, done: tuple[WorkDone, ...]) -> Ask | Refuse | Pass:
         admission, request = self._admission, self._request
@@ -261,9 +268,7 @@ class ExchangeDriver:
         return self._response.message(event) if self._response is not None else ()
 
     def _on_trailers(self, event: d.Trailers) -> Commands:
-        if event.side == "client" or self._response is None:  # no shell has any of a client
-            return ()
-        return self._response.trailers(event)
+        return self._response.trailers(event) if event.side == "api" and self._response is not None else ()
 
     def _on_head(self, event: d.ResponseHead) -> Commands:
         request, response = self._request, self._response
@@ -286,8 +291,10 @@ class ExchangeDriver:
         return self._inspect_on(None)
 
     def _let_go(self, response: Response) -> Flow:
-        body = response.body()
-        outcome = yield from self._decide(lambda done: response.inspect(body, self.now, done))
+        judge = partial(response.inspect, response.body(), self.now)
+        outcome = self._judged(judge)
+        if isinstance(outcome, Ask):
+            outcome = yield from self._answered(judge, outcome)
         self._ledger.give_reserved_back()
         if response.refused is not None or response.cut:  # meanwhile
             return response.cut
@@ -382,9 +389,9 @@ class ExchangeDriver:
             learned = response.learned(self.now)
             response.settle(self.now)
             status, sent = response.answered(gone=self._gone), response.sent
-        if response is not None:
+        if response is not None and response.findings:
             decision = with_findings(decision, response.findings)
-        if request is not None:
+        if request is not None and request.findings:
             decision = with_findings(decision, request.findings)
         return (*commands, d.Record(self._exchange(decision, status, sent, learned)))
 

@@ -39,6 +39,6 @@ class Gate(Struct, frozen=True):
     answer_headers: HeaderList
     """On every answer: HSTS."""
     counted_operations: frozenset[str]
-    """Whose answers must come in a coding that can be read."""
+    """Whose responses must come in a coding that can be read: of limits in shadow no request changes."""
     plain_headers: frozenset[bytes] = frozenset()
     """Of `PLAIN`, those that no policy takes off: known to travel without a second look."""

@@ -42,7 +42,6 @@ class RequestBody:
         self._pace = admission.pace
         self.sending = admission.body.mode in ("stream", "records")
         """Whether it streams, is not all there, and has to be before the API answers."""
-        self.streams = self.sending
 
     # read before the API is asked ------------------------------------------------------------------------------------
 

@@ -144,25 +144,19 @@ class Response:
 
     def chunk(self, event: d.Chunk) -> Commands:
         """A piece of its body."""
-        if (ended := self._ended("a body")) is not None:
+        if (ended := self._ended("a body", event.now)) is not None:
             return ended
-        if cut := self.interrupted(event.now):
-            return cut
-        copy = self._copy
         if not self.held:
-            if commands := self._send(event.data, event.more, event.now):
-                return commands
-        elif copy is not None and not copy.add(event.data):
+            return self._send(event.data, event.more, event.now)
+        if self._copy is not None and not self._copy.add(event.data):
             assert self._release is not None
             return self._end(self._release.plan.over, event.now)
         return ()
 
     def record(self, event: d.RecordRead) -> Commands:
         """One record of its body, judged; None at the end."""
-        if (ended := self._ended("a body")) is not None:
+        if (ended := self._ended("a record", event.now)) is not None:
             return ended
-        if cut := self.interrupted(event.now):
-            return cut
         if event.data is None:
             return self._send(b"", False, event.now)
         assert self._release is not None
@@ -201,7 +195,7 @@ class Response:
 
     def spooled(self, event: d.Event) -> Commands:
         """It lies in a file, or it did not come whole."""
-        if (ended := self._ended("a body")) is not None:
+        if (ended := self._ended("a body", event.now)) is not None:
             return ended
         assert self._release is not None
         if isinstance(event, d.BodyRead):
@@ -212,15 +206,15 @@ class Response:
         self._spool = event
         return ()
 
-    def _ended(self, what: str) -> Commands | None:
-        """What is said again once it was replaced or cut; None while it goes on."""
+    def _ended(self, what: str, now: float) -> Commands | None:
+        """What ends it now, or is said again once it was replaced or cut; None while it goes on."""
         if self.refused is not None or self.cut:
             return self.cut
         if self.done:
             raise RuntimeError(f"the application sent {what} after its end")
         if self._release is None:
             raise RuntimeError(f"the application sent {what} before its head")
-        return None
+        return self.interrupted(now) or None if self._gate.state.restrictions is not self._in_force else None
 
     def _judged(self, data: bytes, now: float, side: Side = "api") -> tuple[bytes, Commands]:
         passed = self._gate.engine.message(self._admission, self._head, side, data, now, self._trace)
@@ -232,10 +226,10 @@ class Response:
         """A piece leaves, metered."""
         release = self._release
         assert release is not None
-        if cut := self._budget(release, len(data), now):
+        meter = release.meter
+        if meter is not None and (cut := self._budget(release, len(data), now)):
             return cut
         self.sent += len(data)
-        meter = release.meter
         if meter is not None and (meter.over is not None or self.sent - self._charged >= CHARGED_EVERY_BYTES):
             self._pay(now)
         if self._copy is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from sallygate.engine.exchange import ExchangeDriver
@@ -28,33 +28,22 @@ class Stopped(Exception):
 class ApiCall:
     """The application, called by one exchange."""
 
-    __slots__ = (
-        "_app",
-        "_client",
-        "_deadline_s",
-        "_driver",
-        "_ending",
-        "_records",
-        "_splitters",
-        "_spool",
-        "_task",
-        "_trailers",
-    )  # fmt: skip
+    # Defaults stand on the class: a call sets only what it comes to.
+    _deadline_s: float | None = None
+    """For the next piece of the request."""
+    _splitters: Mapping[Side, RecordSplitter] = {}
+    _records: deque[d.RecordRead]
+    """Still to be fed, of the side that is split."""
+    _spool: SpoolFile | None = None
+    """Where the response goes."""
+    _trailers = False
+    """Whether fields follow the response's body."""
+    _task: asyncio.Task[Any] | None = None
+    _ending: Commands = ()
+    """What a restriction ended it with."""
 
     def __init__(self, client: ClientConnection, driver: ExchangeDriver, app: App) -> None:
         self._client, self._driver, self._app = client, driver, app
-        self._deadline_s: float | None = None
-        """For the next piece of the request."""
-        self._splitters: dict[Side, RecordSplitter] = {}
-        self._records: deque[d.RecordRead] = deque()
-        """Of the request, still to be fed."""
-        self._spool: SpoolFile | None = None
-        """Where the response goes."""
-        self._trailers = False
-        """Whether fields follow the response's body."""
-        self._task: asyncio.Task[Any] | None = None
-        self._ending: Commands = ()
-        """What a restriction ended it with."""
 
     async def run(self, command: d.CallApi) -> d.Event:
         """Call it; whatever it raises is raised again, once the driver has been told."""
@@ -97,7 +86,8 @@ class ApiCall:
 
     def read_records(self, command: d.ReadRecord) -> None:
         """From now on, a side's body comes by records."""
-        self._splitters[command.side] = RecordSplitter(command.framing, command.bytes_max)
+        self._splitters = {**self._splitters, command.side: RecordSplitter(command.framing, command.bytes_max)}
+        self._records = deque()
 
     # restrictions ----------------------------------------------------------------------------------------------------
 
@@ -231,13 +221,13 @@ class ApiCall:
             data, more = message.get("body", b""), message.get("more_body", False)
             if self._spool is not None:
                 await self._add_to_spool(self._spool, data, more)
-            elif (splitter := self._splitters.get("api")) is not None:
+            elif self._splitters and (splitter := self._splitters.get("api")) is not None:
                 await self._send_records(splitter, d.Chunk(now, tick, "api", data, more))
             else:
                 await self._respond(self._driver.feed(d.Chunk(now, tick, "api", data, more)))
         elif kind == "http.response.start":
-            extensions = self._client.scope.get("extensions") or {}
-            self._trailers = bool(message.get("trailers")) and "http.response.trailers" in extensions
+            if message.get("trailers"):
+                self._trailers = "http.response.trailers" in (self._client.scope.get("extensions") or {})
             headers = tuple([(name.lower(), value) for name, value in message.get("headers", ())])
             await self._respond(self._driver.feed(d.ResponseHead(now, tick, message["status"], headers)))
         elif kind == "http.response.trailers" and kind in (self._client.scope.get("extensions") or {}):

@@ -210,3 +210,12 @@ def test_a_control_that_raises_at_the_body_is_in_the_event(on_error: str, mode: 
 
 def test_every_mode_of_every_case_ran() -> None:
     assert len(CASES) * 3 == 21 and {case[0] for case in CASES.values()} == {"limits", "flood", "restrictions"}
+
+
+def test_limits_in_shadow_ask_for_no_other_coding() -> None:
+    accepts = (b"accept-encoding", b"br, gzip")
+    for mode, asked in (("enforce", b"gzip"), ("shadow", b"br, gzip"), ("off", b"br, gzip")):
+        told = Transcript(
+            house(modes={"limits": mode}, data="records: 5/day"), Request(key="large", headers=(accepts,))
+        )
+        assert dict(told.of(d.CallApi)[0].headers)[b"accept-encoding"] == asked

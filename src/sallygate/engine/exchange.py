@@ -50,16 +50,19 @@ class ExchangeDriver:
 
     # Defaults stand on the class: an exchange sets only what it comes to.
     ended = False
-    _admit_us = _call_us = 0
+    _admit_us = 0
+    _call_us = 0
     _admission: Admission | None = None
     _refusal: Refuse | None = None
     _decision: Decision | None = None
     """Of the request."""
-    _replied = _sent = 0
-    """Status and bytes of an answer that the gate gave in the API's place."""
+    _replied = 0
+    """Status of an answer that the gate gave in the API's place."""
+    _sent = 0
+    """Its bytes."""
     _request: RequestBody | None = None
     _response: Response | None = None
-    _body: Body = EMPTY_BODY
+    _body: Body | None = None
     _gone = False
     _live = False
     """Whether the API is being asked."""
@@ -273,7 +276,7 @@ class ExchangeDriver:
     def _on_head(self, event: d.ResponseHead) -> Commands:
         request, response = self._request, self._response
         assert request is not None and response is not None
-        if response.refused is not None or response.cut:
+        if response.replaced or response.cut:
             return response.cut
         if response.status:
             raise RuntimeError("the application sent a second head")
@@ -283,7 +286,7 @@ class ExchangeDriver:
             commands = response.head(event, request.stopped, request.retry_headers())
         except Exception as error:
             return response.refuse(self._unchecked(error).decision.findings[0])
-        return commands if response.refused is not None else (*request.answered(), *commands)
+        return commands if response.replaced else (*request.answered(), *commands)
 
     def _whole(self, response: Response) -> Commands:
         """A response that was held is all there: inspect it, and let it go."""
@@ -296,7 +299,7 @@ class ExchangeDriver:
         if isinstance(outcome, Ask):
             outcome = yield from self._answered(judge, outcome)
         self._ledger.give_reserved_back()
-        if response.refused is not None or response.cut:  # meanwhile
+        if response.replaced or response.cut:  # meanwhile
             return response.cut
         if isinstance(outcome, Refuse):
             return response.refuse(outcome.decision.findings[-1], outcome.headers)
@@ -408,12 +411,12 @@ class ExchangeDriver:
         more = False
         if admission is not None:
             operation, principal, path_values = admission.operation, admission.principal, admission.path_values
-            body_ids, more = self._gate.engine.named_ids(admission, self._body)
+            body_ids, more = self._gate.engine.named_ids(admission, self._body or EMPTY_BODY)
         upstream_status = response.status if response is not None and admission and not admission.own else 0
         origin = self._gate.state.geography.of(head.client_address)
         location = Location(head.client_network, origin.country, origin.asn)
         received = self._request.received if self._request is not None else 0
-        began_us, took_us = _us(self._started_tick), _us(self.tick - self._started_tick)
+        began_us, took_us = round(self._started_tick * 1e6), round((self.tick - self._started_tick) * 1e6)
         return Exchange(
             head, decision, status, upstream_status, operation, principal, path_values, body_ids, more, received, sent,
             learned, location, self._ledger.charges, took_us,
@@ -443,7 +446,3 @@ _LIVE: dict[type[d.Event], Callable[[ExchangeDriver, Any], Commands]] = {
     d.ApiFailed: ExchangeDriver._on_end,
 }
 """What is done about events once the API is being asked: both directions are live at once."""
-
-
-def _us(seconds: float) -> int:
-    return round(seconds * 1e6)

@@ -83,6 +83,11 @@ class Response:
         """What the API answered; 0 before."""
         return self.headed.status if self.headed is not None else 0
 
+    @property
+    def replaced(self) -> bool:
+        """Whether a problem document has taken its place."""
+        return self.refused is not None
+
     def find(self, *findings: Finding) -> None:
         """Add those that are not there yet."""
         for finding in findings:

@@ -82,8 +82,8 @@ def make_keys(policy: Path) -> list[str]:
         texts.append(text)
         credentials.append(Credential(key_id, ring.digest_of(text), f"account-{number}", "wide", None, 0.0))
     made = Event(
-        version=1, at=0.0, request_id="0" * 32, trace_id="", decision="allow", status=0, method="", path="",
-        client_address="", location=Location(""), kind="act",
+        at=0.0, request_id="0" * 32, trace_id="", decision="allow", status=0, method="", path="",
+        client_address="", location=Location(""), kind="audit",
     )  # fmt: skip
     store.put_credentials(credentials, made)
     store.close()

@@ -332,7 +332,7 @@ def test_a_directory_whose_name_means_something_to_a_uri(tmp_path: Path) -> None
 
 def event(**more: object) -> Event:
     given = {"path": "/things", "client_address": "192.0.2.1", "location": Location("192.0.2.1"), **more}
-    return Event(version=1, at=time.time(), request_id="r", trace_id="t", decision="allow", status=200, method="GET", **given)  # type: ignore[arg-type]  # fmt: skip
+    return Event(at=time.time(), request_id="r", trace_id="t", decision="allow", status=200, method="GET", **given)  # type: ignore[arg-type]  # fmt: skip
 
 
 def test_what_a_revoked_key_was_refused_for_goes_too(state: State) -> None:

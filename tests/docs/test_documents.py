@@ -17,6 +17,8 @@ from sallygate.auth import routes as auth
 from sallygate.cli import app
 from sallygate.controls.injection.pipeline.evidence import Family
 from sallygate.engine.order import CONTROLS, SECTIONS
+from sallygate.events.aggregation import SUMMED, SURVIVING
+from sallygate.model.event import EVENT_VERSION, Kind
 from sallygate.policy.load import load_policy
 from sallygate.policy.reference import json_schema, markdown
 from support import OPENAPI
@@ -207,3 +209,13 @@ def test_what_every_module_begins_with() -> None:
         tree = ast.parse(file.read_text())
         assert ast.get_docstring(tree), f"{file}: says nothing of itself"
         assert file.read_text().count("\n") <= 450, f"{file}: is there a second subject in it?"
+
+
+def test_the_events_of_the_documents_are_those_of_the_code() -> None:
+    events = (ROOT / "docs/architecture.md").read_text().split("## Events")[1].split("\n## ")[0]
+    assert f"version {EVENT_VERSION}" in events
+    assert f"version {EVENT_VERSION}" in (ROOT / "docs/operations.md").read_text()
+    flood = events.split("**Under a flood**")[1].split("Every other field")[0]
+    named = set(re.findall(r"`([a-z_]+)`", flood)) - {"at", "until"}
+    assert named == SURVIVING | SUMMED
+    assert set(re.findall(r"`([a-z]+)`", events.split("`kind` is")[1].split(";")[0])) == set(get_args(Kind))

@@ -20,8 +20,8 @@ from msgspec.structs import replace
 
 from sallygate.admin.audit import act_of
 from sallygate.controls.identity.guesses import NETWORKS_TABLE
+from sallygate.events.reading import read_event
 from sallygate.model.account import Account
-from sallygate.model.event import Event
 from sallygate.model.principal import Credential
 from sallygate.model.restriction import Restriction
 from sallygate.parsing.addresses import parse_address
@@ -246,7 +246,7 @@ def _nameless_acts(connection: sqlite3.Connection, subjects: frozenset[str], rec
     in_note = re.compile(rf"\b(?:account|address|key) (?:{names})(?=[\s,]|$)")
     count = 0
     for seq, row in connection.execute("SELECT seq, record FROM acts").fetchall():
-        act = decode(row, type=Event)
+        act = read_event(row)
         named = act.subject in subjects or in_note.search(act.note) is not None
         if named and act.act != "erase":
             subject = record if act.subject in subjects else act.subject

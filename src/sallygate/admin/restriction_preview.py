@@ -56,7 +56,7 @@ def impact_of(restrictions: Iterable[Restriction], events: Path, geography: Geog
     served: set[str] = set()
     met: Counter[tuple[str, str]] = Counter()
     for event in latest_events(events, now - LOOK_BACK_S, EVENTS_MAX):
-        if event.kind != "exchange":
+        if event.kind not in ("exchange", "early"):
             continue
         since = min(since, event.at)
         times = event.count * event.sampled

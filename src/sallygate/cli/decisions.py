@@ -228,7 +228,7 @@ def events(
         fail(f"{state_dir}: there is no state directory", STATE)
 
     def wanted(event: Event) -> bool:
-        if decision is not None and (event.decision != decision or event.kind == "act"):
+        if decision is not None and (event.decision != decision or event.kind == "audit"):
             return False
         return principal is None or principal in (
             event.principal,
@@ -283,7 +283,7 @@ def _print_event_json(event: Event) -> None:
 
 def _print_event(event: Event) -> None:
     when = time.strftime("%H:%M:%S", time.localtime(event.at))
-    if event.kind == "act":
+    if event.kind == "audit":
         who = f"{escape(event.subject)} by {escape(event.actor)}"
         line = f"[dim]{when}[/dim] [magenta]act[/magenta] {escape(event.act)} {who} [dim]{escape(event.note)}[/dim]"
     else:
@@ -296,7 +296,7 @@ def _exchange_line(event: Event, when: str) -> str:
     who = event.account or event.client_address
     codes = " ".join(dict.fromkeys(f.code + (f"({f.rule})" if f.rule else "") for f in event.findings))
     times = f" ×{event.count}" if event.count > 1 else ""
-    took = f"[dim]{event.took_us / 1000:.1f} ms[/dim]"
+    took = f"[dim]{event.took_us / 1000:.1f} ms[/dim]" if event.took_us is not None else ""
     return (
         f"[dim]{when}[/dim] [{colour}]{event.decision:8}[/{colour}] {event.status} {escape(event.method):6} "
         f"{escape(event.path)} [bold]{escape(who)}[/bold] {escape(codes)}{times} {took}"

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from sallygate.engine.early import EarlyRejection
 from sallygate.engine.engine import Engine
+from sallygate.events.record import Source
 from sallygate.model.decision import HeaderList
 from sallygate.parsing.http.head import HeadReader
 from sallygate.state.state import State
@@ -31,7 +32,6 @@ class Gate(Struct, frozen=True):
     reader: HeadReader
     early: EarlyRejection
     state: State
-    policy_hash: str
     dropped_headers: frozenset[bytes]
     """Credentials, and other names for operations, which the API does not get."""
     declared_headers: frozenset[bytes]
@@ -40,5 +40,7 @@ class Gate(Struct, frozen=True):
     """On every answer: HSTS."""
     counted_operations: frozenset[str]
     """Whose responses must come in a coding that can be read: of limits in shadow no request changes."""
+    source: Source
+    """What its events have in common."""
     plain_headers: frozenset[bytes] = frozenset()
     """Of `PLAIN`, those that no policy takes off: known to travel without a second look."""

@@ -1,4 +1,4 @@
-"""Exchange → Event. A pure function; decides nothing, keeps nothing secret because it never looks at what is."""
+"""Making of events from exchanges and from early rejections: pure functions, which look at no secret."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from functools import lru_cache
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sallygate.model.event import Event
-from sallygate.model.exchange import Exchange
+from sallygate.model.event import UNKNOWN, Event, Location, Shell
+from sallygate.model.exchange import MANY, Exchange, Turned
 from sallygate.model.finding import Finding, Verdict
 from sallygate.parsing.identifiers import IdHasher, asked_ids, filter_shape
 
@@ -21,13 +21,22 @@ _PROGRAMS = (
 )  # fmt: skip
 
 
+class Source(Struct, frozen=True):
+    """What all events of one policy in force have in common."""
+
+    policy: str
+    """The first 12 hexadecimal digits of the policy's SHA-256."""
+    api: str
+    shell: Shell
+    hash_id: IdHasher
+
+
 class Pending(Struct, frozen=True):
     """An exchange on its way to the log. Its event is made by whoever writes it, many at a time: off the request path,
     and at a third of the cost, since the processor has the code at hand."""
 
     exchange: Exchange
-    policy_hash: str
-    hash_id: IdHasher
+    source: Source
     sampled: int = 1
 
     @property
@@ -39,7 +48,7 @@ class Pending(Struct, frozen=True):
         return self.exchange.decision.findings
 
     def event(self) -> Event:
-        event = to_event(self.exchange, self.policy_hash, self.hash_id)
+        event = to_event(self.exchange, self.source)
         return event if self.sampled == 1 else replace(event, sampled=self.sampled)
 
 
@@ -52,7 +61,8 @@ def program_of(user_agent: str) -> str:
     return next((program for start, program in _PROGRAMS if lower.startswith(start)), "other")
 
 
-def to_event(exchange: Exchange, policy_hash: str, hash_id: IdHasher) -> Event:
+def to_event(exchange: Exchange, source: Source) -> Event:
+    """Event of one exchange."""
     head, operation, principal = exchange.head, exchange.operation, exchange.principal
     learned, decision = exchange.learned, exchange.decision
     refs: tuple[int, ...] = ()
@@ -60,12 +70,11 @@ def to_event(exchange: Exchange, policy_hash: str, hash_id: IdHasher) -> Event:
     if operation is not None and decision.verdict == "allow":
         pairs = exchange.path_values + head.query if head.query else exchange.path_values
         if pairs or exchange.body_ids:
-            refs, more = asked_ids(operation.object_names, pairs, exchange.body_ids, hash_id)
+            refs, more = asked_ids(operation.object_names, pairs, exchange.body_ids, source.hash_id)
             truncated = truncated or more or exchange.body_ids_truncated
     findings = decision.findings
     shadow = bool(findings) and not any(finding.mode == "enforce" for finding in findings)
     return Event(
-        version=1,
         at=head.received_at,
         request_id=head.request_id,
         trace_id=head.trace_id,
@@ -76,7 +85,9 @@ def to_event(exchange: Exchange, policy_hash: str, hash_id: IdHasher) -> Event:
         client_address=head.client_address,
         location=exchange.location,
         findings=findings,
-        policy=policy_hash,
+        api=source.api,
+        shell=source.shell,
+        policy=source.policy,
         mode="shadow" if shadow else "enforce",
         principal=principal.id if principal is not None else "",
         account=principal.account if principal is not None else "",
@@ -96,4 +107,34 @@ def to_event(exchange: Exchange, policy_hash: str, hash_id: IdHasher) -> Event:
         took_us=exchange.took_us,
         gate_us=exchange.gate_us,
         charges=tuple([(charge.table, charge.amount) for charge in exchange.charges]),
+    )
+
+
+def early_event(rejected: Turned, source: Source, country: str, asn: int) -> Event:
+    """Event of early rejections alike. Nobody has looked at the caller: user agent, principal and operation are not
+    known, and a body was not read."""
+    one = rejected
+    return Event(
+        kind="early",
+        at=one.at,
+        request_id=one.request_id,
+        trace_id=one.request_id,
+        decision=one.finding.verdict,
+        status=one.finding.status,
+        method=one.method,
+        path="" if one.address == MANY else one.path[:PATH_CHARS_MAX],
+        client_address=one.address,
+        location=Location(one.network, country, asn),
+        api=source.api,
+        shell=source.shell,
+        findings=(one.finding,),
+        policy=source.policy,
+        program=UNKNOWN,
+        upstream_status=0,
+        request_bytes=0,
+        response_bytes=one.response_bytes,
+        took_us=one.took_us // one.count,
+        gate_us=one.took_us // one.count,
+        count=one.count,
+        until=one.until if one.count > 1 else 0.0,
     )

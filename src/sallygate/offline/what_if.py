@@ -304,7 +304,7 @@ def _answer(command: d.Command, event: Event) -> tuple[d.Event, ...]:
     if isinstance(command, d.CallApi):
         return (d.ResponseHead(event.at, 0.0, event.upstream_status or event.status, ()),)
     if isinstance(command, d.SendHead):
-        pieces, rest = divmod(event.response_bytes, len(_PIECE))
+        pieces, rest = divmod(event.response_bytes or 0, len(_PIECE))
         chunks = [d.Chunk(event.at, 0.0, "api", _PIECE, True)] * pieces
         return (*chunks, d.Chunk(event.at, 0.0, "api", _PIECE[:rest], False))
     return ()
@@ -338,7 +338,7 @@ def _sample(bucket: str) -> str:
 
 def compare_events(events: Iterable[Event], judged: FromEvents, comparison: Comparison) -> None:
     for event in events:
-        if event.kind != "exchange":
+        if event.kind not in ("exchange", "early"):
             continue
         was = next((one.code for one in event.findings if one.mode == "enforce"), event.decision)
         was = "allow" if event.decision == "allow" else was

@@ -263,6 +263,11 @@ class Policy(Section):
     """The whole file."""
 
     version: Annotated[Literal["1"], WithJsonSchema({"enum": [1, "1"]})] = Field(description="The format of this file.")
+    api: str = Field(
+        "default",
+        description="Name of the API, in events and metrics.",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+    )
     upstream: UpstreamSection | None = Field(None, description="The API: a URL, a list of URLs, or a section.")
     openapi: str | None = Field(
         None,

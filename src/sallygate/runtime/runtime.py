@@ -141,7 +141,7 @@ class Runtime:
         self.sync = StoreSync(state, store, self.installation.database, in_store, now)
         self.counters = CounterWriter(state, store, in_store, now)
         self.early = EarlyRejections(
-            state, self.events.put, self.reporting.metrics, self.counters.met, lambda: self.gate.policy_hash
+            state, self.events.put, self.reporting.metrics, self.counters.met, lambda: self.gate.source
         )
         self.turned = self.early.tally
         self.logins = Logins(self.loaded.policy, state, store, in_store, now, failures)
@@ -160,7 +160,7 @@ class Runtime:
 
     def _event_sinks(self) -> EventSinks:
         events, metrics, sinks = self.events, self.reporting.metrics, EventSinks(self.failures)
-        sinks.add("events", lambda exchange, gate: events.put(Pending(exchange, gate.policy_hash, gate.engine.hash_id)))
+        sinks.add("events", lambda exchange, gate: events.put(Pending(exchange, gate.source)))
         sinks.add("metrics", lambda exchange, _: metrics.observe(exchange))
         sinks.add("locations", lambda exchange, _: self.access.observe(exchange))
         sinks.add("counters", lambda exchange, _: self.counters.observe(exchange))

@@ -110,7 +110,7 @@ async def gather_status(parts: Parts, loaded: Loaded, under_way: int) -> Status:
         counters={name: len(table.subjects()) for name, table in state.tables.items()},
         failures=dict(parts.failures.counts), sinks_lost=_lost(parts),
         clock_jumps=parts.clock.jumps, log_lines_lost=Unfailing.lost_in_all,
-        memory_bytes=_resident_bytes(), issuers=issuers, feeds=feeds,
+        memory_bytes=_resident_bytes(), api=loaded.policy.api, issuers=issuers, feeds=feeds,
         geography=parts.network.states(),
         flood=parts.load.state(flood) if flood.mode != "off" or flood.shedding.mode != "off" else None,
     )  # fmt: skip

@@ -14,12 +14,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from msgspec import MsgspecError
-from msgspec.json import decode, encode
+from msgspec.json import encode
 from msgspec.structs import replace
 
+from sallygate.events.aggregation import aggregate, condense, exchanges_in
+from sallygate.events.reading import read_event
 from sallygate.events.record import Pending
-from sallygate.model.event import Event, Location
-from sallygate.model.exchange import MANY, Exchange
+from sallygate.model.event import Event
 from sallygate.ports import StoreError
 
 BATCH_S = 0.05
@@ -30,11 +31,6 @@ SAMPLE_EVERY = 10
 """Of ordinary events, when the queue is half full."""
 PENDING_MAX = 1_000
 """Exchanges that wait as they are, about 4 KB each; beyond it their events, a tenth as large, wait instead."""
-ALIKE_KEPT = 20
-"""Refusals of one kind by one caller kept one by one in a batch; the others become one event with their count."""
-SPREAD_KEPT = 50
-"""Refusals of one kind by many callers kept in a batch, which is a thousand a second; the others become one event that
-names no caller, with their count. A flood from ten thousand addresses would fill 9 GB an hour otherwise."""
 EXPIRED_AT_ONCE = 4
 """Files removed when an hour begins: a clock set ahead for a moment must not remove them all, and one is enough."""
 ROW_BITS = 36
@@ -100,7 +96,7 @@ class EventLog:
             self._unsampled = 0
             event = replace(event, sampled=SAMPLE_EVERY)
         elif waiting >= 2 * self._queue_max:  # refusals have room of their own, not room without end
-            self.dropped += _exchanges_in(event)
+            self.dropped += exchanges_in(event)
             return
         if waiting >= PENDING_MAX and isinstance(event, Pending):
             event = event.event()
@@ -139,7 +135,7 @@ class EventLog:
             return
         except Exception as error:  # an event that cannot be written must not end the log
             self._tell(f"{count} events are lost: {type(error).__name__}: {error}")
-            self.dropped += sum(map(_exchanges_in, batch))
+            self.dropped += sum(map(exchanges_in, batch))
             self._watched = 0
             return
         self.written += count
@@ -200,90 +196,6 @@ class EventLog:
         self._connection, self._hour = None, -1
 
 
-def _exchanges_in(one: Event | Pending) -> int:
-    """How many it tells of: of those turned away at the door one event tells of many."""
-    return 1 if isinstance(one, Pending) else one.count
-
-
-def condense(batch: list[Event | Pending]) -> list[Event]:
-    """Events of a batch. Once refusals alike but for their callers have `SPREAD_KEPT` events, each further one is added
-    to its caller's last event, or to one for all callers that have none; counts and sizes are exact. Events that are
-    not made are also what a flood would cost most."""
-    made: dict[tuple[object, ...], int] = {}
-    rows: dict[tuple[object, ...], int] = {}
-    more: dict[int, list[Exchange]] = {}
-    out: list[Event] = []
-    for one in batch:
-        if not isinstance(one, Pending) or one.decision == "allow":
-            out.append(one.event() if isinstance(one, Pending) else one)
-            continue
-        exchange = one.exchange
-        operation, principal = exchange.operation, exchange.principal
-        kind = (one.decision, exchange.status, tuple([finding.code for finding in one.findings]),
-                operation.id if operation is not None else "", exchange.head.method)  # fmt: skip
-        caller = (kind, exchange.head.client_network, principal.account if principal is not None else "")
-        if (count := made.get(kind, 0)) < SPREAD_KEPT:
-            made[kind] = count + 1
-            rows[caller] = len(out)
-            out.append(one.event())
-        elif (row := rows.get(caller, rows.get(kind))) is not None:
-            more.setdefault(row, []).append(exchange)
-        else:
-            rows[kind] = len(out)
-            out.append(
-                replace(one.event(), client_address=MANY, location=Location(MANY), peer="", principal="", account="")
-            )
-    for row, exchanges in more.items():
-        first = out[row]
-        out[row] = replace(
-            first,
-            count=first.count + len(exchanges),
-            until=exchanges[-1].head.received_at,
-            request_bytes=first.request_bytes + sum(exchange.request_bytes for exchange in exchanges),
-            response_bytes=first.response_bytes + sum(exchange.response_bytes for exchange in exchanges),
-        )
-    return out
-
-
-def aggregate(events: list[Event]) -> list[Event]:
-    """Refusals alike beyond `ALIKE_KEPT` become one event with the exact count and the time of the last."""
-    if len(events) <= ALIKE_KEPT:
-        return events
-    seen: dict[tuple[object, ...], int] = {}
-    last_of: dict[tuple[object, ...], int] = {}
-    out: list[Event] = []
-    for event in events:
-        if event.decision == "allow" or event.kind == "act":
-            out.append(event)
-            continue
-        codes = tuple(finding.code for finding in event.findings)
-        alike = (
-            event.decision,
-            event.status,
-            codes,
-            event.location.network,
-            event.account,
-            event.operation,
-            event.method,
-        )
-        seen[alike] = count = seen.get(alike, 0) + 1
-        if count <= ALIKE_KEPT:
-            out.append(event)
-        elif alike not in last_of:
-            last_of[alike] = len(out)
-            out.append(event)
-        else:
-            merged = out[last_of[alike]]
-            out[last_of[alike]] = replace(
-                merged,
-                count=merged.count + event.count,
-                until=event.until or event.at,
-                request_bytes=merged.request_bytes + event.request_bytes,
-                response_bytes=merged.response_bytes + event.response_bytes,
-            )
-    return out
-
-
 def read_events(directory: Path, since: float = 0.0, after_seq: int = -1) -> Iterator[Event]:
     """Events at or after `since` with a sequence number above `after_seq`, oldest first. Reads beside a writer."""
     first = max(int(since // 3600), after_seq >> ROW_BITS if after_seq >= 0 else 0)
@@ -297,7 +209,7 @@ def read_events(directory: Path, since: float = 0.0, after_seq: int = -1) -> Ite
                 "SELECT seq, record FROM events WHERE seq > ? AND at >= ? ORDER BY seq", (after_seq, since)
             )
             for seq, record in rows:
-                yield replace(decode(record, type=Event), seq=seq)
+                yield replace(read_event(record), seq=seq)
         except (sqlite3.DatabaseError, MsgspecError) as error:
             if "no such table" not in str(error):  # the writer is just making it
                 raise StoreError(f"{file}: cannot be read: {error}; move it away to read the others") from error
@@ -318,7 +230,7 @@ def latest_events(directory: Path, since: float, most: int) -> Iterator[Event]:
             )
             for seq, record in rows:
                 left -= 1
-                yield replace(decode(record, type=Event), seq=seq)
+                yield replace(read_event(record), seq=seq)
         except (sqlite3.DatabaseError, MsgspecError) as error:
             if "no such table" not in str(error):  # the writer is just making it
                 raise StoreError(f"{file}: cannot be read: {error}; move it away to read the others") from error

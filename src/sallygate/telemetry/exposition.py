@@ -28,48 +28,55 @@ def render(snapshot: Snapshot, status: Status, accept: str) -> tuple[bytes, str]
     """(body, content type), in the form that `accept` asks for."""
     encode, content_type = choose_encoder(accept)
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Exchanges(snapshot))
+    registry.register(_Exchanges(snapshot, status.api))
     registry.register(_Gate(status))
     registry.register(_PROCESS)
     return encode(registry), content_type
 
 
 class _Exchanges(Collector):
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
+    def __init__(self, snapshot: Snapshot, api: str) -> None:
+        self._snapshot, self._api = snapshot, api
 
     def collect(self) -> Iterator[Metric]:
-        taken = self._snapshot
+        taken, api = self._snapshot, self._api
         requests = HistogramMetricFamily(
             "http_server_request_duration_seconds",
             "Duration of requests. The route is the contract's path.",
-            labels=("http_request_method", "http_response_status_code", "http_route"),
+            labels=("api", "http_request_method", "http_response_status_code", "http_route"),
         )
         for (route, method, code), histogram in taken.requests.items():
-            requests.add_metric((method, str(code), route), list(cumulative(histogram)), histogram.sum_us / 1e6)
+            requests.add_metric((api, method, str(code), route), list(cumulative(histogram)), histogram.sum_us / 1e6)
         yield requests
         phases = HistogramMetricFamily(
             "sallygate_phase_duration_seconds",
             "Duration of a request's phases: admit, examine (with the body's arrival), answer (the API's).",
-            labels=("phase",),
+            labels=("api", "phase"),
         )
         for phase, histogram in taken.phases.items():
-            phases.add_metric((phase,), list(cumulative(histogram)), histogram.sum_us / 1e6)
+            phases.add_metric((api, phase), list(cumulative(histogram)), histogram.sum_us / 1e6)
         yield phases
         decisions = CounterMetricFamily(
             "sallygate_decisions",
             "Decisions, by the control and reason that decided.",
-            labels=("decision", "control", "reason"),
+            labels=("api", "decision", "control", "reason"),
         )
         for (decision, reason), count in taken.decisions.items():
-            decisions.add_metric((decision, reason.partition(".")[0], reason), count)
+            decisions.add_metric((api, decision, reason.partition(".")[0], reason), count)
         yield decisions
-        findings = CounterMetricFamily("sallygate_findings", "Findings, enforced or not.", labels=("code", "mode"))
+        findings = CounterMetricFamily(
+            "sallygate_findings", "Findings, enforced or not.", labels=("api", "code", "mode")
+        )
         for (mode, found), count in taken.findings.items():
-            findings.add_metric((found, mode), count)
+            findings.add_metric((api, found, mode), count)
         yield findings
-        yield CounterMetricFamily("sallygate_request_bytes", "Bytes of request bodies.", taken.request_bytes)
-        yield CounterMetricFamily("sallygate_response_bytes", "Bytes of answers.", taken.response_bytes)
+        for name, said, count in (
+            ("sallygate_request_bytes", "Bytes of request bodies.", taken.request_bytes),
+            ("sallygate_response_bytes", "Bytes of responses.", taken.response_bytes),
+        ):
+            sizes = CounterMetricFamily(name, said, labels=("api",))
+            sizes.add_metric((api,), count)
+            yield sizes
 
 
 class _Gate(Collector):

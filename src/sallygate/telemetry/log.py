@@ -159,7 +159,7 @@ def _fields(event: Event) -> dict[str, Any]:  # Any: structlog's own signature
         "operation": event.operation,
         "reason": found.code if found else "",
         "where": found.where if found else "",
-        "ms": round(event.took_us / 1000, 1),
+        "ms": "" if event.took_us is None else round(event.took_us / 1000, 1),
     }
     if event.count > 1:
         fields["count"] = event.count

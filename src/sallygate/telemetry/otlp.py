@@ -117,19 +117,22 @@ class OtlpExport:
         self._traces.shutdown()  # type: ignore[no-untyped-call]  # OpenTelemetry's own
 
     def _all(self, taken: Snapshot, status: GateStatus, at: int) -> Sequence[Metric]:
+        api = status.api
         requests = [
             self._histogram(
-                one, at, {"http.request.method": method, "http.response.status_code": code, "http.route": route}
+                one,
+                at,
+                {"api": api, "http.request.method": method, "http.response.status_code": code, "http.route": route},
             )
             for (route, method, code), one in taken.requests.items()
         ]
-        phases = [self._histogram(one, at, {"phase": phase}) for phase, one in taken.phases.items()]
+        phases = [self._histogram(one, at, {"api": api, "phase": phase}) for phase, one in taken.phases.items()]
         decisions: dict[_Labels, int] = {
-            (("decision", verdict), ("control", reason.partition(".")[0]), ("reason", reason)): count
+            (("api", api), ("decision", verdict), ("control", reason.partition(".")[0]), ("reason", reason)): count
             for (verdict, reason), count in taken.decisions.items()
         }
         findings: dict[_Labels, int] = {
-            (("code", code), ("mode", mode)): count for (mode, code), count in taken.findings.items()
+            (("api", api), ("code", code), ("mode", mode)): count for (mode, code), count in taken.findings.items()
         }
         return [
             Metric("http.server.request.duration", "Duration of requests", "s", OtelHistogram(requests, CUMULATIVE)),

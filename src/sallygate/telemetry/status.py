@@ -159,6 +159,8 @@ class Status(Struct, frozen=True):
     clock_jumps: int
     log_lines_lost: int
     memory_bytes: int
+    api: str = "default"
+    """The policy's name of the API."""
     sinks_lost: dict[str, int] = {}
     """Exchanges that an event sink did not take, by its name."""
     issuers: tuple[IssuerState, ...] = ()

@@ -211,7 +211,7 @@ def test_a_recorded_login_is_decided_again_without_a_gate(policy: Path) -> None:
 def test_an_event_of_an_account_is_decided_again_as_hers(policy: Path, known: bool) -> None:
     loaded = load_policy(policy, "replay")
     event = Event(
-        version=1, at=1.79e9, request_id="r", trace_id="t", decision="allow", status=200, method="GET", path="/things",
+        at=1.79e9, request_id="r", trace_id="t", decision="allow", status=200, method="GET", path="/things",
         client_address="192.0.2.1", location=Location("192.0.2.1"), principal="account:alice", account="alice", plan="large",
     )  # fmt: skip
     accounts = [Account("alice", "large", password="x", revision=3)] if known else []

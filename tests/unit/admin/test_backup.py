@@ -24,7 +24,7 @@ def quiet(*_: object) -> None: ...
 
 
 def event(at: float, principal: str = "", account: str = "", address: str = "192.0.2.1", **more: str) -> Event:
-    return Event(version=1, at=at, request_id="r", trace_id="t", decision="allow", status=200, method="GET", path="/",
+    return Event(at=at, request_id="r", trace_id="t", decision="allow", status=200, method="GET", path="/",
                  client_address=address, location=Location(address), principal=principal, account=account, **more)  # type: ignore[arg-type]  # fmt: skip
 
 

@@ -23,7 +23,7 @@ def restriction(number: int, methods: tuple[str, ...] = (), **scope: str) -> Res
 
 def event(number: int) -> Event:
     return Event(
-        version=1, at=NOW - number, request_id="", trace_id="", decision="allow", status=200, method="GET", path="/",
+        at=NOW - number, request_id="", trace_id="", decision="allow", status=200, method="GET", path="/",
         client_address=f"192.0.2.{number}", location=Location("192.0.2.0/24", "NO" if number % 2 else "BR", 64496),
         account=f"account-{number}", operation="listThings",
     )  # fmt: skip

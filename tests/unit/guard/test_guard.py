@@ -309,9 +309,9 @@ def test_what_left_is_counted_and_its_ids_remembered(bench) -> None:
     made.call("/things/a1")
     from sallygate.events.record import to_event
 
-    asked = to_event(made.last, "h", made.services.offline.gate.engine.hash_id)
+    asked = to_event(made.last, made.services.offline.gate.source)
     assert asked.object_refs[0] in event.learned.issued_ids, "the id asked for is the one that was handed out"
-    listed = to_event(event, "h", made.services.offline.gate.engine.hash_id)
+    listed = to_event(event, made.services.offline.gate.source)
     assert listed.filters == (("limit", "n2"),)
 
 

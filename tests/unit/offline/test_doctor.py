@@ -89,7 +89,7 @@ def torn_events(policy: Path) -> None:
 def event_of_tomorrow(policy: Path) -> None:
     log = EventLog(policy.parent / "state" / "events", 10, 1e9, lambda line: None)
     log.start()
-    log.put(Event(version=1, at=time.time() + 86400, request_id="r", trace_id="t", decision="allow", status=200, method="GET",
+    log.put(Event(at=time.time() + 86400, request_id="r", trace_id="t", decision="allow", status=200, method="GET",
                   path="/", client_address="", location=Location("")))  # fmt: skip
     log.stop()
 

@@ -21,7 +21,6 @@ def event(
 ) -> Event:
     finding = Finding(f"injection.{family}", "x", where=where, rule="fragment", mode=mode, evidence="score 5: '<b>'")  # type: ignore[arg-type]
     return Event(
-        1,
         1.0,
         "r",
         "t",
@@ -59,7 +58,7 @@ def test_nothing_is_proposed_of_findings_without_a_field_or_of_other_controls() 
     other = Finding("contract.body", "x", where="body:/a", mode="shadow")
     bare = Finding("injection.effort", "x", where="body:", mode="shadow")
     events = [
-        Event(1, 1.0, "r", "t", "allow", 200, "GET", "/", f"192.0.2.{n}", Location("x"), findings=(other, bare))
+        Event(1.0, "r", "t", "allow", 200, "GET", "/", f"192.0.2.{n}", Location("x"), findings=(other, bare))
         for n in range(5)
     ]
     assert propose(events, 1) == ([], [])

@@ -32,7 +32,7 @@ def event(path: str = "/things", **more: Any) -> Event:
         "client_address": "192.0.2.1",
         **more,
     }
-    return Event(version=1, request_id="r", trace_id="t", path=path, location=Location("192.0.2.1"), **given)
+    return Event(request_id="r", trace_id="t", path=path, location=Location("192.0.2.1"), **given)
 
 
 class World:
@@ -79,7 +79,7 @@ def test_under_the_same_policy_nothing_changes(world: World) -> None:
         event("/status", decision="throttle", status=429, findings=(Finding("flood.penalty", "d", 429, "throttle"),)),
         event(method="POST", decision="deny", status=408, findings=(Finding("flood.slow_body", "d", 408),),
               operation="createThing", **world.who),
-        event(kind="act", act="key.create"),
+        event(kind="audit", act="key.create"),
     )  # fmt: skip
     assert (found.requests, found.changed, found.changes()) == (14, 0, [])
 

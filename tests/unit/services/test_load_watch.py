@@ -12,7 +12,8 @@ from rich.console import Console
 
 from sallygate.cli import status
 from sallygate.controls.flood.shedding import retry_s, shed
-from sallygate.events.record import Pending
+from sallygate.events.aggregation import ALIKE_KEPT, SPREAD_KEPT, aggregate, condense
+from sallygate.events.record import Pending, Source
 from sallygate.model.decision import Decision
 from sallygate.model.event import Event, Location
 from sallygate.model.exchange import MANY, Exchange
@@ -23,7 +24,6 @@ from sallygate.services.early_rejections import EarlyRejections
 from sallygate.services.load_watch import QUIET_S, TOLD_EVERY_S, LoadWatch
 from sallygate.state.load_shedding import RANKS, UNKNOWN_RANK
 from sallygate.state.state import State
-from sallygate.stores.events import ALIKE_KEPT, SPREAD_KEPT, aggregate, condense
 from sallygate.telemetry.metrics import Metrics
 from sallygate.telemetry.status import EventsState, FloodState, SheddingState, Status
 
@@ -35,6 +35,9 @@ class Lines(list[tuple[str, dict[str, Any]]]):
 
     def warning(self, said: str, **fields: Any) -> None:
         self.append((said, fields))
+
+
+SOURCE = Source("abc", "shop", "gateway", IdHasher(b"k" * 32))
 
 
 def test_shedding_is_told_when_it_begins_goes_on_and_ends() -> None:
@@ -65,7 +68,7 @@ def test_shedding_is_told_when_it_begins_goes_on_and_ends() -> None:
 
 def test_those_turned_away_are_one_event_with_their_exact_number() -> None:
     state, put, metrics = State(), list[Event](), Metrics()
-    early = EarlyRejections(state, put.append, metrics, lambda finding, times: None, lambda: "abc")
+    early = EarlyRejections(state, put.append, metrics, lambda finding, times: None, lambda: SOURCE)
     for number in range(1000):
         scope = {"method": "GET" if number % 4 else f"XYZZY{number}", "raw_path": b"/a"}
         early.tally.add(shed(UNKNOWN_RANK, "queue"), None, scope, f"{number:032x}", NOW, 100).took_us += 9
@@ -97,8 +100,7 @@ def pending(address: str, code: str = "clients.path", status: int = 404) -> Pend
     decision = Decision("deny", status, (Finding(code, "", status),))
     return Pending(
         Exchange(head, decision, status, request_bytes=1, response_bytes=10, location=Location(address)),
-        "abc",
-        IdHasher(b"k" * 32),
+        SOURCE,
     )
 
 
@@ -122,7 +124,7 @@ def test_a_flood_from_one_source_is_still_its_own() -> None:
 
 def test_what_passed_is_never_merged() -> None:
     one = pending("198.51.100.7")
-    passed = Pending(Exchange(one.exchange.head, Decision("allow", 200), 200), "abc", IdHasher(b"k" * 32))
+    passed = Pending(Exchange(one.exchange.head, Decision("allow", 200), 200), SOURCE)
     assert len(condense([passed] * 500)) == 500
 
 

@@ -11,7 +11,8 @@ import pytest
 from msgspec.structs import replace
 
 from sallygate.admin.keys import Administration
-from sallygate.events.record import Pending
+from sallygate.events.aggregation import ALIKE_KEPT, aggregate
+from sallygate.events.record import Pending, Source
 from sallygate.model.decision import ALLOW
 from sallygate.model.event import Event, Location
 from sallygate.model.exchange import Exchange
@@ -20,15 +21,17 @@ from sallygate.parsing.http.head import HeadReader
 from sallygate.parsing.identifiers import IdHasher
 from sallygate.ports import StoreError
 from sallygate.security.key_ring import KeyRing
-from sallygate.stores.events import ALIKE_KEPT, PENDING_MAX, EventLog, aggregate, read_events
+from sallygate.stores.events import PENDING_MAX, EventLog, read_events
 from sallygate.stores.sqlite.store import SCHEMA_VERSION, SqliteStore
 from support import until
+
+SOURCE = Source("abc", "shop", "gateway", IdHasher(b"k" * 32))
 
 
 def event(at: float = 0.0, decision: str = "allow", code: str = "", network: str = "192.0.2.1", **more) -> Event:
     findings = (Finding(code, "d"),) if code else ()
     return Event(
-        version=1, at=at or time.time(), request_id="r", trace_id="t", decision=decision, status=200, method="GET", path="/",
+        at=at or time.time(), request_id="r", trace_id="t", decision=decision, status=200, method="GET", path="/",
         client_address=network, location=Location(network), findings=findings, **more,
     )  # fmt: skip
 
@@ -219,7 +222,7 @@ def test_only_so_many_whole_exchanges_wait(tmp_path: Path) -> None:
     )  # fmt: skip
     log = EventLog(tmp_path, 10_000, 86400.0, print)  # not started: nothing is taken out
     for _ in range(PENDING_MAX + 10):
-        log.put(Pending(Exchange(head, ALLOW, 200), "p", IdHasher(b"k")))
+        log.put(Pending(Exchange(head, ALLOW, 200), SOURCE))
     kinds = [type(one) for one in log._queue]
     assert kinds == [Pending] * PENDING_MAX + [Event] * 10
 

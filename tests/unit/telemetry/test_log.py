@@ -35,7 +35,7 @@ def event(decision: str = "deny", **more: Any) -> Event:
         "status": 429,
         **more,
     }
-    return Event(version=1, at=1.0, request_id="r1", trace_id="t1", decision=decision, method="GET",
+    return Event(at=1.0, request_id="r1", trace_id="t1", decision=decision, method="GET",
                  client_address="192.0.2.1", location=Location("192.0.2.1"), took_us=1500, **given)  # type: ignore[arg-type]  # fmt: skip
 
 

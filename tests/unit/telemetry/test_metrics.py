@@ -30,7 +30,7 @@ STATUS = Status(
     upstreams=(UpstreamState('http://127.0.0.1:9000/a"b\\c\n', False, 5, 2),),
     stores=(StoreState("state", "sallygate.db", 4096, True, 1.0),), events=EventsState(1, 2, 3, 4, 5, False),
     under_way=7, credentials=8, restrictions=9, counters={"address": 10}, failures={"sync": 11}, clock_jumps=12,
-    log_lines_lost=13, memory_bytes=14, sinks_lost={"traces": 15},
+    log_lines_lost=13, memory_bytes=14, api="shop", sinks_lost={"traces": 15},
 )  # fmt: skip
 
 
@@ -70,17 +70,23 @@ def test_what_is_exposed_is_what_happened() -> None:
     metrics.observe(exchange(status=429, findings=(refused,), took_us=300, gate_us=300, admit_us=200))
     metrics.observe(exchange(findings=(replace(refused, mode="shadow", code="injection.sql"),), took_us=1))
     found = samples(metrics)
-    passed = (("http_request_method", "GET"), ("http_response_status_code", "200"), ("http_route", ""))
+    passed = (("api", "shop"), ("http_request_method", "GET"), ("http_response_status_code", "200"), ("http_route", ""))
     assert found["http_server_request_duration_seconds_count", passed] == 2
     assert found["http_server_request_duration_seconds_sum", passed] == pytest.approx(0.030001)
-    assert found["http_server_request_duration_seconds_bucket", (*passed[:2], passed[2], ("le", "0.025"))] == 1
-    assert found["sallygate_phase_duration_seconds_count", (("phase", "admit"),)] == 3
-    assert found["sallygate_phase_duration_seconds_sum", (("phase", "answer"),)] == pytest.approx(0.029101)
-    assert found["sallygate_decisions_total", (("control", ""), ("decision", "allow"), ("reason", ""))] == 2
-    throttled = (("control", "limits"), ("decision", "throttle"), ("reason", "limits.rate"))
+    assert found["http_server_request_duration_seconds_bucket", (*passed, ("le", "0.025"))] == 1
+    assert found["sallygate_phase_duration_seconds_count", (("api", "shop"), ("phase", "admit"))] == 3
+    assert found["sallygate_phase_duration_seconds_sum", (("api", "shop"), ("phase", "answer"))] == pytest.approx(
+        0.029101
+    )
+    assert (
+        found["sallygate_decisions_total", (("api", "shop"), ("control", ""), ("decision", "allow"), ("reason", ""))]
+        == 2
+    )
+    throttled = (("api", "shop"), ("control", "limits"), ("decision", "throttle"), ("reason", "limits.rate"))
     assert found["sallygate_decisions_total", throttled] == 1
-    assert found["sallygate_findings_total", (("code", "injection.sql"), ("mode", "shadow"))] == 1
-    assert found["sallygate_request_bytes_total", ()] == 3 and found["sallygate_response_bytes_total", ()] == 5
+    assert found["sallygate_findings_total", (("api", "shop"), ("code", "injection.sql"), ("mode", "shadow"))] == 1
+    assert found["sallygate_request_bytes_total", (("api", "shop"),)] == 3
+    assert found["sallygate_response_bytes_total", (("api", "shop"),)] == 5
     assert found["http_server_active_requests", ()] == 7 and found["sallygate_restrictions", ()] == 9
     assert (
         found["sallygate_events_dropped_total", ()] == 4

@@ -19,6 +19,7 @@ from msgspec import MsgspecError
 from msgspec.json import decode, encode
 from msgspec.structs import replace
 
+from sallygate.events.reading import read_event
 from sallygate.model.access import KnownNetwork, Revocation
 from sallygate.model.account import Account
 from sallygate.model.event import Event
@@ -162,8 +163,11 @@ class SqliteStore:
         try:
             return decode(record, type=kind)
         except (MsgspecError, UnicodeDecodeError) as error:
-            # Left out, a restriction would be a gate that is open.
-            raise StoreError(f"{self.file}: has a record that cannot be read: {error}; bring back a copy") from error
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: Exception) -> StoreError:
+        # Left out, a restriction would be a gate that is open.
+        return StoreError(f"{self.file}: has a record that cannot be read: {error}; bring back a copy")
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -281,7 +285,10 @@ class SqliteStore:
         """The administrative acts, oldest first."""
         with self._saying("read"):
             rows = self._connection.execute("SELECT record FROM acts WHERE at >= ? ORDER BY seq", (since,)).fetchall()
-        return [self.decoded(record, Event) for (record,) in rows]
+        try:
+            return [read_event(record) for (record,) in rows]
+        except (MsgspecError, UnicodeDecodeError) as error:
+            raise self._unreadable(error) from error
 
     # counters --------------------------------------------------------------------------------------------------------
 

@@ -105,7 +105,8 @@ def print_status(found: Status) -> None:
         )
     events = found.events
     lost = f"[red]{events.dropped:,} lost[/red]" if events.dropped else "0 lost"
-    kept = f"{events.written:,} written, {lost}, {events.sampled_away:,} sampled away"
+    gone = f", [red]{events.removed:,} gone with their file[/red]" if events.removed else ""
+    kept = f"{events.written:,} written, {lost}, {events.sampled_away:,} sampled away{gone}"
     table.add_row("queue", "events", f"{events.waiting:,} of {events.queue:,} waiting, {kept}")
     table.add_row("memory", "", f"{found.credentials:,} credentials, {found.restrictions:,} restrictions in force")
     if found.flood is not None:

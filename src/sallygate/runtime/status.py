@@ -81,7 +81,7 @@ async def gather_status(parts: Parts, loaded: Loaded, under_way: int) -> Status:
     checks = [
         Check("policy", True, life.last_refusal and f"a later policy was refused: {life.last_refusal.splitlines()[0]}"),
         Check("store", store_ok, "" if store_ok else "the database cannot be read, or was replaced; see the log"),
-        Check("events", True, "events cannot be written; see the log" if events.failing else ""),
+        Check("events", True, _events_said(events)),
     ]
     if upstreams:
         some = any(upstream.healthy for upstream in upstreams)
@@ -105,7 +105,7 @@ async def gather_status(parts: Parts, loaded: Loaded, under_way: int) -> Status:
             StoreState("events", str(log), events_bytes, not events.failing, now),
         ),
         events=EventsState(events.waiting, loaded.policy.events.queue, events.written, events.dropped,
-                           events.sampled_away, events.failing),
+                           events.sampled_away, events.failing, events.removed),
         under_way=under_way, credentials=len(state.credentials), restrictions=len(state.restrictions.all),
         counters={name: len(table.subjects()) for name, table in state.tables.items()},
         failures=dict(parts.failures.counts), sinks_lost=_lost(parts),
@@ -114,6 +114,12 @@ async def gather_status(parts: Parts, loaded: Loaded, under_way: int) -> Status:
         geography=parts.network.states(),
         flood=parts.load.state(flood) if flood.mode != "off" or flood.shedding.mode != "off" else None,
     )  # fmt: skip
+
+
+def _events_said(events: EventLog) -> str:
+    if events.failing:
+        return "events cannot be written; see the log"
+    return f"{events.removed} written events are gone with their file; see the log" if events.removed else ""
 
 
 def _lost(parts: Parts) -> dict[str, int]:

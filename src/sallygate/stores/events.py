@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from msgspec import MsgspecError
-from msgspec.json import encode
 from msgspec.structs import replace
 
 from sallygate.events.aggregation import aggregate, condense, exchanges_in
@@ -22,9 +21,14 @@ from sallygate.events.reading import read_event
 from sallygate.events.record import Pending
 from sallygate.model.event import Event
 from sallygate.ports import StoreError
+from sallygate.stores.event_file import EventFile, is_damage, keep_private, parts_of, put_aside
 
 BATCH_S = 0.05
 """DESIGN, rule 6: at most 50 ms."""
+CHECK_BEATS = 20
+"""Batches between two looks at the file while nothing is written: a second."""
+STOP_S = 10.0
+"""Greatest time that a stop waits for the disk."""
 RETRY_S = 1.0
 """Between attempts while the disk refuses."""
 SAMPLE_EVERY = 10
@@ -59,25 +63,36 @@ class EventLog:
         self._queue: deque[Event | Pending] = deque()
         self._wake = threading.Event()
         self._stopping = False
-        self._connection: sqlite3.Connection | None = None
+        self._file: EventFile | None = None
         self._hour = -1
-        self._next_seq = 0
+        self._last = 0
+        """The last sequence number given."""
         self._unsampled = 0
         self.failing = False
         self.written = 0
         self.dropped = 0
+        self.removed = 0
+        """Events that were written, and are gone with a file that was removed, emptied or damaged."""
         self.sampled_away = 0
         self._thread = threading.Thread(target=self._run, name="sallygate-events", daemon=True)
 
     def start(self) -> None:
+        """Begin to write. Raises `OSError`."""
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._directory.chmod(0o700)
+        for file in self._directory.iterdir():
+            keep_private(file)
         self._thread.start()
 
     def stop(self) -> None:
-        """Write what waits, then end. Returns when it is on disk, or cannot be."""
+        """Write what waits, then end. Returns when it is on disk, or is counted as lost."""
         self._stopping = True
         self._wake.set()
-        self._thread.join(timeout=10)
+        self._thread.join(timeout=STOP_S)
+        lost = sum(exchanges_in(self._queue.popleft()) for _ in range(len(self._queue)))
+        if lost:
+            self.dropped += lost
+            self._tell(f"{lost} events that waited are lost: they could not be written before the end")
 
     @property
     def waiting(self) -> int:
@@ -103,16 +118,19 @@ class EventLog:
         self._queue.append(event)
 
     def _run(self) -> None:
+        beats = 0
         while not self._stopping:
             self._wake.wait(RETRY_S if self.failing else BATCH_S)
+            beats += 1
             try:
+                if beats % CHECK_BEATS == 0:
+                    self._check()
                 self._write_waiting()
             except Exception as error:  # without this thread all events would be lost unseen
                 self._tell(f"events cannot be written: {type(error).__name__}: {error}")
                 self.failing = True
         self._write_waiting()
-        if self._connection is not None:
-            self._connection.close()
+        self._close()
 
     def _write_waiting(self) -> None:
         count = len(self._queue)
@@ -152,48 +170,64 @@ class EventLog:
 
     def _append(self, events: list[Event]) -> None:
         hour = int(events[-1].at // 3600)
-        if hour != self._hour or self._connection is None:
+        if self._file is not None and (why := self._file.changed()):
+            self._open_again(why)
+        if self._file is None or hour != self._hour:
             self._open(hour)
-        assert self._connection is not None
-        rows = []
-        for event in events:
-            rows.append((self._next_seq, event.at, event.decision, event.principal, encode(event)))
-            self._next_seq += 1
-        with self._connection:
-            self._connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?)", rows)
+        assert self._file is not None
+        try:
+            self._file.append(events)
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+            self._open_again("damaged")
+            self._file.append(events)
+
+    def _check(self) -> None:
+        """Notice what became of the file while nothing was written."""
+        if self._file is not None and (why := self._file.changed() or ("" if self._file.readable() else "damaged")):
+            self._open_again(why)
 
     def _open(self, hour: int) -> None:
+        last = max(self._file.last if self._file is not None else 0, self._last, (hour << ROW_BITS) - 1)
         self._close()
-        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file = self._directory / f"{datetime.fromtimestamp(hour * 3600, UTC):%Y-%m-%dT%H}.db"
-        connection = sqlite3.connect(file, timeout=2.0, check_same_thread=False)
+        path = self._directory / f"{datetime.fromtimestamp(hour * 3600, UTC):%Y-%m-%dT%H}.db"
         try:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS events "
-                "(seq INTEGER PRIMARY KEY, at REAL, decision TEXT, principal TEXT, record BLOB)"
-            )
-            (last,) = connection.execute("SELECT max(seq) FROM events").fetchone()
-        except sqlite3.Error:
-            connection.close()
-            raise
-        self._connection, self._hour = connection, hour
-        self._next_seq = (last + 1) if last is not None else hour << ROW_BITS
+            self._file = EventFile(path, last)
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+            self._tell(f"{path}: cannot be read: {error}; it is kept as {put_aside(path)}, events go into a new file")
+            self._file = EventFile(path, last)
+        self._hour = hour
         self._expire(hour)
+
+    def _open_again(self, why: str) -> None:
+        """Go on in the file of the same hour, a new one where the old cannot be read; count what is gone."""
+        old, hour = self._file, self._hour
+        assert old is not None
+        self._close()
+        self._open(hour)
+        assert self._file is not None
+        lost = max(old.rows - self._file.rows, 0)
+        self.removed += lost
+        self._tell(
+            f"{old.path}: was {why} by another program; {lost} events that were in it are lost, further ones are kept"
+        )
 
     def _expire(self, hour: int) -> None:
         """Remove files whose whole hour is older than the retention."""
         oldest = datetime.fromtimestamp(hour * 3600 - self._retention_s - 3600, UTC)
-        for file in sorted(self._directory.glob("*.db"))[:EXPIRED_AT_ONCE]:
+        for file in sorted((*self._directory.glob("*.db"), *self._directory.glob("*.damaged")))[:EXPIRED_AT_ONCE]:
             if file.stem < f"{oldest:%Y-%m-%dT%H}":
-                for part in (file, file.with_name(file.name + "-wal"), file.with_name(file.name + "-shm")):
+                for part in parts_of(file):
                     part.unlink(missing_ok=True)
 
     def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-        self._connection, self._hour = None, -1
+        if self._file is not None:
+            self._last = max(self._last, self._file.last)
+            self._file.close()
+        self._file, self._hour = None, -1
 
 
 def read_events(directory: Path, since: float = 0.0, after_seq: int = -1) -> Iterator[Event]:

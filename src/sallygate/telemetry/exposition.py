@@ -100,6 +100,8 @@ class _Gate(Collector):
         yield GaugeMetricFamily("sallygate_events_waiting", "Events waiting to be written.", now.events.waiting)
         yield CounterMetricFamily("sallygate_events_written", "Events written.", now.events.written)
         yield CounterMetricFamily("sallygate_events_dropped", "Events lost.", now.events.dropped)
+        yield CounterMetricFamily("sallygate_events_removed", "Written events that are gone with their file.",
+                                  now.events.removed)  # fmt: skip
         yield CounterMetricFamily("sallygate_events_sampled_away", "Ordinary events left out under overload.",
                                   now.events.sampled_away)  # fmt: skip
         yield CounterMetricFamily("sallygate_clock_jumps", "Jumps of the machine's clock.", now.clock_jumps)

@@ -140,6 +140,7 @@ class OtlpExport:
             self._sum("sallygate.decisions", decisions, at),
             self._sum("sallygate.findings", findings, at),
             self._sum("sallygate.events.dropped", {(): status.events.dropped}, at),
+            self._sum("sallygate.events.removed", {(): status.events.removed}, at),
             self._sum("sallygate.failures", {(("what", what),): n for what, n in status.failures.items()}, at),
             self._gauge("http.server.active_requests", status.under_way, at),
             self._gauge("sallygate.ready", int(status.ready), at),

@@ -90,6 +90,8 @@ class EventsState(Struct, frozen=True):
     dropped: int
     sampled_away: int
     failing: bool
+    removed: int = 0
+    """Events that were written, and are gone with a file that was removed, emptied or damaged."""
 
 
 class StoreState(Struct, frozen=True):

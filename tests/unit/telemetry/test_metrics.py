@@ -28,7 +28,7 @@ STATUS = Status(
     policy="abc", policy_file="sallygate.yaml", policy_at=2.0, reloads=3, reloads_refused=1,
     listeners=(ListenerStatus("https", "127.0.0.1:8443", 99.0), ListenerStatus("http", "127.0.0.1:80")),
     upstreams=(UpstreamState('http://127.0.0.1:9000/a"b\\c\n', False, 5, 2),),
-    stores=(StoreState("state", "sallygate.db", 4096, True, 1.0),), events=EventsState(1, 2, 3, 4, 5, False),
+    stores=(StoreState("state", "sallygate.db", 4096, True, 1.0),), events=EventsState(1, 2, 3, 4, 5, False, 6),
     under_way=7, credentials=8, restrictions=9, counters={"address": 10}, failures={"sync": 11}, clock_jumps=12,
     log_lines_lost=13, memory_bytes=14, api="shop", sinks_lost={"traces": 15},
 )  # fmt: skip
@@ -90,6 +90,7 @@ def test_what_is_exposed_is_what_happened() -> None:
     assert found["http_server_active_requests", ()] == 7 and found["sallygate_restrictions", ()] == 9
     assert (
         found["sallygate_events_dropped_total", ()] == 4
+        and found["sallygate_events_removed_total", ()] == 6
         and found["sallygate_failures_total", (("what", "sync"),)] == 11
         and found["sallygate_sink_lost_total", (("sink", "traces"),)] == 15
     )

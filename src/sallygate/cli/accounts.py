@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Column, Table
 
 from sallygate.cli.terminal import (
@@ -120,8 +121,8 @@ def list_(
     table = Table(Column("name", no_wrap=True), "plan", "scopes", "contact", "password", "created", "locked", "note")
     for one in found:
         scopes = "the plan's" if one.scopes is None else " ".join(one.scopes)
-        table.add_row(one.name, one.plan, scopes, one.contact, _kind(one), moment(one.created_at),
-                      moment(one.locked_at), one.note)  # fmt: skip
+        table.add_row(one.name, one.plan, scopes, escape(one.contact), _kind(one), moment(one.created_at),
+                      moment(one.locked_at), escape(one.note))  # fmt: skip
     out.print(table if found else "no accounts; make one with `sallygate accounts create`")
 
 

@@ -151,7 +151,9 @@ def find(
         table = Table(Column("feed", no_wrap=True), "indicator", "confidence", "age", "act")
         for one in found:
             age = f"{float(str(one['age_s'])) / 86400:.1f} d"
-            table.add_row(escape(str(one["feed"])), str(one["indicator"]), str(one["confidence"]), age, str(one["act"]))
+            table.add_row(
+                escape(str(one["feed"])), escape(str(one["indicator"])), str(one["confidence"]), age, str(one["act"])
+            )
         out.print(table)
     else:
         out.print(f"no feed names {parsed.text}", highlight=False)

@@ -6,6 +6,7 @@ import time
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Column, Table
 
 from sallygate.cli.terminal import (
@@ -74,8 +75,8 @@ def list_(
     table = Table(Column("id", no_wrap=True), "account", "plan", "scopes", "created", "expires", "state", "note")
     for key in keys:
         scopes = "the plan's" if key.scopes is None else " ".join(key.scopes)
-        table.add_row(key.id, key.account, key.plan, scopes, moment(key.created_at), moment(key.expires_at),
-                      _state(key), key.note)  # fmt: skip
+        table.add_row(key.id, escape(key.account), key.plan, scopes, moment(key.created_at), moment(key.expires_at),
+                      _state(key), escape(key.note))  # fmt: skip
     out.print(table if keys else "no keys; make one with `sallygate keys create`")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Column, Table
 
 from sallygate.cli.terminal import (
@@ -73,8 +74,8 @@ def list_(
     colours = {"verified": "green", "seen": "yellow", "forgotten": "red"}
     for one, origin in zip(known_networks, origins, strict=True):
         where = " ".join((origin.country, f"AS{origin.asn}" if origin.asn else "")).strip()
-        table.add_row(one.principal, one.network, where, f"[{colours[one.state]}]{one.state}[/]",
-                      moment(one.first_at), one.by)  # fmt: skip
+        table.add_row(escape(one.principal), one.network, where, f"[{colours[one.state]}]{one.state}[/]",
+                      moment(one.first_at), escape(one.by))  # fmt: skip
     out.print(table if known_networks else "no places are known; plans with `new_location` learn them")
 
 

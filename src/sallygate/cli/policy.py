@@ -75,10 +75,8 @@ def init(
     out.print(f"operationIds: {', '.join(names)}{more}", highlight=False)
     if public:
         out.print(f"public by the contract: {', '.join(public)}", highlight=False)
-    out.print(
-        f"next: sallygate keys create -p {out_file} --account me --plan free\n      sallygate up {out_file}",
-        highlight=False,
-    )
+    out.print(f"next: sallygate keys create -p {out_file} --account me --plan free", highlight=False)
+    out.print(f"      sallygate up {out_file}", highlight=False)
 
 
 def _contract(openapi: str, directory: Path) -> str:

@@ -182,7 +182,7 @@ def list_(
     for one in found:
         act = f"{one.act} {one.rate}".strip()
         table.add_row(one.id, escape(described(one)), act, f"{hits.get(one.id, 0):,}", escape(one.reason),
-                      escape(one.creator), moment(one.expires_at), _state(one))  # fmt: skip
+                      escape(one.creator), moment(one.expires_at), escape(_state(one)))  # fmt: skip
     out.print(table if found else "no restrictions in force")
 
 
@@ -243,7 +243,7 @@ def history(
         return
     table = Table("at", "act", Column("restriction", no_wrap=True), "by", "what")
     for one in acts:
-        table.add_row(moment(one.at), one.act.removeprefix("restriction."), one.subject, escape(one.actor),
+        table.add_row(moment(one.at), one.act.removeprefix("restriction."), escape(one.subject), escape(one.actor),
                       escape(one.note))  # fmt: skip
     out.print(table if acts else "nothing was done about restrictions")
 

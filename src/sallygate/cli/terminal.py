@@ -6,17 +6,21 @@ import getpass
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
+from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec, TypeVar
 
 import msgspec
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from sallygate.parsing.printable import printable
 from sallygate.policy.errors import PolicyError
 from sallygate.policy.units import read_duration_s
 from sallygate.ports import StoreError
@@ -34,10 +38,23 @@ WIDE = 160
 """Columns where there is no terminal to ask: a pipe or a file should not break ids."""
 
 
-def _console(*, stderr: bool) -> Console:
+class Terminal(Console):
+    """Console that shows every text as one line: reasons, notes and paths are others' words, and must not look like
+    lines of ours. Text of several lines is printed as a `rich.text.Text`, see `lines`."""
+
+    def render_str(self, text: str, **how: Any) -> Text:  # Any: rich's own options
+        return super().render_str(printable(text), **how)
+
+
+def lines(texts: Iterable[str]) -> Text:
+    """A cell or an output of several lines."""
+    return Text("\n".join(map(printable, texts)))
+
+
+def _console(*, stderr: bool) -> Terminal:
     stream = sys.stderr if stderr else sys.stdout
     # No `:name:` emoji: names of plans and limits contain colons.
-    return Console(stderr=stderr, emoji=False, width=None if stream.isatty() else WIDE)
+    return Terminal(stderr=stderr, emoji=False, width=None if stream.isatty() else WIDE)
 
 
 out = _console(stderr=False)
@@ -91,7 +108,9 @@ def fail(message: str, code: int) -> NoReturn:
 
 def print_json(value: object) -> None:
     """One line of JSON on standard output, unstyled."""
-    typer.echo(msgspec.json.encode(value).decode())
+    text = msgspec.json.encode(value).decode()
+    # Valid JSON may still drive a terminal: what is not printable stands in strings only.
+    typer.echo(text if text.isprintable() else "".join(c if c.isprintable() else dumps(c)[1:-1] for c in text))
 
 
 def print_record(record: Mapping[str, object], json: bool) -> None:
@@ -101,7 +120,7 @@ def print_record(record: Mapping[str, object], json: bool) -> None:
         return
     table = Table.grid(padding=(0, 2))
     for name, value in record.items():
-        shown = moment(value) if name.endswith("_at") and isinstance(value, float) else str(value or "")
+        shown = moment(value) if name.endswith("_at") and isinstance(value, float) else escape(str(value or ""))
         table.add_row(f"[bold]{name}[/bold]", shown)
     out.print(table)
 

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from sallygate.cli.terminal import JsonOption, StateOption, duration, err, out, plainly, print_json
+from sallygate.cli.terminal import JsonOption, StateOption, duration, err, lines, out, plainly, print_json
 
 if TYPE_CHECKING:
     from sallygate.offline.tuning import Proposal
@@ -49,7 +49,7 @@ def tune(
     _print(proposals, "proposed: review the requests each would let through")
     _print(few, f"not proposed: fewer than {callers} callers, which may be attacks")
     if proposals and out_file is None:
-        out.print(as_patch(proposals), markup=False, highlight=False, end="")
+        typer.echo(as_patch(proposals), nl=False)
     elif out_file is not None:
         err.print(f"{len(proposals)} exclusions written to {out_file}" if proposals else "no exclusions to write")
 
@@ -59,10 +59,10 @@ def _print(proposals: list[Proposal], title: str) -> None:
         return
     table = Table("family", "field", "where", "requests", "callers", "for example", title=title, title_justify="left")
     for one in proposals:
-        examples = "\n".join(f"{event.method} {event.path}  {_evidence(event, one)}" for event in one.examples[:3])
+        examples = [f"{event.method} {event.path}  {_evidence(event, one)}" for event in one.examples[:3]]
         table.add_row(
             one.family, escape(one.field), escape(one.operation or one.path), f"{one.requests:,}", str(one.callers),
-            escape(examples),
+            lines(examples),
         )  # fmt: skip
     out.print(table)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table
 
-from sallygate.cli.terminal import STATE, USAGE, bytes_progress, duration, err, fail, out, print_json
+from sallygate.cli.terminal import STATE, USAGE, bytes_progress, duration, err, fail, lines, out, print_json
 from sallygate.offline.what_if import Comparison, FromEvents, compare_events, compare_recorded
 
 CHANGES_SHOWN = 50
@@ -92,7 +92,7 @@ def _print(found: Comparison) -> None:
         for one in changes[:CHANGES_SHOWN]:
             colour = "green" if one.would_be == "allow" else "red"
             table.add_row(f"{one.requests:,}", escape(one.operation), escape(one.principal), escape(one.was),
-                          f"[{colour}]{escape(one.would_be)}[/{colour}]", escape("\n".join(one.examples)))  # fmt: skip
+                          f"[{colour}]{escape(one.would_be)}[/{colour}]", lines(one.examples))  # fmt: skip
         out.print(table)
         if len(changes) > CHANGES_SHOWN:
             out.print(f"and {len(changes) - CHANGES_SHOWN} more; --json has all", highlight=False)

@@ -27,6 +27,7 @@ from sallygate.admin.keys import Administration
 from sallygate.demo.data import DEMO_ACCOUNTS
 from sallygate.model.exchange import Exchange
 from sallygate.model.finding import COLOURS
+from sallygate.parsing.printable import printable
 from sallygate.ports import StoreError
 from sallygate.runtime.gateway import Gateway
 from sallygate.security.key_ring import KeyRing
@@ -215,8 +216,8 @@ def _view(recent: deque[Exchange], counts: Counter[str]) -> Group:
             time.strftime("%H:%M:%S", time.localtime(head.received_at)),
             f"[{colour}]{decision.verdict}[/{colour}]",
             str(exchange.status),
-            escape(f"{head.method} {head.path}"[:60]),
-            escape(who),
+            escape(printable(f"{head.method} {head.path}"[:60])),
+            escape(printable(who)),
             escape(" ".join(finding.code for finding in decision.findings)),
             f"{exchange.took_us / 1000:.1f}",
         )

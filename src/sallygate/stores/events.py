@@ -197,7 +197,8 @@ class EventLog:
         except sqlite3.Error as error:
             if not is_damage(error):
                 raise
-            self._tell(f"{path}: cannot be read: {error}; it is kept as {put_aside(path)}, events go into a new file")
+            aside = put_aside(path).name
+            self._tell(f"events cannot be written to {path}: {error}; it is kept as {aside}, they go into a new file")
             self._file = EventFile(path, last)
         self._hour = hour
         self._expire(hour)

@@ -8,12 +8,13 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import Any, TextIO, cast
 
 import structlog
 
 from sallygate.model.event import Event
+from sallygate.parsing.printable import printable
 from sallygate.policy.serving import LogSection
 
 Log = structlog.stdlib.BoundLogger
@@ -100,6 +101,7 @@ def open_log(section: LogSection | None = None, *, quiet: bool = False) -> Log:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
+            *([_one_line] if console else []),  # JSON escapes by itself
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -108,6 +110,14 @@ def open_log(section: LogSection | None = None, *, quiet: bool = False) -> Log:
     )
     log: Log = structlog.get_logger()
     return log
+
+
+def _one_line(_: object, __: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """No field begins another line but a traceback, which is the program's own."""
+    for name, value in fields.items():
+        if isinstance(value, str) and name not in ("exception", "stack"):
+            fields[name] = printable(value)
+    return fields
 
 
 class RequestLog:
@@ -141,12 +151,12 @@ class RequestLog:
 
 
 def _sentence(event: Event) -> str:
-    what = f"{event.status} {_plain(event.method)} {_plain(event.path)}"
+    what = f"{event.status} {printable(event.method)} {printable(event.path)}"
     if event.decision == "allow":
         return f"passed {what}"
     detail = next((finding.detail for finding in event.findings if finding.mode == "enforce"), event.decision)
     times = f", {event.count} times" if event.count > 1 else ""
-    return f"refused {what}{times}: {_plain(detail)}"
+    return f"refused {what}{times}: {printable(detail)}"
 
 
 def _fields(event: Event) -> dict[str, Any]:  # Any: structlog's own signature
@@ -164,8 +174,3 @@ def _fields(event: Event) -> dict[str, Any]:  # Any: structlog's own signature
     if event.count > 1:
         fields["count"] = event.count
     return {name: value for name, value in fields.items() if value != ""}
-
-
-def _plain(text: str) -> str:
-    """Without what would drive a terminal or begin another line: method and path are the caller's words."""
-    return text if text.isprintable() else "".join(ch if ch.isprintable() else f"\\x{ord(ch):02x}" for ch in text)

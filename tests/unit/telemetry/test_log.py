@@ -103,6 +103,15 @@ def test_the_form_of_the_lines(form: str, capsys: pytest.CaptureFixture[str], mo
         assert "request_id=r" in line and not line.startswith("{")
 
 
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_no_field_of_a_line_begins_another(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    log = open_log(LogSection(format=form))  # type: ignore[arg-type]
+    log.info("refused\nforged", reason="x\nforged\x1b[2J", number=3)
+    log_stream().drain(5)
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "\x1b[2J" not in said
+
+
 def test_a_reader_that_has_stopped_holds_nobody_up() -> None:
     """A pipe that is full: lines wait, then are lost and counted, and writing goes on when it is read again.
     Nobody reads before all are written: one write that waited would wait for good."""

@@ -63,7 +63,7 @@ def _honest(evaluation: Evaluation, _: list[data.Payload], progress: Progress, e
     task = progress.add_task("honest values", total=len(values) + len(texts))
     by_location = evaluation.honest_texts(values, lambda n: progress.update(task, advance=n))
     sentences = evaluation.honest_texts(texts, lambda n: progress.update(task, advance=n))
-    rows = [Row(f"recorded requests, {name}", count, HONEST_MAX) for name, count in requests.items()]
+    rows = [Row(f"{report.RECORDED}, {name}", count, HONEST_MAX) for name, count in requests.items()]
     rows += [Row(f"values, in {name}", count, HONEST_MAX) for name, count in by_location.items()]
     rows += [Row(f"sentences, in {name}", count, 0.0) for name, count in sentences.items()]
     return [Part("Honest traffic", "Whatever is refused here is refused wrongly.", rows)]

@@ -12,11 +12,14 @@ from rich.console import Console
 from rich.table import Table
 
 from lab.injection.evaluate import Count
+from lab.injection.redaction import redacted
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "lab" / "results" / "injection.json"
 PAGE = ROOT / "docs" / "injection-evaluation.md"
 
+RECORDED = "recorded requests"
+"""How the names of rows begin whose examples are requests of real people."""
 Better = Literal["at most", "at least"]
 
 
@@ -87,7 +90,8 @@ def _page(parts: list[Part], facts: dict[str, str], left_out: list[str]) -> Iter
         if wrong:
             yield from ("", "<details><summary>Decided the wrong way, some of them</summary>", "", "```")
             for name, example in wrong:
-                yield f"{name}: {example}".replace("`", "'").encode("unicode_escape").decode("ascii")[:300]
+                shown = redacted(example) if name.startswith(RECORDED) else example
+                yield f"{name}: {shown}".replace("`", "'").encode("unicode_escape").decode("ascii")[:300]
             yield from ("```", "", "</details>")
     yield from ("", "## Left out as harmless by themselves", "")
     yield "Before anything was tuned: one or two plain words, a single mark, or a remark of a list's author; at most 1% of a"

@@ -22,7 +22,6 @@ from typing import Any, TypeVar
 from sallygate.auth.routes import auth_operations
 from sallygate.engine.compose import compose
 from sallygate.engine.gate import Gate
-from sallygate.events.record import Pending
 from sallygate.guard import App
 from sallygate.guard.services import Interruptible
 from sallygate.model.decision import HeaderList
@@ -141,7 +140,7 @@ class Runtime:
         self.sync = StoreSync(state, store, self.installation.database, in_store, now)
         self.counters = CounterWriter(state, store, in_store, now)
         self.early = EarlyRejections(
-            state, self.events.put, self.reporting.metrics, self.counters.met, lambda: self.gate.source
+            state, self.events.queue.put, self.reporting.metrics, self.counters.met, lambda: self.gate.source
         )
         self.turned = self.early.tally
         self.logins = Logins(self.loaded.policy, state, store, in_store, now, failures)
@@ -159,8 +158,8 @@ class Runtime:
         )  # fmt: skip
 
     def _event_sinks(self) -> EventSinks:
-        events, metrics, sinks = self.events, self.reporting.metrics, EventSinks(self.failures)
-        sinks.add("events", lambda exchange, gate: events.put(Pending(exchange, gate.source)))
+        metrics, sinks = self.reporting.metrics, EventSinks(self.failures)
+        sinks.add_slow("events", self.events.queue)
         sinks.add("metrics", lambda exchange, _: metrics.observe(exchange))
         sinks.add("locations", lambda exchange, _: self.access.observe(exchange))
         sinks.add("counters", lambda exchange, _: self.counters.observe(exchange))
@@ -195,7 +194,7 @@ class Runtime:
             self.events.start()
             await self.reporting.start(self.loaded, self.instance, self.handed_over)
             if (traces := self.reporting.traces) is not None:
-                self.sinks.add("traces", lambda exchange, _: traces.watch(exchange))
+                self.sinks.add_slow("traces", traces.spans, traces.sampled)
             self.network.tell_age()
         except BaseException:
             self._started = False  # whoever asks again must not find a gate that knows no restriction

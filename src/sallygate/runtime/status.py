@@ -105,10 +105,10 @@ async def gather_status(parts: Parts, loaded: Loaded, under_way: int) -> Status:
             StoreState("events", str(log), events_bytes, not events.failing, now),
         ),
         events=EventsState(events.waiting, loaded.policy.events.queue, events.written, events.dropped,
-                           events.sampled_away, events.failing, events.removed),
+                           events.queue.sampled_away, events.failing, events.removed),
         under_way=under_way, credentials=len(state.credentials), restrictions=len(state.restrictions.all),
         counters={name: len(table.subjects()) for name, table in state.tables.items()},
-        failures=dict(parts.failures.counts), sinks_lost=_lost(parts),
+        failures=dict(parts.failures.counts), sinks_lost=parts.sinks.lost,
         clock_jumps=parts.clock.jumps, log_lines_lost=Unfailing.lost_in_all,
         memory_bytes=_resident_bytes(), api=loaded.policy.api, issuers=issuers, feeds=feeds,
         geography=parts.network.states(),
@@ -120,16 +120,6 @@ def _events_said(events: EventLog) -> str:
     if events.failing:
         return "events cannot be written; see the log"
     return f"{events.removed} written events are gone with their file; see the log" if events.removed else ""
-
-
-def _lost(parts: Parts) -> dict[str, int]:
-    """Exchanges that a sink did not take, by its name; spans that a collector did not."""
-    traces, lost = parts.reporting.traces, dict(parts.sinks.lost)
-    if parts.events.dropped:
-        lost["events"] = lost.get("events", 0) + parts.events.dropped
-    if traces is not None and traces.spans_dropped:
-        lost["traces"] = lost.get("traces", 0) + traces.spans_dropped
-    return lost
 
 
 def _bytes(file: Path) -> int:

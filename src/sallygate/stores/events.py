@@ -1,14 +1,13 @@
 """The event log: one SQLite file an hour under `events/`, written by a thread of its own in batches.
 
-`put` never waits and never fails. What cannot be kept is counted, and the count is told. Ordinary events are sampled
-when the queue is half full; refusals of one flood are aggregated with exact counts.
+Events wait in the log's `queue`. What cannot be kept is counted, and the log says how many; refusals of one flood are
+aggregated with exact counts.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,9 +15,10 @@ from pathlib import Path
 from msgspec import MsgspecError
 from msgspec.structs import replace
 
-from sallygate.events.aggregation import aggregate, condense, exchanges_in
+from sallygate.events.aggregation import aggregate, condense
 from sallygate.events.reading import read_event
 from sallygate.events.record import Pending
+from sallygate.events.sink_queue import EventQueue
 from sallygate.model.event import Event
 from sallygate.ports import StoreError
 from sallygate.stores.event_file import EventFile, is_damage, keep_private, parts_of, put_aside
@@ -31,10 +31,6 @@ STOP_S = 10.0
 """Greatest time that a stop waits for the disk."""
 RETRY_S = 1.0
 """Between attempts while the disk refuses."""
-SAMPLE_EVERY = 10
-"""Of ordinary events, when the queue is half full."""
-PENDING_MAX = 1_000
-"""Exchanges that wait as they are, about 4 KB each; beyond it their events, a tenth as large, wait instead."""
 EXPIRED_AT_ONCE = 4
 """Files removed when an hour begins: a clock set ahead for a moment must not remove them all, and one is enough."""
 ROW_BITS = 36
@@ -54,26 +50,22 @@ class EventLog:
         watch: Callable[[list[Event]], None] = lambda events: None,
     ) -> None:
         self._directory = directory
-        self._queue_max = queue_max
         self._retention_s = retention_s
         self._tell = tell
         self._watch = watch
         self._watched = 0
         """Of the events waiting, so many at the front were shown already: the disk refused them before."""
-        self._queue: deque[Event | Pending] = deque()
+        self.queue = EventQueue(queue_max)
         self._wake = threading.Event()
         self._stopping = False
         self._file: EventFile | None = None
         self._hour = -1
         self._last = 0
         """The last sequence number given."""
-        self._unsampled = 0
         self.failing = False
         self.written = 0
-        self.dropped = 0
         self.removed = 0
         """Events that were written, and are gone with a file that was removed, emptied or damaged."""
-        self.sampled_away = 0
         self._thread = threading.Thread(target=self._run, name="sallygate-events", daemon=True)
 
     def start(self) -> None:
@@ -89,33 +81,23 @@ class EventLog:
         self._stopping = True
         self._wake.set()
         self._thread.join(timeout=STOP_S)
-        lost = sum(exchanges_in(self._queue.popleft()) for _ in range(len(self._queue)))
-        if lost:
-            self.dropped += lost
+        before = self.queue.lost
+        self.queue.lose(*self.queue.take())
+        if lost := self.queue.lost - before:
             self._tell(f"{lost} events that waited are lost: they could not be written before the end")
+
+    def put(self, event: Event | Pending) -> None:
+        """Let `event` wait to be written. Never waits, never fails."""
+        self.queue.put(event)
 
     @property
     def waiting(self) -> int:
-        return len(self._queue)
+        return len(self.queue)
 
-    def put(self, event: Event | Pending) -> None:
-        waiting = len(self._queue)
-        if waiting >= self._queue_max // 2 and event.decision == "allow" and not event.findings:
-            if waiting >= self._queue_max:
-                self.dropped += 1
-                return
-            self._unsampled += 1
-            if self._unsampled < SAMPLE_EVERY:
-                self.sampled_away += 1
-                return
-            self._unsampled = 0
-            event = replace(event, sampled=SAMPLE_EVERY)
-        elif waiting >= 2 * self._queue_max:  # refusals have room of their own, not room without end
-            self.dropped += exchanges_in(event)
-            return
-        if waiting >= PENDING_MAX and isinstance(event, Pending):
-            event = event.event()
-        self._queue.append(event)
+    @property
+    def dropped(self) -> int:
+        """Exchanges whose events were lost before they were written."""
+        return self.queue.lost
 
     def _run(self) -> None:
         beats = 0
@@ -133,10 +115,10 @@ class EventLog:
         self._close()
 
     def _write_waiting(self) -> None:
-        count = len(self._queue)
+        batch = self.queue.take()
+        count = len(batch)
         if not count:
             return
-        batch = [self._queue.popleft() for _ in range(count)]
         events: list[Event] = []
         try:
             events = condense(batch)
@@ -147,20 +129,20 @@ class EventLog:
             if not self.failing:
                 self._tell(f"events cannot be written: {error}; they wait in memory, and are counted when lost")
             self.failing = True
-            self._queue.extendleft(reversed(events))  # as events: a whole exchange is large
+            self.queue.put_back(events)  # as events: a whole exchange is large
             self._watched = len(events)
             self._close()
             return
         except Exception as error:  # an event that cannot be written must not end the log
             self._tell(f"{count} events are lost: {type(error).__name__}: {error}")
-            self.dropped += sum(map(exchanges_in, batch))
+            self.queue.lose(*batch)
             self._watched = 0
             return
         self.written += count
         self._watched = 0
         if self.failing:
             self.failing = False
-            self._tell(f"events are written again; {self.dropped} were lost until now")
+            self._tell(f"events are written again; {self.queue.lost} were lost until now")
 
     def _show(self, events: list[Event]) -> None:
         try:

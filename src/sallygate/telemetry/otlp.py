@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -33,6 +32,8 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
+from sallygate.events.record import Pending
+from sallygate.events.sink_queue import SinkQueue
 from sallygate.model.exchange import Exchange
 from sallygate.model.request import RequestHead
 from sallygate.telemetry.metrics import Histogram, Snapshot
@@ -67,8 +68,8 @@ class OtlpExport:
         self._traces = OTLPSpanExporter(f"{base}/v1/traces", timeout=EXPORT_S_MAX)
         self._started_ns = int(started_at * 1e9)
         self.share = share
-        self._spans: deque[Exchange] = deque()
-        self.spans_dropped = 0
+        self.spans = SinkQueue(SPANS_MAX)
+        """Exchanges that become spans."""
 
     # on the loop ---------------------------------------------------------------------------------------------------
 
@@ -83,14 +84,6 @@ class OtlpExport:
         """What the API is told: it is called by our span (W3C Trace Context, section 3.2)."""
         return f"00-{head.trace_id}-{span_id(head.request_id):016x}-{int(self.sampled(head)):02x}".encode()
 
-    def watch(self, exchange: Exchange) -> None:
-        if not self.sampled(exchange.head):
-            return
-        if len(self._spans) >= SPANS_MAX:
-            self.spans_dropped += 1
-            return
-        self._spans.append(exchange)
-
     # on a thread ---------------------------------------------------------------------------------------------------
 
     def export_metrics(self, snapshot: Snapshot, status: GateStatus, now: float) -> None:
@@ -103,12 +96,12 @@ class OtlpExport:
 
     def export_spans(self) -> None:
         """Raises `ExportFailed`."""
-        waiting = [self._spans.popleft() for _ in range(len(self._spans))]
+        waiting = [one for one in self.spans.take() if isinstance(one, Pending)]
         if not waiting:
             return
-        spans = [self._span(exchange) for exchange in waiting]
+        spans = [self._span(one.exchange) for one in waiting]
         if self._traces.export(spans) is not SpanExportResult.SUCCESS:
-            self.spans_dropped += len(spans)
+            self.spans.lose(*waiting)
             raise ExportFailed(f"the collector did not take {len(spans)} spans")
 
     def close(self) -> None:

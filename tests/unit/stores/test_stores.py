@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from sallygate.admin.keys import Administration
 from sallygate.events.aggregation import ALIKE_KEPT, aggregate
 from sallygate.events.record import Pending, Source
+from sallygate.events.sink_queue import PENDING_MAX
 from sallygate.model.decision import ALLOW
 from sallygate.model.event import Event, Location
 from sallygate.model.exchange import Exchange
@@ -21,7 +22,7 @@ from sallygate.parsing.http.head import HeadReader
 from sallygate.parsing.identifiers import IdHasher
 from sallygate.ports import StoreError
 from sallygate.security.key_ring import KeyRing
-from sallygate.stores.events import PENDING_MAX, EventLog, read_events
+from sallygate.stores.events import EventLog, read_events
 from sallygate.stores.sqlite.store import SCHEMA_VERSION, SqliteStore
 from support import until
 
@@ -178,10 +179,10 @@ def test_when_full_ordinary_events_are_sampled_and_losses_counted(tmp_path: Path
         log.put(event())
     for _ in range(1000):
         log.put(event(decision="deny", code="x.y"))
-    kept = list(log._queue)
+    kept = list(log.queue._waiting)
     ordinary = [one for one in kept if one.decision == "allow"]
-    assert sum(one.sampled for one in ordinary) + log.sampled_away % 10 + log.dropped >= 1000
-    assert log.waiting <= 200 and log.dropped > 0 and log.sampled_away > 0
+    assert sum(one.sampled for one in ordinary) + log.queue.sampled_away % 10 + log.dropped >= 1000
+    assert log.waiting <= 200 and log.dropped > 0 and log.queue.sampled_away > 0
     assert any(one.sampled == 10 for one in ordinary)
 
 
@@ -223,7 +224,7 @@ def test_only_so_many_whole_exchanges_wait(tmp_path: Path) -> None:
     log = EventLog(tmp_path, 10_000, 86400.0, print)  # not started: nothing is taken out
     for _ in range(PENDING_MAX + 10):
         log.put(Pending(Exchange(head, ALLOW, 200), SOURCE))
-    kinds = [type(one) for one in log._queue]
+    kinds = [type(one) for one in log.queue.take()]
     assert kinds == [Pending] * PENDING_MAX + [Event] * 10
 
 

@@ -60,6 +60,8 @@ class EventLog:
         self._stopping = False
         self._file: EventFile | None = None
         self._hour = -1
+        self._gone: tuple[EventFile, str] | None = None
+        """A file that is not what was opened, and why, until another is open."""
         self._last = 0
         """The last sequence number given."""
         self.failing = False
@@ -171,8 +173,10 @@ class EventLog:
             self._open_again(why)
 
     def _open(self, hour: int) -> None:
-        last = max(self._file.last if self._file is not None else 0, self._last, (hour << ROW_BITS) - 1)
         self._close()
+        last = (hour << ROW_BITS) - 1  # a clock set ahead for a moment must not lift the numbers for good
+        if self._last >> ROW_BITS == hour:
+            last = self._last
         path = self._directory / f"{datetime.fromtimestamp(hour * 3600, UTC):%Y-%m-%dT%H}.db"
         try:
             self._file = EventFile(path, last)
@@ -184,19 +188,24 @@ class EventLog:
             self._file = EventFile(path, last)
         self._hour = hour
         self._expire(hour)
+        if self._gone is not None:
+            (gone, why), self._gone = self._gone, None
+            self._count_gone(gone, why)
 
-    def _open_again(self, why: str) -> None:
-        """Go on in the file of the same hour, a new one where the old cannot be read; count what is gone."""
-        old, hour = self._file, self._hour
-        assert old is not None
-        self._close()
-        self._open(hour)
-        assert self._file is not None
-        lost = max(old.rows - self._file.rows, 0)
+    def _count_gone(self, old: EventFile, why: str) -> None:
+        here = self._file.rows if self._file is not None and self._file.path == old.path else 0
+        lost = max(old.rows - here, 0)
         self.removed += lost
         self._tell(
             f"{old.path}: was {why} by another program; {lost} events that were in it are lost, further ones are kept"
         )
+
+    def _open_again(self, why: str) -> None:
+        """Go on in the file of the same hour, a new one where the old cannot be read; count what is gone, as soon as
+        there is a file again."""
+        assert self._file is not None
+        self._gone, hour = (self._file, why), self._hour
+        self._open(hour)
 
     def _expire(self, hour: int) -> None:
         """Remove files whose whole hour is older than the retention."""
@@ -208,7 +217,7 @@ class EventLog:
 
     def _close(self) -> None:
         if self._file is not None:
-            self._last = max(self._last, self._file.last)
+            self._last = self._file.last
             self._file.close()
         self._file, self._hour = None, -1
 

@@ -88,6 +88,38 @@ def test_a_directory_removed_under_the_log_is_made_again(tmp_path: Path) -> None
     log.stop()
 
 
+def test_what_is_gone_is_counted_when_the_disk_takes_events_again(tmp_path: Path) -> None:
+    directory = tmp_path / "events"
+    log, told = running(directory)
+    put(log, ["a", "b"])
+    for file in directory.iterdir():
+        file.unlink()
+    directory.rmdir()
+    directory.write_text("in the way")
+    until(lambda: log.failing)
+    directory.unlink()
+    log.put(event("c"))
+    until(lambda: log.written == 3)
+    log.stop()
+    assert log.removed == 2 and notes_of(directory) == ["c"]
+    assert any("2 events" in line for line in told)
+
+
+def test_a_clock_set_ahead_for_a_moment_lifts_no_numbers(tmp_path: Path) -> None:
+    log = EventLog(tmp_path, 1000, 1e9, print)
+    log.start()
+    now = 1_790_000_000.0
+    for at in (now, now + 1000 * 3600, now):
+        written = log.written
+        log.put(event(at=at))
+        until(lambda: log.written == written + 1)  # noqa: B023
+    log.stop()
+    found = list(read_events(tmp_path))
+    hours = [one.seq >> 36 for one in found]
+    assert hours == [int(now // 3600)] * 2 + [int(now // 3600) + 1000]
+    assert len({one.seq for one in found}) == 3
+
+
 def test_a_removed_file_is_noticed_without_an_event(tmp_path: Path) -> None:
     log, told = running(tmp_path)
     put(log, ["a"])

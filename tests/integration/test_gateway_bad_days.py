@@ -265,6 +265,25 @@ def test_an_event_file_that_is_none(tmp_path: Path, upstream: Upstream) -> None:
         check_log(running)
 
 
+@pytest.mark.parametrize("how", ["removed", "emptied"])
+def test_event_files_removed_or_emptied_while_running(how: str, tmp_path: Path, upstream: Upstream) -> None:
+    """The gate serves on, writes into a new file, and counts what is gone."""
+    policy = write_policy(tmp_path, upstream=upstream.url)
+    key = make_key(policy)
+    directory = tmp_path / "state" / "events"
+    with running_gateway(policy) as running:
+        assert running.get("/things", key)[0] == 200
+        assert len(events_of(running, 1)) == 1
+        for file in directory.iterdir():
+            file.unlink() if how == "removed" else os.truncate(file, 0)
+        wait_for_log(running, "1 events that were in it are lost")
+        assert running.get("/things", key)[0] == 200
+        assert len(events_of(running, 1)) == 1
+        status = json.loads(cli(policy, "status", "--json").stdout)
+        assert (status["events"]["removed"], status["events"]["dropped"]) == (1, 0)
+        assert "gone with their file" in next(check["said"] for check in status["checks"] if check["name"] == "events")
+
+
 # a lock held -----------------------------------------------------------------------------------------------------------
 
 

@@ -14,6 +14,8 @@ from sallygate.parsing.identifiers import IdHasher, asked_ids, filter_shape
 
 PATH_CHARS_MAX = 256
 """Of a path kept in an event."""
+ASKED_MAX = 16
+"""Questions to the API kept in an event; a control asks a few at most."""
 _PROGRAMS = (
     ("mozilla/", "browser"), ("curl/", "curl"), ("python", "python"), ("aiohttp", "python"), ("httpx", "python"),
     ("go-http-client", "go"), ("java", "java"), ("okhttp", "java"), ("node", "node"), ("axios", "node"),
@@ -97,6 +99,7 @@ def to_event(exchange: Exchange, source: Source) -> Event:
         program=program_of(head.fields.get("user-agent", "")),
         operation=operation.id if operation is not None else "",
         upstream_status=exchange.upstream_status,
+        asked=_asked(exchange.asked) if exchange.asked else (),
         request_bytes=exchange.request_bytes,
         response_bytes=exchange.response_bytes,
         records=learned.records,
@@ -107,6 +110,12 @@ def to_event(exchange: Exchange, source: Source) -> Event:
         took_us=exchange.took_us,
         gate_us=exchange.gate_us,
         charges=tuple([(charge.table, charge.amount) for charge in exchange.charges]),
+    )
+
+
+def _asked(asked: tuple[tuple[bytes, int], ...]) -> tuple[tuple[str, int], ...]:
+    return tuple(
+        [(path.decode("ascii", "backslashreplace")[:PATH_CHARS_MAX], status) for path, status in asked[:ASKED_MAX]]
     )
 
 

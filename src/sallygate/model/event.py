@@ -81,6 +81,8 @@ class Event(Struct, frozen=True, gc=False, omit_defaults=True, tag_field="versio
     operation: str = ""
     upstream_status: int | None = None
     """Status sent by the API; 0 when it was not asked."""
+    asked: tuple[tuple[str, int], ...] = ()
+    """What the gate asked the API on its own account: path and status, 0 where it failed; at most 16."""
     request_bytes: int | None = None
     response_bytes: int | None = None
     records: int | None = None

@@ -137,3 +137,9 @@ def test_what_a_source_cannot_know_says_unknown() -> None:
         "exchange", "shop", "gateway", "abc", "none",
     )  # fmt: skip
     assert whole.records is None and whole.sensitive_records is None
+    assert whole.asked == ()
+    asked = to_event(
+        Exchange(head, ALLOW, 200, asked=((b"/orders/1\xff" + b"x" * 500, 200), *[(b"/o", 0)] * 40)), SOURCE
+    )
+    assert asked.asked[0][0].startswith("/orders/1\\xffxx") and len(asked.asked[0][0]) == 256
+    assert asked.asked[1] == ("/o", 0) and len(asked.asked) == 16

@@ -136,8 +136,10 @@ class ExchangeDriver:
             admitted = yield from self._answered(self._admit, admitted)
         self._admit_us = self._ports.tick_us()
         ledger.charge(admitted.charges, self.now)
-        ledger.give_reserved_back()
-        count_shed(gate.state.shedder, admitted.decision)
+        if ledger.reserved:
+            ledger.give_reserved_back()
+        if admitted.decision.findings:
+            count_shed(gate.state.shedder, admitted.decision)
         if isinstance(admitted, Refuse):
             return (yield from self._refuse(admitted))
         if isinstance(admitted, Answer):

@@ -58,7 +58,8 @@ class Ledger:
 
     def give_back(self) -> None:
         """All that is held. May be said more than once."""
-        self.give_reserved_back()
+        if self._reserved:
+            self.give_reserved_back()
         for slot in self._slots:
             self._state.slots.give_back(slot.table, slot.subject)
         self._slots = ()

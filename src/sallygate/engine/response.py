@@ -54,6 +54,8 @@ class Response:
     _head_sent = False
     findings: tuple[Finding, ...] = ()
     headed: d.ResponseHead | None = None
+    status = 0
+    """What the API answered; 0 before."""
     sent = 0
     done = False
     held = False
@@ -79,11 +81,6 @@ class Response:
         self._in_force = gate.state.restrictions
 
     @property
-    def status(self) -> int:
-        """What the API answered; 0 before."""
-        return self.headed.status if self.headed is not None else 0
-
-    @property
     def replaced(self) -> bool:
         """Whether a problem document has taken its place."""
         return self.refused is not None
@@ -99,14 +96,16 @@ class Response:
     def head(self, event: d.ResponseHead, stopped: Finding | None, headers: HeaderList) -> Commands:
         """Judge the head: how the response leaves, or what is sent in its place. `stopped`: why the request's body was
         not let through, which the client is told instead."""
-        self.headed = event
+        self.headed, self.status = event, event.status
         if stopped is not None:
             return self.refuse(stopped, headers)
         release = self._gate.engine.release(
             self._admission, self._head, event.status, event.headers, event.now, self._trace
         )
-        self._ledger.charge(release.charges, event.now)
-        self.findings += release.decision.findings
+        if release.charges:
+            self._ledger.charge(release.charges, event.now)
+        if release.decision.findings:
+            self.findings += release.decision.findings
         if release.decision.verdict != "allow":
             refused = next(one for one in release.decision.findings if one.mode == "enforce")
             return self.refuse(refused, release.headers)
@@ -232,7 +231,7 @@ class Response:
         release = self._release
         assert release is not None
         meter = release.meter
-        if meter is not None and (cut := self._budget(release, len(data), now)):
+        if meter is not None and meter.over is not None and (cut := self._budget(release, len(data), now)):
             return cut
         self.sent += len(data)
         if meter is not None and (meter.over is not None or self.sent - self._charged >= CHARGED_EVERY_BYTES):
@@ -354,15 +353,24 @@ class Response:
 
     def _learn(self, learned: Inspection, now: float) -> Inspection:
         self._learned = learned
-        self.find(*learned.findings)
-        self._ledger.charge(learned.charges, now)
+        if learned.findings:
+            self.find(*learned.findings)
+        if learned.charges:
+            self._ledger.charge(learned.charges, now)
         return learned
 
     def settle(self, now: float) -> None:
         """Charge the rest of its bytes."""
-        self._pay(now)
-        if (meter := self._release.meter if self._release is not None else None) is not None and self.sent:
-            self._ledger.note(Charge(meter.table, meter.subject, self.sent))
+        meter = self._release.meter if self._release is not None else None
+        if meter is None or not self.sent:
+            return
+        whole = Charge(meter.table, meter.subject, self.sent)
+        if self._charged:
+            self._pay(now)
+            self._ledger.note(whole)
+        else:
+            self._ledger.charge((whole,), now)
+            self._charged = self.sent
 
     def _pay(self, now: float) -> None:
         """Charge what has been sent since the last time, so that a long response counts while it leaves."""

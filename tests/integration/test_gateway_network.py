@@ -18,6 +18,7 @@ import pytest
 from gateway_wire import echo, events_of, log_lines
 from patience import patient
 from processes import sallygate
+from sallygate.model.event import Event
 from support import Received, Running, Upstream, cli, make_key, running_gateway, until, write_policy
 
 BRAZIL, JAPAN, NOWHERE = "200.160.2.3", "133.11.0.1", "10.1.2.3"
@@ -95,16 +96,20 @@ def test_a_dry_run_makes_nothing_and_tells_whom_it_would_have_met(tmp_path: Path
         assert cli(policy, *add, "--country", "JP", "--act", "throttle", "--rate", "5/s").returncode == 0
 
 
-def test_a_termination_cuts_an_answer_under_way(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stalls", [False, True])
+def test_a_termination_cuts_an_answer_under_way(tmp_path: Path, stalls: bool) -> None:
+    """Also one that stalls: of which no piece comes that could be refused."""
     going, ended = threading.Event(), threading.Event()
 
     def stream(request: Received, client: socket.socket) -> None:
         client.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n")
         going.set()
         try:
-            for _ in range(1000):
+            for _ in range(1 if stalls else 1000):
                 client.sendall(b"5\r\ndata\n\r\n")
                 time.sleep(0.02)
+            if not client.recv(1):
+                ended.set()
         except OSError:
             ended.set()
             raise
@@ -130,7 +135,14 @@ def test_a_termination_cuts_an_answer_under_way(tmp_path: Path) -> None:
             assert not got.endswith(b"0\r\n\r\n"), "an answer that is cut must not look whole"
             assert ended.wait(patient(5)), "the API is told too"
             assert running.code("/things", key) == "restriction.terminate"
-            (event,) = [one for one in events_of(running) if one.status == 599]
+            cut: list[Event] = []
+
+            def recorded() -> bool:
+                cut[:] = [one for one in events_of(running, 0) if one.status == 599]
+                return bool(cut)
+
+            until(recorded)
+            (event,) = cut
             assert event.account == "acme"
 
 

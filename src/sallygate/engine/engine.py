@@ -177,7 +177,7 @@ class Engine:
         self._address = controls.judges("address", None)
         self.early = controls.early(by_location=True), controls.early(by_location=False)
         self._unrouted = self._plan(None, own=False)
-        self._own_unrouted = tuple(one for one in controls.judges("admit", None, own=True) if one.control == "clients")
+        self._own_unrouted = tuple(controls.judge(row) for row in ORDER if row.unrouted and controls.get(row.control))
         self._plans: dict[str, _Plan] = {}
         self._own_plans: dict[str, _Plan] = {}
         self._ending = tuple(controls.judge(row) for row in ORDER if row.ends and controls.get(row.control) is not None)

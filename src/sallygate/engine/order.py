@@ -33,6 +33,8 @@ class Row(NamedTuple):
     """Early: whether client address and method alone decide, so that an answer is believed for a moment."""
     may_offload: bool = False
     """Whether it may run off the event loop: it reads nothing that changes."""
+    unrouted: bool = False
+    """Whether it also judges what `/auth` has no operation for: a preflight, another method."""
     ends: bool = False
     """Whether it may end what is under way, when restrictions have changed."""
 
@@ -50,7 +52,7 @@ ORDER: tuple[Row, ...] = (
     Row("address", RestrictionsControl, own=True, ends=True),
     Row("address", FloodControl, own=True),
     Row("address", LimitsControl, own=True),
-    Row("admit", ClientsControl, own=True),
+    Row("admit", ClientsControl, own=True, unrouted=True),
     Row("admit", NetworkControl),
     Row("admit", IdentityControl, own=True),
     Row("admit", LocationControl, own=True),

@@ -1,7 +1,7 @@
 """Section `driver`: what commands, events and the generator cost over the same calls made one after another.
 
-    python -m lab.speed.driver              as it is
-    python -m lab.speed.driver --compiled   with the driver's modules compiled by mypyc, in a directory of its own
+python -m lab.speed.driver              as it is
+python -m lab.speed.driver --compiled   with the driver's modules compiled by mypyc, in a directory of its own
 """
 
 from __future__ import annotations
@@ -160,7 +160,9 @@ def compile_into(directory: Path) -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m lab.speed.driver", description=__doc__)
-    parser.add_argument("--compiled", action="store_true", help="compile the driver first; takes a minute and a compiler")
+    parser.add_argument(
+        "--compiled", action="store_true", help="compile the driver first; takes a minute and a compiler"
+    )
     with tempfile.TemporaryDirectory(prefix="sallygate-lab-") as scratch:
         if parser.parse_args().compiled:
             source = compile_into(Path(scratch))

@@ -69,6 +69,8 @@ def api_headers(
     remade: its coding was undone, or it was edited."""
     plain = gate.plain_headers
     headers = [pair for pair in head.headers if pair[0] in plain or _travels(gate, pair[0])]
+    if (cookie := head.fields.get("cookie")) is not None and len(headers) > len(dict(headers)):
+        headers = _joined_cookies(headers, cookie)
     operation: Operation | None = admission.operation
     if operation is not None and operation.id in gate.counted_operations:
         accepts_gzip = "gzip" in head.fields.get("accept-encoding", "")
@@ -86,6 +88,12 @@ def api_headers(
     if admission.principal is not None:
         headers += ports.identity_headers(admission.principal, now)
     return tuple(headers)
+
+
+def _joined_cookies(headers: list[tuple[bytes, bytes]], cookie: str) -> list[tuple[bytes, bytes]]:
+    """One `Cookie`, which HTTP/2 clients send in pieces (RFC 9113, section 8.2.3)."""
+    left = [pair for pair in headers if pair[0] != b"cookie"]
+    return [*left, (b"cookie", cookie.encode("latin-1"))] if len(left) < len(headers) else headers
 
 
 def _travels(gate: Gate, name: bytes) -> bool:

@@ -16,6 +16,7 @@ from sallygate.model.event import Shell
 from sallygate.model.operation import Operation
 from sallygate.parsing.addresses import prefix_set
 from sallygate.parsing.http.head import SINGLETONS, HeadReader
+from sallygate.parsing.http.hop_fields import CLIENT_CLAIMS
 from sallygate.parsing.identifiers import IdHasher
 from sallygate.parsing.openapi.routes import RouteTable
 from sallygate.policy.auth import Auth
@@ -73,7 +74,7 @@ def _compose(parts: Parts, id_key: bytes, own_operations: OwnOperations) -> Gate
     routes = RouteTable(loaded.operations, base_path_of(loaded)) if loaded.document is not None else None
     own_routes = RouteTable(own_operations(policy.auth), "") if policy.auth is not None else None
     hsts = ((b"strict-transport-security", f"max-age={int(transport.hsts)}".encode()),) if transport.hsts else ()
-    dropped = set(parts.credential_headers)
+    dropped = set(parts.credential_headers) | CLIENT_CLAIMS
     if routes is not None or (policy.network is not None and any(rule.methods for rule in policy.network.rules)):
         dropped |= OVERRIDES
     engine = Engine(controls, routes, IdHasher(id_key), own_routes)

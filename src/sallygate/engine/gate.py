@@ -33,7 +33,7 @@ class Gate(Struct, frozen=True):
     early: EarlyRejection
     state: State
     dropped_headers: frozenset[bytes]
-    """Credentials, and other names for operations, which the API does not get."""
+    """Credentials, claims of who the client is, and other names for operations, which the API does not get."""
     declared_headers: frozenset[bytes]
     """The contract's header parameters: other spellings of them do not travel."""
     answer_headers: HeaderList

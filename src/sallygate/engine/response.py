@@ -21,6 +21,7 @@ from sallygate.model.finding import Finding
 from sallygate.model.outcome import NO_RESPONSE_BODY, Admission, Ask, Inspection, Release, ResponseBody
 from sallygate.model.request import RequestHead, Side
 from sallygate.model.work import Charge, WorkDone
+from sallygate.parsing.http.hop_fields import NOT_IN_TRAILERS
 
 CHARGED_EVERY_BYTES = 64 * 1024
 """At most so much of each response under way is not charged yet."""
@@ -33,12 +34,6 @@ Commands = tuple[d.Command, ...]
 _BODYLESS = frozenset((204, 304))
 _OF_BODY = frozenset((b"content-encoding", b"content-length", b"content-md5", b"digest", b"repr-digest", b"etag"))
 """Fields that describe a body, and are wrong for an edited one."""
-_NO_TRAILER = frozenset(
-    (b"authorization", b"cache-control", b"connection", b"content-encoding", b"content-length", b"content-range",
-     b"content-type", b"host", b"keep-alive", b"set-cookie", b"te", b"trailer", b"transfer-encoding", b"upgrade",
-     b"www-authenticate")
-)  # fmt: skip
-"""Fields that mean something else, or too much, after a body (RFC 9110, section 6.5.1)."""
 
 
 class Response:
@@ -193,7 +188,7 @@ class Response:
         if not self.done:
             raise RuntimeError("the application sent trailers before the end of its body")
         ours = {name for name, _ in (*release.headers, *common_headers(self._gate, self._head))} | release.drop_headers
-        kept = tuple([pair for pair in event.headers if pair[0] not in _NO_TRAILER and pair[0] not in ours])
+        kept = tuple([pair for pair in event.headers if pair[0] not in NOT_IN_TRAILERS and pair[0] not in ours])
         self.sent += sum(len(name) + len(value) for name, value in kept)
         return (d.SendTrailers("client", kept),)
 
@@ -230,6 +225,8 @@ class Response:
         """A piece leaves, metered."""
         release = self._release
         assert release is not None
+        if self._head.method == "HEAD":
+            data = b""
         meter = release.meter
         if meter is not None and meter.over is not None and (cut := self._budget(release, len(data), now)):
             return cut

@@ -25,7 +25,7 @@ class Guard:
         if kind == "http" or kind == "websocket":
             services = self._services
             if kind == "http" and (refusal := self._early(scope)) is not None:
-                await refuse_early(services, scope, send, refusal)
+                await refuse_early(services, scope, receive, send, refusal)
                 return
             services.under_way += 1
             try:

@@ -49,6 +49,9 @@ class ApiCall:
         """Call it; whatever it raises is raised again, once the driver has been told."""
         client, driver, services = self._client, self._driver, self._client.services
         scope = {**client.scope, "headers": list(command.headers), "sallygate": command.principal}
+        head = client.head
+        if head.client_address != head.peer:  # proven through trusted hops
+            scope["client"], scope["scheme"] = (head.client_address, 0), head.scheme
         if command.raw_query is not None:
             scope["query_string"] = command.raw_query
         app = self._app
@@ -210,6 +213,7 @@ class ApiCall:
         if message["type"] == "http.disconnect":
             return d.ClientGone(now, tick)
         body, more = message.get("body", b""), message.get("more_body", False)
+        client.unread = more
         return d.Chunk(now, tick, "client", body, more, tick - began_us / 1e6)
 
     # what the application sends --------------------------------------------------------------------------------------

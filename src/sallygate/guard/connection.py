@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from sallygate.guard.body import read_body
+from sallygate.guard.draining import has_body
 from sallygate.guard.services import Message, Receive, Scope, Send, Services
 from sallygate.guard.slots import wait_for_slot
 from sallygate.guard.spooling import SpoolFile
@@ -21,12 +22,14 @@ _VERSIONS = {"1": "1.0"}
 class ClientConnection:
     """What the server gave for one exchange."""
 
-    __slots__ = ("gate", "head", "receive", "scope", "send", "services")
+    __slots__ = ("gate", "head", "receive", "scope", "send", "services", "unread")
 
     def __init__(self, services: Services, scope: Scope, receive: Receive, send: Send) -> None:
         self.services, self.scope, self.receive, self.send = services, scope, receive, send
         self.gate = services.gate  # for the whole exchange, whatever is reloaded meanwhile
         self.head = self._read_head()
+        self.unread = has_body(self.head.headers)
+        """Whether more of the request's body may come."""
 
     def _read_head(self) -> RequestHead:
         scope, services = self.scope, self.services
@@ -62,6 +65,7 @@ class ClientConnection:
         """The whole body."""
         length = self.head.fields.get("content-length", "")
         data, outcome, waited_s = await read_body(self.receive, length, command.bytes_max, command.pace)
+        self.unread = outcome == "large"  # whoever is too slow is not waited for again
         return d.BodyRead(*self.at(), data, outcome, waited_s)
 
     async def spool(self, command: d.Spool) -> d.Event:
@@ -69,6 +73,7 @@ class ClientConnection:
         length, spool = self.head.fields.get("content-length", ""), SpoolFile(command.bytes_max)
         try:
             _, outcome, waited_s = await read_body(self.receive, length, command.bytes_max, command.pace, spool)
+            self.unread = outcome == "large"
             if outcome == "whole":
                 return d.Spooled(*self.at(), await spool.end(), spool.size, waited_s)
         except OSError as error:

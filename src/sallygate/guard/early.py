@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from sallygate.engine.early import EarlyRefusal
-from sallygate.guard.services import Scope, Send, Services
+from sallygate.guard.draining import drain, has_body
+from sallygate.guard.services import Receive, Scope, Send, Services
+
+DRAINED_BYTES_MAX, DRAINED_S_MAX = 1 << 20, 1.0
+"""Of a body that is still being sent: less than is read on for a request that was read."""
+_BODYLESS = frozenset(("GET", "HEAD", "OPTIONS"))
 
 
-async def refuse_early(services: Services, scope: Scope, send: Send, refusal: EarlyRefusal) -> None:
+async def refuse_early(services: Services, scope: Scope, receive: Receive, send: Send, refusal: EarlyRefusal) -> None:
     """Answer, charge and count one refusal."""
     began_us, now, finding = services.tick_us(), services.now(), refusal.finding
     gate = services.gate
@@ -19,3 +24,5 @@ async def refuse_early(services: Services, scope: Scope, send: Send, refusal: Ea
     except OSError:
         pass  # the client has gone
     turned.took_us += services.tick_us() - began_us
+    if scope["method"] not in _BODYLESS and has_body(scope["headers"]):
+        await drain(receive, DRAINED_BYTES_MAX, DRAINED_S_MAX)

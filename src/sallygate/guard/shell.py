@@ -9,6 +9,7 @@ from sallygate.engine.exchange import ExchangeDriver
 from sallygate.engine.response import Commands
 from sallygate.guard.api_call import ApiCall
 from sallygate.guard.connection import ClientConnection, cut
+from sallygate.guard.draining import drain
 from sallygate.guard.services import App, Receive, Scope, Send, Services
 from sallygate.guard.work import do_work
 from sallygate.model import driver as d
@@ -39,6 +40,8 @@ class Shell:
         finally:
             if not driver.ended:
                 await self._carry_out(driver.close(*self._client.at()))
+        if self._client.unread:  # what was answered has left; the exchange is recorded, its slots given back
+            await drain(self._client.receive)
 
     async def _carry_out(self, commands: Commands) -> d.Event | None:
         """Carry out a batch; the event its last command asks for."""

@@ -5,54 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from sallygate.parsing.http.hop_fields import PER_HOP
+from sallygate.parsing.http.hop_fields import CLIENT_CLAIMS, FORWARDING, NOT_IN_TRAILERS, PER_HOP
 
 Raw = Iterable[tuple[bytes, bytes]]
 
 _PER_HOP: Final = frozenset(name.encode() for name in PER_HOP)
 
-_OURS: Final = frozenset(
-    (
-        b"forwarded",
-        b"x-forwarded-for",
-        b"x-forwarded-host",
-        b"x-forwarded-port",
-        b"x-forwarded-prefix",
-        b"x-forwarded-proto",
-        b"x-forwarded-server",
-        b"x-real-ip",
-    )
-)
-"""Who the client is, is the gate's to say: inbound copies never pass."""
-
-_REQUEST_DROPPED: Final = _PER_HOP | _OURS | {b"content-length", b"expect", b"host"}
-"""`Expect` is answered by the server in front, which sends 100 when the body is first asked for."""
+_REQUEST_DROPPED: Final = _PER_HOP | FORWARDING | CLIENT_CLAIMS | {b"content-length", b"expect", b"host"}
+"""`Expect` is answered by the server in front, which sends 100 when the body is first asked for. Who the client is, is
+the gate's to say: inbound claims never pass."""
 
 _RESPONSE_DROPPED: Final = _PER_HOP | {b"server"}
 """What runs behind the gate is nobody's business."""
-
-_NO_TRAILERS: Final = _RESPONSE_DROPPED | frozenset(
-    (
-        b"age",
-        b"authorization",
-        b"cache-control",
-        b"content-encoding",
-        b"content-length",
-        b"content-range",
-        b"content-type",
-        b"date",
-        b"expires",
-        b"host",
-        b"location",
-        b"retry-after",
-        b"set-cookie",
-        b"vary",
-        b"warning",
-        b"www-authenticate",
-    )
-)
-"""Fields that mean something before the body only: framing, routing, authentication, control data and content format
-(RFC 9110, section 6.5.1). Whoever merges trailers into the header would take them for what was decided on."""
 
 _END_TO_END: Final = frozenset(
     (
@@ -136,4 +100,4 @@ def for_client(headers: Raw) -> list[tuple[bytes, bytes]]:
 
 def trailers_for_client(trailers: Raw) -> list[tuple[bytes, bytes]]:
     """The trailer fields the client gets: those of `for_client` that may come after a body."""
-    return [pair for pair in for_client(trailers) if pair[0] not in _NO_TRAILERS]
+    return [pair for pair in for_client(trailers) if pair[0] not in NOT_IN_TRAILERS]

@@ -48,7 +48,7 @@ CASES: dict[str, tuple[str, Request, dict[str, str | None]]] = {
         {"cache-control": None},
     ),
     "without an operation": (
-        "set: {Cache-Control: no-store}, operations: {getStatus: {remove: [ETag]}}", Request("HEAD", "/status", key="large"),
+        "set: {Cache-Control: no-store}, operations: {getStatus: {remove: [ETag]}}", Request("PUT", "/status", key="large"),
         {"cache-control": "no-store"},
     ),
     "shadow": ("remove: [ETag], set: {Cache-Control: no-store}", Request(key="large"), {}),

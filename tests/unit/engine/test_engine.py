@@ -241,7 +241,7 @@ def test_preflights_are_answered_by_the_policy(bench) -> None:
     made = bench("clients: {cors: {origins: ['https://app.example']}}")
     answer = made.admit("/things", **asked)
     assert isinstance(answer, Answer)
-    assert dict(answer.reply.headers)[b"access-control-allow-methods"] == b"GET, POST"
+    assert dict(answer.reply.headers)[b"access-control-allow-methods"] == b"GET, HEAD, POST"
     stranger = made.admit("/things", **{**asked, "origin": "https://evil.example"})
     assert b"access-control-allow-methods" not in dict(stranger.reply.headers)
     assert code(bench().admit("/things", **asked)) == "clients.method"

@@ -681,8 +681,9 @@ def test_findings_that_the_application_reports() -> None:
 
 def test_a_head_request_is_not_read() -> None:
     told = Transcript(house(data="records: 100/day"), Request("HEAD", "/things", key="large"))
-    told.feed(d.Sent)
-    assert told.lines[0] == "<< Reply 405 clients.method"
+    told.answer(b"not sent")
+    assert told.of(d.SendToClient) == [d.SendToClient(b"", False)], "whatever the application sends"
+    assert told.record.operation.id == "listThings" and told.record.response_bytes == 0
     made = House(text="openapi: none\nidentity: none\nplans: {}\noperations: {}\n")
     told = Transcript(made, Request("HEAD", "/a"))
     told.head()
@@ -911,3 +912,28 @@ def test_a_state_that_fails_refuses_and_is_recorded(part: str, monkeypatch: pyte
         << Record 503 deny: control.failed
     """)
     assert not slots(made)
+
+
+# the request as the API gets it ----------------------------------------------------------------------------------------
+
+
+def test_a_cookie_in_pieces_reaches_the_api_as_one() -> None:
+    """HTTP/2 clients split it (RFC 9113, section 8.2.3)."""
+    pieces = tuple((b"cookie", b"c%d=%d" % (number, number)) for number in range(110))
+    told = Transcript(house(), Request(key="large", headers=(*pieces, (b"accept", b"a/b"))))
+    (call,) = told.of(d.CallApi)
+    assert [value for name, value in call.headers if name == b"cookie"] == [b"; ".join(value for _, value in pieces)]
+    assert (b"accept", b"a/b") in call.headers
+    many = tuple((b"x-field", b"a") for _ in range(110))
+    assert Transcript(house(), Request(key="large", headers=many)).lines == ["<< Reply 431 request.headers"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["X-Client-IP", "True-Client-IP", "CF-Connecting-IP", "Proxy", "X-Forwarded-Ssl", "X_Client_IP", "True_client-IP",
+     "X-Original-Host", "Front-End-Https", "X-SSL-Client-Verify"],
+)  # fmt: skip
+def test_claims_of_who_the_client_is_do_not_reach_the_api(name: str) -> None:
+    told = Transcript(house(), Request(key="large", headers=((name.lower().encode(), b"127.0.0.1"), (b"x-own", b"1"))))
+    names = [sent for sent, _ in told.of(d.CallApi)[0].headers]
+    assert name.lower().encode() not in names and b"x-own" in names

@@ -295,3 +295,16 @@ def test_what_auth_found_is_kept_where_it_then_fails() -> None:
     client = Client(made, Request("GET", "/auth/jwks.json"))
     assert isinstance(client.call(answering(b"{}")), LookupError)
     assert client.event == (500, [("login.wrong", "enforce")])
+
+
+def test_an_application_learns_the_address_that_is_proven_through_trusted_hops() -> None:
+    seen: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append((scope["client"], scope["scheme"]))
+        await answering(b"{}")(scope, receive, send)
+
+    hop = (b"x-forwarded-for", b"198.51.100.9"), (b"x-forwarded-proto", b"https")
+    for address, scheme in (("203.0.113.1", "http"), ("203.0.113.2", "https")):
+        Client(house(), Request(key="large", address=address, scheme=scheme, headers=hop)).call(app)
+    assert seen == [(("198.51.100.9", 0), "https"), (("203.0.113.2", 1), "https")]

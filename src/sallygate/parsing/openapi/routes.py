@@ -68,7 +68,13 @@ class _Leaf:
         self.allow: tuple[str, ...] = ()
 
     def add(self, operation: Operation, names: tuple[str, ...]) -> None:
-        self.operations.setdefault(operation.method, (operation, names))
+        """HEAD is a GET without its body where the contract does not declare it (RFC 9110, section 9.3.2)."""
+        operations, method = self.operations, operation.method
+        if method == "HEAD" and operations.get("HEAD") is operations.get("GET"):
+            operations.pop("HEAD", None)
+        operations.setdefault(method, (operation, names))
+        if "GET" in operations:
+            operations.setdefault("HEAD", operations["GET"])
         self.allow = tuple(sorted(self.operations))
 
 

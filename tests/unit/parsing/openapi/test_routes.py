@@ -57,15 +57,15 @@ def test_templates_that_differ_in_their_names_only_share_their_methods() -> None
     got = TABLE.match("DELETE", b"/users/7", ("users", "7"))
     assert got is not None and got.operation is not None
     assert got.path_values == (("uid", "7"),)
-    assert got.allow == ("DELETE", "GET")
+    assert got.allow == ("DELETE", "GET", "HEAD")
     refused = TABLE.match("PUT", b"/users/7", ("users", "7"))
-    assert refused is not None and refused.operation is None and refused.allow == ("DELETE", "GET")
+    assert refused is not None and refused.operation is None and refused.allow == ("DELETE", "GET", "HEAD")
 
 
 def test_a_known_path_with_another_method_names_those_it_has() -> None:
     for path, segments in ((b"/users", ("users",)), (b"/users/me", ("users", "me"))):
         match = TABLE.match("PATCH", path, segments)
-        assert match is not None and match.operation is None and match.allow == ("GET",)
+        assert match is not None and match.operation is None and match.allow == ("GET", "HEAD")
 
 
 def test_a_base_path_stands_in_front() -> None:
@@ -96,3 +96,11 @@ def test_a_segment_made_to_backtrack_is_linear() -> None:
 def test_templates_that_read_two_ways_are_refused(segment: str) -> None:
     with pytest.raises(ValueError):
         SegmentTemplate(segment)
+
+
+def test_head_is_a_get_without_its_body_where_the_contract_does_not_declare_it() -> None:
+    table = RouteTable(operations("GET /a", "HEAD /b", "GET /b", "GET /c", "HEAD /c", "POST /d"), "")
+    found = {path: table.match("HEAD", path, (path.decode()[1:],)) for path in (b"/a", b"/b", b"/c", b"/d")}
+    named = {path: match.operation.method for path, match in found.items() if match and match.operation}
+    assert named == {b"/a": "GET", b"/b": "HEAD", b"/c": "HEAD"}
+    assert found[b"/d"] is not None and found[b"/d"].allow == ("POST",)

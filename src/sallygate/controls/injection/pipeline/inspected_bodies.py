@@ -67,7 +67,10 @@ def plan_body(
     kind: BodyKind = "binary" if plan.declared else kind_of(name)
     if kind == "multipart":
         bytes_max = plan.bytes_max  # of its parts only the fields are inspected, and they are counted later
-    if _is_over(head.fields.get("content-length"), bytes_max):
+    length = head.fields.get("content-length")
+    if length is None and is_opaque(name):  # how large it is, nobody can say: as one that says it is large
+        return plan
+    if _is_over(length, bytes_max):
         return plan if uninspected == "pass" or is_opaque(name) else too_large(bytes_max)
     if codec_of(media) is None:
         return plan if uninspected == "pass" else _charset()

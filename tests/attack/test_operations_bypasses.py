@@ -35,7 +35,8 @@ from sallygate.offline.what_if import Comparison, FromEvents, compare_events
 from sallygate.policy.load import load_policy
 from sallygate.ports import StoreError
 from sallygate.security.key_ring import KeyRing
-from sallygate.security.state_directory import RESTORING, Installation
+from sallygate.security.state_directory import Installation
+from sallygate.security.state_locks import RESTORING
 from sallygate.stores.events import EventLog, read_events
 from sallygate.stores.sqlite.store import MIGRATIONS, SqliteStore
 from support import Running, Upstream, administration, held_port, make_key, running_gateway, until, write_policy

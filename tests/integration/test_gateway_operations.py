@@ -326,25 +326,6 @@ def test_who_counts_or_watches_and_fails_ends_no_request(tmp_path: Path) -> None
     assert asyncio.run(story()) == (401, 1)
 
 
-def test_a_second_process_on_one_state_directory_does_not_take_the_control_socket(
-    tmp_path: Path, upstream: Upstream
-) -> None:
-    policy, _ = operated(tmp_path, upstream.url)
-    other = tmp_path / "other.yaml"
-    with running_gateway(policy) as first:
-        other.write_text(
-            "".join(line + "\n" for line in policy.read_text().splitlines() if not line.startswith("listen:"))
-        )
-        with running_gateway(other) as second:
-            found = json.loads(status(policy, "--json").stdout)
-            assert found["pid"] == first.process.pid
-            until(lambda: any(line.get("why") == "another process does" for line in log_lines(second.log)))
-            first.process.terminate()
-            first.process.wait(15)
-            until(lambda: status(policy).returncode != 3)
-            assert json.loads(status(policy, "--json").stdout)["pid"] == second.process.pid
-
-
 def test_a_control_socket_left_by_a_killed_process_is_taken_over(tmp_path: Path, upstream: Upstream) -> None:
     policy, _ = operated(tmp_path, upstream.url)
     with running_gateway(policy) as running:

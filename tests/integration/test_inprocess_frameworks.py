@@ -151,12 +151,6 @@ def test_plain_http_is_refused_unless_the_policy_says_loopback(tmp_path: Path) -
         assert one.code("/status", key) == "transport.credential_exposed"
 
 
-def test_it_says_that_limits_are_per_process(tmp_path: Path) -> None:
-    policy = write_policy(tmp_path, POLICY)
-    with served("uvicorn", "plain", policy) as one:
-        assert "per process" in one.log
-
-
 def test_a_wrong_policy_does_not_construct_and_says_everything(tmp_path: Path) -> None:
     policy = write_policy(
         tmp_path, "limits: {address: often}\nnetwrk: {}\nworkers: 2\ntransport: {trusted_hops: [1.2.3]}"

@@ -24,7 +24,8 @@ from msgspec.json import encode as to_json
 
 from sallygate.model.event import Event
 from sallygate.ports import StoreError
-from sallygate.security.state_directory import RESTORING, Installation, pepper_lines, pepper_mark
+from sallygate.security.state_directory import Installation, pepper_lines, pepper_mark
+from sallygate.security.state_locks import RESTORING, SERVING, SHARED
 from sallygate.stores.sqlite.store import SCHEMA_VERSION, SqliteStore, copy_database
 from sallygate.version import __version__
 
@@ -215,7 +216,7 @@ def _swap(directory: Path, fresh: Path) -> str:
     """File by file: the directory, or one in it, may be a mount point, which no rename moves. Undone when it fails."""
     stamp = time.strftime("%Y-%m-%dT%H%M%S", time.gmtime())
     kept = directory / f"before-restore-{stamp}-{secrets.token_hex(2)}"
-    stays = {"lock", fresh.name, COPYING}
+    stays = {SHARED, SERVING, fresh.name, COPYING}
     old = [
         file
         for file in directory.rglob("*")

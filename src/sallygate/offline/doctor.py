@@ -32,7 +32,8 @@ from sallygate.policy.load import Loaded, load_policy
 from sallygate.policy.reading import state_directory_of
 from sallygate.policy.units import read_endpoint
 from sallygate.ports import StoreError
-from sallygate.security.state_directory import RESTORING, Installation
+from sallygate.security.state_directory import Installation
+from sallygate.security.state_locks import RESTORING
 from sallygate.services.auth_endpoints import channel_of
 from sallygate.services.feeds.cache import Kept
 from sallygate.services.feeds.schedule import sections_of, state_of

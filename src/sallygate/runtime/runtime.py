@@ -42,6 +42,7 @@ from sallygate.policy.load import Door, Loaded, load_policy
 from sallygate.ports import StoreError
 from sallygate.runtime.status import Life, Parts, gather_status
 from sallygate.security.state_directory import Installation
+from sallygate.security.state_locks import TAKE_OVER_S
 from sallygate.services.auth_endpoints import AuthEndpoints, channel_of
 from sallygate.services.clock import Clock
 from sallygate.services.clock_watch import ClockWatch
@@ -96,6 +97,7 @@ class Runtime:
         self.installation = Installation(self.loaded.state_dir)
         self._held = contextlib.ExitStack()
         self._held.enter_context(self.installation.held(alone=False))  # from here on nobody may exchange it
+        self._alone, self._take_over_s = contextlib.ExitStack(), TAKE_OVER_S
         self.state = State()
         self.state.verified = VerifiedPasswords(secrets.token_bytes(TAG_KEY_BYTES))
         self.secrets = GateSecrets(self.installation, self.now)
@@ -170,6 +172,10 @@ class Runtime:
 
     # life --------------------------------------------------------------------------------------------------------
 
+    def _serve_alone(self) -> None:
+        within_s, self._take_over_s = self._take_over_s, 0.0  # requests that ask once more do not wait
+        self._alone.enter_context(self.installation.served(within_s))
+
     def load_state(self) -> None:
         """What the stores keep, into memory. Raises `StoreError`: without its keys and blocks no gate opens."""
         now = self.now()
@@ -186,6 +192,7 @@ class Runtime:
             return
         self._started = True
         try:
+            await self.in_store(self._serve_alone)
             await self.in_store(self.load_state)
             await self.logins.start()
             await self.access.start(self.loaded, self.secrets.ring)
@@ -198,6 +205,7 @@ class Runtime:
             self.network.tell_age()
         except BaseException:
             self._started = False  # whoever asks again must not find a gate that knows no restriction
+            self._alone.close()
             raise
         self._begin()
         self._stamps = self._file_stamps()
@@ -247,6 +255,7 @@ class Runtime:
         await self.in_store(self.store.close)
         self.in_store.close()
         self._aside.shutdown(cancel_futures=True)
+        self._alone.close()
         self._held.close()
 
     async def lifespan(self, event: str) -> None:

@@ -7,13 +7,12 @@ instead come from the file `SALLYGATE_PEPPER_FILE` names (a systemd credential, 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import hmac
 import os
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal
 
@@ -22,14 +21,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from sallygate.ports import StoreError
+from sallygate.security.state_locks import TAKE_OVER_S, held, is_served, served
 
 KeyName = Literal["signing", "assertion"]
 PEPPER_BYTES = 32
 PEPPERS_MAX = 4
 """The present one and those before it: each further one costs a look at an old key 2 µs."""
 PATTERNS_VARIABLE = "SALLYGATE_PATTERNS_FILE"
-RESTORING = ".restoring"
-"""There while a restore is under way, or when one was cut short."""
 TAG_BYTES = 32
 """Of the HMAC-SHA-256, or SHA-256, before kept patterns."""
 
@@ -77,35 +75,17 @@ class Installation:
     def certificates(self) -> Path:
         return self.directory / "certificates"
 
-    @contextmanager
-    def held(self, *, alone: bool) -> Iterator[None]:
-        """Held by all who work on this directory; `alone`, by one who must not find any. Raises `StoreError`, also for
-        a directory whose restore was cut short: half of a state must not open a gate."""
-        if not alone and (self.directory / RESTORING).exists():
-            raise StoreError(
-                f"{self.directory}: a restore was cut short; restore once more (`sallygate restore`), what was there "
-                "before is in before-restore-…"
-            )
-        file = self.directory / "lock"
-        try:
-            descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise StoreError(
-                f"{file}: cannot be opened: {error.strerror}; make the state directory writable"
-            ) from error
-        try:
-            fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            raise StoreError(
-                f"{self.directory}: a gate is running on it, or a command; stop it first"
-                if alone
-                else f"{self.directory}: is being restored; try again when that is done"
-            ) from None
-        try:
-            yield
-        finally:
-            os.close(descriptor)
+    def held(self, *, alone: bool) -> AbstractContextManager[None]:
+        """Lock of all who work on this directory, see `state_locks.held`. Raises `StoreError`."""
+        return held(self.directory, alone=alone)
+
+    def served(self, within_s: float = TAKE_OVER_S) -> AbstractContextManager[None]:
+        """Lock of the one gate that serves from this directory, see `state_locks.served`. Raises `StoreError`."""
+        return served(self.directory, within_s)
+
+    def is_served(self) -> bool:
+        """Whether a gate serves from this directory. Raises `StoreError`."""
+        return is_served(self.directory)
 
     def pepper(self, *, make: bool = True) -> bytes:
         """The secret all stored keys are hashed under. Losing it is losing every key.

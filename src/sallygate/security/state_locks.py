@@ -1,0 +1,107 @@
+"""Locks of a state directory: shared by all who work on it, exclusive for a restore and for the one gate that serves.
+
+Each is a lock of the kernel on an open file (`flock`): it ends with its process, however that ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sallygate.ports import StoreError
+
+SHARED, SERVING = "lock", "gate.lock"
+"""Names of the locks' files in a state directory."""
+RESTORING = ".restoring"
+"""There while a restore is under way, or when one was cut short."""
+TAKE_OVER_S = 5.0
+"""A gate waits so long for its predecessor on the state directory, which may be writing what is left."""
+POLL_S = 0.05
+
+_serving: set[int] = set()
+"""Descriptors of the locks of gates that this process holds."""
+
+
+def _leave_to_parent() -> None:
+    """Close them in a forked child: an API's worker that outlives a killed gate must not keep the next one out."""
+    while _serving:
+        with contextlib.suppress(OSError):
+            os.close(_serving.pop())
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
+
+
+@contextmanager
+def held(directory: Path, *, alone: bool) -> Iterator[None]:
+    """Lock of all who work on `directory`; with `alone`, of one who must not find any. Raises `StoreError`, also for a
+    directory whose restore was cut short: half of a state must not open a gate."""
+    if not alone and (directory / RESTORING).exists():
+        raise StoreError(
+            f"{directory}: a restore was cut short; restore once more (`sallygate restore`), what was there "
+            "before is in before-restore-…"
+        )
+    descriptor = _opened(directory / SHARED)
+    try:
+        if not _locked(descriptor, fcntl.LOCK_EX if alone else fcntl.LOCK_SH):
+            raise StoreError(
+                f"{directory}: a gate is running on it, or a command; stop it first"
+                if alone
+                else f"{directory}: is being restored; try again when that is done"
+            )
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def served(directory: Path, within_s: float = TAKE_OVER_S) -> Iterator[None]:
+    """Lock of the one gate that serves from `directory`. Blocks up to `within_s` seconds for a predecessor. Raises
+    `StoreError` while another gate has it, of this process or another."""
+    descriptor, ends = _opened(directory / SERVING), time.monotonic() + within_s
+    try:
+        while not _locked(descriptor, fcntl.LOCK_EX):
+            if time.monotonic() >= ends:
+                raise StoreError(
+                    f"{directory}: another gate serves from this state directory; stop that gate, or name another "
+                    "directory in the policy's `state`. An application runs one server process with one Guard: two "
+                    "would each allow the whole rate"
+                )
+            time.sleep(min(POLL_S, within_s))
+        _serving.add(descriptor)
+        yield
+    finally:
+        _serving.discard(descriptor)
+        os.close(descriptor)
+
+
+def is_served(directory: Path) -> bool:
+    """Whether a gate serves from `directory`. Raises `StoreError`."""
+    if not (directory / SERVING).exists():
+        return False
+    descriptor = _opened(directory / SERVING)
+    try:
+        return not _locked(descriptor, fcntl.LOCK_SH)
+    finally:
+        os.close(descriptor)
+
+
+def _opened(file: Path) -> int:
+    try:
+        return os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreError(f"{file}: cannot be opened: {error.strerror}; make the state directory writable") from error
+
+
+def _locked(descriptor: int, how: int) -> bool:
+    """Whether the lock was to be had at once."""
+    try:
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from sallygate.model.exchange import Exchange
 from sallygate.model.finding import Finding
-from sallygate.ports import StoreError
 from sallygate.services.store_thread import StoreThread
 from sallygate.state.state import State
 from sallygate.stores.sqlite.store import SqliteStore
@@ -29,21 +28,24 @@ class CounterWriter:
     async def flush(self) -> None:
         """Write the counters that changed, but for rates that are free again: of a flood from a million addresses
         nothing needs to be known after a restart but who is in penalty. Raises `StoreError`."""
+        await self._write_rows()
+        await self._write_hits()
+
+    async def _write_rows(self) -> None:
         now = self._now()
-        rows, marked = [], []
+        rows, taken = [], []
         for table in self._state.tables.values():
             dirty, table.dirty = table.dirty, set()
-            marked.append((table, dirty))
+            taken.append((table, dirty))
             kept = (row for subject in dirty if (row := table.row(subject)) is not None)
             rows += [row for row in kept if row[3] or row[2] > now]
-        await self._write_hits()
         if not rows:
             return
         forget = now >= self._forget_at
         try:
             await self._in_store(lambda: self._store.put_counters(rows, now - FORGET_S if forget else None))
-        except StoreError:
-            for table, dirty in marked:
+        except BaseException:  # a stop that cancels this, too: its own flush writes them
+            for table, dirty in taken:
                 table.dirty |= dirty
             raise
         if forget:
@@ -64,7 +66,7 @@ class CounterWriter:
             return
         try:
             await self._in_store(lambda: self._store.add_hits(hits))
-        except StoreError:
+        except Exception:  # a call that was cancelled is written all the same
             for restriction, times in hits.items():
                 self._hits[restriction] = self._hits.get(restriction, 0) + times
             raise

@@ -21,13 +21,15 @@ import processes
 from patience import patient, until
 from processes import Process
 from sallygate.admin.accounts import Accounts
+from sallygate.admin.erase import Report, erase
 from sallygate.admin.keys import Administration
 from sallygate.model.account import Account
 from sallygate.security.key_ring import KeyRing
 from sallygate.security.state_directory import Installation
-from sallygate.stores.sqlite.store import SqliteStore
+from sallygate.stores.sqlite.erasing import SqlitePersonRecords
+from sallygate.stores.sqlite.opening import open_store
 
-__all__ = ["DATA", "OPENAPI", "PLANS", "Received", "Running", "Upstream", "administration", "cli", "held_port", "make_account",
+__all__ = ["DATA", "OPENAPI", "PLANS", "Received", "Running", "Upstream", "administration", "cli", "erased", "held_port", "make_account",
            "make_key", "plain_answer", "running_gateway", "until", "write_policy"]  # fmt: skip
 
 DATA = Path(os.environ.get("SALLYGATE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
@@ -121,7 +123,7 @@ def write_policy(
 @contextmanager
 def administration(policy: Path) -> Iterator[Administration]:
     installation = Installation(policy.parent / "state")
-    store = SqliteStore(installation.database)
+    store = open_store(installation)
     try:
         yield Administration(store, KeyRing(installation.pepper()), "test")
     finally:
@@ -135,8 +137,14 @@ def make_key(policy: Path, plan: str = "large", account: str = "acme", **more: A
 
 def make_account(policy: Path, name: str, plan: str = "large", **more: Any) -> Account:
     installation = Installation(policy.parent / "state")
-    with closing(SqliteStore(installation.database)) as store:
+    with closing(open_store(installation)) as store:
         return Accounts(store, "test").create(name, plan, **more)
+
+
+def erased(installation: Installation, name: str, actor: str, **more: Any) -> Report:
+    """What `sallygate erase` does."""
+    with closing(SqlitePersonRecords(installation.database)) as records:
+        return erase(installation, records, name, actor, **more)
 
 
 def cli(policy: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -360,8 +360,8 @@ def test_a_full_disk_refuses_new_passwords_and_verifies_the_old(tmp_path: Path) 
             gate.accounts.create("old", "large", imported=old)
             await gate.synced()
             for store in (gate.store, gate.runtime.store):
-                (pages,) = store._connection.execute("PRAGMA page_count").fetchone()
-                store._connection.execute(f"PRAGMA max_page_count = {pages}")
+                (pages,) = store._database._connection.execute("PRAGMA page_count").fetchone()
+                store._database._connection.execute(f"PRAGMA max_page_count = {pages}")
             with pytest.raises(StoreError):
                 for number in range(2000):
                     gate.accounts.create(f"new{number}", "large", imported=imported, note="n" * 400)

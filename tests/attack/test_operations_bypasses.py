@@ -21,10 +21,10 @@ import pytest
 
 import processes
 from gateway_wire import echo, log_lines
+from old_state import old_database
 from sallygate import Guard
 from sallygate.admin import backup
 from sallygate.admin.backup import back_up, restore
-from sallygate.admin.erase import erase
 from sallygate.admin.keys import Administration
 from sallygate.model.event import Event, Location
 from sallygate.model.finding import Finding
@@ -38,8 +38,9 @@ from sallygate.security.key_ring import KeyRing
 from sallygate.security.state_directory import Installation
 from sallygate.security.state_locks import RESTORING
 from sallygate.stores.events import EventLog, read_events
-from sallygate.stores.sqlite.store import MIGRATIONS, SqliteStore
-from support import Running, Upstream, administration, held_port, make_key, running_gateway, until, write_policy
+from sallygate.stores.sqlite.files import SqliteFiles
+from sallygate.stores.sqlite.store import SqliteStore
+from support import Running, Upstream, administration, erased, held_port, make_key, running_gateway, until, write_policy
 
 
 def quiet(*_: object) -> None: ...
@@ -177,7 +178,7 @@ class State:
         self.installation = Installation(tmp_path / "state")
         self.installation.signing_keys("assertion")
         self.copy = tmp_path / "backup"
-        back_up(self.installation, self.copy, quiet)
+        back_up(self.installation, SqliteFiles(), self.copy, quiet)
 
     def tree(self) -> dict[str, tuple[int, bytes]]:
         directory = self.installation.directory
@@ -193,7 +194,7 @@ def state(tmp_path: Path) -> State:
 def test_a_guard_that_has_not_served_yet_is_running(state: State) -> None:
     guard = Guard(lambda *_: None, policy=state.policy)  # type: ignore[arg-type, return-value]
     with pytest.raises(StoreError, match="a gate is running"):
-        restore(state.installation, state.copy)
+        restore(state.installation, SqliteFiles(), state.copy)
     del guard
 
 
@@ -214,7 +215,7 @@ def test_a_restore_that_fails_leaves_the_state_as_it_was(
 
     monkeypatch.setattr(backup.shutil, "move", failing)
     with pytest.raises(StoreError, match="the state is what it was"):
-        restore(state.installation, state.copy)
+        restore(state.installation, SqliteFiles(), state.copy)
     assert state.tree() == before
     assert not [one for one in state.installation.directory.iterdir() if "restor" in one.name]
 
@@ -234,12 +235,12 @@ def test_what_cannot_be_taken_back_is_not_thrown_away(state: State, monkeypatch:
 
     monkeypatch.setattr(backup.shutil, "move", failing)
     with pytest.raises(StoreError, match="nor taken back"):
-        restore(state.installation, state.copy)
+        restore(state.installation, SqliteFiles(), state.copy)
     monkeypatch.undo()
     assert before <= {data for _, data in state.tree().values()}
     with pytest.raises(StoreError, match="cut short"):
         Guard(lambda *_: None, policy=state.policy)  # type: ignore[arg-type, return-value]
-    restore(state.installation, state.copy)
+    restore(state.installation, SqliteFiles(), state.copy)
     sallygate("keys", "list", "--policy", state.policy)
 
 
@@ -247,7 +248,7 @@ def test_a_restore_killed_while_it_copies_has_changed_nothing(state: State) -> N
     (state.installation.directory / ".restore-copy").mkdir()
     (state.installation.directory / ".restore-copy" / "sallygate.db").write_bytes(b"half")
     sallygate("keys", "list", "--policy", state.policy)
-    restore(state.installation, state.copy)
+    restore(state.installation, SqliteFiles(), state.copy)
     assert not (state.installation.directory / ".restore-copy").exists()
 
 
@@ -257,7 +258,7 @@ def test_half_a_restore_opens_no_gate(state: State) -> None:
         Guard(lambda *_: None, policy=state.policy)  # type: ignore[arg-type, return-value]
     said = sallygate("keys", "create", "--account", "a", "--plan", "large", "--policy", state.policy, code=3)
     assert "cut short" in said.stderr
-    restore(state.installation, state.copy)
+    restore(state.installation, SqliteFiles(), state.copy)
     sallygate("keys", "list", "--policy", state.policy)
 
 
@@ -274,12 +275,12 @@ def test_a_backup_brings_nothing_but_a_state(state: State, name: str) -> None:
     manifest["files"][name] = "0" * 64
     (state.copy / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(StoreError, match="no part of a state"):
-        restore(state.installation, state.copy)
+        restore(state.installation, SqliteFiles(), state.copy)
 
 
 def test_folders_of_a_backups_own_are_left_behind(state: State) -> None:
     (state.copy / "lock").mkdir()
-    restore(state.installation, state.copy)
+    restore(state.installation, SqliteFiles(), state.copy)
     assert (state.installation.directory / "lock").is_file()
 
 
@@ -290,27 +291,27 @@ def test_looking_changes_nothing(state: State) -> None:
     for fault in (quiet, lambda: (state.installation.directory / "secrets" / "pepper").unlink()):
         fault()
         before = state.tree()
-        found = list(examine(state.policy, None))
+        found = list(examine(state.policy, None, SqliteFiles()))
         assert state.tree() == before and found
 
 
 def test_a_backup_without_its_pepper_says_so(state: State, tmp_path: Path) -> None:
     pepper = state.installation.directory / "secrets" / "pepper"
     pepper.write_text("ab" * 32)
-    assert not back_up(state.installation, tmp_path / "wrong", quiet).pepper
+    assert not back_up(state.installation, SqliteFiles(), tmp_path / "wrong", quiet).pepper
     pepper.unlink()
-    assert not back_up(state.installation, tmp_path / "none", quiet).pepper
+    assert not back_up(state.installation, SqliteFiles(), tmp_path / "none", quiet).pepper
 
 
-def test_asking_does_not_migrate(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_asking_does_not_migrate(state: State) -> None:
     database = state.installation.database
-    with sqlite3.connect(database) as connection:
-        connection.execute("DROP INDEX acts_at")
-        connection.execute("PRAGMA user_version=1")
+    for file in database.parent.glob("sallygate.db*"):
+        file.unlink()
+    old_database(database)
     sallygate("check", state.policy, "--against", "events")
     sallygate("events", "--policy", state.policy)
     with sqlite3.connect(database) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (1,) and len(MIGRATIONS) > 1
+        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
     assert not list(state.installation.directory.glob("*.schema-*"))
 
 
@@ -345,7 +346,7 @@ def test_what_a_revoked_key_was_refused_for_goes_too(state: State) -> None:
     log.put(event(findings=(Finding("identity.invalid", "d", 401, rule="revoked", evidence=f"key {key.id}"),)))
     log.put(event(findings=(Finding("identity.invalid", "d", 401, rule="malformed"),)))
     log.stop()
-    assert erase(state.installation, "acme", "dpo", keep_keys=False, advance=quiet).events == 1
+    assert erased(state.installation, "acme", "dpo", keep_keys=False, advance=quiet).events == 1
     assert all(
         key.id.encode() not in file.read_bytes() for file in state.installation.directory.rglob("*") if file.is_file()
     )
@@ -353,8 +354,8 @@ def test_what_a_revoked_key_was_refused_for_goes_too(state: State) -> None:
 
 def test_the_network_of_an_address_goes_too(state: State) -> None:
     with sqlite3.connect(state.installation.database) as connection:
-        connection.execute("INSERT INTO counters VALUES ('address', '2001:db8::/64', 1, 0)")
-    assert erase(state.installation, "2001:DB8:0::1", "dpo", keep_keys=True, advance=quiet).counters == 1
+        connection.execute("INSERT INTO counters (name, subject, a, b) VALUES ('address', '2001:db8::/64', 1, 0)")
+    assert erased(state.installation, "2001:DB8:0::1", "dpo", keep_keys=True, advance=quiet).erased.counters == 1
 
 
 def test_an_account_that_is_spelled_like_an_address(state: State) -> None:
@@ -363,7 +364,7 @@ def test_an_account_that_is_spelled_like_an_address(state: State) -> None:
     log.put(event(account="198.51.100.3"))
     log.put(event(client_address="198.51.100.3"))
     log.stop()
-    assert erase(state.installation, "198.51.100.3", "dpo", keep_keys=True, advance=quiet).events == 2
+    assert erased(state.installation, "198.51.100.3", "dpo", keep_keys=True, advance=quiet).events == 2
 
 
 # a policy that looks harmless -----------------------------------------------------------------------------------------

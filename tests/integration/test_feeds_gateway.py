@@ -14,6 +14,7 @@ from feeds_harness import FeedHouse, bundle, fetched, indicator, ip, serving
 from patience import patient
 from sallygate.cli import app
 from sallygate.offline.doctor import examine
+from sallygate.stores.sqlite.files import SqliteFiles
 from support import Upstream, held_port, make_key, running_gateway, until, write_policy
 
 HOP = "transport: {trusted_hops: [127.0.0.1]}\n"
@@ -122,7 +123,9 @@ def test_the_doctor_looks_at_feeds(tmp_path: Path) -> None:
     (tmp_path / "own.txt").write_text("198.51.100.7\n")
     closed = f"http://127.0.0.1:{held_port()}/list.txt"
     house = fetched(FeedHouse(tmp_path, f"{{name: own, file: own.txt}}, {{name: gone, url: '{closed}'}}"), 2)
-    found = {one.said.partition(":")[0]: one for one in examine(house.policy, None) if one.what == "feed"}
+    found = {
+        one.said.partition(":")[0]: one for one in examine(house.policy, None, SqliteFiles()) if one.what == "feed"
+    }
     assert found["own"].verdict == "ok" and "1 indicators" in found["own"].said
     assert found["gone"].verdict == "note" and "names nobody" in found["gone"].said and found["gone"].cure
 

@@ -154,7 +154,7 @@ def test_a_store_that_dies_while_the_gate_runs(play: Callable[[Story], None], tm
         key = make_key(tmp_path / "sallygate.yaml")
         await soon(lambda: len(bench.runtime.state.credentials))
         assert await bench.get(key) == 200
-        bench.runtime.store._connection.close()
+        bench.runtime.store._database._connection.close()
         late = make_key(tmp_path / "sallygate.yaml", "free", "late")
         assert await bench.get(late) == 503  # nobody knows this key: refused, not guessed
         assert [await bench.get(key) for _ in range(3)] == [200, 200, 429]
@@ -169,12 +169,12 @@ def test_a_store_that_dies_while_the_gate_runs(play: Callable[[Story], None], tm
 def test_a_store_that_turns_read_only(play: Callable[[Story], None], tmp_path: Path) -> None:
     async def story(bench: Bench) -> None:
         key = make_key(tmp_path / "sallygate.yaml")
-        bench.runtime.store._connection.execute("PRAGMA query_only=ON")
+        bench.runtime.store._database._connection.execute("PRAGMA query_only=ON")
         assert [await bench.get(key) for _ in range(4)] == [200, 200, 200, 429]
         await soon(lambda: bench.said("counters", "readonly", "make the state directory writable"))
         late = make_key(tmp_path / "sallygate.yaml", "free", "late")
         assert await bench.get(late) == 200  # it can still be read
-        bench.runtime.store._connection.execute("PRAGMA query_only=OFF")
+        bench.runtime.store._database._connection.execute("PRAGMA query_only=OFF")
         other = SqliteStore(tmp_path / "state" / "sallygate.db")  # a connection of the test's own
         await soon(lambda: [row[2] for row in other.counters() if row[0] == "plan:large:hour"] == [3.0])
         other.close()

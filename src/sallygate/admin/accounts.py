@@ -13,8 +13,8 @@ from msgspec.structs import replace
 
 from sallygate.admin.audit import act_of
 from sallygate.model.account import NAME_CHARS_MAX, Account, is_account_name
+from sallygate.ports import StateStore
 from sallygate.security import passwords
-from sallygate.stores.sqlite.store import SqliteStore
 
 PASSWORD_CHARS_MIN = 8
 """NIST SP 800-63B-4, section 3.1.1.2: never fewer; 15 where nothing else proves who it is."""
@@ -30,7 +30,7 @@ class Accounts:
 
     def __init__(
         self,
-        store: SqliteStore,
+        store: StateStore,
         actor: str,
         profile: passwords.Profile = passwords.LOW_MEMORY,
         now: Callable[[], float] = time.time,

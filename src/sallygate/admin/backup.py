@@ -12,10 +12,8 @@ import os
 import re
 import secrets
 import shutil
-import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 from msgspec import MsgspecError, Struct
@@ -23,10 +21,9 @@ from msgspec.json import decode, format
 from msgspec.json import encode as to_json
 
 from sallygate.model.event import Event
-from sallygate.ports import StoreError
+from sallygate.ports import DatabaseFiles, StoreError
 from sallygate.security.state_directory import Installation, pepper_lines, pepper_mark
 from sallygate.security.state_locks import RESTORING, SERVING, SHARED
-from sallygate.stores.sqlite.store import SCHEMA_VERSION, SqliteStore, copy_database
 from sallygate.version import __version__
 
 MANIFEST = "manifest.json"
@@ -34,7 +31,7 @@ COPYING = ".restore-copy"
 """Where a backup is copied to first: one cut short there has changed nothing, and the next takes its place."""
 NICE = 19
 _FILE = re.compile(
-    r"sallygate\.db|pepper\.id|[\w-]+\.jwks\.json|events/[\w-]+\.db|(?:secrets|certificates)/[\w-][\w.-]*"
+    r"sallygate\.db|(?:pepper|installation)\.id|[\w-]+\.jwks\.json|events/[\w-]+\.db|(?:secrets|certificates)/[\w-][\w.-]*"
 )
 """What a state consists of; anything else in a backup is somebody's own."""
 
@@ -58,7 +55,9 @@ class Restored(Struct, frozen=True):
     """Acts after the backup, which are undone: a key revoked since then works again."""
 
 
-def back_up(installation: Installation, target: Path, advance: Callable[[str, int, int], None]) -> Manifest:
+def back_up(
+    installation: Installation, databases: DatabaseFiles, target: Path, advance: Callable[[str, int, int], None]
+) -> Manifest:
     """Writes the backup to `target`, a new directory. `advance` gets (file, done, in all). Raises `StoreError`."""
     if target.exists():
         raise StoreError(f"{target}: is there already; name a new directory")
@@ -73,16 +72,18 @@ def back_up(installation: Installation, target: Path, advance: Callable[[str, in
             copy = part / name
             copy.parent.mkdir(exist_ok=True, mode=0o700)
             if file.suffix == ".db":
-                copy_database(file, copy)
+                databases.copy(file, copy)
             else:
                 shutil.copy2(file, copy)
-        manifest = Manifest(__version__, _schema(part / "sallygate.db"), at, _digests(part), _has_pepper(part))
+        manifest = Manifest(
+            __version__, databases.schema_of(part / "sallygate.db"), at, _digests(part), _has_pepper(part)
+        )
         (part / MANIFEST).write_bytes(format(to_json(manifest)) + b"\n")
         part.rename(target)
     except FileNotFoundError as error:
         shutil.rmtree(part, ignore_errors=True)
         raise StoreError(f"{error.filename}: was removed meanwhile; try again") from error
-    except (sqlite3.Error, OSError) as error:
+    except (StoreError, OSError) as error:
         shutil.rmtree(part, ignore_errors=True)
         raise StoreError(f"{target}: cannot be written: {error}; nothing is left of it") from error
     return manifest
@@ -108,14 +109,9 @@ def _files(directory: Path) -> list[Path]:
         *(file for file in private if file.is_file() and file.name[0] != "."),
         *directory.glob("*.jwks.json"),
         *directory.glob("pepper.id"),
+        *directory.glob("installation.id"),
         database,
     ]
-
-
-def _schema(database: Path) -> int:
-    with closing(sqlite3.connect(database)) as connection:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-    return int(version)
 
 
 def _has_pepper(directory: Path) -> bool:
@@ -142,13 +138,14 @@ def _digest(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def read_manifest(source: Path) -> Manifest:
-    """Raises `StoreError` for what is no backup, is one of a newer version, or is not as it was written."""
+def read_manifest(source: Path, schema: int) -> Manifest:
+    """`schema` is this program's. Raises `StoreError` for what is no backup, is one of a newer version, or is not as it
+    was written."""
     try:
         manifest = decode((source / MANIFEST).read_bytes(), type=Manifest)
     except (OSError, MsgspecError) as error:
         raise StoreError(f"{source}: is not a backup: {error}; name the directory `sallygate backup` wrote") from error
-    if manifest.schema > SCHEMA_VERSION:
+    if manifest.schema > schema:
         raise StoreError(
             f"{source}: made by version {manifest.version} (schema {manifest.schema}); restore with that or later"
         )
@@ -172,12 +169,12 @@ def read_manifest(source: Path) -> Manifest:
     return manifest
 
 
-def restore(installation: Installation, source: Path) -> Restored:
+def restore(installation: Installation, databases: DatabaseFiles, source: Path) -> Restored:
     """Puts a backup in the place of the state. What was there stays below it. Raises `StoreError`, and then the state
     is what it was, or `doctor` says how to finish."""
-    manifest = read_manifest(source)
+    manifest = read_manifest(source, databases.schema)
     with installation.held(alone=True):
-        undone = _acts_since(installation.database, manifest.at)
+        undone = databases.acts_since(installation.database, manifest.at)
         directory, fresh = installation.directory, installation.directory / COPYING
         try:
             shutil.rmtree(fresh, ignore_errors=True)
@@ -187,7 +184,7 @@ def restore(installation: Installation, source: Path) -> Restored:
                 copy.parent.mkdir(exist_ok=True, mode=0o700)
                 shutil.copyfile(source / name, copy)
                 copy.chmod(0o600)
-            SqliteStore(fresh / "sallygate.db").close()  # readable, and of this version from now on
+            databases.bring_forward(fresh / "sallygate.db")  # readable, and of this version from now on
         except (OSError, StoreError) as error:
             shutil.rmtree(fresh, ignore_errors=True)
             raise StoreError(f"{fresh}: could not be made: {error}; the state is what it was") from error
@@ -195,21 +192,6 @@ def restore(installation: Installation, source: Path) -> Restored:
         fresh.rename(directory / RESTORING)  # from here on no gate opens until all is exchanged
         kept = _swap(directory, directory / RESTORING)
     return Restored(manifest, kept, undone)
-
-
-def _acts_since(database: Path, at: float) -> tuple[Event, ...]:
-    if not database.is_file():
-        return ()
-    try:
-        store = SqliteStore(database, read_only=True)
-    except StoreError:
-        return ()  # a broken one is what a restore is for
-    try:
-        return tuple(store.acts(at))
-    except StoreError:
-        return ()
-    finally:
-        store.close()
 
 
 def _swap(directory: Path, fresh: Path) -> str:

@@ -14,14 +14,14 @@ from msgspec.structs import replace
 from sallygate.admin.restrictions import Restricting
 from sallygate.model.principal import Credential
 from sallygate.parsing.http.credentials import KEY_ID_CHARS, parse_api_key
+from sallygate.ports import StateStore
 from sallygate.security.key_ring import ALPHABET, KeyRing
-from sallygate.stores.sqlite.store import SqliteStore
 
 
 class Administration(Restricting):
     """Raises `StoreError` for what the store refuses, `ValueError` for what makes no sense."""
 
-    def __init__(self, store: SqliteStore, ring: KeyRing, actor: str, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, store: StateStore, ring: KeyRing, actor: str, now: Callable[[], float] = time.time) -> None:
         super().__init__(store, actor, now)
         self._ring = ring
 

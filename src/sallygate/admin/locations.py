@@ -8,17 +8,15 @@ from collections.abc import Callable
 from sallygate.admin.audit import act_of
 from sallygate.model.access import Grant, KnownNetwork, Revocation
 from sallygate.parsing.addresses import location_network, parse_address, parse_prefix
-from sallygate.ports import StoreError
+from sallygate.ports import StateStore, StoreError
 from sallygate.security.signing import LASTS_S
-from sallygate.stores.sqlite.access import AccessStore
-from sallygate.stores.sqlite.store import SqliteStore
 
 
 class Locations:
     """Raises `StoreError` for what the store refuses, `ValueError` for what makes no sense."""
 
-    def __init__(self, store: SqliteStore, actor: str, now: Callable[[], float] = time.time) -> None:
-        self._store, self._access = store, AccessStore(store)
+    def __init__(self, store: StateStore, actor: str, now: Callable[[], float] = time.time) -> None:
+        self._store, self._access = store, store.access
         self._actor, self._now = actor, now
 
     def principal(self, name: str) -> str:

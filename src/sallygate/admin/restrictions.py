@@ -16,7 +16,7 @@ from sallygate.model.restriction import ACTS, Act, Restriction, ScopeKind
 from sallygate.parsing.addresses import parse_address, parse_prefix
 from sallygate.parsing.countries import CONTINENTS, COUNTRIES
 from sallygate.policy.units import read_rate
-from sallygate.stores.sqlite.store import SqliteStore
+from sallygate.ports import StateStore
 
 if TYPE_CHECKING:
     from sallygate.admin.restriction_preview import Impact
@@ -41,7 +41,7 @@ ImpactOf = Callable[[list[Restriction]], "Impact"]
 class Restricting:
     """Raises `StoreError` for what the store refuses, `ValueError` for what makes no sense."""
 
-    def __init__(self, store: SqliteStore, actor: str, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, store: StateStore, actor: str, now: Callable[[], float] = time.time) -> None:
         self._store, self._actor, self._now = store, actor, now
 
     def _act(self, act: str, subject: str, note: str, now: float) -> Event:

@@ -13,9 +13,9 @@ from msgspec.structs import replace
 from sallygate.admin.audit import act_of
 from sallygate.model.event import Event
 from sallygate.model.principal import Credential
+from sallygate.ports import StateStore
 from sallygate.security.signing import AHEAD_S, SigningKeys
 from sallygate.security.state_directory import Installation, pepper_mark
-from sallygate.stores.sqlite.store import SqliteStore, write_act
 
 Name = Literal["pepper", "signing", "assertion"]
 SHOWN = 5
@@ -34,7 +34,7 @@ class Secrets:
     """Raises `StoreError` for what cannot be read or written, `ValueError` for what makes no sense."""
 
     def __init__(
-        self, installation: Installation, store: SqliteStore, actor: str, now: Callable[[], float] = time.time
+        self, installation: Installation, store: StateStore, actor: str, now: Callable[[], float] = time.time
     ) -> None:
         self._installation, self._store, self._actor, self._now = installation, store, actor, now
 
@@ -65,20 +65,20 @@ class Secrets:
                     "a pepper has no --now; `sallygate secrets retire pepper --revoke` ends the keys under it"
                 )
             # In the act's transaction: of two at once the second would lose the first one's pepper, and its keys.
-            with self._store.writing() as connection:
-                write_act(connection, self._act("secret.rotate", name, ""))
-                self._installation.rotate_pepper()
+            self._store.put_act(self._act("secret.rotate", name, ""), self._installation.rotate_pepper)
             return "there is a new pepper; keys made before count until `sallygate secrets retire pepper`"
         # Made after the act is on record, a key would sign before anybody can read why.
         self._record("secret.rotate", name, "at once" if at_once else "")
-        with self._store.writing():  # one after another
+
+        def follow() -> None:
             # After all there are, also after one that was made while the clock was ahead.
             newest = max(made_at for made_at, _ in self._installation.signing_keys(name))
             made_at = max(float(int(now)), newest + 1)
             self._installation.add_signing_key(name, made_at)
             if at_once:
                 self._installation.drop_signing_keys(name, made_at)
-        self._record("secret.rotated", name, "")
+
+        self._store.put_act(self._act("secret.rotated", name, ""), follow)
         if at_once:
             return "there is a new key; what was signed with the former ones counts no more"
         return (
@@ -115,8 +115,7 @@ class Secrets:
         return [one for one in self._store.credentials() if one.alive(now) and one.pepper != present]
 
     def _record(self, act: str, subject: str, note: str) -> None:
-        with self._store.writing() as connection:
-            write_act(connection, self._act(act, subject, note))
+        self._store.put_act(self._act(act, subject, note))
 
     def _act(self, act: str, subject: str, note: str) -> Event:
         return act_of(act, subject, self._actor, note, self._now())

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec.structs import asdict
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
@@ -56,11 +57,12 @@ def backup(
     """
     from sallygate.admin.backup import back_up, give_way
     from sallygate.security.state_directory import Installation
+    from sallygate.stores.sqlite.files import SqliteFiles
 
     installation = Installation(state_directory(policy, state_dir), create=False)
     give_way()
     with installation.held(alone=False), _progress("copying") as advance:
-        manifest = back_up(installation, target, advance)
+        manifest = back_up(installation, SqliteFiles(), target, advance)
     if json:
         print_json({"backup": str(target), "manifest": manifest})
         return
@@ -85,8 +87,9 @@ def restore(
     """
     from sallygate.admin.backup import restore as put_back
     from sallygate.security.state_directory import Installation
+    from sallygate.stores.sqlite.files import SqliteFiles
 
-    done = put_back(Installation(state_directory(policy, state_dir)), source)
+    done = put_back(Installation(state_directory(policy, state_dir)), SqliteFiles(), source)
     if json:
         print_json(done)
         return
@@ -125,6 +128,7 @@ def erase(
     """
     from sallygate.admin.erase import erase as take_out
     from sallygate.security.state_directory import Installation
+    from sallygate.stores.sqlite.erasing import SqlitePersonRecords
 
     installation = Installation(state_directory(policy, state_dir), create=False)
     if not principal.strip():
@@ -133,15 +137,19 @@ def erase(
         f"Erase everything kept of {principal!r} in {installation.directory}? It cannot be undone"
     ):
         fail("nothing was erased", USAGE)
-    with installation.held(alone=False), _progress("erasing from") as advance:
-        done = take_out(installation, principal, actor(), keep_keys=keep_keys,
+    with (
+        installation.held(alone=False),
+        closing(SqlitePersonRecords(installation.database)) as records,
+        _progress("erasing from") as advance,
+    ):
+        done = take_out(installation, records, principal, actor(), keep_keys=keep_keys,
                         advance=lambda number, total: advance("", number, total))  # fmt: skip
+    counts = {"events": done.events, **asdict(done.erased)}
     if json:
-        print_json(done)
+        print_json({"record": done.record, **counts, "copies": done.copies})
         return
-    parts = {"events": done.events, "accounts": done.accounts, "keys": done.credentials,
-             "restrictions": done.restrictions, "counters": done.counters,
-             "codes, sign-ins and places": done.access, "acts made nameless": done.acts}  # fmt: skip
+    names = {"credentials": "keys", "access": "codes, sign-ins and places", "acts": "acts made nameless"}
+    parts = {names.get(name, name): count for name, count in counts.items()}
     what = ", ".join(f"{name}: {count}" for name, count in parts.items())
     word = "erased" if done.events or any(parts.values()) else f"nothing is kept of {principal!r}"
     out.print(f"{word}; {what}; on record as {done.record}", highlight=False)
@@ -164,8 +172,9 @@ def doctor(
     Exit code 1 when something is wrong.
     """
     from sallygate.offline.doctor import examine
+    from sallygate.stores.sqlite.files import SqliteFiles
 
-    found = list(examine(policy, state_dir))
+    found = list(examine(policy, state_dir, SqliteFiles()))
     wrong = sum(one.verdict == "wrong" for one in found)
     if json:
         print_json({"ok": not wrong, "found": found})

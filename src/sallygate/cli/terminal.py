@@ -23,13 +23,12 @@ from rich.text import Text
 from sallygate.parsing.printable import printable
 from sallygate.policy.errors import PolicyError
 from sallygate.policy.units import read_duration_s
-from sallygate.ports import StoreError
+from sallygate.ports import StateStore, StoreError
 
 if TYPE_CHECKING:  # loaded when a command needs them: `--help` should not wait for a web server
     from sallygate.admin.keys import Administration
     from sallygate.policy.load import Loaded
     from sallygate.security.state_directory import Installation
-    from sallygate.stores.sqlite.store import SqliteStore
 
 NO, USAGE, STATE = 1, 2, 3
 """Exit codes, see the package."""
@@ -152,13 +151,13 @@ def moment(at: float | None) -> str:
 
 
 @contextmanager
-def opened(policy: Path, state_dir: Path | None) -> Iterator[tuple[Installation, SqliteStore]]:
+def opened(policy: Path, state_dir: Path | None) -> Iterator[tuple[Installation, StateStore]]:
     """The installation of `policy`, or the one in `state_dir`; held, with its store open."""
-    from sallygate.stores.sqlite.store import SqliteStore
+    from sallygate.stores.sqlite.opening import open_store
 
     installation = find_installation(policy, state_dir)
     with installation.held(alone=False):
-        store = SqliteStore(installation.database)
+        store = open_store(installation)
         try:
             yield installation, store
         finally:

@@ -31,7 +31,7 @@ from sallygate.parsing.printable import printable
 from sallygate.ports import StoreError
 from sallygate.runtime.gateway import Gateway
 from sallygate.security.key_ring import KeyRing
-from sallygate.stores.sqlite.store import SqliteStore
+from sallygate.stores.sqlite.opening import open_store
 from sallygate.telemetry.log import open_log
 
 READY_S = 15.0
@@ -141,7 +141,7 @@ async def _wait(ended: asyncio.Event, api: subprocess.Popen[bytes]) -> None:
 def _make_keys(gateway: Gateway) -> dict[str, str]:
     """A key a plan. Those of a former demonstration in the same directory are revoked: nobody has them any more."""
     installation = gateway.runtime.installation
-    store = SqliteStore(installation.database)
+    store = open_store(installation)
     try:
         admin = Administration(store, KeyRing(installation.pepper()), "demo")
         for key in admin.all_keys():

@@ -32,6 +32,7 @@ from sallygate.model.work import PasswordVerified, VerifyPassword, Work, WorkDon
 from sallygate.offline.recordings import Recorded, RecordedResponse
 from sallygate.parsing.http.records import RecordSplitter
 from sallygate.policy.load import load_policy
+from sallygate.ports import StateStore
 from sallygate.security import passwords
 from sallygate.security.key_ring import KeyRing
 from sallygate.security.signing import SigningKeys
@@ -43,8 +44,7 @@ from sallygate.services.issuer_keys import load_known
 from sallygate.services.network_files import databases_of, geography_of
 from sallygate.services.restriction_tables import add_restrictions
 from sallygate.state.state import State
-from sallygate.stores.sqlite.access import AccessStore
-from sallygate.stores.sqlite.store import SqliteStore
+from sallygate.stores.sqlite.opening import open_store
 
 Events = tuple[d.Event, ...]
 VERIFIED_KEPT = 100_000
@@ -79,7 +79,7 @@ class Offline:
         load_known(self.state, self.loaded, installation)
         load_kept(self.state, self.loaded, installation)
         if installation is not None:
-            self._load(SqliteStore(installation.database, read_only=True))
+            self._load(open_store(installation, read_only=True))
             self._load_own_keys(installation)
 
     def _load_own_keys(self, installation: Installation) -> None:
@@ -87,8 +87,8 @@ class Offline:
         if auth is not None and (keys := installation.signing_keys("signing", make=False)):
             self.state.issuers.put(auth.issuer, own_key_set(SigningKeys(keys), self.now))
 
-    def _load(self, store: SqliteStore) -> None:
-        access, auth = AccessStore(store), self.loaded.policy.auth
+    def _load(self, store: StateStore) -> None:
+        access, auth = store.access, self.loaded.policy.auth
         try:
             if auth is not None:
                 for one in access.revocations():

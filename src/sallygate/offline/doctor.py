@@ -10,12 +10,10 @@ import platform
 import resource
 import shutil
 import socket
-import sqlite3
 import stat
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -31,7 +29,7 @@ from sallygate.policy.issuers import is_url, read_key_file
 from sallygate.policy.load import Loaded, load_policy
 from sallygate.policy.reading import state_directory_of
 from sallygate.policy.units import read_endpoint
-from sallygate.ports import StoreError
+from sallygate.ports import DatabaseFiles, StoreError
 from sallygate.security.state_directory import Installation
 from sallygate.security.state_locks import RESTORING
 from sallygate.services.auth_endpoints import channel_of
@@ -39,7 +37,6 @@ from sallygate.services.feeds.cache import Kept
 from sallygate.services.feeds.schedule import sections_of, state_of
 from sallygate.services.issuer_keys import source_of
 from sallygate.stores.events import read_events
-from sallygate.stores.sqlite.store import SCHEMA_VERSION
 from sallygate.telemetry.control import ask_status
 from sallygate.telemetry.exporter import can_export
 from sallygate.version import __version__
@@ -53,8 +50,6 @@ CERTIFICATE_S_MIN = 14 * 86400.0
 FUTURE_S_MAX = 5.0
 """Events younger than now by more were written under another clock."""
 CONNECT_S = 2.0
-ACCOUNTS_SCHEMA = 3
-"""Since which the database has accounts."""
 LATE_FEEDS = 3
 """A feed older than so many of its periods is not being fetched."""
 HASHING_SHARE_MAX = 0.5
@@ -74,7 +69,7 @@ def ok(what: str, said: str) -> Found:
     return Found(what, "ok", said)
 
 
-def examine(policy: Path, state_dir: Path | None) -> Iterator[Found]:
+def examine(policy: Path, state_dir: Path | None, databases: DatabaseFiles) -> Iterator[Found]:
     """Everything that can be looked at, in the order a person would."""
     yield from _program()
     loaded: Loaded | None = None
@@ -93,7 +88,11 @@ def examine(policy: Path, state_dir: Path | None) -> Iterator[Found]:
         yield Found("state", "note", f"{directory} is not there yet", "`sallygate up` makes it")
     else:
         installation = Installation(directory, create=False)
-        for look in (_directory, _secrets, _database, _events, _clock, _patterns, _running):
+        for look in (_directory, _secrets):
+            yield from _guarded(look.__name__, look(installation))
+        for files in (_database, _events):
+            yield from _guarded(files.__name__, files(installation, databases))
+        for look in (_clock, _patterns, _running):
             yield from _guarded(look.__name__, look(installation))
     if loaded is not None:
         for part in (_certificate, _listeners, _upstreams, _issuers, _feeds, _telemetry, _hashing, _delivery):
@@ -103,7 +102,7 @@ def examine(policy: Path, state_dir: Path | None) -> Iterator[Found]:
 def _guarded(name: str, look: Iterator[Found]) -> Iterator[Found]:
     try:
         yield from look
-    except (OSError, sqlite3.Error, StoreError, ValueError) as error:
+    except (OSError, StoreError, ValueError) as error:
         yield Found(name.removeprefix("_"), "wrong", f"cannot be looked at: {error}", "check its owner and mode")
 
 
@@ -179,49 +178,38 @@ def _secrets(installation: Installation) -> Iterator[Found]:
         yield Found("secrets", "wrong", str(error), "bring back secrets/ from a backup")
 
 
-def _database(installation: Installation) -> Iterator[Found]:
+def _database(installation: Installation, databases: DatabaseFiles) -> Iterator[Found]:
     file = installation.database
-    if not file.is_file():
-        yield Found("database", "note", f"{file} is not there yet", "`sallygate up` makes it")
-        return
-    with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=2.0)) as connection:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        (whole,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        if version > SCHEMA_VERSION:
-            yield Found(
-                "database",
-                "wrong",
-                f"{file} was written by a newer version (schema {version})",
-                "use that version or later",
-            )
-        elif whole != "ok":
-            yield Found("database", "wrong", f"{file} is damaged: {whole}", "`sallygate restore` from the last backup")
+    if not file.is_file() or not file.stat().st_size:
+        if traces := installation.traces():
+            what = "is empty" if file.is_file() else "is missing"
+            yield Found("database", "wrong", f"{file} {what}, and {traces[0]} says that there was an installation",
+                        "`sallygate restore` from the last backup")  # fmt: skip
         else:
-            (keys,) = connection.execute("SELECT count(*) FROM credentials").fetchone()
-            later = (
-                "" if version == SCHEMA_VERSION else "; the next start brings it to this version's, and keeps a copy"
-            )
-            accounts = 0
-            if version >= ACCOUNTS_SCHEMA:
-                (accounts,) = connection.execute("SELECT count(*) FROM accounts").fetchone()
-            yield ok("database", f"whole, schema {version}, {keys} keys, {accounts} accounts{later}")
+            yield Found("database", "note", f"{file} is not there yet", "`sallygate up` makes it")
+        return
+    found = databases.examine(file)
+    if found.damage:
+        cure = "`sallygate restore` from the last backup"
+        yield Found("database", "wrong", f"{file} is damaged: {found.damage}", cure)
+    elif found.schema > databases.schema:
+        said = f"{file} was written by a newer version (schema {found.schema})"
+        yield Found("database", "wrong", said, "use that version or later")
+    else:
+        later = "; the next start brings it to this version's, and keeps a copy"
+        said = f"whole, schema {found.schema}, {found.credentials} keys, {found.accounts} accounts"
+        yield ok("database", said + (later if found.schema < databases.schema else ""))
 
 
-def _events(installation: Installation) -> Iterator[Found]:
+def _events(installation: Installation, databases: DatabaseFiles) -> Iterator[Found]:
     files = sorted(installation.events.glob("*.db"))
     if not files:
         yield ok("events", "none yet")
         return
     for file in files[-3:]:
-        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=2.0)) as connection:
-            try:
-                (whole,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-            except sqlite3.DatabaseError as error:
-                whole = str(error)
-        if whole != "ok":
-            yield Found(
-                "events", "wrong", f"{file} is damaged: {whole}", "move it away; the gate goes on in a new file"
-            )
+        if damage := databases.damage_of_events(file):
+            cure = "move it away; the gate goes on in a new file"
+            yield Found("events", "wrong", f"{file} is damaged: {damage}", cure)
             return
     yield ok(
         "events", f"{len(files)} hours, {sum(file.stat().st_size for file in files) >> 20} MiB, since {files[0].stem}"

@@ -63,7 +63,7 @@ from sallygate.services.store_thread import StoreThread
 from sallygate.state.account_cache import TAG_KEY_BYTES, VerifiedPasswords
 from sallygate.state.state import State
 from sallygate.stores.events import EventLog
-from sallygate.stores.sqlite.store import SqliteStore
+from sallygate.stores.sqlite.opening import open_store
 from sallygate.telemetry.exporter import check_telemetry
 from sallygate.telemetry.log import Log, RequestLog, open_log
 from sallygate.telemetry.status import Status
@@ -97,6 +97,7 @@ class Runtime:
         self.installation = Installation(self.loaded.state_dir)
         self._held = contextlib.ExitStack()
         self._held.enter_context(self.installation.held(alone=False))  # from here on nobody may exchange it
+        self.store, self.in_store = open_store(self.installation), StoreThread()
         self._alone, self._take_over_s = contextlib.ExitStack(), TAKE_OVER_S
         self.state = State()
         self.state.verified = VerifiedPasswords(secrets.token_bytes(TAG_KEY_BYTES))
@@ -105,7 +106,6 @@ class Runtime:
         self.network = NetworkFiles(self.state, self.now, self.failures, self.log.warning)
         self.network.configure(self.loaded, databases_of(self.loaded))
         self.gate = self._compose(self.loaded)
-        self.store, self.in_store = SqliteStore(self.installation.database), StoreThread()
         self.events = self._event_log()
         self._make_services()
         self.under_way = 0

@@ -10,7 +10,9 @@ import contextlib
 import hashlib
 import hmac
 import os
+import re
 import secrets
+import stat
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -28,6 +30,7 @@ PEPPER_BYTES = 32
 PEPPERS_MAX = 4
 """The present one and those before it: each further one costs a look at an old key 2 µs."""
 PATTERNS_VARIABLE = "SALLYGATE_PATTERNS_FILE"
+_IDENTITY = re.compile("[0-9a-f]{32}")
 TAG_BYTES = 32
 """Of the HMAC-SHA-256, or SHA-256, before kept patterns."""
 
@@ -48,6 +51,11 @@ class Installation:
                 ) from error
         elif not directory.is_dir():
             raise StoreError(f"{directory}: there is no state directory; `sallygate up` makes it")
+        if (mode := directory.stat().st_mode) & stat.S_IWOTH:
+            raise StoreError(
+                f"{directory}: every user of this machine may write to it (mode {stat.S_IMODE(mode):o}), and could put "
+                f"keys and secrets there; `chmod 700 {directory}`, or name a directory below it in the policy's `state`"
+            )
 
     @property
     def database(self) -> Path:
@@ -56,6 +64,34 @@ class Installation:
     @property
     def events(self) -> Path:
         return self.directory / "events"
+
+    @property
+    def identity_file(self) -> Path:
+        """The file of the installation's id, which its database carries, too."""
+        return self.directory / "installation.id"
+
+    def identity(self) -> str:
+        """The installation's id; empty before there is one. Raises `StoreError` for a file without an id."""
+        if not self.identity_file.exists():
+            return ""
+        known = _read(self.identity_file).decode("ascii", "replace").strip()
+        if not _IDENTITY.fullmatch(known):
+            raise StoreError(
+                f"{self.identity_file}: holds no installation's id; bring it back with `sallygate restore BACKUP`, or "
+                "remove the file, and the database's own id is taken"
+            )
+        return known
+
+    def keep_identity(self, identity: str) -> str:
+        """Keeps the id where there is none yet; the id that is kept. Raises `StoreError`."""
+        if not self.identity_file.exists():
+            write_private(self.identity_file, identity.encode())
+        return self.identity()
+
+    def traces(self) -> list[Path]:
+        """Files that only an installation with a database leaves."""
+        named = [self.identity_file, self.directory / "pepper.id"]
+        return [file for file in (*named, *self.directory.glob("events/*.db")) if file.exists()]
 
     @property
     def feeds(self) -> Path:
@@ -250,7 +286,10 @@ class Installation:
         return sorted((self.directory / "secrets").glob(f"{name}*.pem"), key=_made_at)
 
     def publish(self, name: str, data: bytes) -> None:
-        """A file that everybody may read, put in the place of the one before, whatever that was."""
+        """A file that everybody may read, put in the place of another one. Nothing is written where it is the same."""
+        with contextlib.suppress(OSError):
+            if (self.directory / name).read_bytes() == data:
+                return
         part = self.directory / f".{name}.{secrets.token_hex(4)}"
         try:
             part.write_bytes(data)

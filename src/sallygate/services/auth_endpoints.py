@@ -5,7 +5,7 @@ A reload that changes nothing about it leaves it running; codes on their way are
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -35,7 +35,7 @@ from sallygate.parsing.addresses import location_network
 from sallygate.parsing.jose.jwk import read_key_set
 from sallygate.policy.auth import Auth
 from sallygate.policy.load import Loaded
-from sallygate.ports import StoreError
+from sallygate.ports import AccessStore, StateStore, StoreError
 from sallygate.security.key_ring import KeyRing
 from sallygate.security.signing import SigningKeys
 from sallygate.security.state_directory import Installation
@@ -45,8 +45,6 @@ from sallygate.state.impossible_travel import Seen, circle_of
 from sallygate.state.key_sets import KeySet
 from sallygate.state.known_networks import KNOWN_NETWORKS_MAX
 from sallygate.state.state import State
-from sallygate.stores.sqlite.access import AccessStore
-from sallygate.stores.sqlite.store import SqliteStore
 
 SEEN_MAX = 10_000
 """New places waiting half a second to be written; one beyond it is new once more at its next call."""
@@ -60,7 +58,7 @@ class AuthEndpoints:
     def __init__(
         self,
         state: State,
-        store: SqliteStore,
+        store: StateStore,
         in_store: StoreThread,
         installation: Installation,
         logins: Logins,
@@ -71,7 +69,7 @@ class AuthEndpoints:
     ) -> None:
         """`gate` gives the gate of the policy in force; `work` does what its controls ask for."""
         self.state = state
-        self._store, self._in_store = AccessStore(store), in_store
+        self._store, self._in_store = store.access, in_store
         self._installation, self._logins = installation, logins
         self._gate, self._work, self.now, self.failed = gate, work, now, failed
         self._ring: KeyRing | None = None
@@ -229,7 +227,7 @@ class AuthEndpoints:
     def act(self, act: str, subject: str, actor: str, note: str) -> Event:
         return act_of(act, subject, actor, note, self.now())
 
-    def revoked(self, revocations: list[Revocation]) -> None:
+    def revoked(self, revocations: Sequence[Revocation]) -> None:
         section, now = self._section, self.now()
         for one in revocations:
             self._revocations_revision = max(self._revocations_revision, one.revision)

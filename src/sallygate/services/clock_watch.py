@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from sallygate.services.clock import Clock
+from sallygate.ports import Clock, RestrictionStore
 from sallygate.services.restriction_tables import add_restrictions
 from sallygate.services.store_thread import StoreThread
 from sallygate.state.state import State
-from sallygate.stores.sqlite.store import SqliteStore
 from sallygate.telemetry.log import Log
 
 
 class ClockWatch:
     """`beat` once a second."""
 
-    def __init__(self, clock: Clock, state: State, store: SqliteStore, in_store: StoreThread, log: Log) -> None:
+    def __init__(self, clock: Clock, state: State, store: RestrictionStore, in_store: StoreThread, log: Log) -> None:
         self._clock, self._state, self._store, self._in_store, self._log = clock, state, store, in_store, log
         self._recheck = False
 

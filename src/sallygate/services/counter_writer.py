@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from sallygate.model.exchange import Exchange
 from sallygate.model.finding import Finding
+from sallygate.ports import CounterStore, RestrictionStore
 from sallygate.services.store_thread import StoreThread
 from sallygate.state.state import State
-from sallygate.stores.sqlite.store import SqliteStore
 
 _OF_RESTRICTIONS = ("restriction", "challenge")
 FORGET_S = 3600.0
@@ -17,10 +18,14 @@ FORGET_EVERY_S = 60.0
 """Looking for them reads every counter there is."""
 
 
+class Store(CounterStore, RestrictionStore, Protocol):
+    """What the writer needs of the store."""
+
+
 class CounterWriter:
     """`flush` twice a second."""
 
-    def __init__(self, state: State, store: SqliteStore, in_store: StoreThread, now: Callable[[], float]) -> None:
+    def __init__(self, state: State, store: Store, in_store: StoreThread, now: Callable[[], float]) -> None:
         self._state, self._store, self._in_store, self._now = state, store, in_store, now
         self._forget_at = 0.0
         self._hits: dict[str, int] = {}

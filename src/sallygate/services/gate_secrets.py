@@ -20,7 +20,6 @@ class GateSecrets:
         self.ring = KeyRing(self._peppers[0], self._peppers[1:])
         self.id_key = installation.id_key()
         self.assertions = Assertions(self._assertion_keys())
-        self._published = b""
         self._publish()
 
     def _assertion_keys(self) -> SigningKeys:
@@ -28,9 +27,7 @@ class GateSecrets:
 
     def _publish(self) -> None:
         published = self.assertions.jwks(self._now())
-        if published != self._published:  # a full disk is asked for no more than is new
-            self._installation.publish("assertion.jwks.json", published)
-            self._published = published
+        self._installation.publish("assertion.jwks.json", published)
 
     async def follow(self, in_store: StoreThread) -> bool:
         """Other keys of assertions; another pepper, or one less. Whether peppers changed, so that a gate must be

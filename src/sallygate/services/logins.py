@@ -17,12 +17,11 @@ from sallygate.admin.audit import act_of
 from sallygate.model.account import Account
 from sallygate.model.work import AccountLoaded, LoadAccount, PasswordVerified, VerifyPassword
 from sallygate.policy.schema import Policy
-from sallygate.ports import StoreError
+from sallygate.ports import StateStore, StoreError
 from sallygate.security import passwords
 from sallygate.services.password_hashing import Busy, Hashing
 from sallygate.services.store_thread import StoreThread
 from sallygate.state.state import State
-from sallygate.stores.sqlite.store import SqliteStore
 
 ACTOR = "sallygate"
 """Who made a hash anew, for the record."""
@@ -35,7 +34,7 @@ class Logins:
         self,
         policy: Policy,
         state: State,
-        store: SqliteStore,
+        store: StateStore,
         in_store: StoreThread,
         now: Callable[[], float],
         failed: Callable[[str, BaseException], None],

@@ -9,18 +9,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sallygate.model.restriction import Restriction
-from sallygate.ports import StoreError
+from sallygate.ports import StateStore, StoreError
 from sallygate.services.restriction_tables import add_restrictions
 from sallygate.services.store_thread import StoreThread
 from sallygate.state.state import State
-from sallygate.stores.sqlite.store import SqliteStore
 
 
 class StoreSync:
     """`database` is the file that `store` has open."""
 
     def __init__(
-        self, state: State, store: SqliteStore, database: Path, in_store: StoreThread, now: Callable[[], float]
+        self, state: State, store: StateStore, database: Path, in_store: StoreThread, now: Callable[[], float]
     ) -> None:
         self._state, self._store, self._in_store, self._now = state, store, in_store, now
         self._database, self._inode = database, database.stat().st_ino

@@ -11,7 +11,6 @@ from typer.testing import CliRunner
 
 from sallygate.admin.accounts import Accounts
 from sallygate.admin.audit import act_of
-from sallygate.admin.erase import erase
 from sallygate.cli import app
 from sallygate.model.account import Account, is_account_name
 from sallygate.model.event import Event, Location
@@ -26,8 +25,9 @@ from sallygate.policy.load import load_policy
 from sallygate.ports import StoreError
 from sallygate.security import passwords
 from sallygate.security.state_directory import Installation
+from sallygate.stores.sqlite.files import SqliteFiles
 from sallygate.stores.sqlite.store import SqliteStore
-from support import make_key, write_policy
+from support import erased, make_key, write_policy
 
 PASSWORD = "correct horse battery"
 RUNNER = CliRunner()
@@ -129,8 +129,8 @@ def test_two_operators_at_once_do_not_undo_one_another(policy: Path) -> None:
 
 def test_a_full_disk_makes_no_account_and_says_so(policy: Path) -> None:
     store = store_of(policy)
-    (pages,) = store._connection.execute("PRAGMA page_count").fetchone()
-    store._connection.execute(f"PRAGMA max_page_count = {pages}")
+    (pages,) = store._database._connection.execute("PRAGMA page_count").fetchone()
+    store._database._connection.execute(f"PRAGMA max_page_count = {pages}")
     accounts = Accounts(store, "test")
     made = 0
     with pytest.raises(StoreError, match="full"):
@@ -151,22 +151,22 @@ def test_erasing_takes_the_account_along_once_it_is_locked(policy: Path) -> None
     )
     store.close()
     with pytest.raises(ValueError, match="not locked"):
-        erase(installation, "alice", "test", keep_keys=False, advance=lambda *_: None)
-    kept = erase(installation, "alice", "test", keep_keys=True, advance=lambda *_: None)
-    assert kept.accounts == 0
+        erased(installation, "alice", "test", keep_keys=False, advance=lambda *_: None)
+    kept = erased(installation, "alice", "test", keep_keys=True, advance=lambda *_: None)
+    assert kept.erased.accounts == 0
     sallygate(policy, "lock", "alice")
-    done = erase(installation, "alice", "test", keep_keys=False, advance=lambda *_: None)
-    assert done.accounts == 1 and done.counters == 1
+    done = erased(installation, "alice", "test", keep_keys=False, advance=lambda *_: None)
+    assert done.erased.accounts == 1 and done.erased.counters == 1
     held = b"".join(file.read_bytes() for file in (policy.parent / "state").glob("sallygate.db*"))
     assert b"alice" not in held and b"bob:192.0.2.0/24" in held
 
 
 def test_the_doctor_counts_accounts_and_the_memory_of_hashing(policy: Path) -> None:
     sallygate(policy, "create", "alice", "--plan", "small", "--no-password")
-    said = {found.what: found for found in examine(policy, None)}
+    said = {found.what: found for found in examine(policy, None, SqliteFiles())}
     assert "1 accounts" in said["database"].said and said["hashing"].verdict == "ok"
     dear = write_policy(policy.parent, "identity: {basic: {}}\naccounts: {hashing: rfc9106-high-memory, at_once: 64}")
-    assert {found.what: found for found in examine(dear, None)}["hashing"].verdict == "wrong"
+    assert {found.what: found for found in examine(dear, None, SqliteFiles())}["hashing"].verdict == "wrong"
 
 
 @pytest.mark.parametrize("section", [

@@ -10,14 +10,16 @@ from pathlib import Path
 import pytest
 
 from sallygate.admin.backup import MANIFEST, RESTORING, back_up, read_manifest, restore
-from sallygate.admin.erase import erase
 from sallygate.admin.keys import Administration
 from sallygate.model.event import Event, Location
 from sallygate.ports import StoreError
 from sallygate.security.key_ring import KeyRing
 from sallygate.security.state_directory import Installation
 from sallygate.stores.events import EventLog, read_events
+from sallygate.stores.sqlite.files import SqliteFiles
+from sallygate.stores.sqlite.schema import SCHEMA_VERSION
 from sallygate.stores.sqlite.store import SqliteStore
+from support import erased
 
 
 def quiet(*_: object) -> None: ...
@@ -61,7 +63,7 @@ def place(tmp_path: Path) -> Place_:
 
 
 def test_what_was_backed_up_comes_back(place: Place_, tmp_path: Path) -> None:
-    manifest = back_up(place.installation, tmp_path / "b", quiet)
+    manifest = back_up(place.installation, SqliteFiles(), tmp_path / "b", quiet)
     assert (
         manifest.pepper and "sallygate.db" in manifest.files and len([n for n in manifest.files if "events/" in n]) == 2
     )
@@ -69,7 +71,7 @@ def test_what_was_backed_up_comes_back(place: Place_, tmp_path: Path) -> None:
     assert (tmp_path / "b").stat().st_mode & 0o077 == 0
     place.admin.revoke_key(place.alice.id)
     place.store.close()
-    done = restore(place.installation, tmp_path / "b")
+    done = restore(place.installation, SqliteFiles(), tmp_path / "b")
     assert [act.act for act in done.undone] == ["key.revoke"]
     store = SqliteStore(place.installation.database)
     again = store.credential(place.alice.id)
@@ -80,25 +82,25 @@ def test_what_was_backed_up_comes_back(place: Place_, tmp_path: Path) -> None:
 
 
 def test_a_backup_restores_where_nothing_is(place: Place_, tmp_path: Path) -> None:
-    back_up(place.installation, tmp_path / "b", quiet)
+    back_up(place.installation, SqliteFiles(), tmp_path / "b", quiet)
     fresh = Installation(tmp_path / "fresh")
-    done = restore(fresh, tmp_path / "b")
+    done = restore(fresh, SqliteFiles(), tmp_path / "b")
     assert done.undone == () and fresh.pepper() == place.installation.pepper()
     assert oct((fresh.directory / "secrets" / "pepper").stat().st_mode)[-3:] == "600"
 
 
 def test_a_restore_over_a_running_gate_is_refused(place: Place_, tmp_path: Path) -> None:
-    back_up(place.installation, tmp_path / "b", quiet)
+    back_up(place.installation, SqliteFiles(), tmp_path / "b", quiet)
     before = place.installation.database.read_bytes()
     with place.installation.held(alone=False), pytest.raises(StoreError, match="a gate is running"):
-        restore(place.installation, tmp_path / "b")
+        restore(place.installation, SqliteFiles(), tmp_path / "b")
     assert place.installation.database.read_bytes() == before
 
 
 @pytest.mark.parametrize("fault", ["changed", "missing", "added", "newer", "no manifest", "torn manifest"])
 def test_a_backup_that_is_not_as_it_was_written_is_refused(place: Place_, tmp_path: Path, fault: str) -> None:
     backup = tmp_path / "b"
-    back_up(place.installation, backup, quiet)
+    back_up(place.installation, SqliteFiles(), backup, quiet)
     manifest = json.loads((backup / MANIFEST).read_text())
     if fault == "changed":
         with (backup / "sallygate.db").open("ab") as stream:
@@ -114,10 +116,10 @@ def test_a_backup_that_is_not_as_it_was_written_is_refused(place: Place_, tmp_pa
     else:
         (backup / MANIFEST).write_text("{")
     with pytest.raises(StoreError):
-        read_manifest(backup)
+        read_manifest(backup, SCHEMA_VERSION)
     place.store.close()
     with pytest.raises(StoreError):
-        restore(place.installation, backup)
+        restore(place.installation, SqliteFiles(), backup)
     assert len(place.events()) == 6
 
 
@@ -125,7 +127,7 @@ def test_a_backup_is_whole_or_not_there(place: Place_, tmp_path: Path) -> None:
     target = tmp_path / "b"
     target.mkdir()
     with pytest.raises(StoreError, match="is there already"):
-        back_up(place.installation, target, quiet)
+        back_up(place.installation, SqliteFiles(), target, quiet)
     target.rmdir()
 
     def stop(name: str, *_: int) -> None:
@@ -133,22 +135,22 @@ def test_a_backup_is_whole_or_not_there(place: Place_, tmp_path: Path) -> None:
             raise OSError(28, "No space left on device")
 
     with pytest.raises(StoreError, match="nothing is left of it"):
-        back_up(place.installation, target, stop)
+        back_up(place.installation, SqliteFiles(), target, stop)
     assert not target.exists() and not list(tmp_path.glob(".b*"))
     with pytest.raises(StoreError, match="nothing to back up"):
-        back_up(Installation(tmp_path / "empty"), target, quiet)
+        back_up(Installation(tmp_path / "empty"), SqliteFiles(), target, quiet)
 
 
 def test_the_files_of_a_backup_cannot_lead_out_of_it(place: Place_, tmp_path: Path) -> None:
     """A backup somebody else packed must not write elsewhere, nor bring links to what is elsewhere."""
     backup = tmp_path / "b"
-    back_up(place.installation, backup, quiet)
+    back_up(place.installation, SqliteFiles(), backup, quiet)
     outside = tmp_path / "outside"
     outside.write_text("secret")
     (backup / "secrets" / "pepper").unlink()
     (backup / "secrets" / "pepper").symlink_to(outside)
     with pytest.raises(StoreError, match="is a link"):
-        restore(Installation(tmp_path / "fresh"), backup)
+        restore(Installation(tmp_path / "fresh"), SqliteFiles(), backup)
 
 
 # erasing ---------------------------------------------------------------------------------------------------------------
@@ -164,44 +166,44 @@ def anywhere(place: Place_, word: str) -> list[str]:
 
 def test_a_person_leaves_and_the_act_stays(place: Place_) -> None:
     with pytest.raises(ValueError, match="--keep-keys"):
-        erase(place.installation, "alice", "dpo", keep_keys=False, advance=quiet)
+        erased(place.installation, "alice", "dpo", keep_keys=False, advance=quiet)
     place.admin.restrict({"account": "alice"}, "deny", "once", 0.001)
     place.admin.revoke_key(place.alice.id)
     time.sleep(0.01)
-    done = erase(place.installation, "alice", "dpo", keep_keys=False, advance=quiet)
-    assert (done.events, done.credentials, done.restrictions) == (2, 1, 1)
+    done = erased(place.installation, "alice", "dpo", keep_keys=False, advance=quiet)
+    assert (done.events, done.erased.credentials, done.erased.restrictions) == (2, 1, 1)
     assert {one.account for one in place.events()} == {"bob", ""} and len(place.events()) == 4
     acts = place.store.acts()
     assert acts[-1].act == "erase" and acts[-1].actor == "dpo" and acts[-1].subject == done.record
-    assert sum(act.note == "erased" for act in acts) == done.acts >= 2
+    assert sum(act.note == "erased" for act in acts) == done.erased.acts >= 2
     assert any(act.note == "account bob, plan free" for act in acts)
     place.store.close()
     assert not anywhere(place, "alice") and not anywhere(place, place.alice.id) and anywhere(place, "bob")
-    assert erase(place.installation, "alice", "dpo", keep_keys=False, advance=quiet).record == done.record
+    assert erased(place.installation, "alice", "dpo", keep_keys=False, advance=quiet).record == done.record
 
 
 def test_erasing_the_history_of_an_account_that_goes_on(place: Place_) -> None:
-    done = erase(place.installation, "alice", "dpo", keep_keys=True, advance=quiet)
-    assert done.events == 2 and done.credentials == 0
+    done = erased(place.installation, "alice", "dpo", keep_keys=True, advance=quiet)
+    assert done.events == 2 and done.erased.credentials == 0
     assert place.store.credential(place.alice.id) is not None
 
 
 @pytest.mark.parametrize("name", ["key", "key:", "address"])
 def test_a_key_or_an_address_can_be_erased(place: Place_, name: str) -> None:
     who = {"key": place.alice.id, "key:": f"key:{place.alice.id}", "address": "198.51.100.3"}[name]
-    assert erase(place.installation, who, "dpo", keep_keys=True, advance=quiet).events == 2
+    assert erased(place.installation, who, "dpo", keep_keys=True, advance=quiet).events == 2
     assert len(place.events()) == 4
 
 
 def test_a_name_that_begins_like_another_stays(place: Place_) -> None:
-    erase(place.installation, "ali", "dpo", keep_keys=True, advance=quiet)
+    erased(place.installation, "ali", "dpo", keep_keys=True, advance=quiet)
     assert len(place.events()) == 6
     assert next(act.note for act in place.store.acts()) == "account alice, plan free"
     with pytest.raises(ValueError, match="no key"):
-        erase(place.installation, "key:nothing", "dpo", keep_keys=True, advance=quiet)
+        erased(place.installation, "key:nothing", "dpo", keep_keys=True, advance=quiet)
 
 
 def test_copies_from_before_are_named(place: Place_) -> None:
     copy = place.installation.directory / "sallygate.db.schema-1"
     shutil.copy(place.installation.database, copy)
-    assert erase(place.installation, "alice", "dpo", keep_keys=True, advance=quiet).copies == (str(copy),)
+    assert erased(place.installation, "alice", "dpo", keep_keys=True, advance=quiet).copies == (str(copy),)

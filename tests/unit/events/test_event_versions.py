@@ -112,7 +112,7 @@ def test_a_newer_event_in_a_file_is_told_with_the_file(tmp_path: Path) -> None:
 
 def test_acts_of_version_1_in_the_database_are_audit_events(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "s.db")
-    with store.writing() as connection:
+    with store._database.writing() as connection:
         connection.execute("INSERT INTO acts (at, record) VALUES (4.0, ?)", (ACT,))
         connection.execute("INSERT INTO acts (at, record) VALUES (5.0, ?)",
                            (msgspec.json.encode(act_of("key.revoke", "k", "a", "", 5.0)),))  # fmt: skip

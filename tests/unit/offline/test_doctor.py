@@ -18,6 +18,7 @@ from sallygate.offline.doctor import Found, examine
 from sallygate.security.certificates import development_certificate
 from sallygate.security.state_directory import Installation
 from sallygate.stores.events import EventLog
+from sallygate.stores.sqlite.files import SqliteFiles
 from support import held_port, make_key, write_policy
 from tokens import KEY, issuing, key_set
 
@@ -30,7 +31,7 @@ def policy(tmp_path: Path) -> Path:
 
 
 def wrong(policy: Path) -> dict[str, Found]:
-    return {one.what: one for one in examine(policy, None) if one.verdict == "wrong"}
+    return {one.what: one for one in examine(policy, None, SqliteFiles()) if one.verdict == "wrong"}
 
 
 def test_nothing_is_wrong_where_nothing_is(policy: Path) -> None:
@@ -38,7 +39,7 @@ def test_nothing_is_wrong_where_nothing_is(policy: Path) -> None:
         policy.write_text(
             policy.read_text().replace("http://127.0.0.1:9", f"http://127.0.0.1:{api.getsockname()[1]}", 1)
         )
-        found = list(examine(policy, None))
+        found = list(examine(policy, None, SqliteFiles()))
         assert not [one for one in found if one.verdict == "wrong"]
         assert {one.what for one in found} >= {
             "program",
@@ -153,7 +154,7 @@ def test_without_policy_or_state_it_says_so(tmp_path: Path) -> None:
     found = wrong(tmp_path / "none.yaml")
     assert {"policy", "state"} <= set(found)
     fresh = write_policy(tmp_path)
-    notes = {one.what: one for one in examine(fresh, None)}
+    notes = {one.what: one for one in examine(fresh, None, SqliteFiles())}
     assert notes["state"].verdict == "note" and "makes it" in notes["state"].cure
     assert not (tmp_path / "state").exists(), "looking changes nothing"
 
@@ -180,7 +181,7 @@ def test_issuers_are_looked_at(policy: Path) -> None:
         Installation(policy.parent / "state").keep_issuer_keys(
             "https://b.example", f"{issuer.url}/jwks.json", time.time() - 7200, key_set(KEY)
         )
-        found = [one for one in examine(policy, None) if one.what == "issuer"]
+        found = [one for one in examine(policy, None, SqliteFiles()) if one.what == "issuer"]
         assert [one.verdict for one in found] == ["ok", "ok", "wrong"]
         assert "1 keys in keys.json" in found[0].said and "keys of 2.0 h ago" in found[1].said
         assert "down: Connection refused; no keys yet" in found[2].said and found[2].cure

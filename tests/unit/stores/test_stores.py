@@ -23,7 +23,8 @@ from sallygate.parsing.identifiers import IdHasher
 from sallygate.ports import StoreError
 from sallygate.security.key_ring import KeyRing
 from sallygate.stores.events import EventLog, read_events
-from sallygate.stores.sqlite.store import SCHEMA_VERSION, SqliteStore
+from sallygate.stores.sqlite.schema import SCHEMA_VERSION
+from sallygate.stores.sqlite.store import SqliteStore
 from support import until
 
 SOURCE = Source("abc", "shop", "gateway", IdHasher(b"k" * 32))

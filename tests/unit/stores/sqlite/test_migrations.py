@@ -2,72 +2,115 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sqlite3
 import threading
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from sallygate.admin.keys import Administration
+from old_state import COUNTER, KEY, RESTRICTION, old_database, schema_of
 from sallygate.ports import StoreError
-from sallygate.security.key_ring import KeyRing
-from sallygate.stores.sqlite import store as sqlite
-from sallygate.stores.sqlite.store import MIGRATIONS, SCHEMA_VERSION, SqliteStore, copy_database
+from sallygate.stores.sqlite import database, schema
+from sallygate.stores.sqlite.copying import copy_database
+from sallygate.stores.sqlite.schema import MIGRATIONS, SCHEMA_VERSION
+from sallygate.stores.sqlite.store import SqliteStore
 
 
-def old_database(file: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """One of the first version, with a key. Returns the key's id."""
-    with monkeypatch.context() as first:
-        first.setattr(sqlite, "MIGRATIONS", MIGRATIONS[:1])
-        first.setattr(sqlite, "SCHEMA_VERSION", 1)
-        store = SqliteStore(file)
-        credential, _ = Administration(store, KeyRing(b"p" * 32), "tester").create_key("alice", "free")
-        store.close()
-    assert version(file) == 1
-    return credential.id
-
-
-def version(file: Path) -> int:
-    with closing(sqlite3.connect(file)) as connection:
-        return connection.execute("PRAGMA user_version").fetchone()[0]
-
-
-def test_an_old_database_goes_forward_and_a_copy_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_database_goes_forward_and_a_copy_stays(tmp_path: Path) -> None:
     file = tmp_path / "s.db"
-    key = old_database(file, monkeypatch)
+    old_database(file)
     store = SqliteStore(file)
-    assert store.credential(key) is not None and len(store.acts()) == 1
+    assert store.credential(KEY.id) is not None and len(store.acts()) == 1
     store.close()
-    assert version(file) == SCHEMA_VERSION > 1
+    assert schema_of(file) == SCHEMA_VERSION > 1
     copy = tmp_path / "s.db.schema-1"
-    assert version(copy) == 1 and copy.stat().st_mode & 0o777 == 0o600
+    assert schema_of(copy) == 1 and copy.stat().st_mode & 0o777 == 0o600
     SqliteStore(file).close()
     assert sorted(one.name for one in tmp_path.glob("s.db.*") if "schema" in one.name) == ["s.db.schema-1"]
 
 
 def test_a_migration_that_fails_leaves_the_old_state_usable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "s.db"
-    key = old_database(file, monkeypatch)
+    old_database(file)
     with monkeypatch.context() as broken:
-        broken.setattr(sqlite, "MIGRATIONS", (*MIGRATIONS[:1], "CREATE TABLE half (a); CREATE TABLE credentials (a)"))
+        broken.setattr(schema, "MIGRATIONS", (*MIGRATIONS[:1], "CREATE TABLE half (a); CREATE TABLE credentials (a)"))
         with pytest.raises(StoreError, match="already exists"):
             SqliteStore(file)
-    assert version(file) == 1
+    assert schema_of(file) == 1
     with closing(sqlite3.connect(file)) as connection:
         assert not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'half'").fetchall()
     store = SqliteStore(file)
-    assert store.credential(key) is not None
+    assert store.credential(KEY.id) is not None
     store.close()
 
 
-def test_without_room_for_the_copy_nothing_is_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("schema", range(1, SCHEMA_VERSION))
+def test_a_migration_killed_at_any_statement_leaves_the_old_state_usable(tmp_path: Path, schema: int) -> None:
+    statements = sum(migration.count(";") + 1 for migration in MIGRATIONS[schema:])
+    killed_at = 0
+    while True:
+        file = tmp_path / str(killed_at) / "s.db"
+        old_database(file, schema)
+        if not killed_while_opening(file, killed_at):
+            break
+        left = schema_of(file)
+        assert left in (schema, SCHEMA_VERSION)
+        with closing(sqlite3.connect(file)) as connection:
+            assert connection.execute("SELECT name, subject, a, b FROM counters").fetchall() == [COUNTER]
+            assert connection.execute("SELECT id FROM credentials").fetchall() == [(KEY.id,)]
+        with closing(SqliteStore(file)) as store:
+            assert store.credentials() == [KEY] and store.restrictions() == [RESTRICTION]
+            assert store.counters() == [COUNTER] and len(store.acts()) == 1 and len(store.identity()) == 32
+        assert schema_of(file) == SCHEMA_VERSION
+        killed_at += 1
+    assert killed_at > statements, "every statement was one to be killed at"
+
+
+def killed_while_opening(file: Path, statement: int) -> bool:
+    """Open a store in a process that is killed before the statement of that number; whether it was."""
+
+    class Fragile(sqlite3.Connection):
+        count = 0
+
+        def execute(self, *words: Any) -> sqlite3.Cursor:
+            if Fragile.count == statement:
+                os.kill(os.getpid(), signal.SIGKILL)
+            Fragile.count += 1
+            return super().execute(*words)
+
+    if child := os.fork():
+        _, status = os.waitpid(child, 0)
+        return os.WIFSIGNALED(status)
+    try:
+        connect = sqlite3.connect
+        database.sqlite3.connect = lambda *words, **more: connect(*words, factory=Fragile, **more)  # type: ignore[attr-defined]
+        SqliteStore(file).close()
+        os._exit(0)
+    finally:
+        os._exit(1)
+
+
+def test_a_store_of_another_api_has_records_of_its_own(tmp_path: Path) -> None:
+    old_database(tmp_path / "s.db")
+    shop, other = SqliteStore(tmp_path / "s.db"), SqliteStore(tmp_path / "s.db", api="other")
+    other.put_counters([(*COUNTER[:2], 1.0, 3600.0)], None)
+    assert other.credentials() == [] and other.credential(KEY.id) is None and other.restrictions() == []
+    assert shop.counters() == [COUNTER] and other.counters() == [(*COUNTER[:2], 1.0, 3600.0)]
+    shop.close()
+    other.close()
+
+
+def test_without_room_for_the_copy_nothing_is_changed(tmp_path: Path) -> None:
     file = tmp_path / "s.db"
-    old_database(file, monkeypatch)
+    old_database(file)
     (tmp_path / "s.db.schema-1").mkdir()
     with pytest.raises(StoreError, match="nothing was changed"):
         SqliteStore(file)
-    assert version(file) == 1
+    assert schema_of(file) == 1
 
 
 def test_a_newer_database_is_refused_untouched(tmp_path: Path) -> None:
@@ -82,9 +125,9 @@ def test_a_newer_database_is_refused_untouched(tmp_path: Path) -> None:
     assert file.read_bytes() == before
 
 
-def test_many_processes_that_start_at_once_migrate_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_processes_that_start_at_once_migrate_once(tmp_path: Path) -> None:
     file = tmp_path / "s.db"
-    old_database(file, monkeypatch)
+    old_database(file)
     failed: list[Exception] = []
 
     def start() -> None:
@@ -98,7 +141,7 @@ def test_many_processes_that_start_at_once_migrate_once(tmp_path: Path, monkeypa
         thread.start()
     for thread in threads:
         thread.join()
-    assert not failed and version(file) == SCHEMA_VERSION
+    assert not failed and schema_of(file) == SCHEMA_VERSION
 
 
 def test_a_copy_is_one_moment_whatever_is_written_meanwhile(tmp_path: Path) -> None:

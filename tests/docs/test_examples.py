@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 from joserfc.errors import JoseError
 
+import sallygate
 from patience import patient
 from processes import Process, command_file, start
 from sallygate.model.principal import Principal
@@ -79,7 +80,7 @@ class Reader:
         self.env = {
             **os.environ,
             "PATH": f"{commands}:{bin_directory}:{os.environ['PATH']}",
-            "PYTHONPATH": str(directory),
+            "PYTHONPATH": f"{directory}:{Path(sallygate.__file__).parents[1]}",
             "NO_COLOR": "1",
         }
 

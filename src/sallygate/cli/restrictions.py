@@ -20,6 +20,7 @@ from sallygate.cli.terminal import (
     administration,
     duration,
     err,
+    gate_runs,
     load,
     moment,
     out,
@@ -87,10 +88,12 @@ def add(
             return
         impact = None if {"address", "key", "account"} & scope.keys() else _impact(policy, state_dir, loaded)
         made = admin.restrict(scope, cast("Act", act), reason, duration(for_), rate, named, wide=wide, impact=impact)
+    runs = gate_runs(policy, state_dir)
     if json:
-        print_json(_record(made))
+        print_json({**_record(made), "gate_runs": runs})
         return
-    out.print(f"restriction {made.id} is in force until {moment(made.expires_at)}", highlight=False)
+    word = "is in force" if runs else "is written"
+    out.print(f"restriction {made.id} {word} until {moment(made.expires_at)}", highlight=False)
     if ":" in scope.get("address", ""):
         out.print("one subscriber has a whole /64 of IPv6: consider --prefix instead", style="yellow")
     if (

@@ -33,6 +33,8 @@ if TYPE_CHECKING:  # loaded when a command needs them: `--help` should not wait 
 NO, USAGE, STATE = 1, 2, 3
 """Exit codes, see the package."""
 
+CONFIRM_S, CONFIRM_POLL_S = 3.0, 0.03
+"""How long a command waits for the running gate, which looks ten times a second, and how often it asks."""
 WIDE = 160
 """Columns where there is no terminal to ask: a pipe or a file should not break ids."""
 
@@ -152,16 +154,52 @@ def moment(at: float | None) -> str:
 
 @contextmanager
 def opened(policy: Path, state_dir: Path | None) -> Iterator[tuple[Installation, StateStore]]:
-    """The installation of `policy`, or the one in `state_dir`; held, with its store open."""
+    """The installation of `policy`, or the one in `state_dir`; held, with its store open. What was changed within is
+    taken over by the gate that runs, if one does, before this ends. Raises `StoreError` where it is not."""
     from sallygate.stores.sqlite.opening import open_store
 
     installation = find_installation(policy, state_dir)
     with installation.held(alone=False):
         store = open_store(installation)
         try:
+            before = store.last_act()
             yield installation, store
+            if (act := store.last_act()) > before:
+                _confirm(installation, act)
         finally:
             store.close()
+
+
+def _confirm(installation: Installation, act: int) -> None:
+    """Wait until the gate that runs has taken the act of that number over; say so where none runs."""
+    from sallygate.telemetry.control import ask_status
+
+    ends, said = time.monotonic() + CONFIRM_S, "it does not answer"
+    while installation.is_served():
+        try:
+            found = ask_status(installation.control)
+        except (OSError, msgspec.MsgspecError) as error:
+            found, said = None, str(error)
+        if found is not None:
+            if not all(store.ok for store in found.stores if store.name == "state"):
+                said, ends = "it cannot read the database, or has another file of that name open; restart it", 0.0
+            elif found.act_taken_over >= act:
+                return
+            else:
+                said = f"process {found.pid} has not in {CONFIRM_S:.0f} s; `sallygate status` says more"
+        if time.monotonic() >= ends:
+            raise StoreError(
+                f"{installation.database}: the change was written, but the running gate has not taken it over, so that "
+                f"it does not hold: {said}"
+            )
+        time.sleep(CONFIRM_POLL_S)
+    err.print(f"no gate runs on {installation.directory}: this holds from its next start", markup=False,
+              highlight=False, soft_wrap=True)  # fmt: skip
+
+
+def gate_runs(policy: Path, state_dir: Path | None) -> bool:
+    """Whether a gate serves from the installation, so that what `opened` changed is in force."""
+    return find_installation(policy, state_dir).is_served()
 
 
 @contextmanager

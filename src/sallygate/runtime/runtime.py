@@ -40,6 +40,7 @@ from sallygate.model.work import (
 from sallygate.net.sockets import inherited, notify, notify_reloading, watchdog_s
 from sallygate.policy.load import Door, Loaded, load_policy
 from sallygate.ports import StoreError
+from sallygate.runtime.restarts import restarts_needed
 from sallygate.runtime.status import Life, Parts, gather_status
 from sallygate.security.state_directory import Installation
 from sallygate.security.state_locks import TAKE_OVER_S
@@ -207,6 +208,7 @@ class Runtime:
             self._started = False  # whoever asks again must not find a gate that knows no restriction
             self._alone.close()
             raise
+        self.life.act_taken_over = self.sync.act
         self._begin()
         self._stamps = self._file_stamps()
         with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):  # not in the main thread
@@ -281,6 +283,7 @@ class Runtime:
         self.life.store_read_at = self.now()
         if self._behind:
             await self._catch_up()
+        self.life.act_taken_over = self.sync.act
 
     async def _interrupt(self) -> None:
         """Restrictions have changed: what is under way is asked again, also what waits for the API or its client."""
@@ -349,26 +352,14 @@ class Runtime:
         self.issuers.configure(loaded)
         await self.issuers.beat()
         self.life.reloaded(self.now())
-        self._tell_of_restarts(old, loaded)
+        for name in restarts_needed(old, loaded):
+            self.log.warning(f"`{name}` has changed: that takes a restart")
         # As they were before reading: what was written meanwhile is read next. A contract named anew is read once more.
         self._stamps = stamps if loaded.contract_file == old.contract_file else ()
         for told in self.on_reload:
             await told(old)
         self.log.info("policy in force", policy=loaded.hash, before=old.hash)
         return True
-
-    def _tell_of_restarts(self, old: Loaded, new: Loaded) -> None:
-        """What is in the new policy and stays as it was until a restart."""
-        before, after = old.policy, new.policy
-        fixed = {
-            "telemetry": (before.telemetry, after.telemetry),
-            "events": (before.events, after.events),
-            "log.format": (before.log.format, after.log.format),
-            "log.level": (before.log.level, after.log.level),
-        }
-        for name, (was, now) in fixed.items():
-            if was != now:
-                self.log.warning(f"`{name}` has changed: that takes a restart")
 
     # Guard's services --------------------------------------------------------------------------------------------
 

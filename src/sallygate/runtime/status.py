@@ -39,6 +39,8 @@ class Life:
         self.reloads_refused = 0
         self.last_refusal = ""
         """Why the policy file's present content is not in force; empty when it is."""
+        self.act_taken_over = 0
+        """Number of the last administrative act that holds here."""
         self.draining = False
         """Whether it is stopping."""
 
@@ -112,6 +114,7 @@ async def gather_status(parts: Parts, loaded: Loaded, under_way: int) -> Status:
         clock_jumps=parts.clock.jumps, log_lines_lost=Unfailing.lost_in_all,
         memory_bytes=_resident_bytes(), api=loaded.policy.api, issuers=issuers, feeds=feeds,
         geography=parts.network.states(),
+        act_taken_over=life.act_taken_over,
         flood=parts.load.state(flood) if flood.mode != "off" or flood.shedding.mode != "off" else None,
     )  # fmt: skip
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from sallygate.security.state_directory import write_private
+from sallygate.security.private_files import write_private
 
 LIFE_DAYS = 30
 RENEW_DAYS = 7

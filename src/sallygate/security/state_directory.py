@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from sallygate.ports import StoreError
+from sallygate.security.private_files import read_private, replace_private, write_private
 from sallygate.security.state_locks import TAKE_OVER_S, held, is_served, served
 
 KeyName = Literal["signing", "assertion"]
@@ -74,7 +75,7 @@ class Installation:
         """The installation's id; empty before there is one. Raises `StoreError` for a file without an id."""
         if not self.identity_file.exists():
             return ""
-        known = _read(self.identity_file).decode("ascii", "replace").strip()
+        known = read_private(self.identity_file).decode("ascii", "replace").strip()
         if not _IDENTITY.fullmatch(known):
             raise StoreError(
                 f"{self.identity_file}: holds no installation's id; bring it back with `sallygate restore BACKUP`, or "
@@ -183,7 +184,7 @@ class Installation:
         with contextlib.suppress(StoreError):  # a state that cannot be written is still read
             if make and not file.exists():
                 write_private(file, marks[0])
-        known = _read(file).strip() if file.exists() else marks[0]
+        known = read_private(file).strip() if file.exists() else marks[0]
         if known in marks[1:] and make:
             with contextlib.suppress(StoreError):
                 replace_private(file, marks[0])  # one that is given from outside was followed by another
@@ -305,7 +306,7 @@ class Installation:
         file = self.directory / "secrets" / name
         if make is not None and not file.exists():
             write_private(file, make())
-        return _read(file)
+        return read_private(file)
 
 
 def patterns_ahead(signature: str) -> bytes | None:
@@ -350,10 +351,10 @@ def pepper_mark(pepper: bytes) -> bytes:
 def _given_pepper() -> tuple[str, bytes] | None:
     """(where it is from, the pepper), where the environment gives one."""
     if named := os.environ.get("SALLYGATE_PEPPER_FILE"):
-        return named, _read(Path(named)).strip()
+        return named, read_private(Path(named)).strip()
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
     if credentials and (file := Path(credentials) / "sallygate.pepper").is_file():
-        return str(file), _read(file).strip()
+        return str(file), read_private(file).strip()
     if text := os.environ.get("SALLYGATE_PEPPER"):
         return "SALLYGATE_PEPPER", text.strip().encode()
     return None
@@ -371,7 +372,7 @@ def _long_enough(file: object, pepper: bytes) -> bytes:
 
 def _ec_key(file: Path) -> ec.EllipticCurvePrivateKey:
     with contextlib.suppress(ValueError, TypeError, UnsupportedAlgorithm):
-        key = serialization.load_pem_private_key(_read(file), None)
+        key = serialization.load_pem_private_key(read_private(file), None)
         if isinstance(key, ec.EllipticCurvePrivateKey):
             return key
     raise StoreError(f"{file}: not an EC key; remove it to have one made")
@@ -389,41 +390,3 @@ def _new_p256() -> bytes:
     return ec.generate_private_key(ec.SECP256R1()).private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise StoreError(f"{file}: cannot be read: {error.strerror}; check its owner and mode") from error
-
-
-def replace_private(file: Path, data: bytes) -> None:
-    """Whole, in the place of what was there. Raises `StoreError`."""
-    part = file.with_name(f".{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    write_private(part, data)
-    try:
-        part.replace(file)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise StoreError(f"{file}: cannot be written: {error.strerror}; check the state directory's owner") from error
-
-
-def write_private(file: Path, data: bytes) -> None:
-    """Whole or not at all, for its owner alone. When two processes write at once, the first one's file stays."""
-    part = file.with_name(f".{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        with contextlib.suppress(FileExistsError):
-            os.link(part, file)
-    except OSError as error:
-        raise StoreError(
-            f"{file}: cannot be written: {error.strerror}; check the state directory's owner and space"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)

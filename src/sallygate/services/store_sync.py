@@ -26,6 +26,8 @@ class StoreSync:
         self._seen = -1
         self._credentials = self._restrictions = self._accounts = 0
         """Up to here all were taken over. One loaded by itself may be younger than changes not seen yet."""
+        self.act = 0
+        """Number of the last administrative act whose change is in memory."""
 
     def load(self) -> None:
         """All there is, in the store's own thread. Raises `StoreError`."""
@@ -58,7 +60,7 @@ class StoreSync:
 
     def _read(self) -> Callable[[], None]:
         """Reads, and gives back what puts it into memory, all in one turn of the loop."""
-        state = self._state
+        state, act = self._state, self._store.last_act()  # first: what is read after it is not older
         accounts = self._store.accounts(self._accounts)
         credentials = self._store.credentials(self._credentials)
         restrictions = list(self._store.restrictions(self._restrictions))
@@ -71,6 +73,7 @@ class StoreSync:
                 state.credentials.put(credential)
                 self._credentials = max(self._credentials, credential.revision)
             self._take_restrictions(restrictions)
+            self.act = act
 
         return take
 

@@ -168,5 +168,7 @@ class Status(Struct, frozen=True):
     issuers: tuple[IssuerState, ...] = ()
     geography: tuple[GeographyState, ...] = ()
     feeds: tuple[FeedState, ...] = ()
+    act_taken_over: int = 0
+    """Number of the last administrative act that this gate has taken over."""
     flood: FloodState | None = None
     """None of a gate whose policy has no such section in force."""

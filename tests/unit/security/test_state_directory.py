@@ -19,8 +19,9 @@ from sallygate.ports import StoreError
 from sallygate.security.assertion import LIFE_S, REUSE_S, Assertions
 from sallygate.security.certificates import LIFE_DAYS, development_certificate
 from sallygate.security.key_ring import KeyRing
+from sallygate.security.private_files import write_private
 from sallygate.security.signing import SigningKeys
-from sallygate.security.state_directory import Installation, keep_patterns_ahead, patterns_ahead, write_private
+from sallygate.security.state_directory import Installation, keep_patterns_ahead, patterns_ahead
 from sallygate.services.clock import Clock
 from support import write_policy
 

@@ -19,7 +19,7 @@ from sallygate.model.event import Event
 from sallygate.model.principal import Credential
 from sallygate.model.restriction import Restriction
 from sallygate.ports import StoreError
-from sallygate.stores.private_files import make_private
+from sallygate.security.private_files import make_private
 from sallygate.stores.sqlite.copying import BUSY_MS
 from sallygate.stores.sqlite.schema import bring_forward, refuse_newer, stand_in, version_of
 

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 import pytest
 
 from gateway_wire import echo
-from sallygate.stores.sqlite.access import TRIES_MAX
+from sallygate.model.access import TRIES_MAX
 from support import Running, Upstream, administration, make_account, make_key, running_gateway, until, write_policy
 
 CODE_GRANT = "urn:sallygate:grant-type:access-code"

@@ -12,6 +12,8 @@ from sallygate.model.request import RequestHead
 
 CodePurpose = Literal["access", "location"]
 """What a code is good for: tokens, or admitting a place."""
+TRIES_MAX = 5
+"""Tries of one code. With 40 bits and ten minutes, guessing succeeds once in 2e11 tries."""
 
 
 class Code(Struct, frozen=True, gc=False, omit_defaults=True):

@@ -6,6 +6,8 @@ from msgspec import Struct
 
 Row = tuple[str, str, float, float]
 """Table, subject and two numbers, as persisted."""
+WINDOW_S_MAX = 32 * 86_400.0
+"""No window of a quota is longer, in seconds."""
 
 
 class Room(Struct, frozen=True, gc=False):

@@ -47,7 +47,7 @@ def sallygate(policy: Path, *words: str, typed: str = "", code: int = 0) -> str:
     done = RUNNER.invoke(app, ["accounts", *words, "--policy", str(policy)], input=typed)
     assert done.exit_code == code, done.output
     assert PASSWORD not in done.output and "$argon2" not in done.output
-    return done.output
+    return done.output if code else done.stdout
 
 
 def store_of(policy: Path) -> SqliteStore:

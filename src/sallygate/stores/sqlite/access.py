@@ -10,13 +10,10 @@ from typing import TYPE_CHECKING
 from msgspec.json import encode
 from msgspec.structs import replace
 
-from sallygate.model.access import Code, CodePurpose, Grant, KnownNetwork, Revocation
+from sallygate.model.access import TRIES_MAX, Code, CodePurpose, Grant, KnownNetwork, Revocation
 from sallygate.model.event import Event
 from sallygate.ports import AccessStore
 from sallygate.stores.sqlite.database import Database, stamped, write_act
-
-TRIES_MAX = 5
-"""Of one code. With 40 bits and ten minutes, guessing succeeds once in 2e11 tries."""
 
 
 class AccessTables:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -19,9 +18,9 @@ from sallygate.model.person import Erased, Erasure, Person
 from sallygate.model.principal import Credential
 from sallygate.model.restriction import Restriction
 from sallygate.ports import PersonRecords, StoreError
+from sallygate.stores.erasing import counts_for, goes, nameless
 
 BUSY_S = 10.0
-ERASED = "erased"
 
 
 class SqlitePersonRecords:
@@ -81,21 +80,15 @@ class SqlitePersonRecords:
 def _erase(connection: sqlite3.Connection, erasure: Erasure, now: float) -> Erased:
     person = erasure.person
     gone = [key for key in person.keys if key not in erasure.live]
-    for key in gone:
-        connection.execute("DELETE FROM credentials WHERE id = ?", (key,))
+    credentials = sum(connection.execute("DELETE FROM credentials WHERE id = ?", (key,)).rowcount for key in gone)
     accounts = 0
     if person.account and not erasure.account_open:
         accounts = connection.execute("DELETE FROM accounts WHERE name = ?", (person.account,)).rowcount
     restrictions = _ended_restrictions(connection, person, now)
-    counters = access = 0
-    if not erasure.goes_on:
-        for subject in person.subjects:
-            counters += connection.execute("DELETE FROM counters WHERE subject = ?", (subject,)).rowcount
-        if person.account:
-            counters += _logins_of(connection, erasure)
-        access = _access_of(connection, person, erasure.hashes)
+    counters = 0 if erasure.goes_on else _counters_of(connection, erasure)
+    access = 0 if erasure.goes_on else _access_of(connection, person, erasure.hashes)
     acts = _nameless_acts(connection, person.subjects, erasure.record)
-    return Erased(accounts, len(gone), restrictions, counters, access, acts)
+    return Erased(accounts, credentials, restrictions, counters, access, acts)
 
 
 @contextmanager
@@ -116,17 +109,10 @@ def _open(file: Path) -> sqlite3.Connection:
     return connection
 
 
-def _logins_of(connection: sqlite3.Connection, erasure: Erasure) -> int:
-    """Where it logged in from, and where that failed."""
-    account = erasure.person.account
-    found = connection.execute("SELECT name, subject FROM counters").fetchall()
-    gone = [
-        (name, subject)
-        for name, subject in found
-        if (subject.startswith(f"{account}:") and name in erasure.network_tables)
-        or (name in erasure.named_tables and subject.rpartition(" ")[2] in erasure.hashes)
-    ]
-    connection.executemany("DELETE FROM counters WHERE name = ? AND subject = ?", gone)
+def _counters_of(connection: sqlite3.Connection, erasure: Erasure) -> int:
+    found = connection.execute("SELECT api, name, subject FROM counters").fetchall()
+    gone = [row for row in found if counts_for(row[1], row[2], erasure)]
+    connection.executemany("DELETE FROM counters WHERE api = ? AND name = ? AND subject = ?", gone)
     return len(gone)
 
 
@@ -143,28 +129,17 @@ def _access_of(connection: sqlite3.Connection, person: Person, named: frozenset[
 
 
 def _ended_restrictions(connection: sqlite3.Connection, person: Person, now: float) -> int:
-    """Those in force stay: they protect others, and end by themselves."""
-    names = {("account", person.account), ("address", person.address), *(("key", key) for key in person.keys)}
-    ended = []
-    for (row,) in connection.execute("SELECT record FROM restrictions").fetchall():
-        found = decode(row, type=Restriction)
-        if names & set(found.scope) and not found.active(now):
-            ended.append(found.id)
+    found = [decode(row, type=Restriction) for (row,) in connection.execute("SELECT record FROM restrictions")]
+    ended = [one.id for one in found if goes(one, person, now)]
     connection.executemany("DELETE FROM restrictions WHERE id = ?", [(one,) for one in ended])
     return len(ended)
 
 
 def _nameless_acts(connection: sqlite3.Connection, subjects: frozenset[str], record: str) -> int:
-    names = "|".join(sorted(map(re.escape, subjects)))
-    in_note = re.compile(rf"\b(?:account|address|key) (?:{names})(?=[\s,]|$)")
     count = 0
     for seq, row in connection.execute("SELECT seq, record FROM acts").fetchall():
-        act = read_event(row)
-        named = act.subject in subjects or in_note.search(act.note) is not None
-        if named and act.act != "erase":
-            subject = record if act.subject in subjects else act.subject
-            connection.execute("UPDATE acts SET record = ? WHERE seq = ?",
-                               (encode(replace(act, subject=subject, note=ERASED)), seq))  # fmt: skip
+        if (act := nameless(read_event(row), subjects, record)) is not None:
+            connection.execute("UPDATE acts SET record = ? WHERE seq = ?", (encode(act), seq))
             count += 1
     return count
 

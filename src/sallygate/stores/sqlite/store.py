@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from msgspec.json import encode
 
 from sallygate.model.account import Account
-from sallygate.model.counting import Row
+from sallygate.model.counting import WINDOW_S_MAX, Row
 from sallygate.model.event import Event
 from sallygate.model.principal import Credential
 from sallygate.model.restriction import Restriction
@@ -182,7 +182,7 @@ class SqliteStore:
             if forget_before is not None:
                 connection.execute(
                     "DELETE FROM counters WHERE api = ? AND ((b = 0 AND a < ?) OR (b > 0 AND b < ?))",
-                    (self.api, forget_before, forget_before - 32 * 86400),
+                    (self.api, forget_before, forget_before - WINDOW_S_MAX),
                 )
 
 

@@ -148,6 +148,14 @@ def test_a_state_directory_that_everybody_may_write_to_is_refused(policy: Path) 
         Installation(state(policy))
 
 
+def test_a_shared_directory_that_keeps_each_users_files_is_warned_of(policy: Path) -> None:
+    state(policy).chmod(0o1777)
+    done = cli(policy, "keys", "list")
+    assert done.returncode == 0 and "chmod 700" in done.stderr
+    with running_gateway(policy) as running:
+        assert "chmod 700" in running.log.read_text()
+
+
 def test_an_unchanged_key_set_is_not_written_once_more(tmp_path: Path) -> None:
     installation = Installation(tmp_path / "state")
     installation.publish("assertion.jwks.json", b"{}")

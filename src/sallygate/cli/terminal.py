@@ -216,7 +216,11 @@ def find_installation(policy: Path, state_dir: Path | None) -> Installation:
     """The one in `state_dir`, which must be there; or that of `policy`, whatever else is wrong in it."""
     from sallygate.security.state_directory import Installation
 
-    return Installation(state_directory(policy, state_dir), create=state_dir is None)
+    installation = Installation(state_directory(policy, state_dir), create=state_dir is None)
+    if installation.shared:
+        err.print(f"every user of this machine may write to {installation.directory}: `chmod 700` it", style="yellow",
+                  markup=False, highlight=False, soft_wrap=True)  # fmt: skip
+    return installation
 
 
 def load(policy: Path, state_dir: Path | None) -> Loaded | None:

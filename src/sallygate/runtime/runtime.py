@@ -99,6 +99,8 @@ class Runtime:
         self._held = contextlib.ExitStack()
         self._held.enter_context(self.installation.held(alone=False))  # from here on nobody may exchange it
         self.store, self.in_store = open_store(self.installation), StoreThread()
+        if self.installation.shared:
+            self.log.warning("every user of this machine may write to the state directory: chmod 700")
         self._alone, self._take_over_s = contextlib.ExitStack(), TAKE_OVER_S
         self.state = State()
         self.state.verified = VerifiedPasswords(secrets.token_bytes(TAG_KEY_BYTES))

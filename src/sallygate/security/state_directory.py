@@ -52,7 +52,10 @@ class Installation:
                 ) from error
         elif not directory.is_dir():
             raise StoreError(f"{directory}: there is no state directory; `sallygate up` makes it")
-        if (mode := directory.stat().st_mode) & stat.S_IWOTH:
+        mode = directory.stat().st_mode
+        self.shared = bool(mode & stat.S_IWOTH)
+        """Whether every user of the machine may put files into it, as into the root of a tmpfs (mode 1777)."""
+        if self.shared and not mode & stat.S_ISVTX:
             raise StoreError(
                 f"{directory}: every user of this machine may write to it (mode {stat.S_IMODE(mode):o}), and could put "
                 f"keys and secrets there; `chmod 700 {directory}`, or name a directory below it in the policy's `state`"
@@ -91,7 +94,7 @@ class Installation:
 
     def traces(self) -> list[Path]:
         """Files that only an installation with a database leaves."""
-        named = [self.identity_file, self.directory / "pepper.id"]
+        named = [self.identity_file, self.directory / "assertion.jwks.json"]
         return [file for file in (*named, *self.directory.glob("events/*.db")) if file.exists()]
 
     @property

@@ -32,7 +32,8 @@ from sallygate.parsing.http.media_types import is_readable_json, media_and_codin
 from sallygate.parsing.identifiers import count_records, most_records
 from sallygate.policy.schema import Limits, OperationSection, Plan
 from sallygate.policy.units import Rate
-from sallygate.state.counters import QuotaTable, RateTable, Table, Window
+from sallygate.state.bounded_table import Table
+from sallygate.state.counters import QuotaTable, RateTable, Window
 from sallygate.state.parts import Parts
 from sallygate.state.state import State
 

@@ -102,9 +102,9 @@ class Runtime:
         if self.installation.shared:
             self.log.warning("every user of this machine may write to the state directory: chmod 700")
         self._alone, self._take_over_s = contextlib.ExitStack(), TAKE_OVER_S
-        self.state = State()
-        self.state.verified = VerifiedPasswords(secrets.token_bytes(TAG_KEY_BYTES))
         self.secrets = GateSecrets(self.installation, self.now)
+        self.state = State(self.secrets.bucket_key)
+        self.state.verified = VerifiedPasswords(secrets.token_bytes(TAG_KEY_BYTES))
         self._prefilter = compiled_prefilter(self.installation, self.log)
         self.network = NetworkFiles(self.state, self.now, self.failures, self.log.warning)
         self.network.configure(self.loaded, databases_of(self.loaded))

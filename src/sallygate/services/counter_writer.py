@@ -40,9 +40,9 @@ class CounterWriter:
         now = self._now()
         rows, taken = [], []
         for table in self._state.tables.values():
-            dirty, table.dirty = table.dirty, set()
-            taken.append((table, dirty))
-            kept = (row for subject in dirty if (row := table.row(subject)) is not None)
+            deltas = table.take_deltas()
+            taken.append((table, deltas))
+            kept = (row for subject in deltas if (row := table.row(subject)) is not None)
             rows += [row for row in kept if row[3] or row[2] > now]
         if not rows:
             return
@@ -50,8 +50,8 @@ class CounterWriter:
         try:
             await self._in_store(lambda: self._store.put_counters(rows, now - FORGET_S if forget else None))
         except BaseException:  # a stop that cancels this, too: its own flush writes them
-            for table, dirty in taken:
-                table.dirty |= dirty
+            for table, deltas in taken:
+                table.give_back(deltas)
             raise
         if forget:
             self._forget_at = now + FORGET_EVERY_S

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable
 
 from sallygate.security.assertion import Assertions
@@ -19,6 +20,8 @@ class GateSecrets:
         self._peppers = installation.peppers()
         self.ring = KeyRing(self._peppers[0], self._peppers[1:])
         self.id_key = installation.id_key()
+        self.bucket_key = hmac.digest(self.id_key, b"sallygate overflow buckets", "sha256")
+        """Of the overflow buckets of counters."""
         self.assertions = Assertions(self._assertion_keys())
         self._publish()
 

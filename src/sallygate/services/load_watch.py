@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 
 from sallygate.policy.flood import Flood
+from sallygate.state.bounded_table import ENTRIES_MAX
 from sallygate.state.load_shedding import RANKS
-from sallygate.state.penalty_box import ENTRIES_MAX
 from sallygate.state.state import State
 from sallygate.telemetry.log import Log
 from sallygate.telemetry.status import FloodState, SheddingState

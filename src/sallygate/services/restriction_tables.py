@@ -15,7 +15,7 @@ def add_restrictions(state: State, changed: list[Restriction], now: float) -> No
         name = throttle_table(restriction.id)
         if restriction.act == "throttle" and restriction.active(now) and name not in state.tables:
             rate = read_rate(restriction.rate)
-            state.tables[name] = RateTable(name, rate.per_s, rate.burst, entries_max=1)
+            state.table(RateTable(name, rate.per_s, rate.burst, entries_max=1), now)
     before = state.restrictions.all
     state.restrictions = state.restrictions.with_change(changed, now)
     for ended in before.keys() - state.restrictions.all.keys():

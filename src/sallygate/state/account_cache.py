@@ -6,6 +6,7 @@ Bounded, filled by others, never from a decision. Nothing here looks at a clock,
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import ClassVar
 
 from sallygate.model.account import Account
 
@@ -22,6 +23,8 @@ TAG_KEY_BYTES = 32
 
 class Accounts:
     """Accounts by name. Locked ones are never let go for want of room: their keys must find them."""
+
+    LOCAL: ClassVar[str] = "a copy of the store's records; ACCOUNTS_MAX accounts and MISSING_MAX names"
 
     def __init__(self, entries_max: int = ACCOUNTS_MAX) -> None:
         self._entries_max = entries_max
@@ -68,6 +71,8 @@ class VerifiedPasswords:
     """Tags of passwords that were right, so that each call does not cost a hash. A tag is a MAC under a key of this
     process alone over account, revision and password: from a copy of memory's tags nobody learns a password faster than
     from the key beside them, and a changed record is another tag."""
+
+    LOCAL: ClassVar[str] = "saves time only; VERIFIED_MAX tags under a key of this process"
 
     def __init__(self, key: bytes = bytes(TAG_KEY_BYTES), entries_max: int = VERIFIED_MAX) -> None:
         self.key = key

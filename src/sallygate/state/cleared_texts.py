@@ -7,7 +7,7 @@ instance belongs to one way of reading (the places of credentials that identity 
 from __future__ import annotations
 
 from threading import Lock
-from typing import Literal
+from typing import ClassVar, Literal
 
 Reading = Literal["plain", "cookie", "credential"]
 """How a field is read: more is read from one of cookies or credentials than from the same text elsewhere."""
@@ -17,6 +17,8 @@ TEXTS_MAX, CHARS_MAX, NEW_MAX = 4096, 512, 64
 
 class ClearedTexts:
     """Bounded: a reading that is full is forgotten. Read and added to from any thread."""
+
+    LOCAL: ClassVar[str] = "saves time only; TEXTS_MAX texts of each reading"
 
     def __init__(self, texts_max: int = TEXTS_MAX) -> None:
         """`texts_max`: of each reading; 0 remembers nothing."""

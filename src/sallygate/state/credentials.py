@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import ClassVar
 
 from sallygate.model.principal import Credential
 
@@ -15,6 +16,8 @@ MISSING_S = 30.0
 
 class Credentials:
     """Keys by id, and the ids known to be missing."""
+
+    LOCAL: ClassVar[str] = "a copy of the store's records; CREDENTIALS_MAX keys and MISSING_MAX ids"
 
     def __init__(self, entries_max: int = CREDENTIALS_MAX) -> None:
         self._entries_max = entries_max

@@ -6,6 +6,7 @@ Knows no file: it is given functions that look an address up, as readers of MMDB
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
 
 from msgspec import Struct
 
@@ -36,6 +37,8 @@ Source = Callable[[str], object]
 
 class Geography:
     """`of` is asked by decisions. Replaced as a whole when a source changes."""
+
+    LOCAL: ClassVar[str] = "files that are read alike everywhere; answers are kept up to the bound of their cache"
 
     def __init__(self, sources: Sequence[Source] = ()) -> None:
         """Earlier sources are believed first, for country and for number each."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from math import asin, cos, radians, sin, sqrt
+from typing import ClassVar
 
 from msgspec import Struct
 
@@ -104,6 +105,8 @@ def too_fast(before: Seen, circle: Circle, at: float) -> float | None:
 
 class Travels:
     """The last place of each caller."""
+
+    LOCAL: ClassVar[str] = "what this process saw of LAST_MAX callers; another one looks at its own"
 
     def __init__(self, entries_max: int = LAST_MAX) -> None:
         self._entries_max = entries_max

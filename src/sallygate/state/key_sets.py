@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 from math import inf
+from typing import ClassVar
 
 from sallygate.parsing.jose.jwk import VerifyingKey
 
@@ -47,6 +48,8 @@ class KeySet:
 
 class KeySets:
     """Key sets by issuer, and when each may be asked again."""
+
+    LOCAL: ClassVar[str] = "fetched by each process; the policy's issuers, MISSING_MAX names of missing keys"
 
     def __init__(self) -> None:
         self._sets: dict[str, KeySet] = {}
@@ -92,6 +95,8 @@ class KeySets:
 
 class Revocations:
     """Tokens that count no more: by issuer and their own id (`jti`), or that of the family they are of (`grant`)."""
+
+    LOCAL: ClassVar[str] = "a copy of the store's records; REVOKED_MAX tokens"
 
     def __init__(self, entries_max: int = REVOKED_MAX) -> None:
         self._entries_max = entries_max

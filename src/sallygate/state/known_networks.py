@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from typing import ClassVar
 
 from sallygate.model.access import KnownNetwork
 
@@ -15,6 +16,8 @@ KNOWN_NETWORKS_MAX = 1000
 
 class KnownNetworks:
     """By principal, all its places or none of them."""
+
+    LOCAL: ClassVar[str] = "a copy of the store's records; PRINCIPALS_MAX callers with KNOWN_NETWORKS_MAX networks each"
 
     def __init__(self, principals_max: int = PRINCIPALS_MAX) -> None:
         self._principals_max = principals_max

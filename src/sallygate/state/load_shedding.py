@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from typing import Literal
+from typing import ClassVar, Literal
 
 from sallygate.state.concurrency_limit import Bearing
 
@@ -75,6 +75,8 @@ class Ticket:
 
 class Shedder:
     """All requests on their way to one API."""
+
+    LOCAL: ClassVar[str] = "requests of this process to its API; the policy bounds its queue and its connections"
 
     def __init__(self) -> None:
         self.bearing = Bearing()

@@ -7,32 +7,23 @@ A full `Backoff` never forgives: newcomers share buckets, which are stricter tha
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
 from sallygate.model.counting import Room, Row
-from sallygate.state.counters import ENTRIES_MAX, EVICTION_STEPS, OVERFLOW_BUCKETS
+from sallygate.state.bounded_table import ENTRIES_MAX, BoundedTable
 
 STRIKES_MAX = 64
 """More would change nothing: the delay has long reached its most, and forgiving takes days as it is."""
 
 
-class Backoff:
-    """Failures by subject. The first `free` cost nothing; after each further one the next attempt waits twice as long,
-    from `delay_s` to `delay_s_max`. One failure is forgiven for every `forgive_s` without another."""
+class Backoff(BoundedTable[tuple[int, float]]):
+    """Failures by subject: an entry is the strikes, and when the last came. The first `free` cost nothing; after each
+    further one the next attempt waits twice as long, from `delay_s` to `delay_s_max`. One failure is forgiven for every
+    `forgive_s` without another."""
 
     def __init__(self, name: str, free: int, delay_s: float, delay_s_max: float, forgive_s: float,
                  entries_max: int = ENTRIES_MAX) -> None:  # fmt: skip
-        self.name = name
-        self.spec: tuple[object, ...] = ("backoff", free, delay_s, delay_s_max, forgive_s, entries_max)
-        self.dirty: set[str] = set()
+        spec = ("backoff", free, delay_s, delay_s_max, forgive_s, entries_max)
+        super().__init__(name, spec, entries_max)
         self._free, self._delay_s, self._delay_s_max, self._forgive_s = free, delay_s, delay_s_max, forgive_s
-        self._entries_max = entries_max
-        self._entries: OrderedDict[str, tuple[int, float]] = OrderedDict()
-        """Strikes, and when the last came."""
-        self._shared: dict[int, tuple[int, float]] = {}
-
-    def __len__(self) -> int:
-        return len(self._entries)
 
     def _strikes(self, entry: tuple[int, float] | None, now: float) -> tuple[int, float]:
         """(strikes not forgiven, seconds since the last)."""
@@ -42,11 +33,12 @@ class Backoff:
         since_s = max(now - last, 0.0)  # a clock set back forgives nothing, and draws nothing out
         return max(strikes - int(since_s / self._forgive_s), 0), since_s
 
-    def _entry(self, subject: str) -> tuple[int, float] | None:
-        entry = self._entries.get(subject)
-        if entry is None and self._shared:
-            entry = self._shared.get(hash(subject) % OVERFLOW_BUCKETS)
-        return entry
+    def _is_free(self, entry: tuple[int, float], now: float) -> bool:
+        return not self._strikes(entry, now)[0]
+
+    def _sum(self, entry: tuple[int, float] | None, now: float, amount: int) -> tuple[int, float]:
+        strikes, _ = self._strikes(entry, now)
+        return min(strikes + amount, self._free + STRIKES_MAX), now
 
     def look(self, subject: str, now: float, amount: int = 1) -> Room:
         """Whether `amount` attempts may fail from here without passing the limit: those under way count as failed."""
@@ -64,29 +56,7 @@ class Backoff:
         return Room(amount <= 1, 0, self._delay_s)
 
     def take(self, subject: str, now: float, amount: int) -> None:
-        strikes, _ = self._strikes(self._entry(subject), now)
-        entry = (min(strikes + amount, self._free + STRIKES_MAX), now)
-        entries = self._entries
-        if subject in entries or len(entries) < self._entries_max or self._make_room(now):
-            entries[subject] = entry
-            entries.move_to_end(subject)
-            self.dirty.add(subject)
-        else:
-            self._shared[hash(subject) % OVERFLOW_BUCKETS] = entry
-
-    def _make_room(self, now: float) -> bool:
-        entries = self._entries
-        for _ in range(EVICTION_STEPS):
-            subject = next(iter(entries))
-            if not self._strikes(entries[subject], now)[0]:
-                del entries[subject]
-                self.dirty.discard(subject)
-                return True
-            entries.move_to_end(subject)
-        return False
-
-    def subjects(self) -> list[str]:
-        return list(self._entries)
+        self._put(subject, self._sum(self._entry(subject), now, amount), now, amount)
 
     def row(self, subject: str) -> Row | None:
         entry = self._entries.get(subject)
@@ -100,51 +70,43 @@ class Backoff:
     def shift(self, seconds: float) -> None:
         for subject, (strikes, last) in self._entries.items():
             self._entries[subject] = (strikes, last + seconds)
-        for bucket, (strikes, last) in self._shared.items():
-            self._shared[bucket] = (strikes, last + seconds)
-        self.dirty.update(self._entries)
+        for bucket, (strikes, last) in self._buckets.items():
+            self._buckets[bucket] = (strikes, last + seconds)
+        self._changed()
 
 
-class SeenNetworks:
-    """Where logins succeeded, each for `for_s` from the last time."""
+class SeenNetworks(BoundedTable[float]):
+    """Networks from which logins succeeded: an entry is until when, `for_s` from the last time. A full table forgets
+    the network unused for longest."""
 
     def __init__(self, name: str, for_s: float, entries_max: int = ENTRIES_MAX) -> None:
-        self.name = name
-        self.spec: tuple[object, ...] = ("places", for_s, entries_max)
-        self.dirty: set[str] = set()
+        super().__init__(name, ("places", for_s, entries_max), entries_max)
         self._for_s = for_s
-        self._entries_max = entries_max
-        self._until: OrderedDict[str, float] = OrderedDict()
 
-    def __len__(self) -> int:
-        return len(self._until)
+    def _is_free(self, entry: float, now: float) -> bool:
+        return True
+
+    def _sum(self, entry: float | None, now: float, amount: int) -> float:
+        return now + self._for_s
 
     def knows(self, subject: str, now: float) -> bool:
-        return now < self._until.get(subject, 0.0)
+        return now < self._entries.get(subject, 0.0)
 
     def look(self, subject: str, now: float, amount: int = 1) -> Room:
         return Room(self.knows(subject, now), 0, 0.0)
 
     def take(self, subject: str, now: float, amount: int) -> None:
-        self._until[subject] = now + self._for_s
-        self._until.move_to_end(subject)
-        self.dirty.add(subject)
-        if len(self._until) > self._entries_max:
-            gone, _ = self._until.popitem(last=False)
-            self.dirty.discard(gone)
-
-    def subjects(self) -> list[str]:
-        return list(self._until)
+        self._put(subject, now + self._for_s, now, amount)
 
     def row(self, subject: str) -> Row | None:
-        until = self._until.get(subject)
+        until = self._entries.get(subject)
         return None if until is None else (self.name, subject, until, 0.0)
 
     def load(self, subject: str, a: float, b: float, now: float) -> None:
-        if a > now and len(self._until) < self._entries_max:
-            self._until[subject] = min(a, now + self._for_s)
+        if a > now and len(self._entries) < self._entries_max:
+            self._entries[subject] = min(a, now + self._for_s)
 
     def shift(self, seconds: float) -> None:
-        for subject, until in self._until.items():
-            self._until[subject] = until + seconds
-        self.dirty.update(self._until)
+        for subject, until in self._entries.items():
+            self._entries[subject] = until + seconds
+        self._changed()

@@ -10,12 +10,8 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from sallygate.model.counting import Room, Row
+from sallygate.state.bounded_table import ENTRIES_MAX, EVICTION_STEPS, BoundedTable, Deltas
 
-ENTRIES_MAX = 100_000
-"""Sources whose refusals are counted, and again so many in the box: about 15 MB each when full."""
-OVERFLOW_BUCKETS = 1024
-EVICTION_STEPS = 8
-"""Entries looked at to make room for a newcomer; bounds the work of one request on a full table."""
 UNITS = 10
 """A refusal counts so many: one for the source itself, a tenth of that for the site around it."""
 FORGET_S = 86_400.0
@@ -24,8 +20,9 @@ TIMES_MAX = 32
 """Doubling has long reached the longest time."""
 
 
-class Penalties:
-    """By subject: what its refusals add up to, and until when it is in the box.
+class Penalties(BoundedTable[float]):
+    """Penalty box: by subject, what its refusals add up to (an entry), and until when it is in the box. About 15 MB of
+    each when full.
 
     `rate_per_s` and `burst` are refusals; `first_s` is the first time in the box, `most_s` the longest."""
 
@@ -39,22 +36,18 @@ class Penalties:
         most_s: float = 3600.0,
         entries_max: int = ENTRIES_MAX,
     ) -> None:
-        self.name = self.NAME
-        self.spec: tuple[object, ...] = ("penalties", rate_per_s, burst, first_s, most_s, entries_max)
-        self.dirty: set[str] = set()
+        spec = ("penalties", rate_per_s, burst, first_s, most_s, entries_max)
+        super().__init__(self.NAME, spec, entries_max)
         self.not_boxed = 0
         """How often the box was too full for a newcomer."""
         self._interval_s = 1.0 / (rate_per_s * UNITS)
         self._tolerance_s = self._interval_s * burst * UNITS
         self._first_s, self._most_s = first_s, most_s
-        self._entries_max = entries_max
-        self._due: OrderedDict[str, float] = OrderedDict()
-        self._shared: dict[int, float] = {}
         self._boxed: OrderedDict[str, tuple[float, int]] = OrderedDict()
         """Until when, and the how many-th time."""
 
     def __len__(self) -> int:
-        return len(self._due) + len(self._boxed)
+        return len(self._entries) + len(self._boxed)
 
     @property
     def holds_anybody(self) -> bool:
@@ -79,19 +72,28 @@ class Penalties:
         refusal does."""
         if amount <= UNITS and self.until(subject, now):
             return
-        entries = self._due
-        due = entries.get(subject)
-        alone = due is not None or len(entries) < self._entries_max or self._make_room(now)
-        if due is None and not alone:
-            due = self._shared.get(hash(subject) % OVERFLOW_BUCKETS, 0.0)
-        backlog_s = min(max((due or 0.0) - now, 0.0), self._tolerance_s) + self._interval_s * amount
+        entry = self._entry(subject)
+        backlog_s = min(max((entry or 0.0) - now, 0.0), self._tolerance_s) + self._interval_s * amount
         if backlog_s > self._tolerance_s and self._box(subject, now):
-            entries.pop(subject, None)
-        elif alone:
-            entries[subject] = now + backlog_s
-            entries.move_to_end(subject)
+            self._entries.pop(subject, None)
+            self._deltas[subject] = self._deltas.get(subject, 0) + amount
         else:
-            self._shared[hash(subject) % OVERFLOW_BUCKETS] = now + backlog_s
+            self._put(subject, now + backlog_s, now, amount)
+
+    def _is_free(self, entry: float, now: float) -> bool:
+        return entry <= now
+
+    def _sum(self, entry: float | None, now: float, amount: int) -> float:
+        return min(max(entry or 0.0, now) + self._interval_s * amount, now + 2 * self._tolerance_s)
+
+    def merge(self, deltas: Deltas, now: float) -> None:
+        """Refusals of another gate; a source that they bring above the limit is boxed here, too."""
+        super().merge(deltas, now)
+        for subject in deltas:
+            due = self._entries.get(subject)
+            if due is not None and due - now > self._tolerance_s and self._box(subject, now):
+                del self._entries[subject]
+                self._deltas.setdefault(subject, 0)
 
     def _box(self, subject: str, now: float) -> bool:
         boxed = self._boxed
@@ -105,7 +107,6 @@ class Penalties:
         until = max(until, now + min(self._first_s * 2.0 ** (times - 1), self._most_s))
         boxed[subject] = (until, times)
         boxed.move_to_end(subject)
-        self.dirty.add(subject)
         return True
 
     def _room_in_box(self, now: float) -> bool:
@@ -114,19 +115,8 @@ class Penalties:
             subject = next(iter(boxed))
             if boxed[subject][0] <= now:
                 del boxed[subject]
-                self.dirty.discard(subject)
                 return True
             boxed.move_to_end(subject)
-        return False
-
-    def _make_room(self, now: float) -> bool:
-        entries = self._due
-        for _ in range(EVICTION_STEPS):
-            subject = next(iter(entries))
-            if entries[subject] <= now:
-                del entries[subject]
-                return True
-            entries.move_to_end(subject)
         return False
 
     # as a table: what is kept is who is boxed, not whose refusals are being counted --------------------------------
@@ -146,10 +136,10 @@ class Penalties:
 
     def shift(self, seconds: float) -> None:
         """The clock jumped: neither forgiven nor drawn out."""
-        for subject, due in self._due.items():
-            self._due[subject] = due + seconds
-        for bucket, due in self._shared.items():
-            self._shared[bucket] = due + seconds
+        for subject, due in self._entries.items():
+            self._entries[subject] = due + seconds
+        for bucket, due in self._buckets.items():
+            self._buckets[bucket] = due + seconds
         for subject, (until, times) in self._boxed.items():
             self._boxed[subject] = (until + seconds, times)
-        self.dirty.update(self._boxed)
+        self._changed()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 from sallygate.model.restriction import Restriction, ScopeKind
 from sallygate.parsing.addresses import Address, parse_prefix
@@ -56,6 +57,8 @@ class Restrictions:
 
     Rebuilt whole on every change (a thousand take 3 ms), then swapped in, so that a reader never sees half a change.
     """
+
+    LOCAL: ClassVar[str] = "a copy of the store's records; as many as an operator may have in force"
 
     def __init__(self, restrictions: Iterable[Restriction] = ()) -> None:
         self.all: dict[str, Restriction] = {one.id: one for one in restrictions}

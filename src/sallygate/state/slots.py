@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 
 class Slots:
     """Places among concurrent requests: taken at admission, given back at the end, never persisted."""
+
+    LOCAL: ClassVar[str] = "requests under way end with their process; at most one entry for each of them"
 
     def __init__(self) -> None:
         self._taken: dict[tuple[str, str], int] = {}

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from sallygate.model.work import Charge
 from sallygate.state.account_cache import Accounts, VerifiedPasswords
+from sallygate.state.bounded_table import BucketHash, Table
 from sallygate.state.cleared_texts import ClearedTexts
-from sallygate.state.counters import Table
 from sallygate.state.credentials import Credentials
 from sallygate.state.feeds import Feeds
 from sallygate.state.geography import Geography
@@ -23,7 +23,9 @@ from sallygate.state.slots import Slots
 class State:
     """Everything decisions read, in one place. The loop's thread alone writes it."""
 
-    def __init__(self) -> None:
+    def __init__(self, bucket_key: bytes = b"") -> None:
+        """`bucket_key`: secret of the installation, under which subjects are hashed into overflow buckets."""
+        self._bucket_hash = BucketHash(bucket_key)
         self.tables: dict[str, Table] = {}
         self.slots = Slots()
         self.penalties = Penalties()
@@ -57,10 +59,11 @@ class State:
         old = self.tables.get(fresh.name)
         if old is not None and old.spec == fresh.spec:
             return old
+        fresh.keyed(self._bucket_hash)
         if old is not None and type(old) is type(fresh):
             for subject in old.subjects():
                 if (row := old.row(subject)) is not None:
                     fresh.load(subject, row[2], row[3], now)
-            fresh.dirty |= old.dirty
+            fresh.give_back(old.take_deltas())
         self.tables[fresh.name] = fresh
         return fresh

@@ -79,4 +79,4 @@ def test_a_flush_that_is_cancelled_forgets_nothing() -> None:
         await asyncio.gather(task, return_exceptions=True)
 
     asyncio.run(story())
-    assert table.dirty == {"a"}
+    assert set(table._deltas) == {"a"}

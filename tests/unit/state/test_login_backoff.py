@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from sallygate.model.account import Account
 from sallygate.state.account_cache import ACCOUNTS_MAX, MISSING_MAX, Accounts, VerifiedPasswords
-from sallygate.state.counters import OVERFLOW_BUCKETS
+from sallygate.state.bounded_table import OVERFLOW_BUCKETS
 from sallygate.state.login_backoff import Backoff, SeenNetworks
 
 NOW = 1_790_000_000.0
@@ -66,7 +66,7 @@ def test_a_full_table_forgives_nobody_and_is_stricter_to_newcomers() -> None:
         backoff.take(f"a{number}", NOW, 4)
     for number in range(20_000):
         backoff.take(f"b{number}", NOW, 4)
-    assert len(backoff) == 50 and len(backoff._shared) <= OVERFLOW_BUCKETS
+    assert len(backoff) == 50 and len(backoff._buckets) <= OVERFLOW_BUCKETS
     assert all(not backoff.look(f"a{number}", NOW).allowed for number in range(50))
     assert not backoff.look("never seen", NOW).allowed
     assert backoff.look("never seen", NOW + 4 * 900).allowed
@@ -77,7 +77,7 @@ def test_it_is_kept_and_loaded() -> None:
     for _ in range(5):
         backoff.take("a", NOW, 1)
     row = backoff.row("a")
-    assert row is not None and backoff.dirty == {"a"}
+    assert row is not None and set(backoff._deltas) == {"a"}
     other.load(row[1], row[2], row[3], NOW + 1)
     assert other.look("a", NOW + 1) == backoff.look("a", NOW + 1)
     other.load("future", 64.0, NOW + 1e9, NOW)
@@ -104,7 +104,7 @@ def test_places_are_known_for_a_while_and_bounded() -> None:
     assert not places.knows("b:192.0.2.0/24", NOW)
     for number in range(5000):
         places.take(f"x:{number}", NOW, 1)
-    assert len(places) == 1000 and len(places.dirty) <= 1000
+    assert len(places) == 1000 and len(places._deltas) <= 1000
     assert not places.knows("a:192.0.2.0/24", NOW)  # forgotten, not another's
     other = SeenNetworks("p", 100.0)
     other.load("x", NOW + 1e9, 0.0, NOW)

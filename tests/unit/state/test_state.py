@@ -150,7 +150,7 @@ def test_counters_survive_in_rows_and_only_for_their_window() -> None:
     for table in (rate, quota):
         for _ in range(5):
             take(table, "a", 5000.0)
-        assert table.dirty == {"a"}
+        assert set(table._deltas) == {"a"}
     again, quota_again = RateTable("r", 1.0, 5), QuotaTable("q", 5, "hour", UTC_ZONE)
     again.load("a", *rate.row("a")[2:], 5000.5)
     quota_again.load("a", *quota.row("a")[2:], 5000.5)

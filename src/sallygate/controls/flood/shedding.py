@@ -22,7 +22,8 @@ from sallygate.model.request import RequestHead
 from sallygate.parsing.addresses import location_network
 from sallygate.parsing.http.credentials import parse_api_key
 from sallygate.policy.schema import Plan
-from sallygate.state.counters import RateTable, Table
+from sallygate.state.bounded_table import Table
+from sallygate.state.counters import RateTable
 from sallygate.state.load_shedding import RANKS, UNKNOWN_RANK, Reason
 from sallygate.state.parts import Parts
 from sallygate.state.state import State

@@ -25,7 +25,8 @@ from sallygate.model.finding import Finding
 from sallygate.model.work import Charge
 from sallygate.policy.accounts import Backoff as BackoffSection
 from sallygate.policy.accounts import Logins
-from sallygate.state.counters import RateTable, Table
+from sallygate.state.bounded_table import Table
+from sallygate.state.counters import RateTable
 from sallygate.state.login_backoff import Backoff, SeenNetworks
 from sallygate.state.state import State
 

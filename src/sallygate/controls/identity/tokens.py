@@ -33,7 +33,7 @@ from sallygate.model.work import Charge, FetchKeys, KeysFetched, OwnWork, WorkDo
 from sallygate.parsing.jose.jwk import VerifyingKey
 from sallygate.parsing.jose.jws import Jws, JwsError, read_claims, read_jws
 from sallygate.policy.identity import Issuer
-from sallygate.state.counters import Table
+from sallygate.state.bounded_table import Table
 from sallygate.state.key_sets import KeySet
 from sallygate.state.state import State
 

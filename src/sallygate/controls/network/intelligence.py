@@ -24,7 +24,8 @@ from sallygate.model.work import Charge
 from sallygate.parsing.addresses import UNKNOWN, Address, parse_address
 from sallygate.policy.intelligence import FeedSection
 from sallygate.policy.network import Network
-from sallygate.state.counters import RateTable, Table
+from sallygate.state.bounded_table import Table
+from sallygate.state.counters import RateTable
 from sallygate.state.feeds import Match
 from sallygate.state.parts import Parts
 from sallygate.state.state import State

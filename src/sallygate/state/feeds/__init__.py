@@ -7,6 +7,7 @@ nothing, whatever a feed says.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 from msgspec import Struct
 
@@ -65,6 +66,8 @@ class Feed:
 
 class Feeds:
     """All feeds, by name. Replaced one by one, each as a whole."""
+
+    LOCAL: ClassVar[str] = "files that are read alike everywhere; each feed is bounded by its section of the policy"
 
     def __init__(self) -> None:
         self._all: dict[str, Feed] = {}

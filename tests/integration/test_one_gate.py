@@ -93,7 +93,7 @@ def test_two_guards_of_one_process_do_not_share_a_state_directory(tmp_path: Path
 
     async def story() -> None:
         first, second = Runtime(policy, "guard"), Runtime(policy, "guard")
-        second._take_over_s = 0.0
+        second._serving.within_s = 0.0
         await first.start()
         for _ in range(2):  # nor when it is asked once more
             with pytest.raises(StoreError, match="another gate serves"):

@@ -43,7 +43,7 @@ from sallygate.ports import StoreError
 from sallygate.runtime.restarts import restarts_needed
 from sallygate.runtime.status import Life, Parts, gather_status
 from sallygate.security.state_directory import Installation
-from sallygate.security.state_locks import TAKE_OVER_S
+from sallygate.security.state_locks import Serving
 from sallygate.services.auth_endpoints import AuthEndpoints, channel_of
 from sallygate.services.clock import Clock
 from sallygate.services.clock_watch import ClockWatch
@@ -101,7 +101,7 @@ class Runtime:
         self.store, self.in_store = open_store(self.installation), StoreThread()
         if self.installation.shared:
             self.log.warning("every user of this machine may write to the state directory: chmod 700")
-        self._alone, self._take_over_s = contextlib.ExitStack(), TAKE_OVER_S
+        self._serving = Serving(self.installation.directory)
         self.secrets = GateSecrets(self.installation, self.now)
         self.state = State(self.secrets.bucket_key)
         self.state.verified = VerifiedPasswords(secrets.token_bytes(TAG_KEY_BYTES))
@@ -175,10 +175,6 @@ class Runtime:
 
     # life --------------------------------------------------------------------------------------------------------
 
-    def _serve_alone(self) -> None:
-        within_s, self._take_over_s = self._take_over_s, 0.0  # requests that ask once more do not wait
-        self._alone.enter_context(self.installation.served(within_s))
-
     def load_state(self) -> None:
         """What the stores keep, into memory. Raises `StoreError`: without its keys and blocks no gate opens."""
         now = self.now()
@@ -195,7 +191,7 @@ class Runtime:
             return
         self._started = True
         try:
-            await self.in_store(self._serve_alone)
+            await self.in_store(self._serving.take)
             await self.in_store(self.load_state)
             await self.logins.start()
             await self.access.start(self.loaded, self.secrets.ring)
@@ -208,7 +204,7 @@ class Runtime:
             self.network.tell_age()
         except BaseException:
             self._started = False  # whoever asks again must not find a gate that knows no restriction
-            self._alone.close()
+            self._serving.release()
             raise
         self.life.act_taken_over = self.sync.act
         self._begin()
@@ -259,7 +255,7 @@ class Runtime:
         await self.in_store(self.store.close)
         self.in_store.close()
         self._aside.shutdown(cancel_futures=True)
-        self._alone.close()
+        self._serving.release()
         self._held.close()
 
     async def lifespan(self, event: str) -> None:

@@ -80,6 +80,24 @@ def served(directory: Path, within_s: float = TAKE_OVER_S) -> Iterator[None]:
         os.close(descriptor)
 
 
+class Serving:
+    """Lock of a gate that serves from `directory`, taken at its start. `within_s` is for the first attempt: requests
+    that ask a gate to start once more do not wait."""
+
+    def __init__(self, directory: Path, within_s: float = TAKE_OVER_S) -> None:
+        self.within_s = within_s
+        self._directory, self._taken = directory, contextlib.ExitStack()
+
+    def take(self) -> None:
+        """See `served`. Raises `StoreError`."""
+        within_s, self.within_s = self.within_s, 0.0
+        self._taken.enter_context(served(self._directory, within_s))
+
+    def release(self) -> None:
+        """Let the next gate serve."""
+        self._taken.close()
+
+
 def is_served(directory: Path) -> bool:
     """Whether a gate serves from `directory`. Raises `StoreError`."""
     if not (directory / SERVING).exists():

@@ -87,7 +87,7 @@ class Penalties(BoundedTable[float]):
         return min(max(entry or 0.0, now) + self._interval_s * amount, now + 2 * self._tolerance_s)
 
     def merge(self, deltas: Deltas, now: float) -> None:
-        """Refusals of another gate; a source that they bring above the limit is boxed here, too."""
+        """Refusals of another gate; a source that they bring above the limit goes into this box, too."""
         super().merge(deltas, now)
         for subject in deltas:
             due = self._entries.get(subject)

@@ -20,7 +20,7 @@ COPY_PAGES, COPY_PAUSE_S = 512, 0.005
 def copy_database(file: Path, copy: Path, advance: Callable[[int, int], None] | None = None) -> None:
     """A consistent copy of a database that others may be writing, whole at `copy` or not at all; for its owner alone.
 
-    All of it is one moment's: the reading transaction stays open, so that later writes neither show nor start it anew.
+    All of it is one moment's: the reading transaction stays open, so that later writes neither show nor restart it.
     It pauses between pieces to leave the disk to others. `advance` gets (pages left, pages in all). Raises
     `sqlite3.Error` or `OSError`.
     """

@@ -67,12 +67,15 @@ def damage(database: Path) -> None:
 @pytest.mark.parametrize("fault", [remove, truncate, without_tables, of_another, damage])
 def test_a_lost_database_opens_no_gate_and_no_command(policy: Path, fault: Callable[[Path], None]) -> None:
     database = state(policy) / "sallygate.db"
+    request = policy.with_name("request.http")
+    request.write_text("GET /things HTTP/1.1\nHost: a\n\n")
     fault(database)
     before = database.read_bytes() if database.exists() else None
     for words in (
         ("up", policy),
         ("keys", "create", "--account", "a", "--plan", "large", "--policy", policy),
         ("restrict", "list", "--policy", policy),
+        ("explain", request, "--policy", policy),
     ):
         done = sallygate(*words)
         assert done.returncode == 3 and str(database) in done.stderr and "sallygate restore" in done.stderr, done.stderr

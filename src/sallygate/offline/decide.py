@@ -66,8 +66,9 @@ class Offline:
     def __init__(self, policy: Path, state_dir: Path | None = None) -> None:
         self.loaded = load_policy(policy, "replay")
         directory = state_dir or self.loaded.state_dir
-        installed = (directory / "sallygate.db").is_file()
-        installation = Installation(directory, create=False) if installed else None
+        installation = Installation(directory, create=False) if directory.is_dir() else None
+        if installation is not None and not (installation.database.is_file() or installation.traces()):
+            installation = None  # nothing was installed yet
         peppers = installation.peppers() if installation else (secrets.token_bytes(32),)
         pepper, ring = peppers[-1], KeyRing(peppers[0], peppers[1:])
         self.now = time.time()

@@ -106,6 +106,16 @@ def test_another_file_of_the_installation_that_is_not_right_opens_no_gate(
     assert done.returncode == 3 and str(state(policy)) in done.stderr, done.stderr
 
 
+@pytest.mark.parametrize("names", [("secrets/pepper",), ("secrets/pepper", "pepper.id")])
+def test_a_lost_pepper_is_not_replaced_by_another(policy: Path, names: tuple[str, ...]) -> None:
+    for name in names:
+        (state(policy) / name).unlink()
+    for words in (("up", policy), ("keys", "create", "--account", "a", "--plan", "large", "--policy", policy)):
+        done = sallygate(*words)
+        assert done.returncode == 3 and "pepper" in done.stderr and "backup" in done.stderr, done.stderr
+    assert not (state(policy) / "secrets" / "pepper").exists()
+
+
 def test_an_installation_of_before_has_an_id_from_its_first_opening(tmp_path: Path) -> None:
     installation = Installation(tmp_path / "state")
     old_database(installation.database, 5)

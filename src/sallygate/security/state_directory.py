@@ -86,6 +86,11 @@ class Installation:
             )
         return known
 
+    @property
+    def _published(self) -> Path:
+        """The public keys of assertions, written by every gate that starts."""
+        return self.directory / "assertion.jwks.json"
+
     def keep_identity(self, identity: str) -> str:
         """Keeps the id where there is none yet; the id that is kept. Raises `StoreError`."""
         if not self.identity_file.exists():
@@ -94,7 +99,7 @@ class Installation:
 
     def traces(self) -> list[Path]:
         """Files that only an installation with a database leaves."""
-        named = [self.identity_file, self.directory / "assertion.jwks.json"]
+        named = [self.identity_file, self._published]
         return [file for file in (*named, *self.directory.glob("events/*.db")) if file.exists()]
 
     @property
@@ -140,7 +145,7 @@ class Installation:
         given = _given_pepper()
         if given is None:
             file = self.directory / "secrets" / "pepper"
-            if not file.exists() and (self.directory / "pepper.id").exists():
+            if not file.exists() and ((self.directory / "pepper.id").exists() or self._published.exists()):
                 raise StoreError(
                     f"{file}: is gone, and no other gives the keys that were made under it back; bring it back from a "
                     "backup, or give it by SALLYGATE_PEPPER_FILE as the service has it"

@@ -144,7 +144,15 @@ def test_two_that_make_an_installation_at_once_agree(tmp_path: Path) -> None:
 
 
 def test_databases_and_events_are_their_owners_alone(policy: Path) -> None:
-    state(policy).joinpath("sallygate.db").chmod(0o644)
+    database = state(policy) / "sallygate.db"
+    with closing(open_store(Installation(state(policy)))):  # as a process leaves it that is killed
+        for file in state(policy).glob("sallygate.db*"):
+            file.chmod(0o644)
+        copies = {file: file.read_bytes() for file in state(policy).glob("sallygate.db*")}
+    for file, data in copies.items():
+        file.write_bytes(data)
+        file.chmod(0o644)
+    assert len(copies) == 3 and database in copies
     with running_gateway(policy) as running:
         assert running.get("/things")[0] == 403
         files = [*state(policy).glob("sallygate.db*"), *state(policy).glob("events/*")]

@@ -51,13 +51,15 @@ def write_private(file: Path, data: bytes) -> None:
 
 
 def make_private(file: Path, *, create: bool = True) -> None:
-    """Give the file of a database mode 0600, and make it where `create` is true. SQLite gives the files beside it
-    (`-wal`, `-shm`) the same mode.
+    """Give a database mode 0600, with the files that a killed process left beside it, and make it where `create`
+    is true. SQLite gives the files beside it (`-wal`, `-shm`) the same mode when it makes them.
 
     A file that is there is not opened: closing it would drop the locks of this process's other connections (POSIX)."""
     with contextlib.suppress(OSError):  # what is wrong is said at the opening
         if create and not file.exists():
             with contextlib.suppress(FileExistsError):
                 os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        if stat.S_IMODE(file.stat().st_mode) & 0o077:
-            file.chmod(0o600)
+    for part in (file, file.with_name(f"{file.name}-wal"), file.with_name(f"{file.name}-shm")):
+        with contextlib.suppress(OSError):
+            if stat.S_IMODE(part.stat().st_mode) & 0o077:
+                part.chmod(0o600)

@@ -18,7 +18,8 @@ from sallygate.model.finding import Finding
 from sallygate.model.judgement import Judgement
 from sallygate.model.operation import Match, Operation
 from sallygate.model.request import RequestHead
-from sallygate.parsing.openapi.document import base_path, public_view
+from sallygate.parsing.openapi.document import public_view
+from sallygate.parsing.openapi.servers import base_paths
 from sallygate.policy.load import Loaded
 from sallygate.policy.schema import Clients, Cors
 from sallygate.state.parts import Parts
@@ -131,17 +132,17 @@ class ClientsControl:
         )
 
 
-def base_path_of(loaded: Loaded) -> str:
-    """Where the API's paths begin: as the policy says, or the document's first server."""
+def base_paths_of(loaded: Loaded) -> tuple[str, ...]:
+    """Where the API's paths begin: as the policy says, or each of the document's servers."""
     own = loaded.policy.contract.base_path
-    return base_path(loaded.document or {}) if own is None else own.rstrip("/")
+    return (base_paths((loaded.document or {}).get("servers")) or ("",)) if own is None else (own.rstrip("/"),)
 
 
 def _public(loaded: Loaded) -> dict[str, object] | None:
     """What unknown clients may read: the document's own servers are replaced by the gate itself."""
     if loaded.document is None:
         return None
-    return {**public_view(loaded.document), "servers": [{"url": base_path_of(loaded) or "/"}]}
+    return {**public_view(loaded.document), "servers": [{"url": path or "/"} for path in base_paths_of(loaded)]}
 
 
 def _allowed(cors: Cors, origin: str) -> bool:

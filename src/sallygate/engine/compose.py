@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sallygate.controls.clients import base_path_of
 from sallygate.controls.injection import Prefilter
 from sallygate.controls.limits import LimitsControl
 from sallygate.engine.early import EarlyRejection
@@ -71,7 +70,8 @@ def _compose(parts: Parts, id_key: bytes, own_operations: OwnOperations) -> Gate
     loaded, policy = parts.loaded, parts.loaded.policy
     transport = policy.transport or Transport()
     controls = build_controls(parts)
-    routes = RouteTable(loaded.operations, base_path_of(loaded)) if loaded.document is not None else None
+    base_path = policy.contract.base_path
+    routes = RouteTable(loaded.operations, base_path) if loaded.document is not None else None
     own_routes = RouteTable(own_operations(policy.auth), "") if policy.auth is not None else None
     hsts = ((b"strict-transport-security", f"max-age={int(transport.hsts)}".encode()),) if transport.hsts else ()
     dropped = set(parts.credential_headers) | CLIENT_CLAIMS

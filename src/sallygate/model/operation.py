@@ -59,6 +59,8 @@ class Operation(Struct, frozen=True):
     object_names: Mapping[str, str]
     """Names that carry ids in this operation's path, query, body or answer → their collection
     (`orderId` → `orders`, `id` → `resource`)."""
+    base_paths: tuple[str, ...] = ("",)
+    """What stands in front of the path, one for each server."""
     admits_locations: bool = False
     """Of `/auth`: asked by callers from places that are not admitted yet."""
 

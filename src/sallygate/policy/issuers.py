@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from sallygate.parsing.addresses import is_loopback
 from sallygate.parsing.jose.jwk import KEY_SET_BYTES_MAX, JwkError, PublishedKeys, SecretInside, read_key_set
 from sallygate.policy.identity import Identity, Issuer
+from sallygate.security.regular_files import open_regular
 
 Say = Callable[[tuple[str | int, ...], str, str, str], None]
 """Path, code, what is wrong, what to do."""
@@ -44,7 +45,7 @@ def unsafe_url(url: str) -> str:
 def read_key_file(file: Path) -> PublishedKeys:
     """The keys of a file. Raises `JwkError`."""
     try:
-        with file.open("rb") as stream:
+        with open_regular(file) as stream:
             data = stream.read(KEY_SET_BYTES_MAX + 1)
     except OSError as error:
         raise JwkError(f"cannot be read: {error.strerror}") from None

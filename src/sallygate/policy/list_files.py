@@ -13,6 +13,7 @@ from sallygate.policy.errors import Problem
 from sallygate.policy.intelligence import check_intelligence
 from sallygate.policy.issuers import Say
 from sallygate.policy.network import AddressFile, Network, Reach
+from sallygate.security.regular_files import open_regular
 
 BESIDE = "give a path relative to the policy file"
 
@@ -32,7 +33,7 @@ def list_files(network: Network | None) -> Iterator[tuple[tuple[str | int, ...],
 
 def read_list(file: Path) -> Prefixes:
     """Raises `AddressListError` or `OSError`."""
-    with file.open("rb") as stream:
+    with open_regular(file) as stream:
         return read_address_list(stream.read(LIST_BYTES_MAX + 1))
 
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from sallygate.model.operation import Operation
 from sallygate.parsing.addresses import Prefixes, is_loopback
-from sallygate.parsing.openapi.document import OpenAPIError, base_path, read_document, read_operations
+from sallygate.parsing.openapi.document import OpenAPIError, read_document, read_operations
 from sallygate.policy.errors import PolicyError, Problem
 from sallygate.policy.fields import ControlSection, Section
 from sallygate.policy.issuers import check_issuers, without_secret
@@ -94,7 +94,7 @@ def load_policy(file: Path, door: Door = "gateway") -> Loaded:
     _check_telemetry(reader, policy)
     _check_connections(reader, policy)
     _check_references(reader, policy, operations)
-    _check_auth(reader, policy, operations, document)
+    _check_auth(reader, policy, operations)
     if policy.identity is not None:
         check_issuers(reader.say, policy.identity, plans, lambda name: beside(file, name))
     check_network(
@@ -163,14 +163,38 @@ def _classes(annotation: object) -> list[type]:
     return [found for part in getattr(annotation, "__args__", ()) for found in _classes(part)]
 
 
+class _ContractFiles:
+    """Files that a contract refers to, in its directory and below it."""
+
+    def __init__(self, contract: Path) -> None:
+        self._directory = contract.resolve().parent
+        self._left = CONTRACT_BYTES_MAX
+        self.data = b""
+        """All that was read, in order: a change of any of them is another policy."""
+
+    def read(self, path: str) -> bytes:
+        """Raises `OSError`, and `ValueError` where a link leads out of the directory or all are too large together."""
+        file = (self._directory / path).resolve()
+        if not file.is_relative_to(self._directory):
+            raise ValueError("the file is a link out of the document's directory")
+        try:
+            data = read_bounded(file, self._left, "file")
+        except PolicyError as error:
+            raise ValueError(error.problems[0].message) from None
+        self._left -= len(data)
+        self.data += b"\0" + data
+        return data
+
+
 def _read_contract(reader: Reader, policy: Policy) -> tuple[dict[str, object] | None, tuple[Operation, ...], bytes]:
     if policy.openapi is None:
         return None, (), b""
     file = reader.file.parent / policy.openapi
     try:
+        beside_it = _ContractFiles(file)
         data = read_bounded(file, CONTRACT_BYTES_MAX, "contract")
-        document = read_document(data, str(file))
-        return document, read_operations(document), data
+        document = read_document(data, str(file), beside_it.read)
+        return document, read_operations(document), data + beside_it.data
     except PolicyError as error:
         reader.problems.extend(error.problems)
     except OpenAPIError as error:
@@ -242,9 +266,7 @@ def _check_connections(reader: Reader, policy: Policy) -> None:
                        "them in what stands in front")  # fmt: skip
 
 
-def _check_auth(
-    reader: Reader, policy: Policy, operations: tuple[Operation, ...], document: dict[str, object] | None
-) -> None:
+def _check_auth(reader: Reader, policy: Policy, operations: tuple[Operation, ...]) -> None:
     section = policy.auth
     if section is None:
         return
@@ -257,8 +279,8 @@ def _check_auth(
         reader.say(
             ("auth", "issuer"), "value", "is also in `identity.jwt`", "leave it away there: `auth` is its own issuer"
         )
-    base = policy.contract.base_path or base_path(document or {})
-    for operation in operations:
+    own = policy.contract.base_path
+    for operation, base in ((one, base) for one in operations for base in (one.base_paths if own is None else (own,))):
         path = f"{base.rstrip('/')}{operation.path}"
         if path == section.metadata_path:
             reader.say(("auth", "issuer"), "value", f"the contract has `{operation.path}`, where its metadata would be",

@@ -10,6 +10,7 @@ from typing import Any
 
 from sallygate.parsing.yaml_text import YamlError, read_strings
 from sallygate.policy.errors import PolicyError, Problem
+from sallygate.security.regular_files import open_regular
 
 POLICY_BYTES_MAX = 4 << 20
 """A thousand plans and operations take 300 KiB."""
@@ -50,7 +51,8 @@ def state_directory_of(file: Path) -> Path:
 def read_bounded(file: Path, bytes_max: int, what: str) -> bytes:
     """The file's bytes. Raises `PolicyError` where it cannot be read or is larger; `what` it is, for the message."""
     try:
-        with file.open("rb") as stream:
+        # A policy may come through a pipe, as from a shell's process substitution.
+        with file.open("rb") if what == "policy" else open_regular(file) as stream:
             data = stream.read(bytes_max + 1)
     except OSError as error:
         hint = "`sallygate init` writes one" if what == "policy" else "give a path relative to the policy file"

@@ -21,6 +21,7 @@ from sallygate.policy.list_files import list_files, read_list
 from sallygate.policy.load import Loaded
 from sallygate.policy.network import Network, Reach
 from sallygate.ports import StoreError
+from sallygate.security.regular_files import open_regular
 from sallygate.state.geography import Geography, Source
 from sallygate.state.state import State
 from sallygate.telemetry.status import GeographyState
@@ -60,7 +61,7 @@ def open_database(file: Path, name: str, *, copied: bool = True) -> Database:
 def _opened(file: Path) -> maxminddb.Reader:
     """A copy without a name is mapped: of the file itself, one written over in place, as `cp` does it, would end the
     whole process (SIGBUS). In memory where that can be, since a container may have nowhere to write."""
-    with _nameless() as kept, file.open("rb") as source:
+    with _nameless() as kept, open_regular(file) as source:
         while piece := source.read(COPY_BYTES):
             kept.write(piece)
             if kept.tell() > DATABASE_BYTES_MAX:

@@ -2,26 +2,26 @@
 
 It follows local references, merges what a path gives its operations, and settles every default, so that
 nobody else has to know the specification's layout. Schemas stay as written: compiling them is the contract's
-business. It fetches nothing: a reference to another file is an error that says to bundle the document."""
+business. It fetches nothing: files beside the document are read by the caller."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, cast
-from urllib.parse import urlsplit
 
 from sallygate.model.operation import MediaType, Operation, Parameter, Schema
 from sallygate.parsing.json_text import JsonError, parse_json
+from sallygate.parsing.openapi.bundling import Bundler
 from sallygate.parsing.openapi.public_view import METHODS, Document, public_view
 from sallygate.parsing.openapi.routes import SegmentTemplate
+from sallygate.parsing.openapi.servers import base_paths
 from sallygate.parsing.pointers import escape_pointer, resolve_pointer
 from sallygate.parsing.yaml_text import YamlError, read_values
 
 __all__ = [
     "Document",
     "OpenAPIError",
-    "base_path",
     "is_version_3_0",
     "public_view",
     "read_document",
@@ -51,15 +51,12 @@ class OpenAPIError(ValueError):
         self.problems = problems
 
 
-def read_document(data: bytes, name: str) -> Document:
-    """The document in `data`, JSON or YAML. Raises `OpenAPIError`, with `name` in front of what is wrong."""
-    if data[:64].lstrip().startswith(b"{"):
-        try:
-            document = parse_json(data, DOCUMENT_DEPTH_MAX)
-        except JsonError as error:
-            raise OpenAPIError(((name, error.detail),)) from None
-    else:
-        document = _read_yaml(data, name)
+def read_document(data: bytes, name: str, read: Callable[[str], bytes] | None = None) -> Document:
+    """The document in `data`, JSON or YAML. Raises `OpenAPIError`, with `name` in front of what is wrong.
+
+    `read` gives the bytes of a file by its path relative to the document's directory; it raises `OSError` or
+    `ValueError` for one that cannot be read."""
+    document = _read_value(data, name)
     if not isinstance(document, dict):
         raise OpenAPIError(((name, "not an OpenAPI document: its root is not an object"),))
     version = document.get("openapi")
@@ -67,7 +64,26 @@ def read_document(data: bytes, name: str) -> Document:
         raise OpenAPIError(((name, "Swagger 2.0 is not read; convert it to OpenAPI 3 (swagger2openapi does)"),))
     if not isinstance(version, str) or not version.startswith(("3.0.", "3.1.")):
         raise OpenAPIError(((name, "`openapi` has to be a version 3.0.x or 3.1.x"),))
-    return document
+    bundler = Bundler(lambda path: _read_beside(read, path))
+    bundled = bundler.bundle(document)
+    if bundler.problems:
+        raise OpenAPIError(tuple(bundler.problems))
+    return bundled
+
+
+def _read_value(data: bytes, name: str) -> object:
+    if not data[:64].lstrip().startswith(b"{"):
+        return _read_yaml(data, name)
+    try:
+        return parse_json(data, DOCUMENT_DEPTH_MAX)
+    except JsonError as error:
+        raise OpenAPIError(((name, error.detail),)) from None
+
+
+def _read_beside(read: Callable[[str], bytes] | None, path: str) -> object:
+    if read is None:
+        raise ValueError("it leaves the document; bundle it into one file first")
+    return _read_value(read(path), path)
 
 
 def _read_yaml(data: bytes, name: str) -> object:
@@ -82,20 +98,6 @@ def _read_yaml(data: bytes, name: str) -> object:
 def is_version_3_0(document: Mapping[str, Any]) -> bool:
     """Whether schemas are written in the dialect of 3.0 (nullable, boolean exclusiveMinimum, lone $ref)."""
     return str(document.get("openapi", "")).startswith("3.0.")
-
-
-def base_path(document: Mapping[str, Any]) -> str:
-    """The path in front of every path: that of the first server, variables at their defaults; `""` for the
-    root."""
-    servers = document.get("servers") or [{}]
-    server = servers[0] if isinstance(servers, list) and isinstance(servers[0], dict) else {}
-    url = str(server.get("url", ""))
-    variables = server.get("variables")
-    for name, variable in variables.items() if isinstance(variables, dict) else ():
-        if isinstance(variable, dict):
-            url = url.replace("{" + name + "}", str(variable.get("default", "")))
-    path = urlsplit(url).path.rstrip("/")
-    return path if not path or path.startswith("/") else "/" + path
 
 
 def read_operations(document: Document) -> tuple[Operation, ...]:
@@ -139,8 +141,8 @@ class _Reader:
                 continue
             value, at = found
             for method in METHODS:
-                if isinstance(value.get(method), dict):
-                    yield self._operation(method, path, value, at)
+                if method in value and (operation := self.follow(value[method], f"{at}/{method}")) is not None:
+                    yield self._operation(method, path, value, at, *operation)
 
     def follow(self, value: object, pointer: str) -> tuple[dict[str, Any], str] | None:
         """`value` with references followed, and where it was found; None, with a problem noted, when it is
@@ -179,9 +181,9 @@ class _Reader:
             return False
         return True
 
-    def _operation(self, method: str, path: str, item: dict[str, Any], item_pointer: str) -> Operation:
-        value = item[method]
-        pointer = f"{item_pointer}/{method}"
+    def _operation(
+        self, method: str, path: str, item: dict[str, Any], item_pointer: str, value: dict[str, Any], pointer: str
+    ) -> Operation:
         resource, own_names = _names_of_path(path)
         body, required = self._body(value.get("requestBody"), f"{pointer}/requestBody")
         declared = value.get("operationId")
@@ -196,14 +198,23 @@ class _Reader:
             internal=value.get("x-internal") is True or item.get("x-internal") is True,
             resource=resource,
             object_names={**self._names, "id": resource, **own_names} if resource else {**self._names, **own_names},
+            base_paths=self._base_paths((value, pointer), (item, item_pointer), (self._document, "")),
         )
+
+    def _base_paths(self, *owners: tuple[Mapping[str, Any], str]) -> tuple[str, ...]:
+        """Of the operation's own servers, of its path's, or of the document's."""
+        owner, pointer = next(((owner, at) for owner, at in owners if "servers" in owner), owners[-1])
+        found = base_paths(owner.get("servers"))
+        if found is None:
+            self.problem(f"{pointer}/servers", "servers is a list of objects")
+        return found or ("",)
 
     def _security(self, value: dict[str, Any], pointer: str) -> tuple[Mapping[str, tuple[str, ...]], ...] | None:
         listed = value.get("security", self._document.get("security"))
         if listed is None:
             return None
-        if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
-            self.problem(f"{pointer}/security", "security is a list of objects")
+        if not isinstance(listed, list) or not all(_is_requirement(entry) for entry in listed):
+            self.problem(f"{pointer}/security", "security is a list of objects, each of schemes with their scopes")
             return None
         return tuple(
             {str(scheme): tuple(map(str, scopes or ())) for scheme, scopes in entry.items()} for entry in listed
@@ -245,11 +256,16 @@ class _Reader:
             return None
         schema: Schema
         content = value.get("content")
-        if isinstance(content, dict) and len(content) == 1:
+        if content is not None:
+            if not isinstance(content, dict) or len(content) != 1 or "$ref" in content:
+                self.problem(f"{pointer}/content", "a parameter's content is one media type")
+                return None
             media, inner = next(iter(content.items()))
+            found = self.follow(inner, f"{pointer}/content/{escape_pointer(media)}")
+            if found is None:
+                return None
             style, explode = "content", False
-            schema = _schema_of(inner)
-            at = f"{pointer}/content/{escape_pointer(media)}/schema"
+            schema, at = _schema_of(found[0]), f"{found[1]}/schema"
             if not _is_json(media):
                 schema = {"type": "string"} if schema == {} else schema
                 style = _STYLES[place][0]
@@ -277,25 +293,38 @@ class _Reader:
             return (), False
         body, at = found
         content = body.get("content")
-        if not isinstance(content, dict):
-            self.problem(at, "a request body needs `content`")
+        if not isinstance(content, dict) or "$ref" in content:
+            self.problem(at, "a request body needs `content`, media types by their names")
             return (), False
         types: dict[str, MediaType] = {}
         for name, inner in content.items():
-            inner = inner if isinstance(inner, dict) else {}
-            plain = str(name).partition(";")[0].strip().lower()
-            encoding = inner.get("encoding")
-            schema = inner.get("schema")
-            types.setdefault(
-                plain,
-                MediaType(
-                    name=plain,
-                    schema=schema if isinstance(schema, dict | bool) else None,
-                    pointer=f"{at}/content/{escape_pointer(str(name))}/schema",
-                    encoding=encoding if isinstance(encoding, dict) else {},
-                ),
-            )
+            if (media := self._media_type(str(name), inner, f"{at}/content/{escape_pointer(str(name))}")) is not None:
+                types.setdefault(media.name, media)
         return tuple(types.values()), body.get("required") is True
+
+    def _media_type(self, name: str, value: object, pointer: str) -> MediaType | None:
+        found = self.follow(value if value is not None else {}, pointer)
+        if found is None:
+            return None
+        inner, at = found
+        schema, encodings = inner.get("schema"), inner.get("encoding") or {}
+        if schema is not None and not isinstance(schema, dict | bool):
+            self.problem(f"{at}/schema", "a schema is an object")
+            return None
+        if not isinstance(encodings, dict) or "$ref" in encodings:
+            self.problem(f"{at}/encoding", "encodings are objects by the names of fields")
+            return None
+        encoding = {}
+        for field, one in encodings.items():
+            if (followed := self.follow(one, f"{at}/encoding/{escape_pointer(str(field))}")) is not None:
+                encoding[str(field)] = followed[0]
+        plain = name.partition(";")[0].strip().lower()
+        return MediaType(name=plain, schema=schema, pointer=f"{at}/schema", encoding=encoding)
+
+
+def _is_requirement(entry: object) -> bool:
+    """Whether it names schemes with their scopes; a reference does not."""
+    return isinstance(entry, dict) and all(scopes is None or isinstance(scopes, list) for scopes in entry.values())
 
 
 def _schema_of(holder: object) -> Schema:

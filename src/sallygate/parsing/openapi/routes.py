@@ -93,16 +93,17 @@ class _Node:
 class RouteTable:
     """All paths of an API. Built once; `match` reads only."""
 
-    def __init__(self, operations: Iterable[Operation], base_path: str = "") -> None:
+    def __init__(self, operations: Iterable[Operation], base_path: str | None = None) -> None:
+        """`base_path` stands in front of every path; None: what each operation's servers say."""
         self._root = _Node()
-        self._base = base_path.rstrip("/")
         leaves: dict[bytes, _Leaf] = {}
         for operation in operations:
-            path = self._base + operation.path
-            leaf, names = self._plant(path)
-            leaf.add(operation, names)
-            if not names:
-                leaves[path.encode()] = leaf
+            for base in operation.base_paths if base_path is None else (base_path.rstrip("/"),):
+                path = base + operation.path
+                leaf, names = self._plant(path)
+                leaf.add(operation, names)
+                if not names:
+                    leaves[path.encode()] = leaf
         self._static = {raw: _static_matches(leaf) for raw, leaf in leaves.items()}
 
     def match(self, method: str, raw_path: bytes, segments: tuple[str, ...]) -> Match | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sallygate.net.http_client import FetchError
 from sallygate.parsing.indicators import IndicatorError, Reading, guess_format, read
+from sallygate.security.regular_files import open_regular
 from sallygate.services.feeds.http import FEED_BYTES_MAX, Asking
 from sallygate.services.feeds.misp import gather_events
 from sallygate.services.feeds.task import Gathered, Known, Task
@@ -42,7 +43,7 @@ def _validator(text: str) -> str:
 
 def _file(file: Path) -> bytes:
     try:
-        with file.open("rb") as stream:
+        with open_regular(file) as stream:
             data = stream.read(FEED_BYTES_MAX + 1)
     except OSError as error:
         raise FetchError(f"{file}: cannot be read: {error.strerror}") from None

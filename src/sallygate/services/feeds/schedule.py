@@ -22,6 +22,7 @@ import msgspec
 from sallygate.policy.intelligence import ENFORCING, FeedSection
 from sallygate.policy.load import Loaded
 from sallygate.ports import StoreError
+from sallygate.security.regular_files import open_regular
 from sallygate.services.feeds.cache import Kept, forget
 from sallygate.services.feeds.task import Task
 from sallygate.services.feeds.worker import Done, reading_of
@@ -83,7 +84,7 @@ def _password(section: FeedSection, loaded: Loaded) -> str:
         return ""
     file = loaded.beside(section.password)
     try:
-        with file.open("rb") as stream:
+        with open_regular(file) as stream:
             return stream.read(PASSWORD_BYTES_MAX).decode().strip("\r\n")
     except OSError as error:
         raise FeedError(f"its password cannot be read: {error.strerror}") from None

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from sallygate.parsing.openapi.document import OpenAPIError, base_path, public_view, read_document, read_operations
+from sallygate.parsing.openapi.document import OpenAPIError, public_view, read_document, read_operations
+from sallygate.parsing.openapi.routes import RouteTable
+from sallygate.parsing.openapi.servers import BASE_PATHS_MAX, base_paths
 
 SHOP = """
 openapi: 3.1.0
@@ -121,8 +123,8 @@ def test_names_of_objects_lead_to_their_collections(shop: dict[str, Any]) -> Non
     assert found["PUT /orders/{orderId}/items/{id}"].object_names == {"orderId": "orders", "id": "items"}
 
 
-def test_the_base_path_is_that_of_the_first_server(shop: dict[str, Any]) -> None:
-    assert base_path(shop) == "/v2"
+def test_every_server_is_a_base_path(shop: dict[str, Any]) -> None:
+    assert base_paths(shop["servers"])[0] == "/v2"
     for url, path in (
         ("/", ""),
         ("/v1", "/v1"),
@@ -130,8 +132,30 @@ def test_the_base_path_is_that_of_the_first_server(shop: dict[str, Any]) -> None
         ("https://h.example/a/b/", "/a/b"),
         ("v1", "/v1"),
     ):
-        assert base_path({"servers": [{"url": url}]}) == path
-    assert base_path({}) == ""
+        assert base_paths([{"url": url}]) == (path,)
+    assert base_paths(None) == base_paths([]) == ("",)
+    assert base_paths([{"url": "https://a.example/v1"}, {"url": "/v2/"}, {"url": "/v1"}]) == ("/v1", "/v2")
+    assert base_paths({"$ref": "#/x"}) is base_paths([{"$ref": "#/x"}]) is base_paths(["/v1"]) is None
+    version = {"url": "https://{region}.a.example/{version}/x", "variables": {"version": {"default": "v1", "enum": ["v1", "v2"]},
+               "region": {"default": "eu", "enum": ["eu", "us"]}}}  # fmt: skip
+    assert base_paths([version]) == ("/v1/x", "/v2/x")
+    many = {"url": "/{a}/{b}", "variables": {name: {"enum": list("abcdefghij")} for name in "ab"}}
+    assert len(base_paths([many])) == BASE_PATHS_MAX
+
+
+def test_a_path_and_an_operation_have_servers_of_their_own() -> None:
+    document = {
+        "openapi": "3.1.0", "servers": [{"url": "/v1"}, {"url": "/v2"}],
+        "paths": {"/a": {"get": {}, "post": {"servers": [{"url": "/up"}]}}, "/b": {"servers": [{"url": "/"}], "get": {}}},
+    }  # fmt: skip
+    found = {one.id: one.base_paths for one in read_operations(document)}
+    assert found == {"GET /a": ("/v1", "/v2"), "POST /a": ("/up",), "GET /b": ("",)}
+    table = RouteTable(read_operations(document))
+    reached = {(method, path) for method in ("GET", "POST") for path in ("/a", "/v1/a", "/v2/a", "/up/a", "/b", "/v1/b")
+               if (match := table.match(method, path.encode(), tuple(path.split("/")[1:]))) and match.operation}  # fmt: skip
+    assert reached == {("GET", "/v1/a"), ("GET", "/v2/a"), ("POST", "/up/a"), ("GET", "/b")}
+    own = RouteTable(read_operations(document), "/own")
+    assert own.match("GET", b"/own/a", ("own", "a")) is not None and own.match("GET", b"/v1/a", ("v1", "a")) is None
 
 
 def test_the_public_view_keeps_nothing_internal(shop: dict[str, Any]) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 from sallygate.controls.contract.parameters import Field, PairFields
 from sallygate.controls.contract.readings import Reading, Readings
-from sallygate.controls.contract.schemas import FINDINGS_MAX, Validator, body_finding, printable
+from sallygate.controls.contract.said import FINDINGS_MAX, printable
+from sallygate.controls.contract.schemas import Validator, body_finding
 from sallygate.controls.contract.styles import Unreadable
 from sallygate.model.finding import Finding
 from sallygate.model.operation import MediaType, Parameter

@@ -8,7 +8,8 @@ from sallygate.controls.contract.bodies import CompiledBody, FormMembers
 from sallygate.controls.contract.dialect import Dialect, Written
 from sallygate.controls.contract.parameters import Field, Pairs, ParameterPlan
 from sallygate.controls.contract.readings import PLAIN_TEXT, Readings
-from sallygate.controls.contract.schemas import FINDINGS_MAX, Compiler, Validator
+from sallygate.controls.contract.said import FINDINGS_MAX
+from sallygate.controls.contract.schemas import Compiler, Validator
 from sallygate.controls.contract.settings import ContractSettings
 from sallygate.model.finding import Finding
 from sallygate.model.operation import MediaType, Operation, Parameter

@@ -24,6 +24,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from sallygate.controls.contract.discriminators import by_name, named_alternatives
 from sallygate.controls.contract.settings import ContractSettings
 from sallygate.controls.contract.shapes import CONDITIONAL, DEPTH_MAX, Look, Shape, close
 from sallygate.parsing.openapi.document import Document, is_version_3_0
@@ -103,6 +104,8 @@ class Role(Struct, frozen=True):
     frees: bool = False
     """An alternative that is a free-form object opens the place, since nothing is declared besides the
     alternatives."""
+    parent: bool = False
+    """What one of its own alternatives inherits from: written without the alternatives."""
 
 
 CLOSED, PLAIN = Role("closed"), Role("plain")
@@ -268,19 +271,29 @@ class Dialect:
     def _branches(self, schema: dict[str, Any], out: dict[str, Any], pointer: str, role: Role, depth: int) -> None:
         """Keywords whose schemas meet the same value: they stay open, the place itself is closed."""
 
-        def branch(inner: object, at: str, role: Role = role) -> Written:
+        onward = Role(role.kind, role.lifted, role.frees) if role.parent else role
+
+        def branch(inner: object, at: str, role: Role = onward) -> Written:
             return self._schema(inner, f"{pointer}/{at}", role, depth + 1)
 
         for keyword in _IN_PLACE:
-            if not isinstance(schema.get(keyword), list):
+            if not isinstance(schema.get(keyword), list) or (role.parent and keyword != "allOf"):
                 continue
-            written = [branch(inner, f"{keyword}/{at}") for at, inner in enumerate(schema[keyword])]
+            written = [
+                branch(
+                    inner, f"{keyword}/{at}", self._inherited(inner, pointer, onward) if keyword == "allOf" else onward
+                )
+                for at, inner in enumerate(schema[keyword])
+            ]
             if keyword != "allOf" and role.frees:
                 written = [
                     self._freed(inner, f"{pointer}/{keyword}/{at}", written[at])
                     for at, inner in enumerate(schema[keyword])
                 ]
-            out[keyword] = [*out.get(keyword, ()), *written]
+            if (named := named_alternatives(schema, keyword)) is not None:
+                out["allOf"] = [*out.get("allOf", ()), by_name(*named, keyword, written)]
+            else:
+                out[keyword] = [*out.get(keyword, ()), *written]
         for keyword in ("if", "not"):
             if keyword in schema:
                 out[keyword] = branch(schema[keyword], keyword, PLAIN)
@@ -295,6 +308,32 @@ class Dialect:
         if isinstance(schema.get("$ref"), str):
             target = self._reference(schema["$ref"], pointer, role, depth)
             out["allOf"] = [*out.get("allOf", ()), target]
+
+    def _inherited(self, schema: object, pointer: str, role: Role) -> Role:
+        """How a branch of `allOf` is written: as a parent, without its alternatives, where the schema at `pointer` is
+        one of these, or what one of these inherits from. So do generators write classes (springdoc)."""
+        if not isinstance(schema, dict) or not isinstance(schema.get("$ref"), str):
+            return role
+        target = self._target(schema["$ref"], pointer)
+        if target is None or not isinstance(target[0], dict):
+            return role
+        alternatives = [*(target[0].get("oneOf") or ()), *(target[0].get("anyOf") or ())]
+        if any(self._descends(inner, pointer, set()) for inner in alternatives):
+            return Role(role.kind, role.lifted, role.frees, parent=True)
+        return role
+
+    def _descends(self, schema: object, ancestor: str, seen: set[str]) -> bool:
+        """Whether `schema` is a reference to what is at `ancestor`, or to what inherits from it by `allOf`."""
+        reference = schema.get("$ref") if isinstance(schema, dict) else None
+        if not isinstance(reference, str) or reference in seen:
+            return False
+        seen.add(reference)
+        target = self._target(reference, ancestor)
+        if target is None:
+            return False
+        inner, at = target
+        parents = inner.get("allOf") if isinstance(inner, dict) else None
+        return at == ancestor or any(self._descends(one, ancestor, seen) for one in parents or ())
 
     def _freed(self, schema: object, pointer: str, written: Written) -> Written:
         """An alternative that is a free-form object, or anything at all, says that any member may come."""

@@ -11,7 +11,8 @@ from contextlib import suppress
 from typing import Any
 
 from sallygate.controls.contract.readings import Reading, shaped
-from sallygate.controls.contract.schemas import FINDINGS_MAX, Validator, printable
+from sallygate.controls.contract.said import FINDINGS_MAX, printable
+from sallygate.controls.contract.schemas import Validator
 from sallygate.controls.contract.styles import (
     Unreadable,
     bracket_path,

@@ -11,7 +11,8 @@ from typing import Any
 import jsonschema_rs
 import msgspec
 
-from sallygate.controls.contract.dialect import READ_ONLY, URI, Dialect, Written
+from sallygate.controls.contract.dialect import URI, Dialect, Written
+from sallygate.controls.contract.said import say
 from sallygate.model.finding import Finding
 
 LINEAR = jsonschema_rs.RegexOptions(size_limit=10 * 1024 * 1024)
@@ -21,8 +22,6 @@ BACKTRACKING = jsonschema_rs.FancyRegexOptions(backtrack_limit=20_000, size_limi
 """For look-around and back-references. 20,000 steps are about half a millisecond, and enough for any pattern
 that is not being attacked; a value that exhausts them is refused."""
 
-FINDINGS_MAX = 10
-"""Findings of one request: enough to mend a request by, too few to fill an event."""
 ALL_ERRORS_NODES = 200
 """Up to this many values every error is gathered: jsonschema-rs builds them all before it gives the first, 14
 µs each."""
@@ -31,7 +30,6 @@ ONE_ERROR_NODES = 1000
 as well."""
 WHERE_MAX = 200
 """Characters of `where`: a pointer holds names the client chose."""
-NAME_MAX = 64
 
 
 class Validator:
@@ -50,12 +48,8 @@ class Validator:
         if nodes > ONE_ERROR_NODES and self._alternatives:
             yield "", "schema", "does not fit its schema, and is too large to say where"
             return
-        if nodes <= ALL_ERRORS_NODES:
-            found: Any = self._compiled.iter_errors(value)
-        else:
-            found = self._first(value)
-        for error in found:
-            yield from _said(error)
+        found = list(self._compiled.iter_errors(value)) if nodes <= ALL_ERRORS_NODES else self._first(value)
+        yield from say(found)
 
     def _first(self, value: object) -> list[jsonschema_rs.ValidationError]:
         try:
@@ -63,31 +57,6 @@ class Validator:
         except jsonschema_rs.ValidationError as error:
             return [error]
         return []
-
-
-def _said(error: jsonschema_rs.ValidationError) -> Iterator[tuple[str, str, str]]:
-    keyword = error.kind.name
-    pointer = "".join(f"/{printable(str(part))}" for part in error.instance_path)
-    if keyword in ("additionalProperties", "unevaluatedProperties"):
-        for name in error.kind.as_dict()["unexpected"][:FINDINGS_MAX]:
-            yield f"{pointer}/{printable(name)}", "additionalProperties", "is not declared"
-    elif keyword == "required":
-        name = error.kind.as_dict()["property"]
-        yield pointer, keyword, f"lacks {printable(str(name))}"
-    elif keyword == "not" and error.kind.as_dict()["schema"] == READ_ONLY["not"]:
-        yield pointer, "readOnly", "is read-only and cannot be sent"
-    elif keyword == "falseSchema":
-        yield pointer, "false", "is not allowed here"
-    else:
-        yield pointer, keyword, f"does not satisfy {keyword}"
-
-
-def printable(name: str) -> str:
-    """A name the client chose, as it may be shown: bounded, printable ASCII, safe within a JSON pointer."""
-    name = name[:NAME_MAX].replace("~", "~0").replace("/", "~1")
-    if name.isascii() and name.isprintable():
-        return name
-    return "".join(char if " " <= char <= "~" else "?" for char in name)
 
 
 def body_finding(pointer: str, keyword: str, detail: str) -> Finding:

@@ -51,7 +51,8 @@ def test_delimiters_encoded_to_smuggle_a_second_value_past_the_items_schema() ->
     schema = {"type": "array", "items": {"type": "string", "enum": ["a", "b"]}, "maxItems": 2}
     form = Api(one_parameter({"name": "p", "in": "query", "explode": False, "schema": schema}))
     assert form.get("/x?p=a,b") == []
-    for text in ("a%2Cb", "a,b%2Ca", "a%252Cb", "a,,b", ",a"):
+    assert form.get("/x?p=a%2Cb") == [], "as standard clients write it; each item is judged"
+    for text in ("a%2Cx", "a%2Cb%2Ca", "a,b%2Ca", "b%2Ca,a", "a%252Cb", "a,,b", ",a", "a%2C"):
         assert form.get(f"/x?p={text}") != [], text
     path = Api(one_parameter({"name": "p", "in": "path", "required": True, "schema": schema}))
     assert path.get("/x/a,b") == []

@@ -19,6 +19,7 @@ members whose `required` has to be lifted."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -73,6 +74,11 @@ _SAYS_MORE = (
     *_IN_PLACE,
     *CONDITIONAL,
 )
+_COUNTS = re.compile(
+    r"\^(?P<of>\.|\\[dws]|\[[^\[\]\\]+\])\{(?P<least>[0-9]*)(?P<comma>,?)(?P<most>[0-9]*)\}\$"
+).fullmatch
+COUNTED_MAX = 1000
+"""Characters that a pattern may count by itself; a larger count makes an automaton too large."""
 _UNSUPPORTED = ("$dynamicRef", "$recursiveRef")
 
 _FLOAT_MAX = 3.4028234663852886e38
@@ -218,9 +224,23 @@ class Dialect:
             if isinstance(out.get(exclusive), bool) and out.pop(exclusive) and bound in out:
                 out[exclusive] = out.pop(bound)
         if isinstance(out.get("pattern"), str):
+            self._bound(out)
             self.patterns.setdefault(out["pattern"], pointer)
         self._format(out)
         return out
+
+    def _bound(self, out: dict[str, Any]) -> None:
+        """A pattern that only counts characters, as bounds of a length: a large count makes an automaton too large."""
+        if (found := _COUNTS(out["pattern"])) is None:
+            return
+        least, most = found["least"], found["most"]
+        if int(most or least or 0) <= COUNTED_MAX:
+            return
+        bounds: dict[str, Any] = {"minLength": int(least)} if least else {}
+        if most or not found["comma"]:
+            bounds["maxLength"] = int(most or least)
+        out["pattern"] = f"^{found['of']}*$"
+        out.setdefault("allOf", []).append(bounds)
 
     def _format(self, out: dict[str, Any]) -> None:
         name = out.get("format")

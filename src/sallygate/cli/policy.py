@@ -214,7 +214,7 @@ def _compile(loaded: Loaded) -> tuple[str, ...]:
             [Problem(file, at, "policy.contract", said) for at, said in contract_problems(error)]
         ) from None
     control = gate.engine.controls.get(ContractControl)
-    return control.contract.notes if control is not None else ()
+    return (*loaded.notes, *(control.contract.notes if control is not None else ()))
 
 
 def _print_checked(loaded: Loaded, notes: tuple[str, ...]) -> None:

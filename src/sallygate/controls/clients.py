@@ -25,6 +25,14 @@ from sallygate.policy.schema import Clients, Cors
 from sallygate.state.parts import Parts
 
 VARY_ORIGIN = (b"vary", b"Origin")
+_NOT_THE_APIS = Judgement(
+    drop_headers=frozenset(
+        b"access-control-" + name
+        for name in (b"allow-credentials", b"allow-headers", b"allow-methods", b"allow-origin",
+                     b"allow-private-network", b"expose-headers", b"max-age")
+    )
+)  # fmt: skip
+"""Fields of CORS (Fetch standard, section 3.3.3)."""
 
 
 class ClientsControl:
@@ -33,9 +41,18 @@ class ClientsControl:
     name: ClassVar = "clients"
     section: ClassVar = "clients"
 
-    def __init__(self, section: Clients, public_view: dict[str, object] | None, key_header: str, etag: str) -> None:
+    def __init__(
+        self,
+        section: Clients,
+        public_view: dict[str, object] | None,
+        credential_fields: tuple[str, ...],
+        etag: str,
+        denied: frozenset[str] = frozenset(),
+    ) -> None:
+        """`credential_fields` are the header fields that browsers of other origins may send credentials in."""
         self._cors = section.cors
-        self._key_header = key_header
+        self._credential_fields = credential_fields
+        self._denied = denied
         self.specification = section.specification if public_view is not None else None
         body = encode(public_view) if public_view is not None else b""
         common = ((b"content-type", b"application/json"), (b"etag", f'"{etag}"'.encode()),
@@ -52,11 +69,16 @@ class ClientsControl:
         """The control of a policy."""
         section, loaded = parts.sections[cls.section], parts.loaded
         assert isinstance(section, Clients)
-        return cls(section, _public(loaded), parts.key_header, loaded.hash)
+        denied = frozenset(name for name, one in loaded.policy.operations.items() if one.deny)
+        return cls(section, _public(loaded, denied), _credential_fields(parts), loaded.hash, denied)
 
     def applies(self, phase: Phase, operation: Operation | None) -> bool:
-        """Always: what leads to no operation is what it is for."""
-        return True
+        """To all requests: what leads to no operation is what it is for. To responses where it says who reads them."""
+        return phase != "release" or self._cors is not None
+
+    def release(self, evaluation: Evaluation) -> Judgement:
+        """What the API itself says of other origins does not count: the policy says it."""
+        return _NOT_THE_APIS
 
     def admit(self, evaluation: Evaluation) -> Judgement | None:
         """The gate's own answers, and refusals of what is not in the contract."""
@@ -98,6 +120,9 @@ class ClientsControl:
             return Finding("clients.path", "There is nothing at this path.", 404, owasp="API9", attack="T1595"), ()
         if match.operation is None:
             return wrong_method(match)
+        if match.operation.id in self._denied:
+            detail = "There is nothing at this path."
+            return Finding("clients.denied", detail, 404, rule=match.operation.id, owasp="API9"), ()
         return None, ()
 
     def cors_headers(self, head: RequestHead) -> HeaderList:
@@ -124,7 +149,7 @@ class ClientsControl:
     def _preflight(self, cors: Cors, head: RequestHead, match: Match) -> HeaderList:
         if not _allowed(cors, head.fields["origin"]):
             return (VARY_ORIGIN,)
-        names = ", ".join(dict.fromkeys(["Content-Type", self._key_header, *cors.headers]))
+        names = ", ".join(dict.fromkeys(["Content-Type", *self._credential_fields, *cors.headers]))
         return (
             (b"access-control-allow-methods", ", ".join(match.allow).encode()),
             (b"access-control-allow-headers", names.encode()),
@@ -138,11 +163,21 @@ def base_paths_of(loaded: Loaded) -> tuple[str, ...]:
     return (base_paths((loaded.document or {}).get("servers")) or ("",)) if own is None else (own.rstrip("/"),)
 
 
-def _public(loaded: Loaded) -> dict[str, object] | None:
+def _public(loaded: Loaded, denied: frozenset[str]) -> dict[str, object] | None:
     """What unknown clients may read: the document's own servers are replaced by the gate itself."""
     if loaded.document is None:
         return None
-    return {**public_view(loaded.document), "servers": [{"url": path or "/"} for path in base_paths_of(loaded)]}
+    hidden = {(one.method.lower(), one.path) for one in loaded.operations if one.id in denied}
+    servers = [{"url": path or "/"} for path in base_paths_of(loaded)]
+    return {**public_view(loaded.document, hidden), "servers": servers}
+
+
+def _credential_fields(parts: Parts) -> tuple[str, ...]:
+    policy = parts.loaded.policy
+    identity = policy.identity
+    tokens = policy.auth is not None or (identity is not None and bool(identity.jwt))
+    basic = identity is not None and identity.basic is not None
+    return (parts.key_header, "Authorization") if tokens or basic else (parts.key_header,)
 
 
 def _allowed(cors: Cors, origin: str) -> bool:

@@ -66,6 +66,7 @@ ORDER: tuple[Row, ...] = (
     Row("plan", FloodControl, own=True),
     Row("examine", ContractControl, may_offload=True),
     Row("examine", InjectionControl, may_offload=True),
+    Row("release", ClientsControl, own=True),
     Row("release", FloodControl, own=True),
     Row("release", LimitsControl),
     Row("release", HeadersControl),

@@ -57,6 +57,8 @@ class Loaded(Struct, frozen=True):
     door: Door
     lists: dict[str, Prefixes] = {}
     """The address lists it names; a list that changes is put in its place."""
+    notes: tuple[str, ...] = ()
+    """What people should know of a contract that is read all the same."""
 
     @property
     def state_dir(self) -> Path:
@@ -88,7 +90,8 @@ def load_policy(file: Path, door: Door = "gateway") -> Loaded:
     for name, hint in _REQUIRED[door].items():
         if name not in policy.model_fields_set:
             reader.say((), "missing", f"`{name}` is missing", hint)
-    document, operations, contract_data = _read_contract(reader, policy)
+    notes: list[str] = []
+    document, operations, contract_data = _read_contract(reader, policy, notes)
     plans = dict(policy.plans) or {"default": Plan(scopes=["*"])}
     _check_upstream(reader, policy)
     _check_telemetry(reader, policy)
@@ -107,7 +110,7 @@ def load_policy(file: Path, door: Door = "gateway") -> Loaded:
     if reader.problems:
         raise PolicyError(reader.problems)
     digest = hashlib.sha256(data + b"\0" + contract_data).hexdigest()[:12]
-    return Loaded(policy, file, digest, document, operations, plans, door, lists)
+    return Loaded(policy, file, digest, document, operations, plans, door, lists, tuple(notes))
 
 
 def _read_types(reader: Reader, data: bytes) -> Policy | None:
@@ -186,7 +189,9 @@ class _ContractFiles:
         return data
 
 
-def _read_contract(reader: Reader, policy: Policy) -> tuple[dict[str, object] | None, tuple[Operation, ...], bytes]:
+def _read_contract(
+    reader: Reader, policy: Policy, notes: list[str]
+) -> tuple[dict[str, object] | None, tuple[Operation, ...], bytes]:
     if policy.openapi is None:
         return None, (), b""
     file = reader.file.parent / policy.openapi
@@ -194,7 +199,7 @@ def _read_contract(reader: Reader, policy: Policy) -> tuple[dict[str, object] | 
         beside_it = _ContractFiles(file)
         data = read_bounded(file, CONTRACT_BYTES_MAX, "contract")
         document = read_document(data, str(file), beside_it.read)
-        return document, read_operations(document), data + beside_it.data
+        return document, read_operations(document, notes), data + beside_it.data
     except PolicyError as error:
         reader.problems.extend(error.problems)
     except OpenAPIError as error:

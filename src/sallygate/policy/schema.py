@@ -253,6 +253,10 @@ class OperationSection(Section):
         description="JSON pointer to the array of records in the answer, `/items`; an empty string is the whole answer.",
     )
     body: Bytes | None = Field(None, description="Largest request body of this operation.")
+    deny: bool = Field(
+        False,
+        description="Nobody may call it: 404, as if there were nothing, and not in the public specification.",
+    )
     long_poll: bool = Field(
         False,
         description="Answers when there is something to say: its requests take no place among those the API works on (`flood.shedding`).",

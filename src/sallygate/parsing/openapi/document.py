@@ -10,6 +10,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, cast
 
+from msgspec.structs import replace
+
 from sallygate.model.operation import MediaType, Operation, Parameter, Schema
 from sallygate.parsing.json_text import JsonError, parse_json
 from sallygate.parsing.openapi.bundling import Bundler
@@ -100,20 +102,24 @@ def is_version_3_0(document: Mapping[str, Any]) -> bool:
     return str(document.get("openapi", "")).startswith("3.0.")
 
 
-def read_operations(document: Document) -> tuple[Operation, ...]:
+def read_operations(document: Document, notes: list[str] | None = None) -> tuple[Operation, ...]:
     """Every operation under `paths`, in the document's order. Raises `OpenAPIError` with everything wrong at
-    once."""
+    once; `notes` takes what people should know of a document that is read all the same."""
     reader = _Reader(document)
-    operations = tuple(reader.operations())
-    ids: dict[str, str] = {}
-    for operation in operations:
+    operations: dict[str, Operation] = {}
+    for operation in reader.operations():
         where = f"{operation.method} {operation.path}"
-        if operation.id in ids:
-            reader.problem("/paths", f"operationId {operation.id} is used by {ids[operation.id]} and by {where}")
-        ids[operation.id] = where
+        if (first := operations.get(operation.id)) is not None:
+            said = f"operationId {operation.id} is used by {first.method} {first.path} and by {where}"
+            operation = replace(operation, id=where)
+            if notes is not None:
+                notes.append(f"{said}; in the policy the second is `{where}`")
+            if where in operations:
+                reader.problem("/paths", said)
+        operations[operation.id] = operation
     if reader.problems:
         raise OpenAPIError(tuple(reader.problems))
-    return operations
+    return tuple(operations.values())
 
 
 class _Reader:

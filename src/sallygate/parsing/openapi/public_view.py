@@ -6,7 +6,7 @@ an extension in most objects, but a property, header or schema may be called `x-
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from sallygate.parsing.pointers import escape_pointer, resolve_pointer
@@ -44,11 +44,11 @@ _VERBATIM = frozenset({"example", "default", "enum", "const", "value", "dependen
 """Members whose value is data, not description."""
 
 
-def public_view(document: Document) -> Document:
-    """A copy of `document` without operations marked `x-internal: true`, without `x-` members and servers,
-    and with only the components that what is left refers to."""
+def public_view(document: Document, hidden: Collection[tuple[str, str]] = ()) -> Document:
+    """A copy of `document` without operations marked `x-internal: true` or `hidden` (method in lower case, path),
+    without `x-` members and servers, and with only the components that what is left refers to."""
     paths = document.get("paths")
-    kept = dict(_public_items(paths if isinstance(paths, dict) else {}))
+    kept = dict(_public_items(paths if isinstance(paths, dict) else {}, hidden))
     view: Document = {
         name: _stripped(value, name)
         for name, value in document.items()
@@ -61,11 +61,11 @@ def public_view(document: Document) -> Document:
     return view
 
 
-def _public_items(paths: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _public_items(paths: Mapping[str, Any], hidden: Collection[tuple[str, str]]) -> Iterator[tuple[str, Any]]:
     for path, item in paths.items():
         if not path.startswith("/") or not isinstance(item, dict) or item.get("x-internal") is True:
             continue
-        left = _public_item(item)
+        left = {name: value for name, value in _public_item(item).items() if (name, path) not in hidden}
         if "$ref" in left or any(method in left for method in METHODS):
             yield path, left
 

@@ -7,6 +7,7 @@ Every method takes the time it needs; none looks at a clock.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from datetime import datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -103,6 +104,8 @@ class QuotaTable(BoundedTable[int]):
         self.window = window
         self._zone = zone
         self._start = self._end = self._floor = 0.0
+        self._before: tuple[float, float, OrderedDict[str, int], dict[int, int]] | None = None
+        """The window before, until the next one begins."""
 
     def _is_free(self, entry: int, now: float) -> bool:
         return False
@@ -117,18 +120,31 @@ class QuotaTable(BoundedTable[int]):
         super().merge(deltas, now)
 
     def _turn(self, now: float) -> None:
-        """Begin the window `now` is in. A clock set back stays in the window it has seen: what was used is not given
-        back. One set back by more than a window was ahead by mistake, and would stay there for so long: the window is
-        the present one then, with what was used."""
-        ahead = now < self._start
-        self._start, self._end = window_of(self.window, self._zone, now)
-        self._floor = 2 * self._start - self._end
-        if ahead:
-            self._changed()
+        """Begin the window `now` is in.
+
+        A clock that went ahead and comes back finds the window it left, with what was used in both. A clock set back
+        otherwise stays in the window it has seen: what was used is not given back. One set back by more than a window was
+        ahead by mistake, and would stay there for so long: the window is the present one then, with what was used.
+        """
+        before, self._before = self._before, None
+        if now >= self._start:
+            if self._end:
+                self._before = (self._start, self._end, self._entries, self._buckets)
+            self._start, self._end = window_of(self.window, self._zone, now)
+            self._floor = self._start  # to be asked again where the clock comes back
+            self._entries, self._buckets = OrderedDict(), {}
+            self.take_deltas()
             return
-        self._entries.clear()
-        self._buckets.clear()
-        self.take_deltas()
+        if before is not None and before[0] <= now < before[1]:
+            self._start, self._end, entries, buckets = before
+            for subject, used in entries.items():
+                self._entries[subject] = self._entries.get(subject, 0) + used
+            for bucket, used in buckets.items():
+                self._buckets[bucket] = self._buckets.get(bucket, 0) + used
+        elif now < 2 * self._start - self._end:
+            self._start, self._end = window_of(self.window, self._zone, now)
+        self._floor = 2 * self._start - self._end
+        self._changed()
 
     def look(self, subject: str, now: float, amount: int = 1) -> Room:
         if not self._floor <= now < self._end:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -234,3 +235,39 @@ def test_restrictions_are_found_by_the_narrowest_name() -> None:
         "key",
         "six",
     }
+
+
+# a clock that goes ahead and comes back --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("window", "ahead_s"), [("hour", 3600), ("hour", 86400), ("day", 86400), ("month", 40 * 86400)]
+)
+@pytest.mark.parametrize("used_ahead", [0, 2])
+def test_a_clock_that_goes_ahead_and_comes_back_gives_no_quota_back(window: Any, ahead_s: int, used_ahead: int) -> None:
+    now = 1_790_000_000.0
+    quota = QuotaTable("q", 20, window, UTC_ZONE, entries_max=2, buckets=4)
+    for subject in ("a", "b", "shared"):
+        quota.take(subject, now, 15)
+    assert quota.look("a", now + ahead_s).remaining == 19, "the window is another one"
+    if used_ahead:
+        quota.take("a", now + ahead_s, used_ahead)
+    assert quota.look("a", now + 5, 0).remaining == 5 - used_ahead
+    assert quota.look("shared", now + 5, 0).remaining == 5
+    assert quota.row("a") == ("q", "a", 15.0 + used_ahead, window_of(window, UTC_ZONE, now)[0])
+    end = window_of(window, UTC_ZONE, now)[1]
+    assert quota.look("a", end + 1).remaining == 19, "and the next window begins as ever"
+    assert quota.look("a", end - 1, 0).remaining == 5 - used_ahead, "however often it is passed"
+
+
+@given(st.lists(st.tuples(st.integers(-90_000, 90_000), st.integers(0, 3)), max_size=30))
+def test_no_jump_of_the_clock_gives_more_than_the_windows_it_was_in(steps: list[tuple[int, int]]) -> None:
+    """However it jumps, a caller gets the quota once for each window, at most."""
+    quota, now, taken, windows = QuotaTable("q", 10, "hour", UTC_ZONE), 1_790_000_000.0, 0, set()
+    for jump, amount in steps:
+        now += jump
+        windows.add(window_of("hour", UTC_ZONE, now))
+        if quota.look("a", now, amount).allowed:
+            quota.take("a", now, amount)
+            taken += amount
+    assert taken <= 10 * max(1, len(windows))

@@ -123,8 +123,8 @@ class QuotaTable(BoundedTable[int]):
         """Begin the window `now` is in.
 
         A clock that went ahead and comes back finds the window it left, with what was used in both. A clock set back
-        otherwise stays in the window it has seen: what was used is not given back. One set back by more than a window was
-        ahead by mistake, and would stay there for so long: the window is the present one then, with what was used.
+        otherwise stays in the window it has seen: what was used is not given back. One set back by more than a window
+        was ahead by mistake, and would stay there for so long: the window is the present one then, with what was used.
         """
         before, self._before = self._before, None
         if now >= self._start:

@@ -62,6 +62,15 @@ class Issuer(Section):
     audience: Annotated[list[str], BeforeValidator(_listed)] = Field(
         description="What `aud` must name: this API, as the issuer knows it.", min_length=1, max_length=20
     )
+    audience_claim: str = Field(
+        "aud",
+        description="The claim that `audience` is looked for in: `client_id` for access tokens of Amazon Cognito, which have no `aud`.",
+        pattern=r"^[A-Za-z0-9_:./-]{1,128}$",
+    )
+    bound: Literal["refuse", "accept"] = Field(
+        "refuse",
+        description="Tokens bound to a key of their holder (`cnf`; RFC 8705, RFC 9449), whose proof is not checked here: `accept` takes them as plain bearer tokens.",
+    )
     algorithms: list[Algorithm] = Field(
         ["ES256", "EdDSA", "RS256"],
         description="How its tokens may be signed. What is not here is refused before a key is looked at.",

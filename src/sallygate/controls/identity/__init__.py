@@ -23,6 +23,7 @@ from sallygate.controls.identity.scopes import ScopesControl, granted
 from sallygate.controls.identity.tokens import FORGED_TABLE, OwnIssuer, Tokens
 from sallygate.model.account import Account
 from sallygate.model.control import Everywhere
+from sallygate.model.decision import retry_after
 from sallygate.model.evaluation import Evaluation
 from sallygate.model.finding import Finding
 from sallygate.model.judgement import Judgement
@@ -55,6 +56,8 @@ __all__ = [
 ]
 
 
+UNAVAILABLE_S = 5.0
+"""After which a store or an issuer that did not answer may be asked again."""
 ACCOUNT = "account:"
 """Before an account's name, where a key's id may stand too."""
 
@@ -192,7 +195,7 @@ def _judgement(answer: Principal | Proven | Finding | Refused | OwnWork | Asking
     if isinstance(answer, Principal):
         return Judgement(principal=answer)
     if isinstance(answer, Finding):
-        return Judgement((answer,))
+        return Judgement((answer,), headers=retry_after(UNAVAILABLE_S) if answer.status == 503 else ())
     if isinstance(answer, Proven):
         return Judgement(principal=answer.principal, charges=answer.charges)
     if isinstance(answer, Refused):

@@ -37,6 +37,7 @@ class Terms:
         self.algorithms = frozenset[str](section.algorithms)
         self._types = frozenset("" if name == ABSENT else name for name in section.types)
         self._audiences = frozenset(section.audience)
+        self._audience_claim, self._takes_bound = section.audience_claim, section.bound == "accept"
         self.leeway_s = section.leeway
         self._lifetime_s = section.lifetime
         self._plan = section.plan
@@ -54,7 +55,9 @@ class Terms:
             return "type"
         if any(name in claims for name in _OF_OTHER_TOKENS) or _is_other_kind(claims):
             return "type: not an access token"
-        audience = claims.get("aud")
+        if "cnf" in claims and not self._takes_bound:
+            return "bound to a key, whose proof is not checked"
+        audience = claims.get(self._audience_claim)
         audiences = audience if type(audience) is list else [audience]
         if not all(type(one) is str for one in audiences) or self._audiences.isdisjoint(audiences):
             return "audience"

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
 )
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPublicNumbers
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from msgspec import Struct
 
 from sallygate.parsing.jose.jws import KID_CHARS_MAX, base64url
@@ -113,12 +114,28 @@ def key_set(published: Iterable[object]) -> PublishedKeys:
             kid = jwk.get("kid") if isinstance(jwk, dict) else None
             named = f" ({kid})" if isinstance(kid, str) and kid.isprintable() and len(kid) <= 64 else ""
             weak.append(f"key {number}{named}: {error}")
-    names = [(key.kid, algorithm) for key in keys if key.kid is not None for algorithm in key.algorithms]
-    if len(names) != len(set(names)):
-        raise JwkError("two keys have the same `kid`")
+    keys, doubtful = _each_once(keys)
+    weak += [f"two keys have the same `kid` ({kid[:64]}); neither is used" for kid in doubtful if kid.isprintable()]
     if not keys:
         raise JwkError("; ".join(weak) or "no key in it verifies signatures")
     return PublishedKeys(tuple(keys), tuple(weak))
+
+
+def _each_once(keys: list[VerifyingKey]) -> tuple[list[VerifyingKey], list[str]]:
+    """Keys without those that stand twice, or whose name another key has for the same algorithm; and those names."""
+    kept: dict[tuple[str | None, frozenset[str], bytes], VerifyingKey] = {}
+    for key in keys:
+        kept.setdefault((key.kid, key.algorithms, _octets(key.public)), key)
+    used: dict[tuple[str | None, str], int] = {}
+    for kid, algorithms, _ in kept:
+        for algorithm in algorithms if kid is not None else ():
+            used[kid, algorithm] = used.get((kid, algorithm), 0) + 1
+    doubtful = {kid for (kid, _), count in used.items() if count > 1 and kid is not None}
+    return [key for key in kept.values() if key.kid not in doubtful], sorted(doubtful)
+
+
+def _octets(public: Public) -> bytes:
+    return public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def read_key(jwk: object) -> VerifyingKey:

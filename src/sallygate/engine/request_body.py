@@ -18,7 +18,6 @@ from sallygate.model.outcome import Admission
 from sallygate.model.request import RequestHead
 
 Commands = tuple[d.Command, ...]
-_NEVER_S = 10.0 * 365 * 86400
 
 
 class RequestBody:
@@ -224,8 +223,7 @@ class RequestBody:
         pace = self._pace
         if pace is None or pace.slow.mode == "enforce":
             return
-        allowed_s = pace.after_s + (self.received / pace.bytes_per_s if pace.bytes_per_s else _NEVER_S)
-        if self._waited_s > allowed_s:
+        if self._waited_s > pace.sent_within_s(self.received):
             self.find(pace.slow)
-        elif whole and pace.late is not None and pace.whole_s and self._waited_s > pace.whole_s:
+        elif whole and pace.late is not None and self._waited_s > pace.whole_within_s(self.received):
             self.find(pace.late)

@@ -5,19 +5,17 @@ from __future__ import annotations
 import asyncio
 from typing import Literal
 
+from msgspec.structs import replace
+
 from sallygate.guard.services import Receive
 from sallygate.guard.spooling import SpoolFile
+from sallygate.model.finding import Finding
 from sallygate.model.judgement import Pace
 
 Outcome = Literal["whole", "cut", "large", "slow", "late", "failed"]
 READ_S_MAX = 300.0
 """For a whole body where no pace is enforced: one that never comes must not be held for ever."""
-_NEVER_S = 10.0 * 365 * 86400
-
-
-def allowed_s(pace: Pace, received_bytes: int) -> float:
-    """How long a sender may have taken for so many bytes."""
-    return pace.after_s + received_bytes / pace.bytes_per_s if pace.bytes_per_s else _NEVER_S
+_UNPACED = Pace(0.0, 0, Finding("request.body_time", "", 408), READ_S_MAX)
 
 
 async def read_body(
@@ -25,11 +23,12 @@ async def read_body(
 ) -> tuple[bytes, Outcome, float]:
     """The body, how far it came, and how many seconds that took. `length` is what `Content-Length` says; with `spool`
     the body goes there instead. Raises `OSError` where its disk refuses."""
-    whole_s = pace.whole_s if pace is not None and pace.whole_s else READ_S_MAX
+    if pace is None or not pace.whole_s:
+        pace = replace(pace or _UNPACED, whole_s=READ_S_MAX)
     loop = asyncio.get_running_loop()
     began = loop.time()
     parts, size = [], 0
-    limit = _Limit(loop, began + min(whole_s, allowed_s(pace, 0) if pace is not None else whole_s))
+    limit = _Limit(loop, began + min(pace.whole_s, pace.sent_within_s(0)))
     try:
         while True:
             message = await receive()
@@ -45,12 +44,12 @@ async def read_body(
                 await spool.add(part)
             if not message.get("more_body") or length == str(size):
                 return parts[0] if len(parts) == 1 else b"".join(parts), "whole", loop.time() - began
-            if pace is not None:
-                limit.move(began + min(whole_s, allowed_s(pace, size)))
+            limit.move(began + min(pace.whole_within_s(size), pace.sent_within_s(size)))
     except asyncio.CancelledError:
         if not limit.ended_it():
             raise
-        return b"", "slow" if loop.time() - began < whole_s else "late", loop.time() - began
+        took_s = loop.time() - began
+        return b"", "slow" if took_s < pace.whole_within_s(size) else "late", took_s
     finally:
         limit.close()
 

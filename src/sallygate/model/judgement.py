@@ -31,6 +31,11 @@ class Meter(Struct, frozen=True, gc=False):
     """What is found where the response goes over the counter's limit; None where it is finished all the same."""
 
 
+NEVER_S = 10.0 * 365 * 86400
+STEADY_BYTES_PER_S = 16 * 1024
+"""Pace of a body that nobody holds back: the slowest mobile networks still give it."""
+
+
 class Pace(Struct, frozen=True, gc=False):
     """How slowly a body or a response may be taken."""
 
@@ -44,6 +49,15 @@ class Pace(Struct, frozen=True, gc=False):
     """For all of it; 0: however long."""
     late: Finding | None = None
     """What is found after `whole_s`."""
+
+    def sent_within_s(self, received_bytes: int) -> float:
+        """Seconds that a sender may have taken for so many bytes, by its pace alone."""
+        return self.after_s + received_bytes / self.bytes_per_s if self.bytes_per_s else NEVER_S
+
+    def whole_within_s(self, received_bytes: int) -> float:
+        """Seconds that a whole body may take, of which so many bytes have come: a large one that comes steadily takes
+        longer than a small one may."""
+        return self.whole_s + received_bytes / STEADY_BYTES_PER_S if self.whole_s else NEVER_S
 
 
 RESPONSE_TOO_LARGE = Finding("response.too_large", "The response is larger than can be checked.", 502, owasp="API8")

@@ -234,9 +234,9 @@ def test_a_body_that_falls_silent_is_cut_and_an_event_stream_is_not() -> None:
 
 @pytest.mark.parametrize(
     ("method", "asked"),
-    [(b"GET", 2), (b"HEAD", 2), (b"POST", 1), (b"PUT", 1), (b"DELETE", 1), (b"OPTIONS", 1)],
+    [(b"GET", 2), (b"HEAD", 2), (b"POST", 1), (b"PATCH", 1), (b"PUT", 2), (b"DELETE", 2), (b"OPTIONS", 2)],
 )
-def test_only_a_get_or_head_is_asked_again_when_a_kept_connection_was_stale(method: bytes, asked: int) -> None:
+def test_only_what_may_be_repeated_is_asked_again_when_a_kept_connection_was_stale(method: bytes, asked: int) -> None:
     async def serve(up: Upstream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await up.request(reader)
         writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")

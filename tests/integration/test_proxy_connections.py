@@ -27,7 +27,11 @@ Accept = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @contextlib.asynccontextmanager
 async def served(
-    accept: Accept, connections_max: int = 4, connect_s: float = 5.0, certificates: Path | None = None
+    accept: Accept,
+    connections_max: int = 4,
+    connect_s: float = 5.0,
+    certificates: Path | None = None,
+    age_s: float = 300.0,
 ) -> AsyncIterator[Connections]:
     async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
@@ -40,7 +44,9 @@ async def served(
         theirs, ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context(cafile=str(authority))
         theirs.load_cert_chain(cert, key)
     server = await asyncio.start_server(one, "127.0.0.1", 0, ssl=theirs, limit=1 << 20)
-    connections = Connections("127.0.0.1", server.sockets[0].getsockname()[1], ours, connections_max, connect_s)
+    connections = Connections(
+        "127.0.0.1", server.sockets[0].getsockname()[1], ours, connections_max, connect_s, 4.0, age_s
+    )
     try:
         yield connections
     finally:
@@ -85,6 +91,25 @@ async def settled(condition: Callable[[], bool]) -> None:
 
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+
+
+@pytest.mark.parametrize(("age_s", "opened"), [(300.0, 1), (0.0, 3)])
+def test_a_connection_takes_no_request_beyond_its_age(age_s: float, opened: int) -> None:
+    made: list[int] = []
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        made.append(1)
+        await answering(OK)(reader, writer)
+
+    async def body() -> None:
+        async with served(accept, age_s=age_s) as connections:
+            for _ in range(3):
+                assert await read(await get(connections)) == b"ok"
+                await asyncio.sleep(0)
+            assert free(connections)
+
+    asyncio.run(body())
+    assert len(made) == opened
 
 
 def test_who_fails_to_open_leaves_the_place_to_who_waits() -> None:

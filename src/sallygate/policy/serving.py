@@ -33,6 +33,13 @@ class UpstreamSection(Section):
     connections: Count = Field(
         256, description="Most connections to each upstream at once; who finds none free within `connect` gets 504."
     )
+    keep: Annotated[Seconds, Field(gt=0)] = Field(
+        4.0,
+        description="How long a connection without a request is kept; less than the API keeps it, so that a request does not meet a connection that is closing.",
+    )
+    age: Annotated[Seconds, Field(gt=0)] = Field(
+        300.0, description="A connection takes no request after so long, so that a change in DNS is followed."
+    )
     health: Health | None = Field(
         None, description="Active health checks; without them an upstream is judged by its connections."
     )

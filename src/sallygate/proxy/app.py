@@ -40,7 +40,9 @@ _QUERY: Final = re.compile(rb"[!-\"$-~]*")
 """Visible ASCII but for what would end the path or query: anything else would leave in other bytes, or as two
 things."""
 
-_REPEATABLE: Final = frozenset(("GET", "HEAD"))
+_REPEATABLE: Final = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE"))
+"""Idempotent (RFC 9110, section 9.2.2): without a body they are sent once more where a kept connection was closed
+before a byte of the answer had come."""
 
 _PROBLEMS: Final = {
     "request.target": (400, "Bad request", "The request cannot be passed on unchanged."),

@@ -27,10 +27,6 @@ SOCKET_BYTES: Final = 128 * 1024
 """The kernel's buffers per upstream connection, each way; Linux doubles the number. Left alone they grow to several
 MiB, which would count against what a stopped reader may cost; this still fills 1 Gbit/s at a round trip of 2 ms."""
 
-IDLE_CONNECTION_S: Final = 4.0
-"""Kept-alive connections are let go before the upstream does it, so that a POST does not meet a closing one: uvicorn
-and Node.js close after 5 s."""
-
 WHOLE_BYTES_MAX: Final = 64 * 1024
 """A larger body is written while the answer is waited for: the upstream may stop reading and answer."""
 
@@ -102,9 +98,18 @@ class Connections:
     """Those to one upstream."""
 
     def __init__(
-        self, host: str, port: int, tls: ssl.SSLContext | None, connections_max: int, connect_s: float
+        self,
+        host: str,
+        port: int,
+        tls: ssl.SSLContext | None,
+        connections_max: int,
+        connect_s: float,
+        keep_s: float,
+        age_s: float,
     ) -> None:
-        """To be used on the loop that is running at the first `ask`."""
+        """To be used on the loop that is running at the first `ask`. A connection is kept for `keep_s` without a
+        request, and takes none after `age_s`."""
+        self._keep_s, self._age_s = keep_s, age_s
         self._host, self._port, self._tls = host, port, tls
         self._connections_max, self._connect_s = connections_max, connect_s
         self._idle: deque[Connection] = deque()
@@ -170,7 +175,7 @@ class Connections:
         now = asyncio.get_running_loop().time()
         while self._idle:
             connection = self._idle.pop()
-            if _is_good(connection, now):
+            if self._is_good(connection, now):
                 connection.fresh = False
                 self._used.add(connection)
                 return connection
@@ -194,7 +199,7 @@ class Connections:
             else:
                 self._leave_slot()
             raise
-        if given is None or _is_good(given, loop.time()):
+        if given is None or self._is_good(given, loop.time()):
             return given
         self._used.discard(given)
         given.abort()
@@ -249,7 +254,7 @@ class Connections:
         self._used.discard(connection)
         self._idle.append(connection)
         if self._timer is None:
-            self._timer = loop.call_later(IDLE_CONNECTION_S, self._let_go)
+            self._timer = loop.call_later(self._keep_s, self._let_go)
 
     def discard(self, connection: Connection) -> None:
         """It is in the middle of something, and done with."""
@@ -277,9 +282,18 @@ class Connections:
         """Those that have been idle for long enough."""
         loop = asyncio.get_running_loop()
         now = loop.time()
-        while self._idle and not _is_good(self._idle[0], now):
+        while self._idle and not self._is_good(self._idle[0], now):
             self._idle.popleft().close()
-        self._timer = loop.call_later(IDLE_CONNECTION_S, self._let_go) if self._idle else None
+        self._timer = loop.call_later(self._keep_s, self._let_go) if self._idle else None
+
+    def _is_good(self, connection: Connection, now: float) -> bool:
+        """Whether it may take another request."""
+        return (
+            connection.is_connected()
+            and not connection.should_close
+            and now - connection.idle_since < self._keep_s
+            and now - connection.opened_at < self._age_s
+        )
 
     def close(self) -> None:
         """All of them, those in use too."""
@@ -294,10 +308,6 @@ class Connections:
         while (waiter := self._first_waiting()) is not None:
             self._slots += 1
             waiter.set_result(None)
-
-
-def _is_good(connection: Connection, now: float) -> bool:
-    return connection.is_connected() and not connection.should_close and now - connection.idle_since < IDLE_CONNECTION_S
 
 
 def _socket(address: AddrInfoType) -> socket.socket:

@@ -52,6 +52,11 @@ class UpstreamSettings:
     longer, and it would keep a connection for good."""
     connections_max: int = 256
     """Per upstream."""
+    keep_s: float = 4.0
+    """Kept-alive connections are let go before the upstream does it, so that a POST does not meet a closing one:
+    uvicorn and Node.js close after 5 s."""
+    age_s: float = 300.0
+    """After which a connection takes no further request, so that a change of an address in DNS is followed."""
     health_path: str | None = None
     health_every_s: float = 5.0
     unhealthy_after: int = 3
@@ -116,8 +121,9 @@ class Upstream:
 
     def connections(self, settings: UpstreamSettings, tls: ssl.SSLContext | None) -> Connections:
         return Connections(
-            self.host, self.port, tls if self.scheme == "https" else None, settings.connections_max, settings.connect_s
-        )
+            self.host, self.port, tls if self.scheme == "https" else None, settings.connections_max, settings.connect_s,
+            settings.keep_s, settings.age_s,
+        )  # fmt: skip
 
     def connected(self) -> bool:
         """Takes note of a success; says whether that changed anything."""

@@ -127,6 +127,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self.opened_at = loop.time()
         self.transport: asyncio.Transport | None = None
         self.should_close = False
         """Whether it cannot have another exchange."""

@@ -214,6 +214,8 @@ def upstream_settings(section: UpstreamSection, loaded: Loaded) -> UpstreamSetti
         first_byte_s=section.first_byte,
         idle_s=section.idle,
         connections_max=section.connections,
+        keep_s=section.keep,
+        age_s=section.age,
         health_path=health.path if health else None,
         health_every_s=health.every if health else 5.0,
         unhealthy_after=health.unhealthy_after if health else 3,

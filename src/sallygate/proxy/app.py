@@ -174,7 +174,7 @@ class ReverseProxy:
         start: Message = {
             "type": "http.response.start",
             "status": answer.status,
-            "headers": for_client(answer.raw_headers),
+            "headers": for_client(answer.raw_headers, self._pool.origins),
         }
         exchange.answered = True
         if content.at_eof():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Final
 
 from sallygate.parsing.http.hop_fields import CLIENT_CLAIMS, FORWARDING, NOT_IN_TRAILERS, PER_HOP
@@ -83,14 +84,30 @@ class RequestFields:
         self.fields = kept
 
 
-def for_client(headers: Raw) -> list[tuple[bytes, bytes]]:
-    """The header the client gets: names in lower case as ASGI wants them, repetitions apart and in order."""
+_LOCATIONS: Final = frozenset((b"location", b"content-location"))
+
+
+def local_location(value: bytes, origins: Mapping[bytes, bytes]) -> bytes:
+    """A reference to the API's own address, as one to the gate: without scheme and authority (RFC 9110, section
+    10.2.2). `origins` are those of the upstreams (`http://10.0.0.5:9000`) with the paths they stand under."""
+    for origin, prefix in origins.items():
+        rest = value[len(origin) :]
+        if value[: len(origin)].lower() == origin and rest[:1] in (b"", b"/", b"?", b"#"):
+            if prefix and (rest == prefix or rest.startswith(prefix + b"/")):
+                rest = rest[len(prefix) :]
+            return rest if rest.startswith(b"/") and not rest.startswith(b"//") else b"/" + rest.lstrip(b"/")
+    return value
+
+
+def for_client(headers: Raw, origins: Mapping[bytes, bytes] = MappingProxyType({})) -> list[tuple[bytes, bytes]]:
+    """The header the client gets: names in lower case as ASGI wants them, repetitions apart and in order; `origins` as
+    in `local_location`."""
     kept: list[tuple[bytes, bytes]] = []
     connection: list[bytes] = []
     for name, value in headers:
         lower = name.lower()
         if lower not in _RESPONSE_DROPPED:
-            kept.append((lower, value))
+            kept.append((lower, local_location(value, origins) if lower in _LOCATIONS else value))
         elif lower == b"connection":
             connection.append(value)
     if connection and (gone := named_by(connection)):

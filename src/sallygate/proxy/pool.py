@@ -165,6 +165,12 @@ class Pool:
         self._next = 0
         self._probe_at = 0.0
         self.upstreams: Sequence[Upstream] = tuple(map(Upstream, settings.urls))
+        self.origins = {
+            f"{scheme}://".encode() + up.authority.lower(): up.prefix
+            for up in self.upstreams
+            for scheme in ("http", "https")
+        }
+        """What the API calls itself, with the path that it stands under; frameworks forget the scheme."""
 
     def choose(self, now: float, tried: Sequence[Upstream] = ()) -> Upstream | None:
         """The next upstream that is up; one that is down, when its trial is due; else None."""

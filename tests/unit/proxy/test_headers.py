@@ -143,3 +143,34 @@ def test_a_trailer_is_no_late_header() -> None:
     trailers = [(b"X-Sum", b"1"), (b"Set-Cookie", b"a=1"), (b"Server", b"x"), (b"Content-Type", b"a/b"),
                 (b"Connection", b"X-Hop"), (b"X-Hop", b"1"), (b"Trailer", b"x"), (b"ETag", b'"x"')]  # fmt: skip
     assert trailers_for_client(trailers) == [(b"x-sum", b"1"), (b"etag", b'"x"')]
+
+
+ORIGINS = {b"http://10.0.0.5:9000": b"/v1", b"https://api.internal": b""}
+
+
+@pytest.mark.parametrize(
+    ("sent", "got"),
+    [
+        (b"http://10.0.0.5:9000/v1/things/", b"/things/"),
+        (b"HTTP://10.0.0.5:9000/v1/a?b#c", b"/a?b#c"),
+        (b"http://10.0.0.5:9000/v1", b"/"),
+        (b"http://10.0.0.5:9000/v10/a", b"/v10/a"),
+        (b"https://api.internal", b"/"),
+        (b"https://api.internal?a=b", b"/?a=b"),
+        (b"https://api.internal//evil.example/a", b"/evil.example/a"),
+        (b"https://api.internal.evil.example/a", b"https://api.internal.evil.example/a"),
+        (b"http://10.0.0.5:90001/a", b"http://10.0.0.5:90001/a"),
+        (b"https://elsewhere.example/a", b"https://elsewhere.example/a"),
+        (b"/a", b"/a"),
+        (b"../a", b"../a"),
+    ],
+)
+def test_a_location_of_the_api_itself_is_one_of_the_gate(sent: bytes, got: bytes) -> None:
+    assert for_client([(b"Location", sent), (b"X-Url", sent)], ORIGINS) == [(b"location", got), (b"x-url", sent)]
+    assert for_client([(b"content-location", sent)], ORIGINS) == [(b"content-location", got)]
+
+
+def test_an_upstream_is_known_by_its_address_whatever_the_scheme() -> None:
+    assert Pool(UpstreamSettings(urls=("https://API.internal:8443/v2/",)), None).origins == {
+        b"http://api.internal:8443": b"/v2", b"https://api.internal:8443": b"/v2",
+    }  # fmt: skip

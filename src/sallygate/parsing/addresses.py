@@ -82,6 +82,10 @@ def parse_prefix(text: str) -> tuple[int, int, int]:
     """(bits of the family, prefix length, network number). `ValueError` says what is wrong.
 
     IPv4-mapped ones are IPv4, as addresses are: `::ffff:203.0.113.0/120` would cover nobody otherwise."""
+    if "%" in text:
+        raise ValueError(
+            f"{text[:64]!r} names an interface of this machine; write the address without `%` and what follows"
+        )
     network = ip_network(text.strip(), strict=True)
     number = int(network.network_address)
     if network.version == 6 and network.prefixlen >= MAPPED_BITS and number >> 32 == 0xFFFF:

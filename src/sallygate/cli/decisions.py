@@ -29,6 +29,7 @@ from sallygate.cli.terminal import (
     out,
     plainly,
     print_json,
+    writable,
 )
 from sallygate.model.event import Event
 from sallygate.model.finding import COLOURS, Finding
@@ -172,7 +173,8 @@ def _writer(stack: ExitStack, out_file: Path | None) -> Callable[[bytes], object
         return None
     if str(out_file) == "-":
         return sys.stdout.buffer.write
-    stream: IO[bytes] = stack.enter_context(out_file.open("wb"))
+    own = writable(out_file, lambda beginning: b'"decision":' in beginning.partition(b"\n")[0])
+    stream: IO[bytes] = stack.enter_context(own.open("wb"))
     return stream.write
 
 

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from sallygate.cli.terminal import NO, USAGE, JsonOption, StateOption, err, fail, out, plainly, print_json
+from sallygate.cli.terminal import NO, USAGE, JsonOption, StateOption, err, fail, out, plainly, print_json, writable
 
 if TYPE_CHECKING:
     from sallygate.policy.load import Loaded
@@ -262,9 +262,11 @@ def patterns(
     Example: sallygate patterns /usr/lib/sallygate/patterns.bin
     """
     from sallygate.controls.injection import compile_patterns, patterns_signature
-    from sallygate.security.state_directory import keep_patterns_ahead
+    from sallygate.security.state_directory import is_patterns_file, keep_patterns_ahead
 
+    signature = patterns_signature()
+    writable(file, lambda beginning: is_patterns_file(file, len(signature)))
     with err.status("compiling"):
         compiled = compile_patterns()
-    keep_patterns_ahead(file, patterns_signature(), compiled)
-    out.print(f"{file}: {len(compiled):,} bytes, version {patterns_signature()}", highlight=False)
+    keep_patterns_ahead(file, signature, compiled)
+    out.print(f"{file}: {len(compiled):,} bytes, version {signature}", highlight=False)

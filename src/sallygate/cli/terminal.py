@@ -30,6 +30,8 @@ if TYPE_CHECKING:  # loaded when a command needs them: `--help` should not wait 
     from sallygate.policy.load import Loaded
     from sallygate.security.state_directory import Installation
 
+BEGINNING_BYTES = 1 << 20
+"""Of a file, by which its kind is told: a recorded request is one line."""
 NO, USAGE, STATE = 1, 2, 3
 """Exit codes, see the package."""
 
@@ -105,6 +107,21 @@ def plainly(command: Callable[P, R]) -> Callable[P, R]:
 def fail(message: str, code: int) -> NoReturn:
     err.print(f"error: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(code)
+
+
+def writable(file: Path, is_own: Callable[[bytes], bool]) -> Path:
+    """`file`, where there is none yet or one of the command's own kind, by its first bytes. A typing error must not cost
+    a policy or a recording: anything else ends the command."""
+    if not file.is_file():  # a device or a pipe keeps nothing
+        return file
+    try:
+        with file.open("rb") as stream:
+            beginning = stream.read(BEGINNING_BYTES)
+    except OSError as error:
+        fail(f"{file}: {error.strerror}", USAGE)
+    if beginning and not is_own(beginning):
+        fail(f"{file}: is another kind of file, and is left as it is; name another one, or move it away", USAGE)
+    return file
 
 
 def print_json(value: object) -> None:

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from sallygate.cli.terminal import JsonOption, StateOption, duration, err, lines, out, plainly, print_json
+from sallygate.cli.terminal import JsonOption, StateOption, duration, err, lines, out, plainly, print_json, writable
 
 if TYPE_CHECKING:
     from sallygate.offline.tuning import Proposal
@@ -38,7 +38,9 @@ def tune(
     directory = state_dir or load_policy(policy, "replay").state_dir
     proposals, few = propose(read_events(directory / "events", time.time() - duration(since)), callers)
     if out_file is not None and proposals:
-        out_file.write_text(as_patch(proposals))
+        writable(out_file, lambda beginning: beginning.startswith(b"injection:\n  exclude:\n")).write_text(
+            as_patch(proposals)
+        )
     if json:
         print_json({"proposed": proposals, "too_few_callers": few})
         return

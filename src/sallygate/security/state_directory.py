@@ -337,6 +337,12 @@ def patterns_ahead(signature: str) -> bytes | None:
     return patterns if hmac.compare_digest(head, right) else None
 
 
+def is_patterns_file(file: Path, signature_chars: int) -> bool:
+    """Whether `keep_patterns_ahead` wrote it, for whatever version."""
+    data = file.read_bytes()
+    return data[:TAG_BYTES] == hashlib.sha256(data[TAG_BYTES + signature_chars :]).digest()
+
+
 def keep_patterns_ahead(file: Path, signature: str, patterns: bytes) -> None:
     """Writes what `patterns_ahead` reads. Raises `StoreError`."""
     with contextlib.suppress(OSError):

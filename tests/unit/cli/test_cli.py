@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sallygate.cli import app
+from sallygate.security.state_directory import is_patterns_file, keep_patterns_ahead
 from support import OPENAPI, make_key, write_policy
 
 
@@ -161,3 +162,27 @@ def test_an_installation_that_cannot_be_used_is_exit_code_3(tmp_path: Path) -> N
     (tmp_path / "state").write_text("a file")
     assert "state directory" in run("keys", "list", "-p", policy, code=3).stderr
     run("keys", "list", "--state-dir", tmp_path / "nowhere", code=3)
+
+
+def test_no_command_overwrites_what_is_not_its_own_kind(tmp_path: Path) -> None:
+    """A typing error would cost the policy."""
+    policy = write_policy(tmp_path)
+    recording = tmp_path / "requests.jsonl"
+    recording.write_text('{"url":"/things"}\n')
+    for file in (policy, recording, tmp_path / "openapi.json"):
+        before = file.read_bytes()
+        for command in (("patterns", file), ("replay", policy, recording, "--out", file)):
+            assert "is another kind of file" in run(*command, code=2).stderr
+            assert file.read_bytes() == before
+    out = tmp_path / "out.jsonl"
+    for _ in range(2):
+        run("replay", policy, recording, "--out", out)
+    assert out.read_bytes().count(b'"decision":') == 1
+
+
+def test_the_files_that_a_command_wrote_are_known_again(tmp_path: Path) -> None:
+    file = tmp_path / "patterns.bin"
+    keep_patterns_ahead(file, "0123456789abcdef", b"compiled")
+    assert is_patterns_file(file, 16)
+    file.write_bytes(file.read_bytes() + b"x")
+    assert not is_patterns_file(file, 16)

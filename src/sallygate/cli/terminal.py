@@ -110,8 +110,8 @@ def fail(message: str, code: int) -> NoReturn:
 
 
 def writable(file: Path, is_own: Callable[[bytes], bool]) -> Path:
-    """`file`, where there is none yet or one of the command's own kind, by its first bytes. A typing error must not cost
-    a policy or a recording: anything else ends the command."""
+    """`file`, where there is none yet or one of the command's own kind, by its first bytes. A typing error must not
+    cost a policy or a recording: anything else ends the command."""
     if not file.is_file():  # a device or a pipe keeps nothing
         return file
     try:

@@ -97,7 +97,10 @@ def open_database(path: Path) -> sqlite3.Connection:
 
     The connection commits by itself and may be used from any one thread at a time.
     """
-    connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+    # Statements that are kept count their steps over all their runs, and would be stopped after many.
+    connection = sqlite3.connect(
+        path, timeout=BUSY_S, isolation_level=None, check_same_thread=False, cached_statements=0
+    )
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=OFF")  # a sample may lose its last order when the machine dies

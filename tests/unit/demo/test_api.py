@@ -262,3 +262,14 @@ def test_what_is_there_is_kept(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.Error):
         create_app(tmp_path / "no such directory" / "shop")
+
+
+def test_a_statement_is_stopped_by_the_steps_of_one_run_not_of_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "STATEMENT_STEPS_MAX", 20_000)
+    connection = data.open_database(tmp_path / "shop")
+    for _ in range(50):
+        assert connection.execute("SELECT id, name FROM products LIMIT ?", (100,)).fetchall()
+    with pytest.raises(sqlite3.OperationalError, match="interrupted"):
+        connection.execute("SELECT count(*) FROM products, products, products").fetchall()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     from sallygate.policy.load import Loaded
 
 FETCH_S = 20
+_LOOKS_INTERNAL = re.compile(
+    r"/_|/(?:actuator|admin|console|debug|dump|heap|internal|metrics|profil(?:e|ing)r?|reset|shutdown|test|trace)(?=[/_.-]|$)",
+    re.IGNORECASE,
+).search
+"""Paths that are rarely meant for callers from outside."""
 OPERATIONS_SHOWN = 8
 
 _TEMPLATE = """\
@@ -75,6 +81,9 @@ def init(
     out.print(f"operationIds: {', '.join(names)}{more}", highlight=False)
     if public:
         out.print(f"public by the contract: {', '.join(public)}", highlight=False)
+    if internal := [operation.id for operation in loaded.operations if _LOOKS_INTERNAL(operation.path)]:
+        out.print(f"look internal: {', '.join(internal)}", style="yellow", markup=False, highlight=False)
+        out.print(f"  nobody can call one after: operations: {{{internal[0]!r}: {{deny: true}}}}", highlight=False)
     out.print(f"next: sallygate keys create -p {out_file} --account me --plan free", highlight=False)
     out.print(f"      sallygate up {out_file}", highlight=False)
 

@@ -186,3 +186,15 @@ def test_the_files_that_a_command_wrote_are_known_again(tmp_path: Path) -> None:
     assert is_patterns_file(file, 16)
     file.write_bytes(file.read_bytes() + b"x")
     assert not is_patterns_file(file, 16)
+
+
+def test_init_names_the_paths_that_look_internal(tmp_path: Path) -> None:
+    paths = {path: {"get": {"operationId": path.strip("/").replace("/", "_")}} for path in
+             ("/users/_debug", "/admin/users", "/v1/reset", "/administrators", "/users/{id}", "/profiles", "/tests")}  # fmt: skip
+    (tmp_path / "openapi.json").write_text(json.dumps({"openapi": "3.1.0", "paths": paths}))
+    out = run(
+        "init", "--openapi", tmp_path / "openapi.json", "--upstream", "http://127.0.0.1:9", "--out", tmp_path / "p.yaml"
+    )
+    (line,) = [line for line in out.output.splitlines() if line.startswith("look internal")]
+    assert line == "look internal: users__debug, admin_users, v1_reset"
+    assert "deny: true" in out.output

@@ -6,8 +6,9 @@ business. It fetches nothing: files beside the document are read by the caller."
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, cast
 
 from msgspec.structs import replace
@@ -41,6 +42,7 @@ _STYLES: Mapping[str, tuple[str, ...]] = {
     "header": ("simple",),
     "cookie": ("form",),
 }
+_EXPRESSION = re.compile(r"\{[^{}]*\}")
 _HEADERS_OF_THE_MESSAGE = frozenset({"accept", "content-type", "authorization"})
 """Declared as parameters they are ignored (OpenAPI 3.1.1, section 4.8.12.2.1)."""
 
@@ -119,7 +121,18 @@ def read_operations(document: Document, notes: list[str] | None = None) -> tuple
         operations[operation.id] = operation
     if reader.problems:
         raise OpenAPIError(tuple(reader.problems))
+    if notes is not None:
+        notes += _unreachable(operations.values())
     return tuple(operations.values())
+
+
+def _unreachable(operations: Iterable[Operation]) -> Iterator[str]:
+    """What another path, which differs in the names of its expressions only, hides."""
+    first: dict[tuple[str, str], str] = {}
+    for operation in operations:
+        alike = (operation.method, _EXPRESSION.sub("{}", operation.path))
+        if (hides := first.setdefault(alike, operation.path)) != operation.path:
+            yield f"{operation.method} {operation.path} is never reached: {hides} is the same path"
 
 
 class _Reader:

@@ -199,6 +199,13 @@ def test_a_problem_in_yaml_has_its_line() -> None:
     assert [where for where, _ in caught.value.problems] == ["api.yaml:3", "api.yaml:4"]
 
 
+def test_a_path_that_another_one_hides_is_noted() -> None:
+    notes: list[str] = []
+    paths = {"/users/{id}": {"get": {}}, "/users/{name}": {"get": {}, "put": {}}, "/users/me": {"get": {}}}
+    assert len(read_operations({"openapi": "3.1.0", "paths": paths}, notes)) == 4
+    assert notes == ["GET /users/{name} is never reached: /users/{id} is the same path"]
+
+
 def test_an_id_used_twice_goes_by_method_and_path() -> None:
     notes: list[str] = []
     same = {"operationId": "same"}

@@ -202,7 +202,10 @@ class Engine:
     ) -> Ask | Refuse | Answer | Admission:
         """Who may do what, judged from the head alone."""
         evaluation = OpenEvaluation(head, now)
-        evaluation.done, evaluation.trace = done, trace
+        if done:
+            evaluation.done = done
+        if trace is not None:
+            evaluation.trace = trace
         if evaluation.run(self._address):
             return self._refuse(evaluation)
         if head.fault is not None:
@@ -282,7 +285,10 @@ class Engine:
         if admission.own:
             return Pass(admission.decision)
         evaluation = OpenEvaluation.resumed(admission, head, head.received_at, trace)
-        evaluation.raw, evaluation.done, evaluation.spool = raw, done, spool
+        if raw is not None:
+            evaluation.raw = raw
+        if done or spool is not None:
+            evaluation.done, evaluation.spool = done, spool
         evaluation.run(self._plan_of(admission.operation, False).examine)
         decision = admission.decision
         if evaluation.findings:
@@ -370,8 +376,11 @@ class Engine:
             return Inspection(None, ids, truncated)
         evaluation = OpenEvaluation.resumed(admission, head, now, trace)
         evaluation.status, evaluation.response_headers = response.status, response.headers
-        evaluation.tree, evaluation.unread, evaluation.partial = tree, body.unread, body.partial
-        evaluation.response_body, evaluation.spool, evaluation.done = body.raw, body.spool, done
+        evaluation.tree = tree
+        if body.unread:
+            evaluation.unread, evaluation.partial = True, body.partial
+        if done or body.raw is not None or body.spool is not None:
+            evaluation.response_body, evaluation.spool, evaluation.done = body.raw, body.spool, done
         evaluation.run(judges)
         if evaluation.asked and not evaluation.refused:
             return Ask(evaluation.asked, evaluation.reserved)

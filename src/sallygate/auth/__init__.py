@@ -1,4 +1,4 @@
-"""`/auth`: access codes, tokens, and places, as a small ASGI application that Guard runs itself, behind the same
+"""Endpoints of `/auth` (access codes, tokens, locations), as an ASGI application that Guard calls behind the same
 controls as the API.
 
 Knows neither the API nor how a request got here. What it refuses it says in the field's own form (RFC 6749, section

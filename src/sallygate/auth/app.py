@@ -1,4 +1,4 @@
-"""The ASGI application: reads a request's few parameters, in one way only, and answers what the endpoint says."""
+"""ASGI application of `/auth`: reads the few parameters of a request strictly, and sends the endpoint's answer."""
 
 from __future__ import annotations
 
@@ -36,6 +36,8 @@ Failed = Callable[[str, BaseException], None]
 
 
 class AuthApp:
+    """ASGI application that answers the operations of `/auth`. Raises nothing: every failure is answered 503."""
+
     def __init__(self, endpoints: Mapping[str, Endpoint], forms_only: frozenset[str], failed: Failed) -> None:
         """`forms_only` are those that OAuth gives one form of request. `failed` tells the operator."""
         self._endpoints = endpoints
@@ -94,6 +96,7 @@ class AuthApp:
 
 
 def malformed(detail: str, status: int = 400) -> Answer:
+    """Answer to a request that breaks the endpoint's rules; `detail` says which, `status` is 400 or 415."""
     return refused("invalid_request", detail, Finding("auth.malformed", detail, status, owasp="API2"), status)
 
 

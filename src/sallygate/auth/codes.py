@@ -1,15 +1,15 @@
-"""One-time codes: asked for, delivered, and redeemed once.
+"""Endpoint of one-time codes: request, delivery, and redemption once.
 
 Threat: finding out who has an account, guessing a code, using one that was seen on its way, flooding an account's owner
-(OWASP API2, API6). Whoever asks is told that a code is on its way, before anybody looks whether there is such an
-account: that happens in the background, so neither the answer nor its time tells. A code nobody gets is kept for an
-account that does not exist, too, so that redeeming takes the same work.
+(OWASP API2, API6). The answer says that a code is on its way before the account is looked up in the background, so that
+neither the answer nor its time shows whether the account exists. An account that does not exist gets a stored code
+too, which is never delivered: redeeming takes the same work.
 
-Whoever asks or guesses in an owner's name must not keep the owner out: a place the account has signed in from, or is
-admitted from, has counts of its own. So from there, and only there, one can tell that it has.
+Requests and guesses in an owner's name must not lock the owner out: a location that the account has signed in from, or
+that is admitted for it, has counts of its own. A caller at such a location, and at no other, can notice this.
 
 Evidence: `auth.code` (`rule` says which check failed), `auth.codes_limit`, `identity.guesses`.
-Known bypasses: whoever reads the owner's mail and sits in the network the code was asked for has the code.
+Known bypasses: an attacker who reads the owner's mail and uses the network the code was requested from has the code.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ READ_AS = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None, " ": None})
 
 
 class Wanted(Struct, frozen=True):
+    """Request for a code, until its sender has taken it from the queue."""
+
     account: str
     purpose: CodePurpose
     subject: str
@@ -67,6 +69,7 @@ class Codes:
         ]
 
     def start(self) -> None:
+        """Start the tasks that deliver codes. Call it once, inside the event loop."""
         self._senders = [asyncio.create_task(self._send_on()) for _ in range(SENDERS)]
 
     async def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""How a code reaches its owner: by e-mail, by a service of the operator's, or into a file.
+"""Channels that deliver a code to its owner: e-mail, webhook, or a file.
 
 Knows nothing of what a code opens. A channel either takes a code, or raises `DeliveryError`: then the code never
 counts.
@@ -57,6 +57,7 @@ class Letter(Struct, frozen=True):
 
     @property
     def text(self) -> str:
+        """Text of the message, in plain English, with the code and the time it expires (UTC)."""
         what = "sign in" if self.purpose == "access" else "admit a new place"
         until = time.strftime("%H:%M UTC", time.gmtime(self.expires_at))
         return (
@@ -67,7 +68,10 @@ class Letter(Struct, frozen=True):
 
 
 class Channel(Protocol):
-    async def send(self, letter: Letter) -> None: ...
+    """Protocol of a channel that delivers codes."""
+
+    async def send(self, letter: Letter) -> None:
+        """Deliver one letter. Raises `DeliveryError`, whose text names no recipient."""
 
 
 class SmtpChannel:
@@ -81,6 +85,7 @@ class SmtpChannel:
         self._context = ssl.create_default_context(cafile=ca) if section.tls != "none" else None
 
     async def send(self, letter: Letter) -> None:
+        """Deliver by SMTP in a thread. Raises `DeliveryError` for a bad contact, a busy channel or a failed server."""
         if "\r" in letter.contact or "\n" in letter.contact or "@" not in letter.contact:
             raise DeliveryError("the account's contact is no e-mail address")
         if not self._free.acquire(blocking=False):
@@ -150,6 +155,7 @@ class WebhookChannel:
         """What may be said of it: the rest of the URL may be a secret."""
 
     async def send(self, letter: Letter) -> None:
+        """Deliver as a JSON request to the operator's URL. Raises `DeliveryError` unless the answer is 2xx."""
         body = encode(
             {
                 "type": "code", "contact": letter.contact, "account": letter.account, "purpose": letter.purpose,
@@ -182,6 +188,7 @@ class OutboxChannel:
         self._file = file
 
     async def send(self, letter: Letter) -> None:
+        """Append the letter as one line of JSON. Raises `DeliveryError` if the file cannot be written."""
         line = encode(
             {
                 "at": time.time(), "to": letter.contact, "account": letter.account, "purpose": letter.purpose,
@@ -200,10 +207,11 @@ class OutboxChannel:
 
 
 def letter_id() -> str:
+    """New random id of a letter: `code_` and 24 hexadecimal digits (96 bits)."""
     return "code_" + secrets.token_hex(12)
 
 
 def _said(error: BaseException) -> str:
-    """SMTP servers quote addresses back; only the kind and the number are told."""
+    """SMTP servers quote addresses; the message keeps only the kind of error and its number."""
     code = getattr(error, "smtp_code", None)
     return f"{type(error).__name__}{f' {code}' if code else ''}"

@@ -1,5 +1,5 @@
-"""`POST /auth/locations`: a caller who is known, from a place that is not, has a code sent to its account's owner; with
-the code the place is admitted."""
+"""Endpoint `POST /auth/locations`: sends a code to the owner of the caller's account, and admits the caller's location
+for that code."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ from sallygate.ports import StoreError
 
 
 class Locations:
+    """Endpoint that admits the location of an authenticated caller by a code."""
+
     def __init__(self, codes: Codes, host: Host) -> None:
         self._codes, self._host = codes, host
 
     async def admit(self, call: AuthCall, parameters: Mapping[str, str]) -> Answer:
+        """Send a code, or admit the caller's network for the code in `parameters`; 503 if the store
+        fails."""
         principal = call.principal
         assert principal is not None  # the engine demands one
         network, host = location_network(call.head.client_address), self._host

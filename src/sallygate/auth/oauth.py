@@ -1,4 +1,4 @@
-"""The OAuth 2.0 endpoints: token (RFC 6749), revocation (RFC 7009), introspection (RFC 7662), metadata (RFC 8414).
+"""OAuth 2.0 endpoints: token (RFC 6749), revocation (RFC 7009), introspection (RFC 7662), metadata (RFC 8414).
 
 Threat: a refresh token that was stolen is used by two; the second use ends them both (RFC 9700, section 4.14.2).
 Evidence: `auth.code`, `auth.client`, `auth.refresh` (`rule: reused` when a used one came back), `auth.scope`.
@@ -36,12 +36,15 @@ of them revokes the key, or signs out."""
 
 
 class OAuth:
+    """Endpoints of OAuth 2.0, for one policy section `auth`."""
+
     def __init__(self, section: Auth, text: TokenText, codes: Codes | None, host: Host) -> None:
         self._section, self._text, self._codes, self._host = section, text, codes, host
         ended = RateTable("auth:revocations", REVOKED_PER_S, REVOKED_BURST)
         self._ended = host.state.table(ended, host.now())
 
     def endpoints(self) -> dict[str, Endpoint]:
+        """Methods of this class by operation id."""
         return {TOKEN: self.token, REVOKE: self.revoke, INTROSPECT: self.introspect, METADATA: self.metadata,
                 KEYS: self.keys}  # fmt: skip
 
@@ -52,6 +55,8 @@ class OAuth:
     # token -----------------------------------------------------------------------------------------------------------
 
     async def token(self, call: AuthCall, parameters: Mapping[str, str]) -> Answer:
+        """Token endpoint (RFC 6749, section 3.2): issues tokens for an API key, a code or a refresh token. Raises
+        `StoreError`."""
         try:
             match parameters.get("grant_type"):
                 case "client_credentials":
@@ -268,6 +273,7 @@ class OAuth:
     # what anybody may read -------------------------------------------------------------------------------------------
 
     async def metadata(self, call: AuthCall, parameters: Mapping[str, str]) -> Answer:
+        """Authorisation server metadata (RFC 8414): endpoints, grant types and client authentication."""
         section = self._section
         base = section.issuer.removesuffix(urlsplit(section.issuer).path) + section.prefix
         grants = ["client_credentials", "refresh_token", *([CODE_GRANT] if self._codes is not None else [])]
@@ -286,6 +292,7 @@ class OAuth:
         return Answer(200, document, headers=_kept())
 
     async def keys(self, call: AuthCall, parameters: Mapping[str, str]) -> Answer:
+        """Public keys that verify own access tokens, as a JSON Web Key Set (RFC 7517, section 5)."""
         return Answer(200, self._keys.jwks(self._host.now()), headers=_kept())
 
 
@@ -301,12 +308,14 @@ def key_sent(call: AuthCall, parameters: Mapping[str, str]) -> tuple[str, str] |
 
 
 def wrong_client(why: str, evidence: str = "") -> Answer:
+    """Answer 401 `invalid_client`; `why` goes into the event only."""
     finding = Finding("auth.client", "The client is not valid.", 401, rule=why, evidence=evidence, owasp="API2",
                       attack="T1110")  # fmt: skip
     return refused("invalid_client", finding.detail, finding, 401)
 
 
 def wrong_refresh(why: str, account: str = "") -> Answer:
+    """Answer 400 `invalid_grant` to a refresh token that does not count; `why` goes into the event only."""
     finding = Finding("auth.refresh", "The refresh token is not valid.", 400, rule=why, owasp="API2",
                       evidence=f"account {account}" if account else "", attack="T1550")  # fmt: skip
     return refused("invalid_grant", finding.detail, finding)

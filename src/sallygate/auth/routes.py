@@ -1,4 +1,4 @@
-"""The paths of `/auth`, as operations like the API's own."""
+"""Operations of `/auth`: their paths and methods, in the form of the API's own operations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokens as they are written: access tokens (RFC 9068), and refresh tokens, opaque and used once.
+"""Formats of own tokens: access tokens (RFC 9068), and opaque refresh tokens that count once.
 
 A refresh token is `sgr_<grant>_<secret><check>`: like an API key, its check digits tell an invented one from one that
 was made here, so that only one that was made here and has been used can mean that it was stolen.
@@ -26,6 +26,8 @@ _CHECK_AT = len(REFRESH) + GRANT_CHARS + 1 + SECRET_CHARS
 
 
 class Issued(Struct, frozen=True):
+    """Access token with its id and its end."""
+
     text: str
     jti: str
     expires_at: int
@@ -50,6 +52,7 @@ class TokenText:
         self, keys: SigningKeys, subject: str, client: str, scopes: Collection[str], life_s: float, now: float,
         grant: str = "",
     ) -> Issued:  # fmt: skip
+        """Signed access token (RFC 9068, ES256) that lives `life_s` seconds from `now`."""
         key, jti, until = keys.signing(now), secrets.token_urlsafe(16), int(now + life_s)
         claims = {
             "iss": self.issuer, "aud": self.audience, "sub": subject, "client_id": client, "iat": int(now),
@@ -91,6 +94,7 @@ class TokenText:
     # refresh ---------------------------------------------------------------------------------------------------------
 
     def refresh(self, grant: str) -> str:
+        """New refresh token of a grant: opaque, with a secret of 256 bits and check digits."""
         checked = f"{REFRESH}{grant}_{base62(secrets.token_bytes(32), SECRET_CHARS)}"
         return checked + _check_digits(self._keyed[0][0], checked)
 
@@ -113,4 +117,5 @@ def _check_digits(check: KeptHmac, checked: str) -> str:
 
 
 def new_grant_id() -> str:
+    """New random id of a grant, in base 62."""
     return base62(secrets.token_bytes(12), GRANT_CHARS + 1)[-GRANT_CHARS:]

@@ -1,4 +1,4 @@
-"""The command line. Each group of commands is a module; what they share is in `terminal`.
+"""Command line: one module for each group of commands, and `terminal` for what they share.
 
 Exit codes: 0 done; 1 the answer is no (a policy with errors, a request that would be refused); 2 the command was
 called wrongly; 3 the installation could not be read or written.
@@ -61,4 +61,5 @@ def options(
 
 
 def main() -> None:
+    """Entry point of the program `sallygate`."""
     app()

@@ -1,5 +1,5 @@
-"""`sallygate accounts`: who has an account, and with which password. A password is asked for, never an argument: other
-users of the machine see those."""
+"""Commands `sallygate accounts`. A password is read from a prompt and is never an argument, since other users of the
+machine can see arguments."""
 
 from __future__ import annotations
 

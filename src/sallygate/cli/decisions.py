@@ -1,4 +1,4 @@
-"""`sallygate explain|replay|events`: what was decided, what would be, and why."""
+"""Commands `sallygate explain`, `replay` and `events`: decisions made, or simulated, with their reasons."""
 
 from __future__ import annotations
 

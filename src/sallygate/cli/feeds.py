@@ -1,4 +1,4 @@
-"""`sallygate feeds`: what threat intelligence says, how old it is, and what a feed would do."""
+"""Commands `sallygate feeds`: content, age and effect of threat intelligence feeds."""
 
 from __future__ import annotations
 
@@ -60,6 +60,7 @@ def list_(policy: PolicyOption = DEFAULT_POLICY, state_dir: StateOption = None, 
 
 
 def print_feed(one: FeedState) -> None:
+    """Print one feed's state: a line, and its error if there is one."""
     out.print(f"[bold]{escape(one.name)}[/bold]  {feed_line(one)}", highlight=False, soft_wrap=True)
     if one.said:
         out.print(

@@ -1,4 +1,4 @@
-"""`sallygate keys`: API keys. A key is printed once, when it is made, and is not kept."""
+"""Commands `sallygate keys`: API keys. A key is printed once, at its creation, and is not stored."""
 
 from __future__ import annotations
 

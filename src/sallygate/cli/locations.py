@@ -1,4 +1,4 @@
-"""`sallygate locations`: from where callers call, and from where they may (`new_location` of their plan)."""
+"""Commands `sallygate locations`: known and admitted locations (`new_location` of the plan)."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ WhereArgument = Annotated[str, typer.Argument(help="A network, 203.0.113.0/24, o
 
 @contextmanager
 def locations(policy: Path, state_dir: Path | None) -> Iterator[Locations]:
+    """Context manager: operators' acts on locations, on an opened store that is closed at the end."""
     from sallygate.admin.locations import Locations
 
     with opened(policy, state_dir) as (_, store):

@@ -1,4 +1,4 @@
-"""`sallygate backup|restore|erase|doctor`: looking after what an installation keeps."""
+"""Commands `sallygate backup`, `restore`, `erase` and `doctor`: care of an installation's state."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def doctor(
     state_dir: StateOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Look for what is wrong with installation, policy, state, clock, certificates, permissions; say how to mend it.
+    """Check installation, policy, state, clock, certificates and permissions; say how to correct each fault.
 
     Example: sallygate doctor
 

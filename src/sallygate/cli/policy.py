@@ -1,4 +1,4 @@
-"""`sallygate init|check`: writing a first policy, and knowing that one is right."""
+"""Commands `sallygate init`, `check` and `schema`: write a first policy, and validate a policy."""
 
 from __future__ import annotations
 

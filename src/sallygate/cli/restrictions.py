@@ -1,4 +1,4 @@
-"""`sallygate restrict`: blocks made by hand. Each has a reason and an end, and can be lifted."""
+"""Commands `sallygate restrict`: restrictions by hand. Each has a reason and an end, and can be lifted."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ app = typer.Typer(help="Restrictions: add, list, show, lift, history.", no_args_
 @app.command()
 @plainly
 def add(
-    reason: Annotated[str, typer.Option(help="Why, for whoever comes next.")],
+    reason: Annotated[str, typer.Option(help="Reason, for other operators.")],
     for_: Annotated[str, typer.Option("--for", help="How long, 2h.")] = "1h",
     address: Annotated[list[str] | None, typer.Option(metavar=ONE, help="A client address.")] = None,
     prefix: Annotated[list[str] | None, typer.Option(metavar=ONE, help="A prefix, 203.0.113.0/24.")] = None,

@@ -1,5 +1,4 @@
-"""`sallygate secrets`: what keys, tokens and assertions are made under, and how one secret follows another while all
-goes on."""
+"""Commands `sallygate secrets`: list and rotate the pepper and the signing keys while the gate runs."""
 
 from __future__ import annotations
 

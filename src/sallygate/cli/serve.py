@@ -1,4 +1,4 @@
-"""`sallygate up|demo`: serving."""
+"""Commands `sallygate up` and `demo`: run a gateway."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`sallygate status`: how a running gate is."""
+"""Command `sallygate status`: prints the state of a running gate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands share: the terminal, errors as people read them, and opening an installation."""
+"""Common parts of the commands: terminal output, error messages, and opening an installation."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ class Terminal(Console):
     lines of ours. Text of several lines is printed as a `rich.text.Text`, see `lines`."""
 
     def render_str(self, text: str, **how: Any) -> Text:  # Any: rich's own options
+        """Render text with control characters escaped, so that no event can forge a line."""
         return super().render_str(printable(text), **how)
 
 
@@ -78,7 +79,7 @@ DEFAULT_POLICY = Path("sallygate.yaml")
 
 
 def plainly(command: Callable[P, R]) -> Callable[P, R]:
-    """Errors that are somebody's to mend become one line, or one a problem, and an exit code."""
+    """Context manager for commands: an error of the user's becomes one line a problem, and an exit code."""
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -105,6 +106,7 @@ def plainly(command: Callable[P, R]) -> Callable[P, R]:
 
 
 def fail(message: str, code: int) -> NoReturn:
+    """Print an error and end the command with exit code `code`."""
     err.print(f"error: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(code)
 
@@ -166,6 +168,7 @@ def duration(text: str) -> float:
 
 
 def moment(at: float | None) -> str:
+    """Time in the machine's time zone, as `YYYY-MM-DD HH:MM:SS`; empty for None."""
     return "" if at is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 

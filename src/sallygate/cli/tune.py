@@ -1,4 +1,4 @@
-"""`sallygate tune`: what injection would have refused wrongly, and the exclusions that would prevent it."""
+"""Command `sallygate tune`: honest values that injection would refuse, and exclusions for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`sallygate check --against`: a policy beside what was decided, before it is put in force."""
+"""Command `sallygate check --against`: compares a policy's decisions with recorded decisions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""One package or module for each practice Sallygate enforces; none knows another, none enforces by itself.
+"""Controls: one module or package for each practice. Controls are independent of one another and enforce nothing
+themselves.
 
 A control is built once from its section of the policy and then judges: values in, findings out.
 """

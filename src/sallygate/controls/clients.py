@@ -1,4 +1,5 @@
-"""Client filtering: what is not in the contract does not exist; who is unknown gets the specification, and no more.
+"""Control of clients: refuses paths and methods that the contract lacks, and gives unknown clients the specification
+only.
 
 Threat: probing for forgotten paths, methods and versions (OWASP API9). Evidence: `clients.path` (404),
 `clients.method` (405 with `Allow`). Known bypasses: whatever the contract itself describes

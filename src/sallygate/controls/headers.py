@@ -1,4 +1,4 @@
-"""Header fields of the API's responses, removed and set by operation.
+"""Control of response header fields: removes and sets fields by operation.
 
 Threat: a response that names its software, or that a cache keeps or another site embeds (OWASP API8).
 Evidence: none; a changed field is no finding. Known bypasses: the same words in a body, or in a field of another name.

@@ -1,4 +1,4 @@
-"""How much a caller may have: rates, quotas, requests at once, bytes and records.
+"""Control of limits: rates, quotas, concurrent requests, bytes and records of a caller.
 
 Threat: floods by one caller, scraping, and bills (OWASP API4). Evidence: `limits.address`, `limits.rate`,
 `limits.operation`, `limits.quota.hour|day|month`, `limits.data.bytes|records`, `limits.concurrent`, each 429 with
@@ -145,7 +145,7 @@ class LimitsControl:
         return not limited
 
     def early(self, request: EarlyRequest) -> Judgement | None:
-        """What refuses more requests from there, whoever sends them."""
+        """Finding that refuses further requests from an address, for every caller there."""
         if request.client is None:
             return None
         finding, wait_s = self.judge_network(request.client[1], request.now)
@@ -254,16 +254,19 @@ class LimitsControl:
         return self._state.tables[table].look(principal.account, now, 0).remaining if table and principal else None
 
     def bytes_charges(self, principal: Principal | None, sent_bytes: int) -> tuple[Charge, ...]:
+        """Charge of response bytes against the plan's data budget; none without a principal or budget."""
         if principal is None or not sent_bytes or not (table := self._plans[principal.plan].bytes_table):
             return ()
         return (Charge(table, principal.account, sent_bytes),)
 
     def records_charges(self, principal: Principal | None, records: int | None) -> tuple[Charge, ...]:
+        """Charge of response records against the plan's data budget; none without a principal or budget."""
         if principal is None or not records or not (table := self._plans[principal.plan].records_table):
             return ()
         return (Charge(table, principal.account, records),)
 
     def counts_records(self, principal: Principal | None, operation: Operation | None) -> bool:
+        """Whether the records of an operation's response are charged to the principal's plan."""
         if principal is None or operation is None or operation.id not in self.records:
             return False
         return bool(self._plans[principal.plan].records_table)

@@ -1,4 +1,4 @@
-"""Verified locations: a credential that calls from somewhere new is looked at, or not let in until its owner says so.
+"""Control of new locations: reports or refuses a credential from a location that is not known for it.
 
 Threat: a stolen key, password or token, used from elsewhere (OWASP API2; MITRE T1078). Evidence: `location.new` where a
 plan observes, `location.unverified` (403, a challenge) where it verifies; both name the network. `location.travel`

@@ -1,4 +1,4 @@
-"""Active restrictions: the one mechanism of every block.
+"""Control of active restrictions: the one mechanism of every block.
 
 Threat: a caller known to be hostile, whatever it asks. Evidence: `restriction.deny`, `restriction.terminate`,
 `restriction.throttle` or `challenge.required`, with the restriction's id.
@@ -169,7 +169,7 @@ class RestrictionsControl(Everywhere):
         done: tuple[WorkDone, ...],
         passed: Judgement,
     ) -> Judgement:
-        """Met by whoever had the place it calls from admitted after the restriction was made."""
+        """Whether the caller's location was admitted after the restriction was made."""
         if not challenges:
             return passed
         since = max(one.created_at for one in challenges)

@@ -1,4 +1,4 @@
-"""HTTPS always.
+"""Control of transport: refuses plain HTTP.
 
 Threat: a key sent in the clear is everybody's; a redirect would only teach clients to go on sending it.
 Evidence: `transport.plain`, and `transport.credential_exposed` with the key's id when one was seen on the wire.
@@ -66,6 +66,7 @@ class TransportControl(Everywhere):
 
 
 def is_loopback(address: str) -> bool:
+    """Whether an address is this machine's own: 127.0.0.0/8 or ::1."""
     found = parse_address(address)
     if found is None:
         return False

@@ -1,4 +1,4 @@
-"""The sample shop: a small API with the honest flaws of real ones, its contract and its data.
+"""Sample shop: a small API with typical flaws, its contract and its data.
 
 It knows nothing of the gate that stands before it; all it takes from there is who is calling, in
 `X-Sallygate-*`.

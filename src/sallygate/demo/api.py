@@ -1,4 +1,4 @@
-"""The sample shop: a Starlette application over SQLite that does what `openapi.yaml` says, carelessly.
+"""Sample API: a Starlette application over SQLite that implements `openapi.yaml`, with deliberate flaws.
 
 It refuses to know that a gate stands before it, and believes the three headers a gate sends:
 `X-Sallygate-Account`, `X-Sallygate-Plan`, `X-Sallygate-Scopes`. It never answers 5xx to a request that its
@@ -9,7 +9,7 @@ Its flaws are on purpose. Real APIs have them, and they are what the gate's cont
 - neither `listOrders` nor `getOrder` asks whose orders they are, and ids count upwards (OWASP API1:2023);
 - `limit` has no maximum, so one call reads a whole table (API4:2023);
 - `listProducts` writes its `search` into the SQL text (CWE-89): `%' UNION SELECT ... --` reads the accounts;
-- letters go to whoever is named, with any template, subject and text (API6:2023);
+- letters go to any recipient, with any template, subject and text (API6:2023);
 - posts keep their HTML as it came (CWE-79);
 - files keep the name, type and bytes they came with, of any size (CWE-434), and are served as that type.
 
@@ -77,16 +77,22 @@ class Camel(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class NewOrderLine(Camel):
+    """Line of a new order, as a client sends it."""
+
     product_id: Id
     quantity: Quantity
 
 
 class NewOrder(Camel):
+    """New order, as a client sends it."""
+
     items: Annotated[list[NewOrderLine], Meta(min_length=1, max_length=50)]
     note: Annotated[str, Meta(max_length=500)] = ""
 
 
 class NewMessage(Camel):
+    """New message, as a client sends it."""
+
     to: Annotated[list[Annotated[str, Meta(max_length=254)]], Meta(min_length=1, max_length=100)]
     template: Annotated[str, Meta(pattern="^[a-z][a-z0-9-]{0,31}$")]
     subject: Annotated[str, Meta(min_length=1, max_length=200)]
@@ -94,12 +100,16 @@ class NewMessage(Camel):
 
 
 class NewPost(Camel):
+    """New post, as a client sends it."""
+
     title: Annotated[str, Meta(min_length=1, max_length=200)]
     body: Annotated[str, Meta(min_length=1, max_length=20000)]
     tags: Annotated[list[Tag], Meta(max_length=10)] = []
 
 
 class Product(Camel):
+    """Product of the catalogue; the price is in cents."""
+
     id: int
     sku: str
     name: str
@@ -109,12 +119,16 @@ class Product(Camel):
 
 
 class OrderLine(Camel):
+    """Line of a stored order; the price is in cents."""
+
     product_id: int
     quantity: int
     price_cents: int
 
 
 class Order(Camel):
+    """Stored order with its lines; the total is in cents."""
+
     id: int
     account: str
     placed_on: str
@@ -125,6 +139,8 @@ class Order(Camel):
 
 
 class Post(Camel):
+    """Stored post."""
+
     id: int
     account: str
     title: str
@@ -150,9 +166,11 @@ class Shop:
         self._status = _encode({"status": "open", "version": "1.0.0"})
 
     async def get_status(self, request: Request) -> Response:
+        """Answer the shop's state and version; public."""
         return _json(self._status)
 
     async def get_me(self, request: Request) -> Response:
+        """Answer who the caller is, from the headers of the gate."""
         account = _account(request)
         scopes = request.headers.get("x-sallygate-scopes", "").replace(",", " ").split()
         row = self._execute("SELECT name, email FROM accounts WHERE id = ?", (account,)).fetchone()
@@ -162,6 +180,7 @@ class Shop:
         return _json(_encode(me))
 
     async def list_products(self, request: Request) -> Response:
+        """Answer one page of products; public. Raises `HTTPException` 400 for an unknown sort field."""
         limit, start = _page(request)
         search = request.query_params.get("search", "")
         sort = request.query_params.get("sort", "id")
@@ -178,6 +197,7 @@ class Shop:
         return _answer_page([Product(*row) for row in rows], limit, start)
 
     async def list_orders(self, request: Request) -> Response:
+        """Answer one page of the caller's orders, between two dates."""
         limit, start = _page(request)
         first, last = _date(request, "from", "0000-00-00"), _date(request, "to", "9999-99-99")
         rows = self._execute(
@@ -188,6 +208,7 @@ class Shop:
         return _answer_page(self._orders(rows), limit, start)
 
     async def get_order(self, request: Request) -> Response:
+        """Answer any order by its number, with no check of its owner: the flaw API1:2023."""
         text = request.path_params["order_id"]
         if not _DIGITS.fullmatch(text):
             raise HTTPException(400, "orderId is not a number")
@@ -213,6 +234,7 @@ class Shop:
         return [_order(lines[row[0]], *row) for row in rows]
 
     async def create_order(self, request: Request) -> Response:
+        """Store an order at the prices of the catalogue. Raises `HTTPException` 400 for an unknown product."""
         new = await _read(request, _order_decoder)
         items = [self._priced(line) for line in new.items]
         total = sum(line.quantity * line.price_cents for line in items)
@@ -239,12 +261,14 @@ class Shop:
         return OrderLine(product, quantity, row[0])
 
     async def send_message(self, request: Request) -> Response:
+        """Store a message to any recipients with any template: the flaw API6:2023."""
         new = await _read(request, _message_decoder)
         row = (None, _account(request), new.template, ", ".join(new.to), new.subject, new.text)
         number = self._insert("messages", row)
         return _json(_encode({"id": number, "recipients": len(new.to)}), 202)
 
     async def list_posts(self, request: Request) -> Response:
+        """Answer one page of everybody's posts, newest first."""
         limit, start = _page(request)
         rows = self._execute(
             "SELECT id, account, title, body, tags FROM posts ORDER BY id DESC LIMIT ? OFFSET ?",
@@ -253,12 +277,14 @@ class Shop:
         return _answer_page([_post(*row) for row in rows], limit, start)
 
     async def create_post(self, request: Request) -> Response:
+        """Store a post with its HTML unchanged: a flaw, stored cross-site scripting."""
         new = await _read(request, _post_decoder)
         account = _account(request)
         number = self._insert("posts", (None, account, new.title, new.body, " ".join(new.tags)))
         return _json(_encode(Post(number, account, new.title, new.body, new.tags)), 201)
 
     async def upload_file(self, request: Request) -> Response:
+        """Store one uploaded file of any type: a flaw. Raises `HTTPException` 400 for another form."""
         async with request.form() as form:
             if form.keys() - {"file", "description"} or len(form.getlist("file")) != 1:
                 raise HTTPException(400, "The form has one file and at most a description.")
@@ -273,6 +299,7 @@ class Shop:
         return _json(_encode(stored), 201, {"location": f"/files/{identity}"})
 
     async def get_file(self, request: Request) -> Response:
+        """Answer a stored file by its id. Raises `HTTPException` 400 or 404."""
         identity = request.path_params["file_id"]
         if not _FILE_ID.fullmatch(identity):
             raise HTTPException(400, "fileId is not 16 hexadecimal digits")

@@ -1,4 +1,4 @@
-"""The shop's database: tables, and rows that are the same on every machine.
+"""Database of the sample API: tables, and rows that are the same on every machine.
 
 Knows SQLite and the shop's nouns; refuses to know HTTP. No chance and no clock: every row is a function of
 its number, so that a demonstration, a test and a benchmark speak of the same orders.

@@ -1,4 +1,4 @@
-"""The guided demonstration: the sample API, the gateway before it, keys for three plans, a live view of decisions."""
+"""Guided demonstration: the sample API, the gateway in front of it, keys for three plans, a live view of decisions."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Serves the sample API alone: `python -m sallygate.demo.serve PORT DATABASE`. Ends when its standard input does, so
-that it never outlives the demonstration that started it."""
+"""Server of the sample API alone: `python -m sallygate.demo.serve PORT DATABASE`. The server ends when its standard
+input closes, so that it never outlives the demonstration."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from sallygate.demo.api import create_app
 
 
 async def serve(port: int, database: Path) -> None:
+    """Serve the sample API on 127.0.0.1 until standard input closes."""
     server = Server(
         create_app(database), address="127.0.0.1", port=port, interface=Interfaces.ASGI, websockets=False,
         log_enabled=False,

@@ -1,4 +1,4 @@
-"""Aggregation of refusals alike into events with exact counts, so that a flood fills no disk."""
+"""Aggregation of equal refusals into events with exact counts, so that a flood does not fill the disk."""
 
 from __future__ import annotations
 

@@ -12,7 +12,8 @@ from sallygate.model.finding import Finding
 from sallygate.parsing.addresses import Address
 
 SOURCES_MAX = 256
-"""Of one kind of refusal, sources told of one by one every tenth of a second; all others together."""
+"""Most sources a kind of refusal has separate records for, per tenth of a second; all other sources share one
+record."""
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"))
 OTHER = "_OTHER"
 """Any other method, in events and numbers."""
@@ -59,6 +60,7 @@ class Tally:
         return turned
 
     def take(self) -> list[Turned]:
+        """Records since the last call; the tally is empty afterwards."""
         taken = list(self._turned.values())
         self._turned, self._sources = {}, {}
         return taken

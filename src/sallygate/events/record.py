@@ -1,4 +1,4 @@
-"""Making of events from exchanges and from early rejections: pure functions, which look at no secret."""
+"""Builder of events from exchanges and early rejections: pure functions that read no secret."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Source(Struct, frozen=True):
 
 
 class Pending(Struct, frozen=True):
-    """An exchange on its way to the log. Its event is made by whoever writes it, many at a time: off the request path,
+    """Finished exchange in a queue. The thread that writes makes its event, many at a time: off the request path,
     and at a third of the cost, since the processor has the code at hand."""
 
     exchange: Exchange
@@ -43,13 +43,16 @@ class Pending(Struct, frozen=True):
 
     @property
     def decision(self) -> Verdict:
+        """Decision on the exchange, for aggregation."""
         return self.exchange.decision.verdict
 
     @property
     def findings(self) -> tuple[Finding, ...]:
+        """Findings of the exchange, for aggregation."""
         return self.exchange.decision.findings
 
     def event(self) -> Event:
+        """Build the event. Call it in the thread that writes it."""
         event = to_event(self.exchange, self.source)
         return event if self.sampled == 1 else replace(event, sampled=self.sampled)
 

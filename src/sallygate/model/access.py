@@ -1,4 +1,4 @@
-"""What gives access for a while: one-time codes, the grants behind tokens, places a caller is known from."""
+"""Values of temporary access: one-time codes, the grants behind tokens, known networks."""
 
 from __future__ import annotations
 

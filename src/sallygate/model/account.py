@@ -1,4 +1,4 @@
-"""Who has an account: the person or program that keys, passwords and access codes belong to."""
+"""Account: the person or program that keys, passwords and access codes belong to."""
 
 from __future__ import annotations
 

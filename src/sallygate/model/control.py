@@ -1,4 +1,4 @@
-"""Protocols of controls: one small one a phase, each from an `Evaluation` to a `Judgement`.
+"""Protocols of controls: one for each phase, from an `Evaluation` to a `Judgement`.
 
 A control is one class: `name`, `section` (the policy's section that says how it runs), and the methods of the phases
 it takes part in. Which phases, and in what order, is the table in `engine.order`.
@@ -36,6 +36,8 @@ FULL_PATH = Judgement()
 
 
 class JudgesEarly(Control, Protocol):
+    """Control with the phase `early`: refuses requests before their head is read."""
+
     def early(self, request: EarlyRequest) -> Judgement | None:
         """Refuses nothing that the full path would let pass, and nothing otherwise than it does. A finding that is not
         enforced leaves the request to the full path."""
@@ -48,34 +50,57 @@ class JudgesEarly(Control, Protocol):
 
 
 class JudgesAddress(Control, Protocol):
-    def address(self, evaluation: Evaluation) -> Judgement | None: ...
+    """Control with the phase `address`: the head is read, the route is not known."""
+
+    def address(self, evaluation: Evaluation) -> Judgement | None:
+        """Judge the client address and the transport."""
 
 
 class Admits(Control, Protocol):
-    def admit(self, evaluation: Evaluation) -> Judgement | None: ...
+    """Control with the phase `admit`: the operation is known, the principal is not."""
+
+    def admit(self, evaluation: Evaluation) -> Judgement | None:
+        """Judge the operation and the credential; the identity control sets the principal here."""
 
 
 class JudgesCaller(Control, Protocol):
-    def caller(self, evaluation: Evaluation) -> Judgement | None: ...
+    """Control with the phase `caller`: the principal is known."""
+
+    def caller(self, evaluation: Evaluation) -> Judgement | None:
+        """Judge the principal: restrictions, load shedding, limits, scopes."""
 
 
 class PlansBody(Control, Protocol):
-    def plan(self, evaluation: Evaluation) -> Judgement | None: ...
+    """Control with the phase `plan`: says how the request body has to be read."""
+
+    def plan(self, evaluation: Evaluation) -> Judgement | None:
+        """Judge the head of an admitted request and return a body plan."""
 
 
 class Examines(Control, Protocol):
-    def examine(self, evaluation: Evaluation) -> Judgement | None: ...
+    """Control with the phase `examine`: the request body is read as the plan says."""
+
+    def examine(self, evaluation: Evaluation) -> Judgement | None:
+        """Judge the request body; may return edits."""
 
 
 class Releases(Control, Protocol):
-    def release(self, evaluation: Evaluation) -> Judgement | None: ...
+    """Control with the phase `release`: the head of the response is known."""
+
+    def release(self, evaluation: Evaluation) -> Judgement | None:
+        """Judge the head of the response and return a response plan."""
 
 
 class Inspects(Control, Protocol):
-    def inspect(self, evaluation: Evaluation) -> Judgement | None: ...
+    """Control with the phase `inspect`: the response body is whole, or was streamed."""
+
+    def inspect(self, evaluation: Evaluation) -> Judgement | None:
+        """Judge the response body; may return charges, facts and edits."""
 
 
 class JudgesMessages(Control, Protocol):
+    """Control with the phase `message`: records and messages, one at a time."""
+
     def message(self, evaluation: Evaluation) -> Judgement | None:
         """One record or message, in either direction."""
         ...

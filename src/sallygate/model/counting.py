@@ -1,4 +1,4 @@
-"""What counters say, and how they are kept."""
+"""Values of counters: a counter's answer, and its stored row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decision with its evidence, and what goes with one: headers, replies of the gate, edits."""
+"""Decision with its findings, and what belongs to one: header fields, replies of the gate, edits."""
 
 from __future__ import annotations
 

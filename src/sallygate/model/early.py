@@ -1,4 +1,4 @@
-"""A request before its head is read, as controls see it that may refuse it early."""
+"""Request before its head is read, as controls see it in the phase `early`."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class EarlyRequest:
 
     @property
     def request_id(self) -> str:
-        """What a refusal is told with."""
+        """Header fields of the refusal, besides those of every problem document."""
         if not self._request_id:
             self._request_id = self._new_request_id()
         return self._request_id

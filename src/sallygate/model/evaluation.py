@@ -15,7 +15,9 @@ class Evaluation(Protocol):
     """Read-only. What a later phase knows is empty in an earlier one."""
 
     @property
-    def head(self) -> RequestHead: ...
+    def head(self) -> RequestHead:
+        """Head of the request."""
+
     @property
     def now(self) -> float:
         """Seconds since the epoch."""
@@ -42,18 +44,26 @@ class Evaluation(Protocol):
         ...
 
     @property
-    def operation(self) -> Operation | None: ...
+    def operation(self) -> Operation | None:
+        """Operation of the request; None where no contract describes it."""
+
     @property
-    def path_values(self) -> tuple[tuple[str, str], ...]: ...
+    def path_values(self) -> tuple[tuple[str, str], ...]:
+        """Names and decoded values of the path's parameters."""
+
     @property
     def location_allowed(self) -> bool:
         """Whether the client address is on the list that beats every denial by location."""
         ...
 
     @property
-    def principal(self) -> Principal | None: ...
+    def principal(self) -> Principal | None:
+        """Principal of a verified credential; None before `caller` and for public calls without one."""
+
     @property
-    def body_plan(self) -> BodyPlan: ...
+    def body_plan(self) -> BodyPlan:
+        """How the request body is read, by all plans so far."""
+
     @property
     def raw(self) -> bytes | None:
         """The request's body, whole; None where it streams unread, and before `examine`."""
@@ -85,7 +95,9 @@ class Evaluation(Protocol):
         ...
 
     @property
-    def response_headers(self) -> HeaderList: ...
+    def response_headers(self) -> HeaderList:
+        """Header fields of the API's response; empty before `release`."""
+
     @property
     def tree(self) -> object:
         """The response's JSON, where a plan kept it; None where it was not read."""

@@ -1,4 +1,4 @@
-"""Event, version 2: what is kept of one exchange, one message, one query, or one administrative act.
+"""Event, version 2: the record of one exchange, early rejection, message, query or administrative act.
 
 Secrets and bodies are in no event. A source that cannot know a word writes `unknown`, and leaves a number out, which
 reads as `None`: a gate that refuses early has not read the user agent, an imported log knows no durations. A name is

@@ -1,4 +1,4 @@
-"""One request and its answer, as Guard saw them: what an event is made of."""
+"""Finished exchange (request and response) and early rejections: the source of an event."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ CUT = 599
 
 
 class Exchange(Struct, frozen=True, gc=False):
+    """Finished exchange with its decision, findings, sizes and times. Times are in microseconds."""
+
     head: RequestHead
     decision: Decision
     status: int
@@ -47,7 +49,7 @@ class Exchange(Struct, frozen=True, gc=False):
 
 
 MANY = ""
-"""Stands for the addresses of refusals that are told of together."""
+"""Stands for the addresses of refusals that share one event."""
 
 
 class Turned(Struct):

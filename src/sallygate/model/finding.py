@@ -1,4 +1,4 @@
-"""Evidence: one thing one control saw in one request."""
+"""Finding: the evidence of one control about one exchange."""
 
 from __future__ import annotations
 
@@ -45,4 +45,5 @@ class Finding(Struct, frozen=True, gc=False, omit_defaults=True):
 
     @property
     def control(self) -> str:
+        """Name of the control: the first part of the code."""
         return self.code.partition(".")[0]

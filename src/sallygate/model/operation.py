@@ -1,4 +1,4 @@
-"""What the API offers: its operations, as its OpenAPI document describes them."""
+"""Operation: a method and path of the API, as its OpenAPI document describes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Outcomes of the engine's phases: refuse, find something out first, answer, or go on, and how."""
+"""Outcomes of the engine's phases: refuse, do work first, reply, or continue, and how."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ NO_RESPONSE_BODY = ResponseBody()
 
 
 class Inspection(Struct, frozen=True, gc=False):
-    """What a response told: how many records left, which ids, what they cost, and what was found."""
+    """Result of inspecting a response: number of records, ids, charges and findings."""
 
     records: int | None = None
     issued_ids: tuple[int, ...] = ()

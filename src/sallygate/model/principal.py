@@ -1,4 +1,4 @@
-"""Who is calling."""
+"""Principal: the caller that a credential has proven."""
 
 from __future__ import annotations
 
@@ -40,4 +40,5 @@ class Credential(Struct, frozen=True, gc=False):
     """The mark of the pepper it was made under; empty for those made before peppers were rotated."""
 
     def alive(self, now: float) -> bool:
+        """Whether the credential counts at time `now`, in seconds since the epoch."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)

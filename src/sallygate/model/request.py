@@ -1,4 +1,4 @@
-"""What a caller sent, as read once at the door: the head, then, only when a decision asked for it, the body.
+"""Request as the caller sent it, read once: the head, then, only when a decision asked for it, the body.
 
 The values keep both readings: the bytes that will be forwarded, and the one canonical text the controls judge.
 """

@@ -1,4 +1,4 @@
-"""An active block: what it covers, what it does, why, until when, by whom."""
+"""Restriction: an active block with its scope, act, reason, end and author."""
 
 from __future__ import annotations
 
@@ -40,10 +40,12 @@ class Restriction(Struct, frozen=True, omit_defaults=True):
     """Only these; empty: all."""
 
     def active(self, now: float) -> bool:
+        """Whether the restriction applies at time `now`, in seconds since the epoch."""
         return self.lifted_at is None and now < self.expires_at
 
     @property
     def by_location_alone(self) -> bool:
+        """Whether the scope names locations only, so that it can be checked before identity."""
         return all(kind in PLACES for kind, _ in self.scope)
 
     @property

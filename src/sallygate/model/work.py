@@ -1,4 +1,4 @@
-"""What the engine cannot know by itself and asks Guard to find out; and what a request costs.
+"""Work: a question that the engine needs answered by its shell; and charges, the costs of a request.
 
 At most three rounds of `Work` are done for one request (`ROUNDS_MAX`): each answers one question, and there are
 never more than a credential, its keys and a location to ask for.

@@ -1,1 +1,1 @@
-"""The network as services use it: listening sockets, and a bounded HTTP client."""
+"""Network access of services: listening sockets, and a bounded HTTP client."""

@@ -1,4 +1,4 @@
-"""Bounded HTTP client: one GET, limited in time and bytes. A redirect is an answer like any other wrong one."""
+"""Bounded HTTP client: one GET, limited in time and bytes. A redirect counts as a wrong answer."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ class FetchError(Exception):
 
 
 class Fetched(Struct, frozen=True):
+    """Answer of a GET: its body and how long it may be kept."""
+
     data: bytes
     max_age_s: float | None
     """What `Cache-Control` says."""

@@ -1,5 +1,5 @@
-"""The gate's listening sockets: bound here, or handed over by systemd, so that a restart loses no connection; and what
-systemd is told in return (sd_listen_fds(3), sd_notify(3))."""
+"""Listening sockets of the gate: bound here, or inherited from systemd, so that a restart loses no connection; and
+messages to systemd (sd_listen_fds(3), sd_notify(3))."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def listening(
 
 def accept_no_more(inode: int) -> None:
     """Let this process take no further connection from the listening socket of that inode, and leave those that wait to
-    whoever else holds it. A server that is told to stop while it accepts drops the connection whose TLS handshake is
+    any other process that holds it. A server that stops while it accepts drops the connection whose TLS handshake is
     under way; so accepting ends first.
 
     Granian gives no access to its copies of the socket, so they are looked up among the process's descriptors, and a
@@ -132,16 +132,18 @@ def _short(file: Path) -> Iterator[str]:
 
 
 def notify(*lines: str) -> None:
-    """Tell systemd, where it asked to be told. Never fails: a service that works must not end for a message."""
+    """Send a state to systemd if `NOTIFY_SOCKET` is set. Never raises: a failed message must not end a service that
+    works."""
     name = os.environ.get("NOTIFY_SOCKET", "")
     if not name:
         return
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
-        told.setblocking(False)
-        told.sendto("\n".join(lines).encode(), "\0" + name[1:] if name.startswith("@") else name)
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.setblocking(False)
+        channel.sendto("\n".join(lines).encode(), "\0" + name[1:] if name.startswith("@") else name)
 
 
 def notify_reloading() -> None:
+    """Send `RELOADING=1` to systemd, with the monotonic time that its protocol asks for (microseconds)."""
     notify("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
 

@@ -1,4 +1,5 @@
-"""Files of addresses: one address or prefix a line, `#` begins a comment. One bad line refuses the file, by number."""
+"""Reader of address files: one address or prefix a line, `#` begins a comment. One bad line refuses the file, by
+number."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from sallygate.parsing.addresses import Prefixes, parse_prefix, prefixes_of
 LIST_BYTES_MAX = 64 << 20
 """Three million lines: a list of every host of a very large provider."""
 BAD_SHOWN = 20
-"""Lines told of; a file that is something else altogether has thousands."""
+"""Most bad lines that are reported; a file of another kind has thousands."""
 
 
 class AddressListError(Exception):

@@ -1,4 +1,4 @@
-"""IP addresses and prefixes: one spelling for each, and what addresses are counted by.
+"""IP addresses and prefixes: one spelling for each, and the networks they are counted by.
 
 Knows nothing of who is trusted or blocked.
 """
@@ -23,6 +23,8 @@ ADDRESS_CHARS_MAX = 64
 
 
 class Address(Struct, frozen=True, gc=False):
+    """Parsed IP address, with the network it is counted by."""
+
     text: str
     """Canonical; IPv4-mapped IPv6 as IPv4, so that one client has one name."""
     number: int
@@ -94,6 +96,7 @@ def parse_prefix(text: str) -> tuple[int, int, int]:
 
 
 def prefix_set(texts: tuple[str, ...]) -> Prefixes:
+    """Set of the prefixes in `texts`. Raises `ValueError` for the first text that is no prefix."""
     return prefixes_of(map(parse_prefix, texts))
 
 

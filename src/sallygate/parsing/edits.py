@@ -1,4 +1,4 @@
-"""Edits applied to what is forwarded: to a query, a body, a record. They do not know why."""
+"""Edits of forwarded bytes: of a query, a body, a record. They do not know their reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Object ids and filter shapes: what of a request and its answer the monitor compares, without keeping the values.
+"""Object ids and filter shapes: hashes and shapes that the monitor compares, without the values.
 
 An id is remembered as a keyed 64-bit hash of its collection and its text, so that an id asked for (`GET /orders/17`)
 equals the same id handed out before (`{"items": [{"id": 17}]}`), and neither can be read back.

@@ -1,4 +1,4 @@
-"""JSON text to a value, in the one way RFC 8259 leaves open and I-JSON (RFC 7493) closes.
+"""Reader of JSON text: RFC 8259 with the restrictions of I-JSON (RFC 7493), so that each text has one reading.
 
 What two parsers could read differently is refused: duplicate members, a byte order mark, ill-formed UTF-8,
 lone surrogates, NaN and Infinity, numbers that no double can hold. It does not know what the value is for.

@@ -1,4 +1,4 @@
-"""JSON pointers (RFC 6901) into a document. It does not know what the document is."""
+"""JSON pointers (RFC 6901) into any document."""
 
 from __future__ import annotations
 

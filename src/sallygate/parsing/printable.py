@@ -1,4 +1,4 @@
-"""Text of unknown origin as one line of a terminal or a log."""
+"""Escaping of untrusted text for one line of a terminal or a log."""
 
 from __future__ import annotations
 

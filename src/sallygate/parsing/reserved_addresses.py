@@ -1,5 +1,5 @@
-"""Addresses that are nobody's on the Internet: private, loopback, link-local, shared, multicast and reserved ones (RFC
-6890 and its registries). What is said of them elsewhere is said of somebody else's.
+"""Addresses that are not routed on the Internet: private, loopback, link-local, shared, multicast and reserved ones
+(RFC 6890 and its registries). A feed or a geography that names one is not believed.
 
 Networks for documentation (RFC 5737, 3849, 9637) are left out: nobody is there, so that naming them harms nobody, and
 examples work.
@@ -22,7 +22,7 @@ PUBLIC_ADDRESSES = {
     32: 2**32 - sum(2 ** (bits - length) for bits, length, _ in _BLOCKS if bits == 32),
     128: 8 * 2**116,
 }
-"""By bits of the family, how many addresses there are that can be somebody's. Of IPv6, the eight /12 that registries
+"""By bits of the family, how many addresses can be routed. Of IPv6, the eight /12 that registries
 give networks from: measured by all of 2000::/3, a whole continent would be a small share."""
 LONGEST_RESERVED = max(length for _, length, _ in _BLOCKS)
 """A prefix at least as long is reserved as a whole, or not at all."""
@@ -35,7 +35,7 @@ _V6 = tuple((bits - length, start >> (bits - length)) for bits, length, start in
 
 
 def is_reserved(bits: int, number: int) -> bool:
-    """Whether an address is nobody's on the Internet."""
+    """Whether an address is not routed on the Internet."""
     if bits == 32:
         blocks = _BY_FIRST_BYTE[number >> 24]
     elif number >> 125 == _PUBLIC_V6:
@@ -49,7 +49,7 @@ def is_reserved(bits: int, number: int) -> bool:
 
 
 def is_wholly_reserved(bits: int, number: int, length: int) -> bool:
-    """Whether a prefix holds no address that is somebody's."""
+    """Whether a prefix holds no routed address."""
     if not is_reserved(bits, number):
         return False
     if bits == 128 and number >> 125 != _PUBLIC_V6:
@@ -59,7 +59,7 @@ def is_wholly_reserved(bits: int, number: int, length: int) -> bool:
 
 
 def is_partly_reserved(bits: int, number: int, length: int) -> bool:
-    """Whether a prefix is around addresses that are nobody's."""
+    """Whether a prefix contains addresses that are not routed."""
     if bits == 128 and length < 3:
         return True
     return any(family == bits and width > length and start >> (bits - length) == number >> (bits - length)

@@ -1,10 +1,10 @@
-"""YAML 1.2 text to plain values, on top of PyYAML's scanner and composer but not of its YAML 1.1 opinions.
+"""Reader of YAML 1.2: text to plain values, on PyYAML's scanner and composer, without its YAML 1.1 types.
 
 PyYAML reads `off` and `NO` as false, `1_000` and `0o17` its own way, and lets the last of two equal keys win
-in silence. Here only the composer is used: nodes are turned into values by the core schema of YAML 1.2.2
+in silence. Here only the composer is used: nodes become values by the core schema of YAML 1.2.2
 (chapter 10.3), equal keys are refused, and what aliases could blow up is counted before it is built.
 
-A plain scalar tagged `!!str` cannot be told from an untagged one (the composer does not say): quote it.
+A plain scalar tagged `!!str` cannot be distinguished from an untagged one (the composer does not say): quote it.
 
 It knows nothing of what the text is for, opens no file, and builds no Python object beyond dict, list and
 scalars."""
@@ -138,6 +138,7 @@ class _Construction:
         self.problems: list[tuple[int, str]] = []
 
     def run(self, node: yaml.Node | None) -> object:
+        """Plain value of a document. Raises `YamlError` with the first problem's line."""
         value = None if node is None else self._value(node, (), 0)
         if self.problems:
             self.problems.sort()

@@ -1,1 +1,1 @@
-"""The policy file: its types, its reading, and every error of it at once. No behaviour."""
+"""Policy file: its types and its reading, with all errors at once. No behaviour."""

@@ -1,4 +1,4 @@
-"""The policy's sections about accounts: how passwords are hashed, and how much guessing is borne."""
+"""Policy section `accounts`: password hashing and limits on failed logins."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Backoff(Section):
 
 
 class Logins(Section):
-    """How much guessing is borne. Only failures count; whoever is over a limit is answered 429 without a hash."""
+    """Limits on failed logins. Only failures count; a login over a limit is answered 429 without a hash."""
 
     account: Backoff = Field(
         Backoff(free=5),
@@ -53,7 +53,7 @@ class Logins(Section):
     )
     answer_every: Annotated[Seconds, Field(ge=0.05, le=10)] = Field(
         0.5,
-        description="A failed login is answered this long after it came, or at the next multiple, so that the time does not tell what was wrong. Above what the dearest stored hash takes.",
+        description="A failed login is answered this long after it came, or at the next multiple, so that the time does not show what was wrong. Write more than the most expensive stored hash takes.",
     )
 
 
@@ -62,17 +62,17 @@ class AccountsSection(Section):
 
     hashing: Literal["rfc9106-low-memory", "rfc9106-high-memory"] = Field(
         "rfc9106-low-memory",
-        description="Argon2id as RFC 9106 recommends it: 64 MiB a hash, or 2 GiB. Hashes of another profile are made anew at the next login.",
+        description="Argon2id as RFC 9106 recommends it: 64 MiB a hash, or 2 GiB. A password stored under another profile is hashed again at its next login.",
     )
     at_once: Annotated[int, Field(ge=1, le=64)] = Field(
         2,
-        description="Hashes computed at once. Times the profile's memory is what hashing takes: 128 MiB unless told otherwise.",
+        description="Hashes computed at once. Hashing takes so many times the profile's memory: 128 MiB by default.",
     )
     waiting: Count = Field(
         16,
         description="Logins that may wait for their hash; more are answered 503 at once. Known places have as many of their own.",
     )
-    logins: Logins = Field(Logins(), description="How much guessing is borne.")
+    logins: Logins = Field(Logins(), description="Limits on failed logins.")
 
 
 class BasicSection(Section):

@@ -1,4 +1,4 @@
-"""The policy's section about `/auth`: what an unknown client may ask for, and the tokens it gets."""
+"""Policy section `auth`: access codes and tokens for clients."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Delivery(Section):
     webhook: Webhook | None = Field(None, description="By a service of yours.")
     outbox: str | None = Field(
         None,
-        description="Into a file, for development: whoever reads it has the codes. Relative to the state directory.",
+        description="File for the codes, for development only: every reader of the file has the codes. Relative to the state directory.",
     )
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""What is wrong with a policy: all of it, each with its place and what to do."""
+"""Errors of a policy: all problems together, each with its place and a correction."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from msgspec import Struct
 
 
 class Problem(Struct, frozen=True):
+    """One problem of a policy: file, line, code, message, and a correction."""
+
     file: str
     line: int
     """1-based; 0 when the problem has no line (a missing file)."""

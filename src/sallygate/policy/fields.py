@@ -1,4 +1,4 @@
-"""What the policy's types are made of: amounts as people write them, prefixes, modes, and the shape of a section."""
+"""Field types of the policy: amounts, prefixes, modes, and the base of a section."""
 
 from __future__ import annotations
 
@@ -66,6 +66,8 @@ Mode = Literal["enforce", "shadow", "off"]
 
 
 class Section(BaseModel):
+    """Base of every section: unknown fields are errors, values are frozen."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
 

@@ -1,5 +1,5 @@
-"""The policy's section about floods: who may send how fast before anybody asks who it is, how slow is too slow, and
-how much the API is asked to bear."""
+"""Policy section `flood`: limits before identity, least speeds of senders and readers, and the concurrency limit of the
+API."""
 
 from __future__ import annotations
 
@@ -60,20 +60,20 @@ class Connections(Section):
 
 
 class Shedding(ControlSection):
-    """How many requests the API is given at once: as many as it bears, by how long it takes to answer. The others wait
-    for a moment, the most important first, or are refused at once (503)."""
+    """Load shedding: how many requests the API gets at once. The concurrency limit follows the API's latency. Other
+    requests wait for a slot, higher priority first, or are refused at once (503)."""
 
     min: Count = Field(5, description="So many the API always gets at once.")
     initial: Count = Field(
         10,
-        description="So many once its first answers are there, or as many as were under way; half as many again each moment while it bears them. Until then, for some seconds, callers with a credential up to `max`, others up to 100.",
+        description="Concurrency limit after the API's first answers, or the number then under way if that is larger; it grows by half at each step while latency stays low. Before the first answers, for some seconds: up to `max` for callers with a credential, 100 for others.",
     )
     max: Annotated[int, Field(ge=1, le=10_000)] = Field(1000, description="Never more than so many at once.")
     queue: Annotated[int, Field(ge=1, le=10_000)] = Field(
         100,
-        description="Requests that may wait for a place, at most; and no more than twice as many as the API gets, or 40.",
+        description="Most requests that may wait for a slot; also at most twice the concurrency limit, or 40.",
     )
-    wait: Annotated[Seconds, Field(gt=0, le=30)] = Field(0.5, description="How long one may wait for a place.")
+    wait: Annotated[Seconds, Field(gt=0, le=30)] = Field(0.5, description="Longest wait for a slot.")
 
     @model_validator(mode="after")
     def _ordered(self) -> Shedding:
@@ -96,4 +96,4 @@ class Flood(ControlSection):
     body: SlowBodies = Field(SlowBodies(), description="Slow senders.")
     answer: SlowReaders = Field(SlowReaders(), description="Slow readers.")
     connections: Connections = Field(Connections(), description="Caps on connections; the edge's to keep.")
-    shedding: Shedding = Field(Shedding(), description="What the API can bear.")
+    shedding: Shedding = Field(Shedding(), description="Load shedding by a concurrency limit.")

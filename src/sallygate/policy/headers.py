@@ -1,4 +1,4 @@
-"""Policy section `headers`: which fields of the API's responses are removed or set. Knows no response."""
+"""Policy section `headers`: fields of the API's responses that are removed or set. Knows no response."""
 
 from __future__ import annotations
 

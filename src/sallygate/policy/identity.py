@@ -1,4 +1,4 @@
-"""The policy's section about who is calling: keys of our own, and tokens that others signed."""
+"""Policy section `identity`: API keys, and tokens of other issuers."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ Algorithm = Literal[
 ]  # fmt: skip
 ABSENT = "absent"
 LEEWAY_S_MAX = 300.0
-"""A clock that is wrong by more is to be mended, not allowed for."""
+"""Largest clock difference that a policy may allow, in seconds. A larger difference is a fault of the clock: correct the clock."""
 
 
 class ApiKeys(Section):
+    """Where the gate looks for an API key in a request."""
+
     header: str = Field("X-API-Key", description="The header that carries the key.", pattern=r"^[A-Za-z0-9-]+$")
     bearer: bool = Field(False, description="Also accept `Authorization: Bearer <key>`.")
     basic: bool = Field(False, description="Also accept `Authorization: Basic`, the key as user name or password.")
@@ -113,7 +115,7 @@ class Issuer(Section):
                 raise ValueError("`none` is no signature: anybody could make such a token; write for example [ES256]")
             if isinstance(name, str) and name.upper().startswith("HS"):
                 raise ValueError(
-                    f"`{name}` is made with a shared secret: whoever can check such a token can make one; write for example [ES256]"
+                    f"`{name}` is made with a shared secret: every service that can verify such a token can forge one; write for example [ES256]"
                 )
         return names
 

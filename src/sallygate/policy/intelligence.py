@@ -1,4 +1,4 @@
-"""Feeds of threat intelligence: where from, how read, what becomes of a caller one of them names."""
+"""Policy section `network.intelligence`: sources of feeds, their format, and the act on a caller they name."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class FeedSection(Section):
     misp: str | None = Field(None, description="The https URL of a MISP feed, the directory its `manifest.json` is in.")
     format: Format | None = Field(
         None,
-        description="Of a file or URL; told by its name or content where that is plain when left out: `plain` is an address, prefix or range a line.",
+        description="Format of a file or URL; if absent, derived from its name or content. `plain`: one address, prefix or range a line.",
     )
     column: str = Field(
         "",
@@ -93,6 +93,7 @@ class FeedSection(Section):
 
     @property
     def kind(self) -> Kind:
+        """Kind of the source: the one of `file`, `url`, `taxii` or `misp` that is set."""
         return next(kind for kind in KINDS if getattr(self, kind) is not None)
 
     @property
@@ -113,6 +114,7 @@ class FeedSection(Section):
 
     @property
     def settings(self) -> Settings:
+        """Settings for the reader of the feed's format."""
         return Settings(self.confidence, self.confidence_min, self.expiry, self.column, self.confidence_column)
 
     @property
@@ -127,6 +129,7 @@ class FeedSection(Section):
 
 
 def without_query(url: str) -> str:
+    """URL with its query replaced by `…`, for messages: a query may hold a key."""
     base, mark, _ = url.partition("?")
     return base + ("?…" if mark else "")
 
@@ -160,7 +163,11 @@ def _check_file(say: Say, path: tuple[str | int, ...], name: str, beside: Callab
 def _check_url(say: Say, path: tuple[str | int, ...], feed: FeedSection) -> None:
     if why := unsafe_url(feed.locator):
         unencrypted = "unencrypted" in why
-        said = "would be fetched unencrypted: whoever is on the way could put in their own" if unencrypted else why
+        said = (
+            "would be fetched unencrypted: an attacker on the network path could replace the content; write https://"
+            if unencrypted
+            else why
+        )
         hint = "write an https URL"
         if "has more than" in why:
             hint = "give a name and password by `username` and `password`"

@@ -1,5 +1,5 @@
-"""What must be right about the issuers of tokens that a policy names, beyond the types: where keys come from, that they
-are strong, that plans exist, and that no issuer can speak in another's name. Reads the key files; asks nobody."""
+"""Checks of the issuers of tokens beyond the types: source and strength of keys, existing plans, and no issuer that can
+act for another. Reads key files; sends nothing."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ Say = Callable[[tuple[str | int, ...], str, str, str], None]
 
 
 def is_url(source: str) -> bool:
+    """Whether a source of keys is a URL rather than a file."""
     return "://" in source
 
 
@@ -38,7 +39,7 @@ def unsafe_url(url: str) -> str:
     if parts.username is not None or parts.fragment:
         return "has more than scheme, host, port, path and query"
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        return "would fetch keys unencrypted: whoever is on the way could put in their own"
+        return "would fetch keys unencrypted: an attacker on the network path could replace them; write https://"
     return ""
 
 
@@ -53,6 +54,7 @@ def read_key_file(file: Path) -> PublishedKeys:
 
 
 def check_issuers(say: Say, identity: Identity, plans: Mapping[str, object], beside: Callable[[str], Path]) -> None:
+    """Report every problem of `identity.jwt` through `say`; `beside` resolves a path relative to the policy."""
     seen: dict[str, int] = {}
     names: dict[str, int] = {}
     for number, issuer in enumerate(identity.jwt):

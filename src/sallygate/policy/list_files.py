@@ -1,4 +1,4 @@
-"""The address lists and geography files that a policy names, read and checked with it."""
+"""Reader of the address lists and geography files that a policy names; checked with the policy."""
 
 from __future__ import annotations
 
@@ -65,6 +65,7 @@ def read_lists(
 def check_network(
     say: Say, network: Network | None, plans: set[str], operations: set[str], beside: Callable[[str], Path]
 ) -> None:
+    """Report every problem of `network` and its files through `say`; `beside` resolves a path relative to the policy."""
     if network is None:
         return
     check_intelligence(say, network.intelligence, beside)

@@ -1,4 +1,4 @@
-"""Reading a policy: the file, its types, what it refers to. All problems are found before any is reported."""
+"""Loader of a policy: the file, its types, and what it refers to. All problems are collected before any is reported."""
 
 from __future__ import annotations
 
@@ -62,6 +62,7 @@ class Loaded(Struct, frozen=True):
 
     @property
     def state_dir(self) -> Path:
+        """Absolute path of the state directory."""
         return (self.file.parent / self.policy.state).resolve()
 
     def beside(self, name: str) -> Path:
@@ -70,6 +71,7 @@ class Loaded(Struct, frozen=True):
 
     @property
     def contract_file(self) -> Path | None:
+        """Path of the OpenAPI document; None where the policy says `none`."""
         return None if self.policy.openapi is None else self.beside(self.policy.openapi)
 
 

@@ -1,4 +1,4 @@
-"""Where callers may come from: addresses, countries, networks; for everybody, and narrower by rules."""
+"""Policy section `network`: addresses, countries and networks of callers, for everybody and by rule."""
 
 from __future__ import annotations
 
@@ -76,6 +76,7 @@ class Countries(Section):
 
     @property
     def refuses_unknown(self) -> bool:
+        """Whether an address without a known country is refused."""
         return self.unknown == "deny" if self.unknown else bool(self.allow or self.continents)
 
 
@@ -101,7 +102,7 @@ class NetworkRule(Reach):
     plans: list[str] = Field([], description="Only callers of these plans.")
     accounts: list[str] = Field([], description="Only these accounts.")
     keys: list[str] = Field([], description="Only these keys, by id.")
-    reason: str = Field("", description="Why, for whoever reads the policy next.")
+    reason: str = Field("", description="Why the rule exists, for the next reader of the policy.")
 
     @model_validator(mode="after")
     def _whole(self) -> NetworkRule:

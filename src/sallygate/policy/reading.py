@@ -1,4 +1,4 @@
-"""Reader of policy files: bytes to plain values, problems with their lines; and where a policy keeps its state.
+"""Reader of policy files: bytes to plain values, problems with their lines, and the path of the state directory.
 
 Knows no type of the policy, so that a command that needs the state directory alone does not wait for them.
 """
@@ -29,11 +29,13 @@ class Reader:
         self.problems: list[Problem] = []
 
     def line(self, path: Path_) -> int:
+        """Line of a field in the file, or of its nearest parent; 1 if neither is known."""
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path, 1)
 
     def say(self, path: Path_, code: str, message: str, hint: str = "") -> None:
+        """Record a problem of the field at `path`."""
         self.problems.append(Problem(str(self.file), self.line(path), f"policy.{code}", message, hint))
 
 

@@ -1,4 +1,4 @@
-"""The policy's documentation, made from its types: a reference for people, a JSON Schema for editors."""
+"""Documentation of the policy, made from its types: a reference in Markdown, a JSON Schema for editors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The policy's types. What is left out gets the default written here: always finite, always the safer reading.
+"""Types of the policy. Each absent field gets the default written here: always finite, always the safer value.
 
 Every field's description is its documentation: the reference and the editors' JSON Schema are made from it.
 """
@@ -53,6 +53,8 @@ class Transport(ControlSection):
 
 
 class Data(Section):
+    """Most data of responses for one account, in a calendar window."""
+
     bytes: ByteBudget | None = Field(None, description="Most bytes of answers per calendar window, `50MB/day`.")
     records: RecordBudget | None = Field(
         None,
@@ -61,6 +63,8 @@ class Data(Section):
 
 
 class Quota(Section):
+    """Most requests of one account, in calendar windows."""
+
     hour: Count | None = Field(None, description="Requests per calendar hour.")
     day: Count | None = Field(None, description="Requests per calendar day.")
     month: Count | None = Field(None, description="Requests per calendar month.")
@@ -78,7 +82,7 @@ class Plan(Section):
     concurrent: Count = Field(50, description="Requests under way at once.")
     priority: Literal["high", "normal", "low"] = Field(
         "normal",
-        description="Who is served first when the API has more to do than it can bear; callers without a credential are last.",
+        description="Whose requests are served first under load shedding; callers without a credential are last.",
     )
     scopes: list[str] = Field([], description="Scopes its keys may use; `*` is all.")
     new_location: NewLocation = Field(
@@ -187,7 +191,7 @@ class InjectionExclusion(Section):
     path: str | None = Field(
         None, description="Only requests to this path, `/articles/*`; `*` stands for anything.", pattern="^/"
     )
-    reason: str = Field("", description="Why, for whoever reads the policy next.")
+    reason: str = Field("", description="Why the rule exists, for the next reader of the policy.")
 
     @model_validator(mode="after")
     def _narrow(self) -> InjectionExclusion:
@@ -297,12 +301,12 @@ class Policy(Section):
     auth: Auth | None = Field(
         None, description="Access codes and tokens, at a path of the gate's own; none when left out."
     )
-    accounts: AccountsSection = Field(AccountsSection(), description="Passwords, and how much guessing is borne.")
+    accounts: AccountsSection = Field(AccountsSection(), description="Passwords, and limits on failed logins.")
     plans: dict[str, Plan] = Field({}, description="What callers may have.")
     location: Location = Field(Location(), description="New places of callers.")
     limits: Limits | None = Field(None, description="Rates by address, and how quotas are counted.")
     flood: Flood = Field(
-        Flood(), description="Floods, slow senders, and what the API can bear; enforced when left out."
+        Flood(), description="Limits against floods and slow senders, and load shedding; enforced by default."
     )
     contract: ContractSection = Field(ContractSection(), description="How strictly the OpenAPI document is read.")
     injection: Injection | None = Field(None, description="Code and commands in values; enforced when left out.")

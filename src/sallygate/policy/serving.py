@@ -1,4 +1,4 @@
-"""The policy's sections about serving: where the API is, where the gate listens, and what it tells of itself."""
+"""Policy sections of serving: address of the API, listeners, log and telemetry."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from sallygate.policy.units import read_endpoint
 
 
 class Health(Section):
+    """Health checks of the upstreams."""
+
     path: str = Field(description="Path asked with GET; an answer below 400 is healthy.", pattern="^/")
     every: Seconds = Field(5.0, description="Seconds between questions.")
     unhealthy_after: Count = Field(3, description="Failures in a row until an upstream gets no requests.")
@@ -55,6 +57,8 @@ class UpstreamSection(Section):
 
 
 class Certificate(Section):
+    """Certificate and private key of a listener."""
+
     cert: str = Field(description="PEM file of the certificate and its chain.")
     key: str = Field(
         description="PEM file of the private key, or `credential:NAME` for one handed over by systemd (`LoadCredential=`)."
@@ -97,6 +101,8 @@ class Listen(Section):
 
 
 class EventsSection(Section):
+    """How events are stored."""
+
     retention: Seconds = Field(30 * 86400.0, description="How long events are kept; whole hours are removed at once.")
     queue: Count = Field(
         20_000,

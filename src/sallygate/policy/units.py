@@ -1,5 +1,5 @@
-"""Amounts as people write them: `10/s burst 20`, `50MB/day`, `10m`, `1MiB`. Each reader raises `ValueError` with what
-is wrong and an example of what is right."""
+"""Readers of amounts: `10/s burst 20`, `50MB/day`, `10m`, `1MiB`. Each raises `ValueError` with the fault and a valid
+example."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ BURST_MAX = 10_000_000
 
 
 class Rate(Struct, frozen=True):
+    """Rate with a burst: `per_s` requests a second, at most `burst` at once; `text` as written."""
+
     per_s: float
     burst: int
     text: str
@@ -34,6 +36,7 @@ class Budget(Struct, frozen=True):
 
 
 def read_duration_s(text: str) -> float:
+    """Duration in seconds from a text like `30s`. Raises `ValueError`."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]+)", text.strip())
     if not match or match[2] not in _SECONDS:
         raise ValueError("not a duration; write for example 30s, 10m, 12h or 7d")
@@ -41,6 +44,7 @@ def read_duration_s(text: str) -> float:
 
 
 def read_bytes(text: str) -> int:
+    """Size in bytes from a text like `10MB` or `1GiB`. Raises `ValueError`."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", text.strip())
     if not match or match[2].upper() not in _BYTES:
         raise ValueError("not a size; write for example 512KiB, 10MB or 1GiB")
@@ -48,6 +52,7 @@ def read_bytes(text: str) -> int:
 
 
 def read_rate(text: str) -> Rate:
+    """Rate from a text like `10/s burst 20`; without a burst, that of one second. Raises `ValueError`."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*/\s*(s|sec|min|m|h|hour|d|day)(?:\s+burst\s+(\d+))?", text.strip())
     if not match:
         raise ValueError("not a rate; write for example 10/s, 10/s burst 20 or 600/min")
@@ -62,6 +67,7 @@ def read_rate(text: str) -> Rate:
 
 
 def read_budget(text: str, *, of_bytes: bool) -> Budget:
+    """Budget from a text like `50MB/day` (bytes) or `10000/day` (records). Raises `ValueError`."""
     amount, slash, window = (part.strip() for part in text.rpartition("/"))
     if not slash or window not in ("hour", "day", "month"):
         raise ValueError(f"not a budget; write for example {'50MB' if of_bytes else '10000'}/day (hour, day or month)")

@@ -1,6 +1,6 @@
-"""The reverse proxy: an ASGI application that streams every exchange to an upstream and back.
+"""Reverse proxy: an ASGI application that streams every exchange to an upstream and back.
 
-It decides nothing about callers: whoever reaches it has been let in by Guard. It knows upstreams, connections
+It decides nothing about callers: Guard has admitted every request that reaches it. It knows upstreams, connections
 and the rules of HTTP intermediaries (RFC 9110, section 7; RFC 9112), and refuses to know policies, principals
 and bodies.
 
@@ -10,7 +10,7 @@ What it promises:
 - nothing is kept: no cookies, no redirects followed, no header of its own but `X-Forwarded-*`;
 - nothing is asked twice, except a GET or HEAD without a body that met a kept-alive connection already closed;
 - an answer that broke off is cut, never ended as if it were whole;
-- whoever waits, waits for a bounded time, and whoever reads slowly slows the other side.
+- every wait is bounded, and a slow reader slows the other side.
 """
 
 from sallygate.proxy.app import ReverseProxy

@@ -1,4 +1,4 @@
-"""The ASGI application itself: one call, one exchange with an upstream.
+"""ASGI application of the reverse proxy: one call, one exchange with an upstream.
 
 Refuses to know how upstreams are chosen (`pool`), which fields pass (`headers`) and when waiting ends
 (`watch`).
@@ -96,6 +96,7 @@ class ReverseProxy:
         return await self._pool.reachable(self._loop.time())
 
     def status(self) -> tuple[UpstreamStatus, ...]:
+        """State of each upstream."""
         return self._pool.status()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,4 +1,4 @@
-"""Connections to one upstream, kept and used again, and one exchange on one of them.
+"""Connections to one upstream, kept for reuse, and one exchange on one of them.
 
 Requests are written here, byte for byte; `wire` and `response` read what comes back (why no HTTP client does, see
 RATIONALE.md).
@@ -83,10 +83,12 @@ class Answer:
 
     @property
     def is_event_stream(self) -> bool:
+        """Whether the response is `text/event-stream` (server-sent events)."""
         media = next((value for name, value in self.raw_headers if name.lower() == b"content-type"), b"")
         return media.partition(b";")[0].strip().lower() == b"text/event-stream"
 
     def close(self) -> None:
+        """End the exchange; a connection with unread bytes is closed and not reused."""
         if self._writer is not None and not self._writer.done():
             self._writer.cancel()
         if self._connection is not None:
@@ -265,7 +267,7 @@ class Connections:
             self._leave_slot()
 
     def _leave_slot(self) -> None:
-        """To whoever waits longest."""
+        """Give the connection to the request that has waited longest."""
         if (waiter := self._first_waiting()) is not None:
             waiter.set_result(None)
         else:

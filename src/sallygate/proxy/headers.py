@@ -1,4 +1,4 @@
-"""Which header fields cross the proxy, in each direction. Pure functions over bytes; knows no sockets."""
+"""Filter of header fields in each direction of the proxy. Pure functions over bytes; knows no sockets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _REQUEST_DROPPED: Final = _PER_HOP | FORWARDING | CLIENT_CLAIMS | {b"content-len
 the gate's to say: inbound claims never pass."""
 
 _RESPONSE_DROPPED: Final = _PER_HOP | {b"server"}
-"""What runs behind the gate is nobody's business."""
+"""Response fields that name the software behind the gate; they are removed."""
 
 _END_TO_END: Final = frozenset(
     (

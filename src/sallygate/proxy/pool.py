@@ -1,4 +1,4 @@
-"""The upstreams: their settings, which one is next, and which ones are up.
+"""Pool of upstreams: their settings, the choice of the next one, and their health.
 
 Knows addresses and health; refuses to know requests. An upstream goes down after `unhealthy_after` failures
 to connect in a row. It comes up again when a check of `health_path` succeeds or, without one, when the single
@@ -28,8 +28,11 @@ PROBE_S_MAX: Final = 1.0
 class Log(Protocol):
     """The part of structlog's logger used here."""
 
-    def info(self, event: str, **fields: Any) -> Any: ...  # Any: structlog's own signature
-    def warning(self, event: str, **fields: Any) -> Any: ...
+    def info(self, event: str, **fields: Any) -> Any:
+        """Log an ordinary event."""
+
+    def warning(self, event: str, **fields: Any) -> Any:
+        """Log a problem."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ class UpstreamStatus:
     healthy: bool
     requests: int
     failures: int
-    """Failures to connect, all told."""
+    """Failed connections since the start."""
 
 
 class Upstream:
@@ -120,6 +123,7 @@ class Upstream:
         return self.prefix + path + b"?" + query if query else self.prefix + path
 
     def connections(self, settings: UpstreamSettings, tls: ssl.SSLContext | None) -> Connections:
+        """New pool of connections to this upstream."""
         return Connections(
             self.host, self.port, tls if self.scheme == "https" else None, settings.connections_max, settings.connect_s,
             settings.keep_s, settings.age_s,
@@ -142,6 +146,7 @@ class Upstream:
 
 
 def trusting(settings: UpstreamSettings) -> ssl.SSLContext:
+    """TLS context for upstreams: TLS 1.2 or later, with the policy's authority."""
     context = ssl.create_default_context(cafile=settings.ca_file)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if not settings.verify_tls:
@@ -189,10 +194,12 @@ class Pool:
         return None
 
     def connected(self, upstream: Upstream) -> None:
+        """Record a successful connection, and log an upstream that is up again."""
         if upstream.connected() and self._log is not None:
             self._log.info("upstream.up", upstream=upstream.url)
 
     def failed(self, upstream: Upstream, now: float, error: BaseException | None) -> None:
+        """Record a failed connection at time `now` (seconds, monotonic), and log an upstream that is now down."""
         changed = upstream.failed(self._settings.unhealthy_after)
         if not upstream.healthy:
             # Where nothing else can answer and nobody asks after its health, each request is a trial.
@@ -224,7 +231,7 @@ class Pool:
             self.failed(upstream, asyncio.get_running_loop().time(), error)
 
     async def reachable(self, now: float) -> tuple[UpstreamStatus, ...]:
-        """`status`, after a connection was tried to each upstream that nothing else has told of lately: without health
+        """`status`, after a connection was tried to each upstream without a recent result: without health
         checks, one that never was asked for anything looks as well as one that works."""
         if self._settings.health_path is None and now >= self._probe_at:
             self._probe_at = now + PROBE_EVERY_S
@@ -242,6 +249,7 @@ class Pool:
             upstream.reachable = True
 
     def status(self) -> tuple[UpstreamStatus, ...]:
+        """State of each upstream."""
         return tuple(
             UpstreamStatus(up.url, up.healthy and up.reachable, up.requests, up.failures) for up in self.upstreams
         )

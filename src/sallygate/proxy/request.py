@@ -1,4 +1,4 @@
-"""A request's head as bytes. Knows no connection; refuses what would be read as more, or less, than one head."""
+"""Writer of a request's head as bytes. Knows no connection; refuses a head that reads as more or less than one."""
 
 from __future__ import annotations
 

@@ -273,23 +273,28 @@ class ResponseReader:
     # What llhttp calls ------------------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
+        """Callback of the parser. Raises `ResponseError` if a second response begins."""
         if self.complete:
             raise ResponseError("another response follows")
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """Callback of the parser: one field of the head or of the trailers."""
         if self.head is not None:
             self._check_trailer(name, value)
         self._fields.append((name, value.rstrip(b" \t")))  # llhttp takes off what stands before the value only
 
     def on_headers_complete(self) -> None:
+        """Callback of the parser: the head is complete."""
         self._has_fields = True
         assert self._parser is not None
         self._is_persistent = self._is_persistent and self._parser.should_keep_alive()
 
     def on_body(self, piece: bytes) -> None:
+        """Callback of the parser: a piece of the body."""
         self._pieces.append(piece)
 
     def on_message_complete(self) -> None:
+        """Callback of the parser: the response is complete; interim responses (1xx) do not count."""
         if self.head is not None:
             self.complete = True
 

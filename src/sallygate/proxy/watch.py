@@ -1,4 +1,4 @@
-"""Time and the client's patience: what ends an exchange that neither side ends.
+"""Watch over one exchange: ends an exchange that runs out of time or that the client has left.
 
 Ordinary exchanges finish within a few milliseconds and cost an entry in a set. A sweep every `SWEEP_S` looks
 at those still there: it ends the ones past their deadline, and only for these does a task wait for the client
@@ -83,6 +83,7 @@ class Exchange:
             self._watcher = asyncio.ensure_future(self._watch())
 
     def close(self) -> None:
+        """Stop watching the client."""
         if self._watcher is not None:
             self._watcher.cancel()
 
@@ -105,11 +106,13 @@ class Sweep:
         return len(self._open)
 
     def add(self, exchange: Exchange, loop: asyncio.AbstractEventLoop) -> None:
+        """Watch the deadlines of an exchange."""
         self._open.add(exchange)
         if self._timer is None:
             self._timer = loop.call_later(SWEEP_S, self._look, loop)
 
     def remove(self, exchange: Exchange) -> None:
+        """Stop watching an exchange, and close it."""
         self._open.discard(exchange)
         exchange.close()
 

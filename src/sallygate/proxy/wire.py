@@ -1,4 +1,4 @@
-"""Protocol of one connection to an upstream: writes with back-pressure, and feeds a response reader with what comes.
+"""Protocol of one connection to an upstream: writes with back-pressure, and feeds the response reader.
 
 Refuses to know how responses look (`response`), and who has the connection when (`connection`).
 """
@@ -45,7 +45,7 @@ class Content:
         self._ended = False
         self._on_end: Callable[[], None] | None = None
         self.error: BaseException | None = None
-        """Why the body will never be whole. Readers are told at once, whatever has come before."""
+        """Error that ends the body. Readers get it at once, before any bytes that are still queued."""
         self.trailers: Fields = ()
         """The trailer fields, once `at_eof`."""
 
@@ -95,6 +95,7 @@ class Content:
             self._waiter.set_result(None)
 
     def feed(self, piece: bytes) -> None:
+        """Add a piece of the body; pauses the connection if the reader is behind."""
         self._pieces.append(piece)
         self._size += len(piece)
         if (self._size > 2 * READ_BYTES or len(self._pieces) >= PIECES_MAX) and self._connection is not None:
@@ -102,6 +103,7 @@ class Content:
         self._wake()
 
     def feed_end(self, trailers: Fields) -> None:
+        """Mark the end of the body, with its trailer fields."""
         self._ended, self.trailers = True, trailers
         if self._connection is not None:
             self._connection.resume_reading()
@@ -111,6 +113,7 @@ class Content:
             self._on_end()
 
     def fail(self, error: BaseException) -> None:
+        """End the body with an error for its reader, unless it has ended."""
         if not self._ended:
             self.error = error
             self._connection = None
@@ -178,13 +181,15 @@ class Connection(asyncio.Protocol):
             self._drained = None
 
     def is_connected(self) -> bool:
+        """Whether the transport is open."""
         return self.transport is not None and not self.transport.is_closing()
 
     def force_close(self) -> None:
+        """Close the connection after this exchange instead of reusing it."""
         self.should_close = True
 
     def fail(self, error: BaseException) -> None:
-        """Ends the exchange under way for whoever waits for its response."""
+        """End the exchange under way with an error for the caller that waits for its response."""
         self.should_close = True
         if self._reader is None:
             return
@@ -195,7 +200,7 @@ class Connection(asyncio.Protocol):
         self._wake()
 
     def cut(self) -> None:
-        """Ends it under a reader, who is told: `abort` would leave one waiting."""
+        """End the exchange with an error for its reader: `abort` would leave the reader waiting."""
         self.fail(AnswerBroken("the connection was closed on this side"))
         self.abort()
 
@@ -215,11 +220,13 @@ class Connection(asyncio.Protocol):
     # What the body does -----------------------------------------------------------------------------------------------
 
     def pause_reading(self) -> None:
+        """Stop reading from the socket until `resume_reading`."""
         if not self._is_paused and self.transport is not None and not self.transport.is_closing():
             self._is_paused = True
             self.transport.pause_reading()
 
     def resume_reading(self) -> None:
+        """Continue reading from the socket."""
         if self._is_paused and self.transport is not None and not self.transport.is_closing():
             self._is_paused = False
             self.transport.resume_reading()
@@ -227,9 +234,11 @@ class Connection(asyncio.Protocol):
     # What the transport does ------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Callback of asyncio: the socket is connected."""
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
 
     def data_received(self, data: bytes) -> None:
+        """Callback of asyncio: bytes of the response. Bytes outside an exchange close the connection."""
         reader, content = self._reader, self._content
         if reader is None or content is None:  # nobody asked: the next response could be anybody's
             self.should_close = True
@@ -257,6 +266,7 @@ class Connection(asyncio.Protocol):
         content.feed_end(reader.trailers)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Callback of asyncio: the socket is closed; waiting readers and writers get an error."""
         self.transport = None
         self.should_close = True
         if self._drained is not None and not self._drained.done():
@@ -277,9 +287,11 @@ class Connection(asyncio.Protocol):
             self._end(reader, content)
 
     def pause_writing(self) -> None:
+        """Callback of asyncio: the send buffer is full."""
         self._is_full = True
 
     def resume_writing(self) -> None:
+        """Callback of asyncio: the send buffer has room again."""
         self._is_full = False
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)

@@ -1,4 +1,4 @@
-"""The composition root: builds everything else from a policy; owns clock, chance, reload and background work.
+"""Composition root: builds everything else from a policy; owns clock, randomness, reload and background work.
 
 `Guard` and `Runtime` are loaded when they are asked for: `sallygate keys` should not wait for a web server.
 """

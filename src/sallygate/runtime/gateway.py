@@ -1,4 +1,4 @@
-"""The gateway: Guard before the reverse proxy, served by Granian in this process's own event loop."""
+"""Gateway: Guard in front of the reverse proxy, served by Granian in this process's own event loop."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ HEADER_READ_MS = 15_000
 
 
 class _Server(Server):
-    """Granian on a socket of ours. By itself it binds one that shares its port with whoever asks (SO_REUSEPORT), so two
+    """Granian on a socket of ours. By itself it binds one that shares its port with any process (SO_REUSEPORT), so two
     gateways could be started on one unseen, gives no access to it, and cannot take one from systemd."""
 
     def __init__(self, app: object, listener: socket.socket, **settings: Any) -> None:  # Any: Granian's own
@@ -78,10 +78,12 @@ class Gateway:
 
     @property
     def listen(self) -> Listen:
+        """The policy's section `listen`, or its defaults."""
         return self.runtime.loaded.policy.listen or Listen()
 
     @property
     def url(self) -> str:
+        """Address of the HTTPS listener."""
         return f"https://{self.listen.https}"
 
     async def _forward(self, scope: object, receive: object, send: object) -> None:
@@ -94,6 +96,7 @@ class Gateway:
         return ReverseProxy(upstream_settings(section, loaded), self.runtime.log)
 
     async def start(self) -> None:
+        """Start background work, upstreams and listeners. Raises `GatewayError` if a port cannot be bound."""
         runtime = self.runtime
         runtime.reporting.upstreams = self._upstreams
         await runtime.start()
@@ -173,6 +176,7 @@ class Gateway:
             task.add_done_callback(self._closing.discard)
 
     async def stop(self) -> None:
+        """Stop accepting, finish exchanges under way within their deadlines, and stop background work."""
         runtime = self.runtime
         runtime.life.draining = True
         if (delay := self.listen.stop_delay) and self._servers:
@@ -207,6 +211,7 @@ def _connections() -> int:
 
 
 def upstream_settings(section: UpstreamSection, loaded: Loaded) -> UpstreamSettings:
+    """Settings of the proxy from the policy section `upstream`."""
     health = section.health
     return UpstreamSettings(
         urls=tuple(section.urls),

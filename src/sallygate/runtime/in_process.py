@@ -1,4 +1,4 @@
-"""Protection inside an ASGI application: `app = Guard(app, policy="sallygate.yaml")`."""
+"""Guard inside an ASGI application: `app = Guard(app, policy="sallygate.yaml")`."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Runtime: one policy's gate with its stores, its clock and its background work.
 
-In the background, each on its own beat, and none on the request path: changes made by other processes are taken over
-(100 ms), counters are written (500 ms), the clock is watched (1 s), the policy file too where it says so. When a store
-fails, the gate goes on with what it has in memory, says so, and counts; it never opens.
+Each background step has its own interval, and none is on the request path: the gate takes over changes of other
+processes (100 ms), writes counters (500 ms), and watches the clock and, if the policy says so, the policy file (1 s).
+When a store fails, the gate continues with what memory holds, logs and counts the failure, and never lets more through.
 """
 
 from __future__ import annotations
@@ -203,7 +203,7 @@ class Runtime:
                 self.sinks.add_slow("traces", traces.spans, traces.sampled)
             self.network.tell_age()
         except BaseException:
-            self._started = False  # whoever asks again must not find a gate that knows no restriction
+            self._started = False  # a later start must not find a gate that knows no restriction
             self._serving.release()
             raise
         self.life.act_taken_over = self.sync.act
@@ -259,6 +259,7 @@ class Runtime:
         self._held.close()
 
     async def lifespan(self, event: str) -> None:
+        """Start or stop with the application: `event` is `startup` or `shutdown`."""
         await (self.start() if event == "startup" else self.stop())
 
     async def _every(self, seconds: float, what: str, step: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -352,30 +353,35 @@ class Runtime:
         self.life.reloaded(self.now())
         for name in restarts_needed(old, loaded):
             self.log.warning(f"`{name}` has changed: that takes a restart")
-        # As they were before reading: what was written meanwhile is read next. A contract named anew is read once more.
+        # As they were before reading: later changes are read next. A contract with a new name is read once more.
         self._stamps = stamps if loaded.contract_file == old.contract_file else ()
-        for told in self.on_reload:
-            await told(old)
+        for reloaded in self.on_reload:
+            await reloaded(old)
         self.log.info("policy in force", policy=loaded.hash, before=old.hash)
         return True
 
     # Guard's services --------------------------------------------------------------------------------------------
 
     def now(self) -> float:
+        """Current time, in seconds since the epoch, from the clock of this gate."""
         return self.clock.now()
 
     def tick_us(self) -> int:
+        """Monotonic time in microseconds, for durations."""
         return time.perf_counter_ns() // 1000
 
     def new_request_id(self) -> str:
+        """New request id: 32 hexadecimal digits, unique to this process and counted up."""
         return f"{self.instance}{next(self._counter) & 0xFFFFFFFFFFFFFFFF:016x}"
 
     @property
     def watched(self) -> bool:
+        """Whether a sink needs every exchange separately."""
         return self.sinks.watched
 
     @property
     def own(self) -> App:
+        """ASGI application of `/auth`."""
         return self.access.app
 
     async def work(self, work: OwnWork) -> WorkDone:
@@ -401,19 +407,24 @@ class Runtime:
         return CredentialLoaded(work.id, credential)
 
     async def aside(self, call: Callable[[], T]) -> T:
+        """Run a blocking call in the runtime's threads and return its result."""
         return await asyncio.get_running_loop().run_in_executor(self._aside, call)
 
     def identity_headers(self, principal: Principal, now: float) -> HeaderList:
+        """Header fields that tell the API who is calling."""
         # In process nobody stands between Guard and its application: `scope["sallygate"]` cannot be forged.
         upstream = self.loaded.policy.upstream if self.loaded.door == "gateway" else None
         return self.secrets.assertions.headers(principal, now, signed=upstream is not None and upstream.assertion)
 
     def traceparent(self, head: RequestHead) -> bytes | None:
+        """`traceparent` for the API; None if traces are off."""
         traces = self.reporting.traces
         return traces.traceparent(head) if traces is not None else None
 
     def record(self, exchange: Exchange, gate: Gate) -> None:
+        """Give a finished exchange to every event sink."""
         self.sinks(exchange, gate)
 
     def failed(self, what: str, error: BaseException) -> None:
+        """Count and log a failure of background work; `what` names its subject."""
         self.failures(what, error)

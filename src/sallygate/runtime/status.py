@@ -45,11 +45,13 @@ class Life:
         """Whether it is stopping."""
 
     def reloaded(self, now: float) -> None:
+        """Record a policy that was put in force at time `now`."""
         self.policy_at = now
         self.reloads += 1
         self.last_refusal = ""
 
     def refused(self, why: str) -> None:
+        """Record a policy that was not put in force, with the reason."""
         self.reloads_refused += 1
         self.last_refusal = why
 

@@ -1,8 +1,8 @@
-"""The signed statement of who is calling that travels to the API: a JWT (RFC 7519) in `X-Sallygate-Assertion`.
+"""Signed assertion of the caller for the API: a JWT (RFC 7519) in `X-Sallygate-Assertion`.
 
-Headers can be forged by whoever reaches the API past the gate; this cannot. The API verifies it with the public key
-in `assertion.jwks.json` of the state directory. ES256 (RFC 7518, section 3.4), which every library
-verifies; one signature serves a caller for `REUSE_S`, since signing costs 60 µs.
+A caller that reaches the API past the gate can forge headers, but not the assertion. The API verifies it with the
+public key in `assertion.jwks.json` of the state directory. ES256 (RFC 7518, section 3.4), which every library verifies;
+one signature serves a caller for `REUSE_S`, since signing costs 60 µs.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ KEPT_MAX = 10_000
 
 
 class Assertions:
+    """Signer of assertions, with a cache of those still valid."""
+
     def __init__(self, keys: SigningKeys) -> None:
         self._keys = keys
         self._kept: OrderedDict[str, tuple[Principal, float, HeaderList]] = OrderedDict()
@@ -59,6 +61,7 @@ class Assertions:
         return headers
 
     def sign(self, principal: Principal, now: float) -> bytes:
+        """Signed assertion of a principal, as a JWT that expires `LIFE_S` seconds after `now`."""
         claims = {
             "iss": ISSUER,
             "sub": principal.id,

@@ -1,4 +1,4 @@
-"""A certificate authority for development, made on the spot: this machine's names and addresses, nothing else.
+"""Certificate authority for development, created locally, for this machine's names and addresses only.
 
 The CA's key is thrown away once it has signed the server's certificate, so that nobody can use it to make others.
 """
@@ -18,7 +18,7 @@ from sallygate.security.private_files import write_private
 
 LIFE_DAYS = 30
 RENEW_DAYS = 7
-"""Made anew at start when less is left."""
+"""The certificate is renewed at start if less time is left, in seconds."""
 
 
 def development_certificate(directory: Path, host: str, now: float) -> tuple[Path, Path, Path]:
@@ -37,7 +37,7 @@ def _lasts(cert: Path, host: str, moment: dt.datetime) -> bool:
     try:
         loaded = x509.load_pem_x509_certificate(cert.read_bytes())
     except ValueError:
-        return False  # made anew
+        return False  # a new one is made
     names = loaded.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     covered = {str(address) for address in names.get_values_for_type(x509.IPAddress)}
     return host in covered and loaded.not_valid_after_utc - moment > dt.timedelta(days=RENEW_DAYS)

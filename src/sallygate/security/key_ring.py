@@ -1,4 +1,4 @@
-"""Key ring: what API keys are made and known by, derived from the installation's pepper.
+"""Key ring: the keyed hashes of API keys, derived from the installation's pepper.
 
 A check is 1.6 µs of HMAC. An invented key is known by its check digits, without a look into the store.
 """
@@ -44,9 +44,11 @@ class KeyRing:
         self._name = KeptHmac(hmac.digest(pepper, b"sallygate login name", "sha256"))
 
     def check_of(self, checked: str) -> str:
+        """Check digits of a key's checked part, under the current pepper."""
         return base62(self._check(checked.encode("ascii"))[:6], KEY_CHECK_CHARS)
 
     def digest_of(self, whole: str) -> bytes:
+        """Digest of a whole key (HMAC-SHA-256), under the current pepper."""
         return self._digest(whole.encode("ascii"))
 
     def made(self, key: ApiKeyText) -> bool:
@@ -70,6 +72,7 @@ class KeyRing:
 
 
 def base62(data: bytes, chars: int) -> str:
+    """Number of `data` (big-endian) in base 62, its last `chars` digits."""
     number, text = int.from_bytes(data, "big"), ""
     for _ in range(chars):
         number, digit = divmod(number, 62)

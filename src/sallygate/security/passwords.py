@@ -1,4 +1,4 @@
-"""Passwords: hashed one way, verified, and told when their hash is no longer what it should be.
+"""Password hashing: hash, verify, and say when a hash is no longer of the wanted profile.
 
     from sallygate import passwords
 
@@ -14,8 +14,8 @@ Text is normalised to NFC, as OpaqueString of RFC 8265 asks, so that one passwor
 else of it is changed, neither case nor spaces. Control characters are in no new password, since a C string ends at
 one of them.
 
-A hash says how dear it is to verify. One that asks for more than the bounds below is refused before anything is
-computed: whoever can bring a hash in must not be able to stop the machine with it.
+A hash names the cost of its verification. A hash above the bounds below is refused before anything is computed: an
+imported hash must not be able to stop the machine.
 
 Knows nothing of accounts, limits or stores. Every call computes for a tenth of a second or more and gives the
 interpreter free meanwhile: run it off an event loop, with a bound on how many run at once.
@@ -39,7 +39,7 @@ from argon2.exceptions import HashingError, InvalidHashError, VerificationError,
 from msgspec import Struct
 
 BYTES_MAX = 1024
-"""Of a password in UTF-8. The longest passphrases are a tenth of it; hashing more is work for whoever sends it."""
+"""Of a password in UTF-8. The longest passphrases are a tenth of it; hashing more is work that the sender chooses."""
 ARGON2_KIB_MAX, ARGON2_PASSES_MAX, ARGON2_LANES_MAX = 1 << 21, 32, 16
 """RFC 9106's first choice takes 2 GiB once."""
 ARGON2_WORK_MAX = 1 << 22
@@ -50,7 +50,7 @@ BCRYPT_BYTES_MAX = 72
 """bcrypt reads no further: whatever came after would not count."""
 SCRYPT_BYTES_MAX = 256 << 20
 SCRYPT_WORK_MAX = 1 << 25
-"""N times r times p; about 10 s. OWASP's dearest are 2^20."""
+"""N times r times p; about 10 s. OWASP's most expensive are 2^20."""
 PBKDF2_ROUNDS_MAX = 5_000_000
 """About 1 s. Django 5 asks for a million."""
 STORED_CHARS_MAX = 1024
@@ -80,7 +80,8 @@ class WrongPassword(Exception):
 
 
 class UnusableHash(ValueError):
-    """What is stored is no hash that can be verified: of an unknown kind, damaged, or dearer than the bounds."""
+    """What is stored is no hash that can be verified: of an unknown kind, damaged, or more expensive than the
+    bounds."""
 
 
 class UnusablePassword(ValueError):
@@ -334,7 +335,7 @@ def _pbkdf2(stored: str) -> _Check | None:
 
 
 def _long_enough(digest: bytes) -> None:
-    """A hash cut to a few bytes is one that many passwords have; one of kilobytes is work for whoever verifies it."""
+    """A hash cut to a few bytes is one that many passwords have; one of kilobytes is work for the verifier."""
     if not 16 <= len(digest) <= 64:
         raise UnusableHash("the hash is damaged: its value is cut short, or too long")
 

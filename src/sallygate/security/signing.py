@@ -1,4 +1,4 @@
-"""The keys our tokens are signed with (ES256, RFC 7518, section 3.4), and how one follows another.
+"""Signing keys of own tokens (ES256, RFC 7518, section 3.4), and their rotation.
 
 Which key signs is a matter of time alone: a new one is published at once and signs `AHEAD_S` later, when all who keep
 the key set have it; the one before stays published until the last token it signed has expired. So any process that
@@ -20,6 +20,8 @@ LASTS_S = 3600.0 + 120.0
 
 
 class SigningKey:
+    """Private key (ES256) with its id and its times, in seconds since the epoch."""
+
     def __init__(self, key: EllipticCurvePrivateKey, made_at: float) -> None:
         self.key = ECKey.import_key(key)
         self.kid = str(self.key.thumbprint())
@@ -31,6 +33,8 @@ class SigningKey:
 
 
 class SigningKeys:
+    """Keys of one purpose, newest first: which one signs, and which ones are published."""
+
     def __init__(self, keys: Sequence[tuple[float, EllipticCurvePrivateKey]]) -> None:
         """`keys` with the time each was made at; at least one."""
         self.all = [SigningKey(key, made_at) for made_at, key in sorted(keys, key=lambda pair: pair[0])]
@@ -46,4 +50,5 @@ class SigningKeys:
         return [key for key, after in followed if after is None or now < after.made_at + AHEAD_S + LASTS_S]
 
     def jwks(self, now: float) -> dict[str, object]:
+        """JSON Web Key Set of the keys published at time `now`."""
         return {"keys": [key.public() for key in self.published(now)]}

@@ -1,1 +1,1 @@
-"""The stores: SQLite files in the state directory. They keep, durably and in order; they never decide."""
+"""Stores: SQLite files in the state directory. They keep data durably and in order, and decide nothing."""

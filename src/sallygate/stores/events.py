@@ -1,4 +1,4 @@
-"""The event log: one SQLite file an hour under `events/`, written by a thread of its own in batches.
+"""Event log: one SQLite file an hour under `events/`, written in batches by a thread of its own.
 
 Events wait in the log's `queue`. What cannot be kept is counted, and the log says how many; refusals of one flood are
 aggregated with exact counts.
@@ -94,6 +94,7 @@ class EventLog:
 
     @property
     def waiting(self) -> int:
+        """Number of events in the queue."""
         return len(self.queue)
 
     @property

@@ -1,2 +1,1 @@
-"""What operators see from outside: metrics of every exchange, the state of the gate, and both in the formats of the
-field. Counts and tells; decides nothing."""
+"""Telemetry: metrics of every exchange, the state of the gate, and their exports. Decides nothing."""

@@ -1,4 +1,4 @@
-"""Client of a running gate's control socket: asks for its status."""
+"""Client of a running gate's control socket: fetches its status."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The policy's `telemetry`, at work: when exports happen, and what becomes of one that fails."""
+"""Exporter of metrics and traces by the policy's `telemetry`: schedule, and treatment of failed exports."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def check_telemetry(loaded: Loaded) -> None:
 
 
 class Exporting:
-    """Sends on threads of its own. `failed` is told of every export that was not taken."""
+    """Sends on threads of its own. `failed` is called for every export that was not accepted."""
 
     def __init__(
         self,
@@ -66,6 +66,7 @@ class Exporting:
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
+        """Start the tasks that export metrics, and traces if a share is sampled."""
         self._tasks = [asyncio.create_task(self._repeat(self._every, self._send_metrics))]
         if self.export.share > 0:
             self._tasks.append(asyncio.create_task(self._repeat(SPANS_EVERY_S, self._send_spans)))
@@ -107,7 +108,7 @@ class Exporting:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
 
-        def told(error: BaseException | None) -> None:
+        def settle(error: BaseException | None) -> None:
             if not done.done():
                 done.set_exception(error) if error is not None else done.set_result(None)
 
@@ -118,7 +119,7 @@ class Exporting:
             except Exception as raised:
                 error = raised
             with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-                loop.call_soon_threadsafe(told, error)
+                loop.call_soon_threadsafe(settle, error)
 
         self._thread = threading.Thread(target=run, name="sallygate-telemetry", daemon=True)
         self._thread.start()

@@ -1,4 +1,4 @@
-"""Metrics as Prometheus reads them, by its own client library; the numbers are ours (see `metrics`)."""
+"""Exposition of metrics in Prometheus' format, by its client library, from the numbers of `metrics`."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ class _Exchanges(Collector):
         self._snapshot, self._api = snapshot, api
 
     def collect(self) -> Iterator[Metric]:
+        """Metric families of exchanges, for the client library."""
         taken, api = self._snapshot, self._api
         requests = HistogramMetricFamily(
             "http_server_request_duration_seconds",
@@ -84,6 +85,7 @@ class _Gate(Collector):
         self._status = status
 
     def collect(self) -> Iterator[Metric]:
+        """Metric families of the gate's state, for the client library."""
         now = self._status
         build = InfoMetricFamily("sallygate_build", "The running version and policy.")
         build.add_metric((), {"version": now.version, "policy": now.policy})

@@ -1,4 +1,4 @@
-"""The operator's log on standard error: JSON for machines, colour for people. Never a secret, never a body."""
+"""Operator's log on standard error: JSON for programs, colour for a console. Never a secret, never a body."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ LINES_MAX = 10_000
 DRAIN_S = 1.0
 """At the end of the process, for lines still waiting."""
 LINES_PER_S = 50
-"""Of requests. A flood must not fill the disk through the log; what is left out is told with its number."""
+"""Lines a second about requests. A flood must not fill the disk through the log; the number of lines left out is
+logged."""
 
 
 class Unfailing:
     """A stream whose failures are not its writers': a full disk, a closed pipe or a reader that stopped under the log
     must not end or hold up a request, nor the background work that wanted to tell of a failure. Lines wait for a
-    thread of their own; what was lost is told when it works again."""
+    thread of their own; the number of lost lines is logged when it works again."""
 
     lost_in_all = 0
     """By every stream of the process."""
@@ -44,6 +45,7 @@ class Unfailing:
         atexit.register(self.drain, DRAIN_S)
 
     def write(self, text: str) -> int:
+        """Queue a line for the writing thread; returns its length even if the line is lost."""
         if len(self._waiting) >= LINES_MAX:
             self._lose()
             return len(text)

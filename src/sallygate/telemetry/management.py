@@ -1,4 +1,4 @@
-"""What operators' programs ask a running gate: is it alive, is it ready, what has it counted, how is it.
+"""Management listener: liveness, readiness, metrics and status of a running gate.
 
 Two listeners: TCP where `listen.management` says (liveness, readiness, metrics), and a UNIX socket in the state
 directory for the commands of this machine (the whole status). Neither is for clients, and neither changes anything.
@@ -33,12 +33,14 @@ class _Bounded(web.Server):
         return super().__call__() if len(self.connections) < CONNECTIONS_MAX else _Refusing()
 
     def connection_made(self, handler: Any, transport: asyncio.Transport) -> None:  # Any: as in aiohttp
+        """Callback of asyncio: limits the life of the connection to `CONNECTION_S` seconds."""
         super().connection_made(handler, transport)
         asyncio.get_running_loop().call_later(CONNECTION_S, transport.close)
 
 
 class _Refusing(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Callback of asyncio: closes the connection, since the limit is reached."""
         transport.close()
 
 
@@ -72,6 +74,7 @@ class Management:
         await web.SockSite(runner, listener).start()
 
     async def close(self) -> None:
+        """Close the listeners."""
         for runner in self._runners:
             await runner.cleanup()
         self._runners.clear()

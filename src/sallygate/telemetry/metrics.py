@@ -1,4 +1,4 @@
-"""Counts and durations of exchanges, kept as plain numbers that a request adds to in about two microseconds.
+"""Metrics: counts and durations of exchanges as plain numbers; an update takes about two microseconds.
 
 Names are OpenTelemetry's where it has them (semantic conventions for HTTP, 1.23) and `sallygate.…` otherwise. Labels
 are operations, methods, statuses, reasons: never who called, or with what. Their combinations are bounded.
@@ -41,16 +41,19 @@ class Histogram:
         self.sum_us = 0
 
     def add(self, us: int) -> None:
+        """Count one duration, in microseconds."""
         self.counts[bisect_left(self.bounds, us)] += 1
         self.sum_us += us
 
     def copy(self) -> Histogram:
+        """Independent copy."""
         other = Histogram(self.bounds)
         other.counts, other.sum_us = self.counts.copy(), self.sum_us
         return other
 
     @property
     def count(self) -> int:
+        """Number of durations."""
         return sum(self.counts)
 
 
@@ -79,6 +82,7 @@ class Metrics:
         self._response_bytes = 0
 
     def observe(self, exchange: Exchange) -> None:
+        """Count one finished exchange."""
         operation, decision = exchange.operation, exchange.decision
         key = (operation.path if operation is not None else "", exchange.head.method, exchange.status)
         requests = self._requests.get(key)
@@ -100,7 +104,7 @@ class Metrics:
             _count(self._decisions, (decision.verdict, ""))
 
     def turned_away(self, turned: Turned) -> None:
-        """Refusals alike, at the door: each took a few microseconds."""
+        """Count early rejections of one kind: their number, time (microseconds) and response bytes."""
         times = turned.count
         requests = self._series(("", turned.method, turned.finding.status))
         requests.counts[0] += times
@@ -126,6 +130,7 @@ class Metrics:
         return self._requests.setdefault((route, method, status), Histogram(REQUEST_US))
 
     def snapshot(self) -> Snapshot:
+        """Copy of all numbers, for an exposition or export."""
         phases = dict(zip(PHASES, (self._admit.copy(), self._examine.copy(), self._answer.copy()), strict=True))
         requests = {key: histogram.copy() for key, histogram in self._requests.items()}
         return Snapshot(requests, phases, dict(self._decisions), dict(self._findings),

@@ -1,4 +1,4 @@
-"""Metrics and traces to an OpenTelemetry collector, by OpenTelemetry's own exporters, over OTLP and HTTP.
+"""Export of metrics and traces to an OpenTelemetry collector, by OpenTelemetry's exporters, over OTLP and HTTP.
 
 Needs the extra `sallygate[otel]`; nothing else imports this module. Runs on threads of its own and may take its time: a
 collector that is away, slow or broken costs its data and is counted, and no request waits for it.
@@ -40,9 +40,7 @@ from sallygate.telemetry.metrics import Histogram, Snapshot
 from sallygate.telemetry.status import FloodState
 from sallygate.telemetry.status import Status as GateStatus
 
-logging.getLogger("opentelemetry").setLevel(
-    logging.CRITICAL + 1
-)  # what fails is told by us, once, as a line of our log
+logging.getLogger("opentelemetry").setLevel(logging.CRITICAL + 1)  # a failure is one line of this log instead
 EXPORT_S_MAX = 5.0
 """For one export, repetitions included; a stop waits no longer."""
 SPANS_MAX = 2_048
@@ -81,7 +79,7 @@ class OtlpExport:
         return (parent is not None and parent[2]) or zlib.crc32(head.trace_id.encode()) < self.share * 2**32
 
     def traceparent(self, head: RequestHead) -> bytes:
-        """What the API is told: it is called by our span (W3C Trace Context, section 3.2)."""
+        """`traceparent` for the API: the parent is this exchange's span (W3C Trace Context, section 3.2)."""
         return f"00-{head.trace_id}-{span_id(head.request_id):016x}-{int(self.sampled(head)):02x}".encode()
 
     # on a thread ---------------------------------------------------------------------------------------------------

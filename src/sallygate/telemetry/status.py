@@ -1,4 +1,4 @@
-"""The state of a running gate as one value: what `sallygate status` prints, and what the gauges show."""
+"""State of a running gate as one value: for `sallygate status` and for gauges."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ class Check(Struct, frozen=True):
 
 
 class ListenerStatus(Struct, frozen=True):
+    """Listener with its address and, for TLS, the end of its certificate (seconds since the epoch)."""
+
     name: str
     address: str
     certificate_until: float | None = None
@@ -22,6 +24,8 @@ class ListenerStatus(Struct, frozen=True):
 
 
 class UpstreamState(Struct, frozen=True):
+    """Upstream with its health and its counts since the start."""
+
     url: str
     healthy: bool
     requests: int
@@ -83,6 +87,8 @@ class FeedState(Struct, frozen=True):
 
 
 class EventsState(Struct, frozen=True):
+    """Queue and counts of the event log."""
+
     waiting: int
     queue: int
     """How many may wait."""
@@ -95,6 +101,8 @@ class EventsState(Struct, frozen=True):
 
 
 class StoreState(Struct, frozen=True):
+    """Store with its size in bytes and its health."""
+
     name: str
     file: str
     bytes: int
@@ -104,8 +112,8 @@ class StoreState(Struct, frozen=True):
 
 
 class SheddingState(Struct, frozen=True):
-    """What the API is found to bear, and what is kept from it. By rank: `high`, `normal`, `low` (plans by priority),
-    `refused` (callers whose requests are refused often) and `unknown`."""
+    """State of load shedding: concurrency limit, queue and refusals. By rank: `high`, `normal`, `low` (plans by
+    priority), `refused` (callers whose requests are refused often) and `unknown`."""
 
     mode: str
     limit: int
@@ -123,6 +131,8 @@ class SheddingState(Struct, frozen=True):
 
 
 class FloodState(Struct, frozen=True):
+    """State of the penalty box and of load shedding."""
+
     boxed: int
     """Sources in the penalty box."""
     boxed_most: int

@@ -1,4 +1,4 @@
-"""The contract: what the API's own OpenAPI document does not describe is refused.
+"""Control of the contract: refuses what the API's OpenAPI document does not describe.
 
 **Threat.** Injection of fields and parameters nobody declared (mass assignment, OWASP API3), values outside
 their type, range or form, parameter pollution, bodies of an unexpected kind, and the cost of parsing any of

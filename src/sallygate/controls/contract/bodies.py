@@ -1,4 +1,4 @@
-"""Request bodies compiled, and a parsed body judged: JSON, forms, multipart and text.
+"""Validator of parsed request bodies by their compiled schemas: JSON, forms, multipart and text.
 
 Threat: members nobody declared (mass assignment), wrong types, bodies of another kind than the operation
 takes, fields twice. It does not know parameters, and never repeats a value that was sent."""

@@ -1,4 +1,4 @@
-"""Contract compiled from an OpenAPI document: parameters, bodies, and what is wrong with a request by them."""
+"""Contract compiled from an OpenAPI document: validators of parameters and bodies that return findings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Control of the contract: the policy's section, the phases, and how it is built. What it judges is `Contract`."""
+"""Control of the contract: its policy section, its phases, and its construction. `Contract` validates."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""One document's schemas, rewritten into plain JSON Schema 2020-12 for requests.
+"""Rewriter of one document's schemas into plain JSON Schema 2020-12 for requests.
 
 A schema of OpenAPI 3.0 says some things differently (nullable, boolean exclusiveMinimum), both versions leave
-some things to whoever reads them (readOnly, formats of numbers, fields nobody declared). All of it is settled
+some things to each reader (readOnly, formats of numbers, fields nobody declared). All of it is settled
 here, once, at load time, so that what is compiled says exactly what a request may hold. It compiles and
 judges nothing.
 

@@ -1,4 +1,4 @@
-"""Declared parameters compiled, and a request's path, query, headers and cookies judged by them.
+"""Validator of declared parameters in a request's path, query, headers and cookies.
 
 Threat: parameter pollution (a name twice, read differently by gate and upstream), type juggling, values
 beyond what the operation asks for, names nobody declared (mass assignment, guessed switches, cache keys). It

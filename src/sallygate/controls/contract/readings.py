@@ -1,5 +1,4 @@
-"""Text to values by the types a schema declares: what parameters, forms and plain parts carry is text until
-then.
+"""Readers of text values (parameters, form fields, plain parts) by the types that a schema declares.
 
 The lexical rules are JSON's own (RFC 8259, section 6), so that ` 1`, `+1`, `1e3`, `0x10`, `١` and `True` are
 no integer and no boolean here whatever a lenient upstream makes of them. It does not know where the text came

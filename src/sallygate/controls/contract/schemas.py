@@ -1,4 +1,4 @@
-"""Schemas compiled, and what they say turned into findings.
+"""Compiled schemas: validate a value and return findings.
 
 It decides which engine a pattern runs on, what is compiled, and how much of an error is worth looking for. It
 does not know operations or where a value came from."""

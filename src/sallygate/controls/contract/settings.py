@@ -1,4 +1,4 @@
-"""What a policy may change about the contract. Values only."""
+"""Settings of the contract control: the policy's values, without behaviour."""
 
 from __future__ import annotations
 

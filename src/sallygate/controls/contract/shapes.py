@@ -1,5 +1,4 @@
-"""Which members a schema declares for the object it meets, seen through every branch that meets the same
-object.
+"""Shapes of objects: the members that a schema declares, through every branch that applies to the same object.
 
 It looks and rewrites nothing but the one keyword that closes. It does not know versions beyond whether a
 reference hides its siblings, nor what the answer is used for."""
@@ -45,6 +44,7 @@ class Look:
         self._been: set[str] = set()
 
     def at(self, schema: object, pointer: str, depth: int) -> Shape:
+        """Shape of the schema at a JSON pointer; an empty shape beyond the depth limit."""
         if not isinstance(schema, dict) or depth > DEPTH_MAX:
             return Shape()
         shapes: list[Shape] = []
@@ -101,6 +101,7 @@ def _conditional_branches(schema: dict[str, Any]) -> list[tuple[object, str]]:
 
 
 def close(out: dict[str, Any], shape: Shape) -> None:
+    """Refuse undeclared members in a rewritten schema `out`, by the members that `shape` declares."""
     if not shape.certain:
         if "additionalProperties" not in out and "unevaluatedProperties" not in out:
             out["unevaluatedProperties"] = False

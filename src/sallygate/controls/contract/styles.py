@@ -1,4 +1,4 @@
-"""The styles of OpenAPI 3.1.1, section 4.8.12.4: text on the wire to arrays and objects.
+"""Parameter styles of OpenAPI 3.1.1, section 4.8.12.4: text on the wire to arrays and objects.
 
 Delimiters are looked for in the text as it was sent, before percent-decoding, so that an encoded comma is
 data. It does not know parameters, schemas or requests; what does not fit its style raises `Unreadable`."""

@@ -1,26 +1,25 @@
-"""Floods: what comes too fast from one network, from sources that are refused again and again, and more than the API
-bears.
+"""Flood controls: limits by network, the penalty box for sources of repeated refusals, and load shedding.
 
 Threat: HTTP floods, from one address or ten thousand (OWASP API4). Evidence: `flood.penalty`, `flood.prefix`,
 `flood.prefix_concurrent` (429) before identity; `flood.shed` (503) after it, with the caller's rank as its rule.
 Known bypasses: a flood from many networks of callers with valid keys of a good plan is what the plan allows them.
 Cost: 1.5 µs before identity, 1 µs after.
 
-**Whose a refusal is.** A refusal counts against whoever it is known to be of: the account, once a credential has proven
-it, and the address only of those who have proven nothing. So nobody behind a shared address is boxed for what a known
-neighbour sends. What anonymous neighbours send, in an office or behind a carrier's translation, can get the address
-boxed. That is why the box holds strangers only: a request that names a living key this gate knows, or carries a
-credential in `Authorization` that identity judges, goes on to identity and is served when it proves right; what it
-costs there has limits of its own. So does whoever signs in, whose code or token is in the body, and the question a
-browser asks before it sends a credential along. A false proof under a known key's name counts as `FALSE_CLAIM`
-refusals, in the box too. Pages of others that have browsers ask for things that are not there can so shut out their
-visitors from public operations, for a minute, and not from what they have a credential for. Addresses of this machine
-are never boxed: a proxy on it that is not named in `transport.trusted_hops` would take everyone with it.
+**Subject of a refusal.** A refusal counts against the account if a credential has proven one, otherwise against the
+address. So the requests of a known neighbour never put a shared address into the penalty box. The requests of anonymous
+neighbours, in an office or behind carrier-grade NAT, can. For this reason the penalty box holds anonymous callers only:
+a request with the id of a valid key that this gate knows, or with a credential in `Authorization`, continues to
+identity and is served if the credential is valid; the cost of verification has limits of its own. Sign-ins (code or
+token in the body) and preflight requests of browsers continue too. A wrong secret under a known key id counts as
+`FALSE_CLAIM` refusals, also in the penalty box. A page of another origin can make a browser send requests that are
+refused; the visitor then loses public operations for a minute, but no operation that the visitor has a credential for.
+Addresses of this machine never enter the penalty box: a local proxy missing in `transport.trusted_hops` would take all
+its clients with it.
 
-**Which refusals count.** All that the caller can help (4xx), but for those that others can bring about: limits shared
-with a network, throttles shared with all that a restriction covers, and logins, which have counts of their own. Never
-503: whoever is shed did nothing wrong. What is refused in the box does not count: whoever keeps knocking gets out in
-time, and back in for longer when the next requests are refused too.
+**Which refusals count.** Every 4xx that the caller causes. Exceptions, since other callers can cause them: limits
+shared with a network, throttles shared by all callers under one restriction, and logins, which have counts of their
+own. A 503 never counts: a request that is shed did nothing wrong. A refusal in the penalty box does not count: a source
+that keeps sending leaves the box in time, and enters it for longer when its next requests are refused too.
 """
 
 from __future__ import annotations
@@ -120,12 +119,12 @@ class FloodControl:
             return None
         address, network = request.client
         site, now = location_network(address), request.now
-        if (boxed := self.boxed(network, site, now)) is not None:
+        if (penalty := self.penalty(network, site, now)) is not None:
             proves = self._may_prove_early(request)
             if proves is None:
                 return FULL_PATH
             if not proves:
-                return Judgement((boxed[0],), headers=retry_after(boxed[1]))
+                return Judgement((penalty[0],), headers=retry_after(penalty[1]))
         if not request.limited:
             return None
         finding, charges, wait_s = self.room_of(site, now)
@@ -137,8 +136,8 @@ class FloodControl:
         """The penalty box, and what the whole network sends."""
         head, now = evaluation.head, evaluation.now
         site = location_network(head.client_address)
-        if (boxed := self.boxed(head.client_network, site, now)) is not None and not self._may_prove(head, now):
-            return Judgement((boxed[0],), headers=retry_after(boxed[1]))
+        if (penalty := self.penalty(head.client_network, site, now)) is not None and not self._may_prove(head, now):
+            return Judgement((penalty[0],), headers=retry_after(penalty[1]))
         return self.judge_site(site, now)
 
     def plan(self, evaluation: Evaluation) -> Judgement:
@@ -167,8 +166,9 @@ class FloodControl:
             return _over("flood.prefix_concurrent", detail, PREFIX_TABLE), (), 1.0
         return None, (Charge(PREFIX_TABLE, site, 1),), 0.0
 
-    def boxed(self, network: str, site: str, now: float) -> tuple[Finding, float] | None:
-        """What a stranger from there is told, and for how many seconds more."""
+    def penalty(self, network: str, site: str, now: float) -> tuple[Finding, float] | None:
+        """Finding for an anonymous caller of a source in the penalty box, and the seconds that remain; None: not in
+        it."""
         until = self._penalties.until(network, now) or (self._penalties.until(site, now) if ":" in site else 0.0)
         if not until:
             return None
@@ -213,7 +213,7 @@ class FloodControl:
     # after a refusal -------------------------------------------------------------------------------------------------
 
     def refused(self, finding: Finding, network: str, address: str, principal: Principal | None) -> tuple[Charge, ...]:
-        """What a refusal costs whoever it is of."""
+        """Charges of a refusal against its subject."""
         if not 400 <= finding.status < 500 or finding.code in SHARED:
             return ()
         if principal is not None:
@@ -222,7 +222,7 @@ class FloodControl:
             return ()
         times = FALSE_CLAIM if finding.code == "identity.invalid" and finding.rule == "digest" else 1
         own = Charge(Penalties.NAME, network, times * UNITS)
-        # Whoever has a /48 has 65,536 networks that are counted apart. A /24 is not one's own.
+        # The holder of a /48 has 65,536 networks that are counted separately. A /24 has many holders.
         return (own, Charge(Penalties.NAME, location_network(address), times)) if ":" in network else (own,)
 
 

@@ -1,4 +1,4 @@
-"""Load shedding: when the API has more to do than it can serve, better callers come first and others are refused.
+"""Control of load shedding: under overload, callers of higher rank are served first and others are refused.
 
 Threat: floods below every limit, an API that slows down (OWASP API4). Evidence: `flood.shed` (503) with the caller's
 rank as its rule and why as its evidence. Known bypasses: a flood of callers with valid keys of a good plan is what the
@@ -79,11 +79,10 @@ class SheddingControl(Everywhere):
         return not self._state.shedder.crowded
 
     def early(self, request: EarlyRequest) -> Judgement | None:
-        """Whoever would be shed anyway, at a tenth of what a decision costs.
+        """Shed a request early that would be shed later, at a tenth of the cost of a decision.
 
-        What a caller says it is decides whether it is worth a decision, nothing else: a key is taken for whose it says
-        it is, and proven when it comes to that. One that is a better caller's and does not prove right counts as ten
-        refusals.
+        The claimed key decides only whether the request gets a full decision: `early` takes the key id as claimed, and
+        identity verifies the key later. A false key under a known id counts as ten refusals.
         """
         if request.method == "OPTIONS":
             return None  # what browsers ask first has no credential, the request after it may have the best
@@ -121,7 +120,7 @@ class SheddingControl(Everywhere):
         return self._ranks.get(principal.plan, REFUSED_RANK)
 
     def claimed(self, key_text: bytes, now: float) -> tuple[int, str]:
-        """Rank and account of whoever a key says it is; the best there is for one that memory does not have."""
+        """Rank and account of the key id as claimed; the best rank for a key that memory does not have."""
         key = parse_api_key(key_text.decode("latin-1"))
         if key is None:
             return UNKNOWN_RANK, ""
@@ -149,7 +148,7 @@ def is_living(state: State, key_text: str, now: float) -> bool:
 @lru_cache(len(RANKS) * 8)
 def shed(rank: int, reason: Reason) -> Finding:
     """For one that gets no place at the API."""
-    return Finding("flood.shed", "The API has more to do than it can bear; try again later.", 503,
+    return Finding("flood.shed", "The API is overloaded; try again later.", 503,
                    "throttle", rule=RANKS[rank], evidence=reason, owasp="API4", attack="T1499")  # fmt: skip
 
 

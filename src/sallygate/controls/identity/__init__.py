@@ -1,7 +1,7 @@
-"""Who is calling: by which credential, on which plan, with which scopes.
+"""Control of identity: finds the principal, its plan and its scopes from a credential.
 
 Threat: invented, guessed, stolen, expired and over-powerful credentials (OWASP API2, API5).
-Evidence: `identity.missing`, `identity.invalid` (the client is told no more; `rule` says which check failed to the
+Evidence: `identity.missing`, `identity.invalid` (the client learns no more; `rule` says which check failed to the
 operator), `identity.forged`, `identity.ambiguous`, `identity.scope`, `identity.plan`, `identity.guesses`,
 `identity.busy`, `identity.unavailable`.
 Known bypasses: a stolen credential is a good one until it is revoked, or its new location is noticed.
@@ -106,6 +106,7 @@ class IdentityControl(Everywhere):
         """What must not travel on to the API."""
 
     def needs_identity(self, operation: Operation | None) -> bool:
+        """Whether an operation needs a principal; an unknown operation does unless the policy makes it public."""
         if operation is None or operation.security is None:
             return operation is None or operation.id not in self._public
         optional = not operation.security or any(not alternative for alternative in operation.security)
@@ -160,6 +161,7 @@ class IdentityControl(Everywhere):
         return self._tokens.admit(text, "auth", now, done) if self._tokens is not None else invalid("no tokens here")
 
     def prove_account(self, account: Account) -> Principal | Finding:
+        """Principal of an account that a code has proven, or the finding that refuses it."""
         return self._accounts.principal_of(account)
 
     def _is_key(self, sent: str) -> bool:

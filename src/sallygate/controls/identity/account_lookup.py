@@ -1,4 +1,4 @@
-"""Accounts, as those for whom passwords and tokens stand."""
+"""Look-up of the accounts that passwords and tokens belong to."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ from sallygate.state.state import State
 
 
 class AccountHolders:
+    """Look-up of accounts in memory, and of the principals they stand for."""
+
     def __init__(self, plan_scopes: Mapping[str, frozenset[str]], state: State) -> None:
         self._plan_scopes, self._state = plan_scopes, state
         self._principals: dict[str, tuple[Account, Principal]] = {}
 
     def known(self, name: str, done: tuple[WorkDone, ...]) -> Account | None:
+        """Account from memory or from answered work; None if it has to be loaded or does not exist."""
         account = self._state.accounts.get(name)
         if account is not None:
             return account
@@ -41,6 +44,7 @@ class AccountHolders:
         return self.principal_of(account)
 
     def principal_of(self, account: Account) -> Principal | Finding:
+        """Principal of an account, or the finding that the policy lacks its plan."""
         made = self._principals.get(account.name)
         if made is not None and made[0] is account:
             return made[1]

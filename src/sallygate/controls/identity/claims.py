@@ -1,4 +1,4 @@
-"""What a token's claims say: from whom, for whom, for how long (RFC 7519, 8725, 9068), and who its bearer is to us.
+"""Validation of token claims: issuer, audience, time (RFC 7519, 8725, 9068), and their mapping to a principal.
 
 Pure functions over claims whose signature is looked at elsewhere. A failure is a word for the operator.
 """

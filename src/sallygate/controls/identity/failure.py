@@ -1,4 +1,4 @@
-"""The one answer to a credential that does not count, whatever the reason: the client learns no more (OWASP API2)."""
+"""Finding of a refused credential: the same for every reason, so that the client learns no more (OWASP API2)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ def unavailable(what: str) -> Finding:
 
 
 def plan_gone(evidence: str) -> Finding:
+    """Finding `identity.plan`: the policy lacks the plan of a valid credential."""
     return Finding("identity.plan", "The plan of this credential is no longer offered.", 403,
                    evidence=evidence, owasp="API5")  # fmt: skip
 
 
 def missing(what: str = "a credential") -> Finding:
+    """Finding `identity.missing`: the operation needs `what`, and the request has none."""
     return Finding("identity.missing", f"This operation needs {what}.", 401, owasp="API2")

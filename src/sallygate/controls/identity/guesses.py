@@ -1,4 +1,4 @@
-"""Guessing: how often a secret of an account may be got wrong, and by whom.
+"""Limits on wrong guesses of an account's secret, by account, location and address.
 
 Threat: guessing one account's password, one password over many accounts (spraying), from one address or a thousand, and
 locking an owner out by failing in its name (OWASP API2; MITRE T1110.001, T1110.003).
@@ -51,6 +51,7 @@ class Guess(Struct, frozen=True, gc=False):
     """What its failure costs, and what to reserve while it is tried."""
 
     def refused(self) -> Refused:
+        """Outcome 429 `identity.guesses`, with `Retry-After` of the counter that refuses."""
         finding = Finding("identity.guesses", "Too many failed logins; try again later.", 429, "throttle",
                           rule=self.rule, owasp="API2", attack="T1110")  # fmt: skip
         return come_back(finding, self.wait_s)

@@ -1,4 +1,4 @@
-"""API keys: how they are made and known, and who sends one.
+"""API keys: their creation, their verification, and the principal of a key.
 
 Cost: 4 µs: one regular expression, one HMAC. An invented key costs one HMAC and no store look-up.
 """
@@ -30,6 +30,8 @@ class ApiKeys:
         self._principals: dict[str, tuple[Credential, Principal]] = {}
 
     def admit(self, text: str, now: float, done: tuple[WorkDone, ...]) -> Principal | Finding | LoadCredential:
+        """Verify an API key at time `now` (seconds since the epoch): a principal, a finding, or the work to load the
+        key."""
         key = parse_api_key(text)
         if key is None:
             return invalid("malformed")

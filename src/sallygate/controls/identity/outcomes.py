@@ -1,4 +1,4 @@
-"""What a kind of credential may answer beside a principal, a finding or a question: those with something attached."""
+"""Outcomes of verifying one kind of credential, besides a principal, a finding or work."""
 
 from __future__ import annotations
 

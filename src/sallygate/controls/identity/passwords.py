@@ -1,4 +1,4 @@
-"""Name and password of an account, sent with each call (Basic authentication, RFC 7617).
+"""Verifier of name and password of an account, sent with each call (Basic authentication, RFC 7617).
 
 Cost: one HMAC while the password is remembered. Otherwise a hash, computed off the event loop; none once over a limit.
 
@@ -25,7 +25,7 @@ from sallygate.security.key_ring import KeptHmac
 from sallygate.state.state import State
 
 PASSWORD_CHARS_MAX = 1024
-"""As `sallygate.security.passwords.BYTES_MAX`: longer ones are nobody's, and are not worth a hash."""
+"""As `sallygate.security.passwords.BYTES_MAX`: a longer password is never valid, and is not hashed."""
 VERIFYING = "verifying"
 """No counter: marks a password as being verified, so that the same one sent by many connections at once is one
 guess."""
@@ -35,6 +35,8 @@ KnownNetwork = Callable[[str, RequestHead, float], bool]
 
 
 class Passwords:
+    """Verifier of names and passwords (Basic authentication), with limits on failed logins."""
+
     def __init__(
         self,
         holders: AccountHolders,
@@ -51,6 +53,7 @@ class Passwords:
     def admit(
         self, name: str, password: str, head: RequestHead, now: float, done: tuple[WorkDone, ...]
     ) -> Principal | Proven | Finding | Refused | LoadAccount | Asking:
+        """Verify name and password at time `now` (seconds since the epoch), or return the work that is needed first."""
         if not is_account_name(name):
             return invalid("no account name")
         if not 0 < len(password) <= PASSWORD_CHARS_MAX:

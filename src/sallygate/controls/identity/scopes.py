@@ -1,4 +1,4 @@
-"""Scopes: what a caller may do of what its plan offers.
+"""Control of scopes: refuses operations that the principal's scopes do not cover.
 
 Threat: calling operations that a credential was not given (OWASP API5). Evidence: `identity.scope` (403), the scope.
 Known bypasses: none of its own; an operation without `security` in the contract asks for no scope. Cost: 0.2 µs.

@@ -1,4 +1,4 @@
-"""Whether a key made a token's signature (RFC 7518, section 3; RFC 8037, section 3.1), whatever the token says.
+"""Verifier of token signatures (RFC 7518, section 3; RFC 8037, section 3.1) by the key's own algorithms.
 
 The algorithm is one of those the key is for. Cost: ES256 and EdDSA about 100 µs, RSA of 2048 bits 30, ES512 400.
 """

@@ -1,7 +1,7 @@
-"""Signed tokens (JWT, RFC 7519): those of the issuers a policy names, and those of our own token endpoint.
+"""Verifier of signed tokens (JWT, RFC 7519) of the policy's issuers and of the own token endpoint.
 
 Threat: forged, altered, expired and stolen tokens; another API's, another issuer's, another kind of token; algorithms
-and keys chosen by whoever forges (RFC 8725). Evidence: `identity.invalid`, its `rule` with the check that failed;
+and keys chosen by the forger (RFC 8725). Evidence: `identity.invalid`, its `rule` with the check that failed;
 `identity.forged` (429) where an address has sent too many that nobody signed.
 Known bypasses: a stolen token is a good one until it expires or is revoked. Behind one address (a NAT) the forger and
 the honest share the bound on new tokens. Those seen before go on counting, so that what the honest lose is their next
@@ -71,6 +71,8 @@ class _Kept(Struct, frozen=True):
 
 
 class Tokens:
+    """Verifier of signed tokens, with a cache of verified ones and a limit on forged ones."""
+
     def __init__(
         self,
         issuers: Iterable[Issuer],

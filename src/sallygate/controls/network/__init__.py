@@ -1,4 +1,4 @@
-"""Where callers may come from: lists of addresses, countries, networks.
+"""Control of networks: allows and denies callers by address, country and network number.
 
 Threat: callers from where nobody should call: another region, a hosting provider, outside the partners' networks
 (OWASP API2, API8). Evidence: `network.denied`, `network.not_listed` (partner mode), `network.country`, `network.asn`,
@@ -49,6 +49,7 @@ class _Rule(Struct, frozen=True):
 
     @property
     def names_callers(self) -> bool:
+        """Whether the rule applies to certain callers only, so that it has to wait for identity."""
         return bool(self.plans or self.accounts or self.keys)
 
 
@@ -59,7 +60,8 @@ class NetworkControl:
     section: ClassVar = "network"
 
     def __init__(self, section: Network, lists: Mapping[str, Prefixes], state: State) -> None:
-        """`lists` are the address files by the names the policy gives them; they may be put anew while this lives."""
+        """`lists` are the address files by the names the policy gives them; they may be replaced while the control
+        lives."""
         self._state = state
         self._everywhere = ReachOf(section, lists)
         rules = [_compile(rule, number, lists) for number, rule in enumerate(section.rules, 1)]

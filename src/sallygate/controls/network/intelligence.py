@@ -1,4 +1,4 @@
-"""What feeds of threat intelligence say of a caller's address, and what the policy makes of it.
+"""Control of threat intelligence: applies the policy's act to addresses that feeds name.
 
 Threat: addresses others have seen attack (OWASP API4, API8; MITRE T1595). Evidence: `network.intelligence` with the
 feed, the indicator, its confidence and its age; `network.intelligence_rate` (429) where a feed throttles and the

@@ -1,4 +1,4 @@
-"""One section's addresses, countries and networks, compiled: whom they let in, and why not."""
+"""Compiled address section: the addresses, countries and networks it allows, and the reason of a refusal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Denial = tuple[str, str]
 
 
 class AddressSet:
-    """Prefixes written in the policy, and lists kept beside it, which are looked up anew each time."""
+    """Prefixes written in the policy, and address lists in files, which are looked up at each call."""
 
     __slots__ = ("_files", "_lists", "_written")
 
@@ -33,6 +33,8 @@ class AddressSet:
 
 
 class ReachOf:
+    """Reach of an address: allowed or denied, and by which list, country or network number."""
+
     def __init__(self, section: Reach, lists: Mapping[str, Prefixes]) -> None:
         self.allow = AddressSet(section.allow, lists)
         self._deny = AddressSet(section.deny, lists)

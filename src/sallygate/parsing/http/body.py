@@ -1,4 +1,4 @@
-"""A body's bytes to its tree, by the plan made at the head: one door for JSON, forms, multipart and text.
+"""Body reader: bytes to a tree, by the plan made at the head, for JSON, forms, multipart and text.
 
 It does not know operations or schemas. What cannot be read in one way is a finding with status 400.
 """

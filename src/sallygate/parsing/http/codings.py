@@ -1,4 +1,4 @@
-"""Content codings undone within a limit (RFC 9110, section 8.4.1). Knows nothing of what the bytes mean."""
+"""Decoder of content codings within a limit (RFC 9110, section 8.4.1). Knows nothing of the content."""
 
 from __future__ import annotations
 

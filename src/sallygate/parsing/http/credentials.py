@@ -1,4 +1,4 @@
-"""Credentials as they are written: API keys and the `Authorization` header. Reads spelling, proves nothing."""
+"""Reader of credentials: API keys and the `Authorization` header. Reads the spelling and verifies nothing."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ AUTHORIZATION_CHARS_MAX = 8192
 
 
 class ApiKeyText(Struct, frozen=True, gc=False):
+    """Parts of an API key's text: id, checked part, check digits."""
+
     id: str
     checked: str
     """What the check is a MAC of: `sg_<id>_<secret>`."""
@@ -29,6 +31,7 @@ class ApiKeyText(Struct, frozen=True, gc=False):
 
 
 def parse_api_key(text: str) -> ApiKeyText | None:
+    """Parts of an API key, by spelling alone; None for a text that is no key."""
     if len(text) != KEY_CHARS or not text.startswith("sg_") or text[_SECRET_AT - 1] != "_":
         return None
     key_id = text[3 : _SECRET_AT - 1]
@@ -38,7 +41,7 @@ def parse_api_key(text: str) -> ApiKeyText | None:
 
 
 def seems_api_key(text: str) -> bool:
-    """Whether somebody meant a key, however broken: its spelling is nobody's name or password."""
+    """Whether a text was meant as a key, valid or not: no name or password is spelled like one."""
     return text.startswith("sg_") and len(text) >= KEY_CHARS // 2
 
 

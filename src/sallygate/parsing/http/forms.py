@@ -1,4 +1,4 @@
-"""`name=value&name=value`: query strings and application/x-www-form-urlencoded bodies (WHATWG URL, section
+"""Reader of `name=value&name=value`: query strings and application/x-www-form-urlencoded bodies (WHATWG URL, section
 5).
 
 Strict where the standard is lenient: a percent sign is followed by two hexadecimal digits, what comes out is

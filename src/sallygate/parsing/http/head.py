@@ -1,7 +1,7 @@
-"""The one canonical reading of a request head. What could be read two ways gets a fault, and is never forwarded.
+"""Reader of request heads, with one canonical reading. A head with two readings gets a fault, and is never forwarded.
 
 Target by RFC 9112, section 3.2.1 and RFC 3986, section 3.3; header fields by RFC 9110, section 5. Servers differ in
-what they let through, so everything is checked here again, whoever served the request. What a server drops before us
+what they let through, so everything is checked here again, for every server. What a server drops before us
 (a `#fragment`, a lone `?`, the authority of an absolute-form target) is neither inspected nor forwarded.
 
 Refuses to know what any of it means to the API.
@@ -93,6 +93,8 @@ class HeadReader(Struct, frozen=True):
         now: float,
         websocket: bool = False,
     ) -> RequestHead:
+        """Read a request head. Raises nothing: a head that reads two ways has `fault` set. `now` is in seconds since
+        the epoch."""
         address = parse_address(peer) or UNKNOWN
         segments: tuple[str, ...] = ()
         query: tuple[tuple[str, str], ...] = ()

@@ -1,4 +1,4 @@
-"""Names of the header fields that concern one hop, and are never passed on."""
+"""Names of the header fields that concern one hop, and are never forwarded."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Content-Type: one media type, its parameters, and whether its charset is one we read (RFC 9110, section
-8.3).
+"""Reader of Content-Type: media type, parameters, and whether its charset can be read (RFC 9110, section 8.3).
 
 A field that two parsers could read differently (a parameter twice, a bare semicolon inside a token, a comma
 that joins two fields) is an error. It does not know which types an operation takes."""

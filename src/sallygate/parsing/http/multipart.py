@@ -1,4 +1,4 @@
-"""multipart/form-data (RFC 7578) of which there is only one reading.
+"""Reader of multipart/form-data (RFC 7578) that accepts only bodies with one reading.
 
 Parsers disagree about nearly everything here: bare line feeds, text before the first and after the last
 boundary, a boundary cut short, names given twice, `filename*` that says something else than `filename`, folded headers,

@@ -1,5 +1,5 @@
-"""Threat intelligence: bytes of a feed to the addresses it names. Pure; bounded; what cannot be read is counted and
-said with its place, never with its content, which is somebody else's text.
+"""Readers of threat intelligence: bytes of a feed to the addresses it names. Pure and bounded. A line that cannot be
+read is counted and reported by its position, never by its content.
 
 A format is a module: `plain`, `table` (CSV), `stix` (bundles and TAXII's envelopes), `misp`; they fill a `Reading`.
 """

@@ -1,4 +1,4 @@
-"""One text to the prefixes it names: an address, a prefix, or a range `a-b`."""
+"""Reader of one text as prefixes: an address, a prefix, or a range `a-b`."""
 
 from __future__ import annotations
 

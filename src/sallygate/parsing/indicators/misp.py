@@ -1,5 +1,6 @@
-"""MISP: an event of a feed, or an export of events or attributes. Attributes that name an address and are meant for
-detection (`to_ids`) and not deleted. `ip-dst` counts as `ip-src` does: a machine that commands others also calls."""
+"""Reader of MISP: an event of a feed, or an export of events or attributes. Only attributes count that name an address,
+are meant for detection (`to_ids`) and are not deleted. `ip-dst` counts as `ip-src` does: a command-and-control machine
+also calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""STIX patterns (STIX 2.1, section 9), as far as they name addresses and ask for nothing more.
+"""Reader of STIX patterns (STIX 2.1, section 9) that name addresses and nothing more.
 
     [ipv4-addr:value = '192.0.2.1' OR ipv4-addr:value ISSUBSET '198.51.100.0/24'] OR [ipv6-addr:value = '2001:db8::1']
 

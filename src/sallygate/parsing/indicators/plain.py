@@ -1,5 +1,5 @@
-"""Lists, one address, prefix or range a line: `192.0.2.1`, `192.0.2.0/24`, `192.0.2.1-192.0.2.9`. `#` and `;` begin a
-comment; what follows the first word is one too (`1.10.16.0/20 ; SBL256894`)."""
+"""Reader of lists with one address, prefix or range a line: `192.0.2.1`, `192.0.2.0/24`, `192.0.2.1-192.0.2.9`. `#` and
+`;` begin a comment, and so does anything after the first word (`1.10.16.0/20 ; SBL256894`)."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ def lines_of(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def read_plain(data: bytes, settings: Settings, reading: Reading) -> None:
+    """Read a list into `reading`. Raises `IndicatorError` above the reader's limits."""
     for number, line in lines_of(data):
         reading.read += 1
         found = _FIRST.match(line.decode("ascii", "replace"))

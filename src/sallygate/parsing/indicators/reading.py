@@ -1,4 +1,4 @@
-"""What comes out of a feed: entries, and an account of everything that did not become one."""
+"""Result of reading a feed: entries, and counts of everything that became none."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from msgspec import Struct
 INDICATORS_MAX = 2_000_000
 """Of one feed: twice what is promised. Large public collections have 0.2 to 1 million addresses."""
 SAID_MAX = 5
-"""Places of bad lines that are told: with these somebody finds the fault."""
+"""Most bad lines whose numbers are reported: enough to find the fault."""
 
 Entry = tuple[int, int, int, float, float, int]
 """Bits of the family, network number, prefix length, since and until in seconds since the epoch (0: not said),
@@ -59,6 +59,7 @@ class Reading:
         """Good ones that say nothing about addresses, or should not be used, by reason."""
 
     def add(self, entries: Iterable[Entry]) -> None:
+        """Add entries without versions. Raises `IndicatorError` above the limit of entries."""
         self.entries.extend(entries)
         self._check(len(self.entries))
 
@@ -70,6 +71,7 @@ class Reading:
             self._check(len(self.groups))
 
     def wrong(self, where: str, why: str) -> None:
+        """Count a bad line or object; `where` is its position, `why` the fault."""
         self.bad += 1
         if len(self.said) < SAID_MAX:
             self.said.append(f"{where}: {why}")

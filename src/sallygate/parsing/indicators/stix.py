@@ -1,4 +1,4 @@
-"""STIX 2.1 bundles, and the envelopes TAXII 2.1 sends them in: the addresses that `indicator` objects name.
+"""Reader of STIX 2.1 bundles and TAXII 2.1 envelopes: the addresses that `indicator` objects name.
 
 An address as an object of its own (`ipv4-addr`) accuses nobody: bundles hold those of victims, too. Indicators that are
 revoked take their earlier versions back; those of type `benign` are not used. Of members that stand twice the last one
@@ -24,7 +24,7 @@ _KNOWN = frozenset(
     "file artifact directory email-addr email-message mac-addr mutex network-traffic process software user-account "
     "windows-registry-key x509-certificate".split()
 )
-"""Types that are told of by their name; what a feed calls others is its own text."""
+"""Types that a message may name; any other type is text of the feed."""
 
 
 class Envelope(Struct):
@@ -66,6 +66,7 @@ def read_envelope(data: bytes) -> Envelope:
 
 
 def read_stix(data: bytes, settings: Settings, reading: Reading) -> None:
+    """Read a bundle or an envelope into `reading`. Raises `IndicatorError` for any other document."""
     envelope = read_envelope(data)
     if envelope.type not in ("bundle", "") or (not envelope.type and not envelope.objects and b"objects" not in data):
         raise IndicatorError("is not a STIX bundle: it has no `objects`")
@@ -73,6 +74,7 @@ def read_stix(data: bytes, settings: Settings, reading: Reading) -> None:
 
 
 def read_objects(envelope: Envelope, settings: Settings, reading: Reading) -> None:
+    """Read the objects of an envelope into `reading`; unknown types are counted as unused."""
     for number, raw in enumerate(envelope.objects):
         reading.read += 1
         try:

@@ -1,5 +1,5 @@
-"""CSV with a column of addresses: named in the header, numbered from 1, or the only one that can be meant. Separated by
-commas, semicolons or tabs; `#` begins a comment line.
+"""Reader of CSV with a column of addresses: named in the header, numbered from 1, or the only possible one. Commas,
+semicolons or tabs separate; `#` begins a comment line.
 
 A record is a line: a quotation mark left open spoils its own line, not the rest of the feed.
 """
@@ -20,6 +20,7 @@ ADDRESS_NAMES = (
 
 
 def read_table(data: bytes, settings: Settings, reading: Reading) -> None:
+    """Read CSV into `reading`. Raises `IndicatorError` if the column of addresses cannot be found."""
     columns: tuple[int, int | None] | None = None
     separator = ""
     for number, raw in lines_of(data):

@@ -1,5 +1,5 @@
-"""Public keys as they are published: JSON Web Keys and sets of them (RFC 7517, 7518, 8037). Which algorithms each may
-verify is fixed here, from what the key is and says, never from what a token asks for.
+"""Reader of public keys: JSON Web Keys and key sets (RFC 7517, 7518, 8037). The key alone fixes the algorithms it
+verifies, never a token.
 
 A set with a secret in it (symmetric or private) is refused whole: who publishes one has lost it, or was replaced. Weak
 keys are left out, and said.
@@ -67,6 +67,8 @@ class SecretInside(JwkError):
 
 
 class VerifyingKey(Struct, frozen=True):
+    """Public key with its id and the algorithms it may verify."""
+
     kid: str | None
     algorithms: frozenset[str]
     """It verifies these, and no others."""
@@ -74,6 +76,8 @@ class VerifyingKey(Struct, frozen=True):
 
 
 class PublishedKeys(Struct, frozen=True):
+    """Keys of one published set, and the ids of keys that are too weak to count."""
+
     keys: tuple[VerifyingKey, ...]
     weak: tuple[str, ...] = ()
     """Why others of the set are not used, for the operator."""

@@ -1,4 +1,4 @@
-"""A signed token as it is written: the compact serialisation of RFC 7515, in the one spelling each value has.
+"""Reader of signed tokens in the compact serialisation (RFC 7515), with one accepted spelling for each value.
 
 Reads, proves nothing. What two readers could take differently is refused: padding, stray bits, duplicate members,
 anything that would change what is signed (`b64`, RFC 7797) or needs understanding (`crit`). Where a token names a key

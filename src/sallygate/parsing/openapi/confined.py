@@ -1,4 +1,4 @@
-"""Which parameters a schema confines so far that no attack fits: numbers, booleans, enumerations, dates, UUIDs.
+"""Test whether a schema confines a parameter so far that no attack fits: numbers, booleans, enumerations, dates, UUIDs.
 
 It looks at what is written where the parameter stands, one reference followed, and says no when it is not sure.
 """

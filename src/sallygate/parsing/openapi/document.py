@@ -1,4 +1,4 @@
-"""OpenAPI 3.0 and 3.1 documents: bytes to a document, a document to its operations.
+"""Reader of OpenAPI 3.0 and 3.1: bytes to a document, a document to its operations.
 
 It follows local references, merges what a path gives its operations, and settles every default, so that
 nobody else has to know the specification's layout. Schemas stay as written: compiling them is the contract's
@@ -146,9 +146,11 @@ class _Reader:
         self._names = _document_wide_names(self._paths)
 
     def problem(self, where: str, message: str) -> None:
+        """Record a problem at a JSON pointer `where` of the document."""
         self.problems.append((where, message))
 
     def operations(self) -> Iterator[Operation]:
+        """Operations of the document; problems are recorded on the way."""
         for path, item in self._paths.items():
             if not path.startswith("/"):
                 if not path.startswith("x-"):

@@ -1,5 +1,4 @@
-"""The specification as unknown clients may see it: nothing internal, no extensions, no servers, nothing
-unused.
+"""Public view of the specification for unknown clients: nothing internal, no extensions, no servers, nothing unused.
 
 It rewrites a document and judges nothing. Which names are extensions depends on where they stand: `x-` begins
 an extension in most objects, but a property, header or schema may be called `x-anything`."""

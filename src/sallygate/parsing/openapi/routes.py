@@ -1,4 +1,4 @@
-"""Which operation a method and path lead to.
+"""Router: method and path to an operation.
 
 Paths without expressions are found in one dictionary by their raw bytes; the rest in a trie of segments,
 where a written-out segment is tried before a template, and a template with more fixed characters before one
@@ -68,7 +68,8 @@ class _Leaf:
         self.allow: tuple[str, ...] = ()
 
     def add(self, operation: Operation, names: tuple[str, ...]) -> None:
-        """HEAD is a GET without its body where the contract does not declare it (RFC 9110, section 9.3.2)."""
+        """Add an operation that ends at this node; `names` are its path parameters in order. HEAD is a GET without its
+        body unless the contract declares HEAD (RFC 9110, section 9.3.2)."""
         operations, method = self.operations, operation.method
         if method == "HEAD" and operations.get("HEAD") is operations.get("GET"):
             operations.pop("HEAD", None)

@@ -1,7 +1,7 @@
 """Judge of header fields that name a vulnerability scanner.
 
 **Threat.** Automated probing (MITRE T1595.002). **Evidence.** `injection.scanner` with `tool`. **Known bypasses.** Any
-tool told to call itself otherwise; what it sends is judged all the same. **Cost.** One expression, in headers alone."""
+tool that is set to another name; its values are judged as any others. **Cost.** One expression, in headers alone."""
 
 from __future__ import annotations
 

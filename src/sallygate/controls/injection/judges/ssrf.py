@@ -8,10 +8,10 @@ a file from elsewhere (CWE-98). It sends a caller on to an address that looks li
 
 **How.** The host of an address that begins a value is read as browsers and libraries read it (WHATWG URL, section 3.5: decimal,
 octal, hexadecimal, one to four numbers) and looked for in the networks nobody outside reaches; names that resolve there, paths of
-metadata, files from elsewhere and what leads a caller astray are told by an expression each (`idiom_judge`). Support texts and logs
+metadata, files from elsewhere and open redirects are matched by one expression each (`idiom_judge`). Support texts and logs
 name internal addresses honestly, amid other words.
 
-**Known bypasses.** Names of an attacker's own that resolve to internal addresses: whoever fetches has to look at the address it got.
+**Known bypasses.** Names of the attacker that resolve to internal addresses: the fetching application has to check the resolved address.
 Addresses of other hosts as such, `//host/` among them: they are honest wherever links are.
 
 **Cost.** Only the expressions that were hit are searched; each is linear. A host is looked for in a dozen networks."""

@@ -5,7 +5,7 @@ r"""Judge of template injection: values that a template engine would compute.
 **Evidence.** `injection.template` with the kind of expression.
 
 **How.** Honest values are full of placeholders, `{{name}}`, `${GDPR}`, `[[id]]`, `%%TTL%%`: a name alone is one. An expression
-is told by what it does inside its braces: it computes, calls, quotes, walks attributes, pipes into a filter that does. Of names
+is recognised by what it does inside its braces: it computes, calls, quotes, walks attributes, pipes into a filter that does. Of names
 alone only those tell that an engine has and no mail's data do (`{{self}}`), and only as a whole value.
 
 **Known bypasses.** An engine with delimiters of its own. A placeholder of one name that the application gave a meaning.

@@ -182,7 +182,7 @@ JUDGE: Judge = XxeJudge()
 
 
 def _document_type(text: str) -> Evidence | None:
-    """A document type with a subset, or with an identifier that is nobody's published one."""
+    """A document type with a subset, or with an identifier that no standard publishes."""
     best: Evidence | None = None
     at = text.find("<!doctype")
     while at >= 0:

@@ -1,1 +1,1 @@
-"""Steps from a request to evidence of injection that are alike for every language."""
+"""Pipeline of injection: steps from a request to evidence that are the same for every language."""

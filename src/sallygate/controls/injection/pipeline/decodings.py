@@ -3,7 +3,7 @@
 A value reaches an interpreter after anything from no to several decodings, and nobody outside the application knows
 which. So each decoding that changes a text makes another form, each form is kept apart with the steps that led to it,
 and each is judged by itself. Rounds and forms are bounded; a text that would still go on decoding after the last round is
-told of, since no honest one does.
+reported, since no honest value does.
 
 Refuses to know what any form means.
 """
@@ -28,7 +28,7 @@ FORMS_MAX = 12
 BASE64_CHARS_MIN = 10
 """`cat /etc/passwd` takes 20, `||id;` 7; shorter text decodes to printable characters by chance."""
 BASE64_LOOK = 32
-"""Characters of base64, 24 bytes, by which random ones are told from text."""
+"""Base64 characters (24 bytes) needed to distinguish random bytes from text."""
 
 _SEGMENT_BEGINS = "eyJ"
 """`{"` in base64."""
@@ -183,6 +183,7 @@ def unescaped(text: str) -> str | None:
 
 
 def escapes_undone(text: str) -> str:
+    """Text with backslash escapes of programming languages and of CSS decoded once."""
     if "\\" in text:
         text = _replaced(text, _ESCAPED, _Escapes())
         if "\\" in text:

@@ -22,6 +22,7 @@ _OFFENDING = re.compile(r"[\x00-\x1f\x7f\"'`<>;|&$(){}\[\]\\=*#%^~]|--+|\.\.+")
 
 
 def stripped(text: str) -> str:
+    """Text without its offending characters; the first `-` or `.` of a run stays."""
     return _OFFENDING.sub(lambda found: found.group()[0] if found.group()[0] in "-." else "", text)
 
 

@@ -1,4 +1,5 @@
-"""Classes of header fields: read by applications, by logs only, or by nobody; and the text inside a field of credentials.
+"""Classes of header fields: read by applications, by logs only, or by no program; and the text inside a field of
+credentials.
 
 Refuses to know what in a field attacks.
 """

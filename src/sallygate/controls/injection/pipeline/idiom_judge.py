@@ -17,6 +17,8 @@ from sallygate.controls.injection.pipeline.values import BETWEEN, Kind
 
 
 class Idiom(Struct, frozen=True):
+    """One attack that one expression finds, with its family, rule name and score."""
+
     family: Family
     rule: str
     score: int

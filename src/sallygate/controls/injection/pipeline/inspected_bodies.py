@@ -1,7 +1,7 @@
 """Reading of bodies for inspection: which bodies can be inspected, and how their bytes become values.
 
 With a contract, bodies come parsed by what it declares, and only what it would stream unread although it holds text (XML)
-is read here. Without one, this is the only reader: by the media type where the bytes bear it out, as text where not,
+is read here. Without one, this is the only reader: by the media type where the bytes agree with it, as text where not,
 since an application that ignores the media type would read them, too.
 
 Refuses to know attacks.
@@ -25,7 +25,7 @@ _OPAQUE = ("image/", "audio/", "video/", "font/", "application/octet-stream", "a
            "application/gzip", "application/x-tar", "application/wasm", "application/vnd.openxmlformats",
            "application/vnd.ms-", "application/msword", "application/grpc", "application/x-protobuf",
            "application/protobuf", "application/msgpack", "application/cbor")  # fmt: skip
-"""Media types whose bytes no language of attacks is written in. `image/svg+xml` is text, and told by its ending."""
+"""Media types whose bytes no language of attacks is written in. `image/svg+xml` is text, and recognised by its ending."""
 _READABLE_CHARSETS = frozenset(
     "utf-8 ascii iso8859-1 iso8859-2 iso8859-3 iso8859-4 iso8859-5 iso8859-6 iso8859-7 iso8859-8 iso8859-9 iso8859-10 "
     "iso8859-13 iso8859-14 iso8859-15 iso8859-16 cp1250 cp1251 cp1252 cp1253 cp1254 cp1255 cp1256 cp1257 cp1258 koi8-r "
@@ -53,6 +53,7 @@ _BOUNDARY = re.compile(rb"--([\x21-\x7e]{1,70})\r\nContent-Disposition:", re.IGN
 
 
 def is_opaque(media: str) -> bool:
+    """Whether bytes of a media type carry no language of attacks: images, audio, video, archives."""
     return media.startswith(_OPAQUE) and not media.endswith(("+xml", "+json"))
 
 
@@ -86,6 +87,7 @@ def _is_over(length: str | None, bytes_max: int) -> bool:
 
 
 def too_large(bytes_max: int) -> Finding:
+    """Finding `injection.size` (413): the body exceeds `bytes_max` bytes."""
     detail = f"The body is larger than the {bytes_max} bytes that are inspected."
     return Finding("injection.size", detail, 413, where="body:", rule="inspect", owasp="API4")
 

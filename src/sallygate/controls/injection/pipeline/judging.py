@@ -63,6 +63,7 @@ class Seen(Struct, frozen=True, gc=False):
 
     @property
     def span(self) -> str:
+        """Part of the form that the judge matched."""
         return self.form.text[self.evidence.start : self.evidence.end]
 
 

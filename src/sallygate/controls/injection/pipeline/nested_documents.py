@@ -16,7 +16,7 @@ NESTED_CHARS_MIN = 5
 """`{"a":1}` has seven; shorter text holds nothing to find."""
 _TAG = re.compile(r"<[^<>]*+>")
 _CDATA = re.compile(r"<!\[CDATA\[([^\]]*+(?:\](?!\]>)[^\]]*+)*+)\]\]>")
-"""Markup in such a section is text to whoever reads the document, and markup to whoever shows it."""
+"""Markup in such a section is text to the parser of the document, and markup to a browser that shows it."""
 _ATTRIBUTE = re.compile(r"=[ \t\r\n]*+(?:\"([^\"]*+)\"|'([^']*+)')")
 _PART = re.compile(r"(?:\A|\r?\n)--[^\r\n]{1,80}(?:\r?\n|\Z)")
 

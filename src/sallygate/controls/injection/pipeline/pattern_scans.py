@@ -32,6 +32,7 @@ class Scan:
         SCANS.append(self)
 
     def compiled(self) -> hyperscan.Database:
+        """Hyperscan database of the expressions, compiled at the first use; safe to call from several threads."""
         with self._compiling:
             if self.database is None:
                 numbers = list(range(len(self.expressions)))
@@ -76,6 +77,7 @@ def load(dumped: Sequence[bytes]) -> None:
 
 
 def pack(parts: Iterable[bytes]) -> bytes:
+    """Bytes of several parts, each after its length in 8 bytes."""
     return b"".join(len(part).to_bytes(8) + part for part in parts)
 
 

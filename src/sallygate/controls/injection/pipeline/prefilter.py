@@ -4,7 +4,7 @@ A second database holds the triggers of those judges alone that are asked about 
 
 Hyperscan compiles the expressions into automata that read each byte once and never go back, so no input can make it slow.
 A compiled database is bytes that depend on the expressions, the library and the processor; `signature` names what it was
-made from, and whoever keeps it must keep it from being changed: it is loaded as it is.
+made from. The caller has to protect the stored bytes from changes: they are loaded without a check.
 """
 
 from __future__ import annotations

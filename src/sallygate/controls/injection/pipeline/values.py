@@ -232,7 +232,7 @@ def _named(place: str, name: str, value: str, kind: Kind) -> Iterator[Value]:
     if len(name) > 2 and not name.isalnum():
         yield Value(place + name, name, "name")
         if value and not _IDENTIFIER(name):
-            # A query without names, or a text with a `=` in it: the pieces are one text to whoever reads it raw.
+            # A query without names, or a text with a `=` in it: the pieces are one text to an application that reads the raw query.
             yield Value(place + name, f"{name}={value}", kind)
 
 

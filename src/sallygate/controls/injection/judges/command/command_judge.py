@@ -258,9 +258,9 @@ _SYSTEM_PATH = re.compile(r"[^;|&\n<>]{0,40}?\s['\"]?/(?:etc|bin|usr|var|proc|de
 """What markup and scripts have no reason to name after a command."""
 
 
-def _weight(plain: bool, alone: bool, told: bool) -> int:
+def _weight(plain: bool, alone: bool, evident: bool) -> int:
     """How much a name says by what follows it."""
-    return ATTACK if not plain or not alone else LIKELY if told else ODD
+    return ATTACK if not plain or not alone else LIKELY if evident else ODD
 
 
 def _substituted(text: str, prose: bool, markup: bool) -> Evidence | None:
@@ -272,8 +272,8 @@ def _substituted(text: str, prose: bool, markup: bool) -> Evidence | None:
         if number == _NAMES_MAX:
             return Evidence("command", "substitution", LIKELY, 0, found.end())
         sign, running, path, name, argument, ending = found.groups()
-        told = ending is not None or running is not None or path != ""
-        score = _weight(name in PLAIN_WORDS, argument is None, told) - (4 if markup else 0)
+        evident = ending is not None or running is not None or path != ""
+        score = _weight(name in PLAIN_WORDS, argument is None, evident) - (4 if markup else 0)
         if best is not None and best.score >= score:
             continue
         start = found.start()

@@ -83,6 +83,7 @@ def is_torn_sheet(lower: str) -> bool:
 
 
 def has_svg_font(lower: str) -> bool:
+    """Whether a style sheet loads a font in SVG format."""
     return "@font-face" in lower and _SVG_FONT.search(lower) is not None
 
 

@@ -24,7 +24,7 @@ from msgspec import Struct
 from sallygate.controls.injection.pipeline.pattern_scans import Scan, superset
 
 ATTRIBUTES_MAX = 400
-"""Attributes read of one tag. The longest honest ones have some forty; an element with more is told of as `flooded`."""
+"""Attributes read of one tag. The longest honest ones have some forty; an element with more is reported as `flooded`."""
 NESTED_MAX = 3
 """Levels of markup in quoted values which are read again."""
 

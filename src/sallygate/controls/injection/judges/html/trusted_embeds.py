@@ -1,6 +1,6 @@
 """Honest embedded documents, by address: known players and maps, and sprites and PDF files of the page's own host.
 
-The services run nobody's script. Files that somebody uploaded to the own host are for the control of uploads.
+The services run no script of third parties. Files uploaded to the own host are the subject of the upload control.
 
 Refuses to know which element holds the address.
 """

@@ -2,9 +2,9 @@
 
 Threat: a document is stored as XML, and shown as a page or a picture (SVG) by a browser (CWE-79). Evidence: an event's
 attribute whose value runs something, an address of a scheme that runs, a script element with a source. The texts, sections
-and quoted values of a document are judged by themselves, as any value is; this is for what is told only by where it stands.
+and quoted values of a document are judged by themselves, as any value is; this judge covers what only the position in the document shows.
 
-In a vocabulary of its own no element is told by its name, and no handler by its name alone: `<a onTime="5">` passes.
+In a private vocabulary the name alone identifies no element and no event attribute: `<a onTime="5">` passes.
 
 Known bypasses: white space within a scheme; values longer than three hundred characters before they run anything.
 Cost: one search, and a bounded look at what stands where it finds something.

@@ -5,7 +5,7 @@ code (its start, where a number was expected; behind its first quote, where a st
 comparison, `union select`, a second statement, a comment that cuts off the rest, a subselect, a function that waits.
 What stands before must be able to stand there: `1 or 10=10` alters a statement, `the 5 best or 10 = good` breaks it.
 
-Short values are also told of which are nothing but a call, a name or a statement of a database (`version()`,
+Short values are also reported if they are only a call, a name or a statement of a database (`version()`,
 `information_schema.tables`, `drop table x`): no form asks for them.
 
 Known bypasses: a break-out behind a quote that is not the first of its kind, unless a constant comparison, a comment or

@@ -5,7 +5,7 @@ was meant to stay in) to where a bound of tokens stops. Where dialects disagree,
 and `--` are comments, `/*!50000 x */` is `x`, `"a"` is a string, `\\'` does not end a string.
 
 Cost: one pass, one match a token, every alternative possessive; a token's class comes from a table by its text, and where
-tokens stand is found only for what is told of. Refuses to know what is an attack.
+tokens stand is computed only for reported values. Refuses to know what is an attack.
 """
 
 from __future__ import annotations

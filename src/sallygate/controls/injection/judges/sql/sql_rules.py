@@ -26,6 +26,8 @@ TAIL = 64
 
 
 class Rule(Struct, frozen=True, gc=False):
+    """Rule of SQL injection: an expression over token classes, with its name and score."""
+
     name: str
     score: int
     needs: tuple[frozenset[str], ...]

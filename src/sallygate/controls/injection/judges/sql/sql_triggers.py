@@ -94,4 +94,4 @@ TRIGGERS: tuple[str, ...] = (
     r"\x1e\d{1,9}[\s+]{0,4}[=<>]{1,2}[\s+]{0,4}\d", r"\x1e\s{0,2}'[^'\x1e]{0,400}'\s{0,3}(?:[=<>]|!=)", r"\)\s{0,3}like\s{0,3}\(",
     r"\x1e\d{1,9}[\s)+]{0,5}(?:limit|where|rlike|in)[\s(+]", r"\x1e\s{0,3}grant\s", r"\x1e\s{0,3}desc\s",
 )  # fmt: skip
-"""Every structure the rules tell of holds one of these; single words only where honest values hardly bear them."""
+"""Every structure that the rules report holds one of these; single words only if honest values hardly contain them."""

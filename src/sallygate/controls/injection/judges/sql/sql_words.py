@@ -1,7 +1,7 @@
 """Words of SQL in all dialects, each with the one-letter class that the rules are written in.
 
 A statement becomes a string of classes (`1 or id = 2` is `1&i=1`), and what an injection looks like is said in regular
-expressions over that string. A word that means nothing in SQL is `i`, an identifier; a word that no column bears but
+expressions over that string. A word that means nothing in SQL is `i`, an identifier; a word that no column has as its name but
 every sentence holds (`the`, `your`) is `e`, so that prose does not parse as a select list.
 
 Refuses to know how a text is split into tokens, and what combination of them is an attack.

@@ -10,7 +10,7 @@ wrappers that read or run (`php://filter`, `expect://`), network shares.
 `0x2f`, half-broken percent signs), then steps up are counted. A step that had to be disguised is an attack by itself; a plain
 one is judged by where it stands: web pages are full of `../img/x.png`, parameters that name a file are not.
 
-**Known bypasses.** Names relative to where the application already stands (`config.php`) are not to be told from honest
+**Known bypasses.** Names relative to where the application already stands (`config.php`) cannot be distinguished from honest
 ones. Archives whose entries climb are for the guard on uploads.
 
 **Cost.** Linear: one pass to normalise, one to count, a set of names looked up."""

@@ -56,7 +56,7 @@ class AuthApp:
             answer = await self._answer(call, body)
         except Exception as error:  # never a yes, and nothing of it to the client
             self._failed("auth", error)
-            answer = later("This cannot be done at present; try again later.", "auth.unavailable", 503, 5)
+            answer = later("The request cannot be completed at present; try again later.", "auth.unavailable", 503, 5)
         if answer.finding is not None:
             call.findings.append(answer.finding)
         said = encode(answer.body) if answer.body is not None else b""
@@ -74,14 +74,14 @@ class AuthApp:
     async def _answer(self, call: AuthCall, body: bytes) -> Answer:
         endpoint = self._endpoints.get(call.operation)
         if endpoint is None:  # a policy with it is just coming into force
-            return later("This is not ready yet; try again.", "auth.unavailable", 503, 1)
+            return later("The endpoint is not ready yet; try again.", "auth.unavailable", 503, 1)
         parameters = self._parameters(call, body)
         return parameters if isinstance(parameters, Answer) else await endpoint(call, parameters)
 
     def _parameters(self, call: AuthCall, body: bytes) -> Mapping[str, str] | Answer:
         """By name, each once (RFC 6749, section 3.2)."""
         if call.head.raw_query:
-            return malformed("Parameters belong into the body, where no log keeps them.")
+            return malformed("Parameters belong in the body, which no log stores.")
         if call.head.method != "POST":
             return {}
         media = parse_content_type(call.head.fields.get("content-type", ""))

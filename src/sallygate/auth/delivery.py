@@ -58,12 +58,12 @@ class Letter(Struct, frozen=True):
     @property
     def text(self) -> str:
         """Text of the message, in plain English, with the code and the time it expires (UTC)."""
-        what = "sign in" if self.purpose == "access" else "admit a new place"
+        what = "sign in" if self.purpose == "access" else "admit a new location"
         until = time.strftime("%H:%M UTC", time.gmtime(self.expires_at))
         return (
             f"Your code to {what} is {self.code}\n\n"
-            f"It counts once, until {until}, and only from the network {self.network} it was asked for.\n"
-            "If you did not ask for it, nobody gets in without it: do not pass it on.\n"
+            f"The code works once, until {until}, and only from the network {self.network} that requested it.\n"
+            "If you did not request the code, ignore this message and do not share the code.\n"
         )
 
 

@@ -38,6 +38,6 @@ class Locations:
             host.admitted(await host.kept(lambda store: store.put_known_networks([one], act)))
         except StoreError as error:
             host.failed("places", error)
-            return later("The place cannot be admitted at present; ask for another code later.", "auth.unavailable",
+            return later("The location cannot be admitted at present; ask for another code later.", "auth.unavailable",
                          503, 5)  # fmt: skip
-        return Answer(200, {"network": network, "detail": "This credential is admitted from here."})
+        return Answer(200, {"network": network, "detail": "This credential is admitted from this network."})

@@ -66,7 +66,7 @@ class OAuth:
                 case kind if kind == CODE_GRANT and self._codes is not None:
                     return await self._for_code(call, self._codes, parameters)
                 case _:
-                    detail = "There is no such grant type here; the metadata names those there are."
+                    detail = "The grant type is not supported; the metadata lists the supported ones."
                     return refused("unsupported_grant_type", detail, Finding("auth.grant_type", detail, 400))
         except StoreError as error:
             self._host.failed("tokens", error)
@@ -153,7 +153,7 @@ class OAuth:
             return allowed
         chosen = granted(allowed, named)
         if chosen != named:
-            detail = "More scopes were asked for than there are."
+            detail = "The request asks for more scopes than the credential has."
             return refused("invalid_scope", detail, Finding("auth.scope", detail, 400, owasp="API5"))
         return chosen
 
@@ -262,12 +262,12 @@ class OAuth:
                 return inactive
             proven = await self._host.prove_token(text)
             if isinstance(proven, Finding) and proven.status == 503:  # not known is not "no": it would be kept
-                return later("Tokens cannot be looked at at present; try again later.", proven.code, 503, 5)
+                return later("Tokens cannot be checked at present; try again later.", proven.code, 503, 5)
             if not isinstance(proven, Principal):
                 return inactive
         except StoreError as error:
             self._host.failed("introspection", error)
-            return later("Tokens cannot be looked at at present; try again later.", "auth.unavailable", 503, 5)
+            return later("Tokens cannot be checked at present; try again later.", "auth.unavailable", 503, 5)
         return Answer(200, {"active": True, "token_type": "Bearer", **claims})
 
     # what anybody may read -------------------------------------------------------------------------------------------

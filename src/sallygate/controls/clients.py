@@ -118,7 +118,7 @@ class ClientsControl:
         if match is None:
             if head.raw_path == self._path:
                 return _method(), ((b"allow", b"GET, HEAD"),)
-            return Finding("clients.path", "There is nothing at this path.", 404, owasp="API9", attack="T1595"), ()
+            return Finding("clients.path", "The API has no such path.", 404, owasp="API9", attack="T1595"), ()
         if match.operation is None:
             return wrong_method(match)
         if match.operation.id in self._denied:
@@ -191,4 +191,4 @@ def wrong_method(match: Match) -> tuple[Finding, HeaderList]:
 
 
 def _method() -> Finding:
-    return Finding("clients.method", "This path does not have this method.", 405, owasp="API9", attack="T1595")
+    return Finding("clients.method", "The path does not have this method.", 405, owasp="API9", attack="T1595")

@@ -174,7 +174,9 @@ class LimitsControl:
             if not is_readable_json(media, coding):
                 # Records in a form that cannot be counted (`Accept: text/csv`) must not leave uncounted.
                 rule = (coding or media).decode("latin-1")
-                finding = Finding("limits.uncountable", "The answer cannot be counted.", 502, rule=rule, owasp="API4")
+                finding = Finding(
+                    "limits.uncountable", "The records of the response cannot be counted.", 502, rule=rule, owasp="API4"
+                )
                 return Judgement((finding,), meter=meter)
         plan = ResponsePlan(copy_bytes_max=RECORDS_READ_BYTES_MAX) if counted else None
         return Judgement(meter=meter, response=plan) if meter is not None or plan is not None else None

@@ -35,7 +35,7 @@ class LocationControl(Everywhere):
     section: ClassVar = "location"
 
     def __init__(self, plans: Mapping[str, NewLocation], state: State, ask_at: str) -> None:
-        """`plans`: what each does about a new place; `ask_at`: the path where a code is asked for, if there is one."""
+        """`plans`: act of each plan on a new location; `ask_at`: path of the endpoint for codes, if there is one."""
         self._plans = {name: does for name, does in plans.items() if does != "off"}
         self._state = state
         self._how = (
@@ -78,7 +78,7 @@ class LocationControl(Everywhere):
         if state == "verified" or (does == "observe" and state == "seen"):
             return self._travelled(head, principal, network)
         if does == "observe":
-            return Finding("location.new", "This credential comes from a new place.", 403, "challenge", rule=state,
+            return Finding("location.new", "This credential comes from a new location.", 403, "challenge", rule=state,
                            evidence=network, mode="shadow", owasp="API2", attack="T1078")  # fmt: skip
         return Finding("location.unverified", f"This credential is not admitted from this network yet. {self._how}",
                        403, "challenge", rule=state, evidence=network, owasp="API2", attack="T1078")  # fmt: skip
@@ -107,5 +107,5 @@ class LocationControl(Everywhere):
         if loaded is None:
             return None
         if loaded.failed:
-            return Finding("location.unavailable", "Places cannot be looked up at present.", 503, owasp="API2")
+            return Finding("location.unavailable", "Locations cannot be looked up at present.", 503, owasp="API2")
         return {one.network: one for one in loaded.known_networks}

@@ -51,7 +51,7 @@ class TransportControl(Everywhere):
         key_id = self._exposed(head)
         if key_id is None:
             return Finding("transport.plain", detail, 403, owasp="API8", attack="T1040")
-        detail += " The key sent with this request must be considered known to others: replace it."
+        detail += " The key in this request was sent unencrypted: replace the key."
         return Finding("transport.credential_exposed", detail, 403, evidence=f"key {key_id} was sent unencrypted",
                        owasp="API2", attack="T1040")  # fmt: skip
 

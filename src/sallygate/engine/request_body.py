@@ -58,7 +58,7 @@ class RequestBody:
             self._watch(whole=True)
             return self._too_large() if event.size > self._admission.body.bytes_max else None
         if not isinstance(event, d.BodyRead) or event.outcome == "cut":
-            return Finding("request.body_cut", "The body ended before it was whole.", 400)
+            return Finding("request.body_cut", "The body ended before it was complete.", 400)
         if event.outcome == "large":
             return self._too_large()
         if event.outcome == "failed":

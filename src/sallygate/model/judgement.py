@@ -60,7 +60,9 @@ class Pace(Struct, frozen=True, gc=False):
         return self.whole_s + received_bytes / STEADY_BYTES_PER_S if self.whole_s else NEVER_S
 
 
-RESPONSE_TOO_LARGE = Finding("response.too_large", "The response is larger than can be checked.", 502, owasp="API8")
+RESPONSE_TOO_LARGE = Finding(
+    "response.too_large", "The response is larger than the limit for checking.", 502, owasp="API8"
+)
 
 
 class ResponsePlan(Struct, frozen=True, gc=False):

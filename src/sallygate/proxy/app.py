@@ -48,7 +48,7 @@ _PROBLEMS: Final = {
     "request.target": (400, "Bad request", "The request cannot be passed on unchanged."),
     "request.timeout": (408, "Request timeout", "The request did not arrive in time."),
     "upstream.unreachable": (502, "Bad gateway", "The API cannot be reached."),
-    "upstream.broken": (502, "Bad gateway", "The API gave no usable answer."),
+    "upstream.broken": (502, "Bad gateway", "The API sent no valid response."),
     "upstream.unavailable": (503, "Service unavailable", "The API is not available at the moment."),
     "upstream.timeout": (504, "Gateway timeout", "The API did not answer in time."),
 }

@@ -172,7 +172,7 @@ class FloodControl:
         until = self._penalties.until(network, now) or (self._penalties.until(site, now) if ":" in site else 0.0)
         if not until:
             return None
-        return _over("flood.penalty", "Too many requests from here were refused.", "penalty"), until - now
+        return _over("flood.penalty", "Too many requests from this address were refused.", "penalty"), until - now
 
     def _may_prove(self, head: RequestHead, now: float) -> bool:
         """Whether identity is worth asking, for one who is in the box."""

@@ -202,7 +202,7 @@ class HeadReader(Struct, frozen=True):
             if name not in fields:
                 fields[name] = value
             elif name in self.singletons:
-                raise Fault("header_repeated", "A header field that may stand once is repeated.", where=_at(name))
+                raise Fault("header_repeated", "A header field that may occur once is repeated.", where=_at(name))
             else:
                 fields[name] += ("; " if name == "cookie" else ", ") + value
         return fields
@@ -232,7 +232,7 @@ class HeadReader(Struct, frozen=True):
             if found is None:
                 raise Fault(
                     "forwarded",
-                    "A forwarding header has something else than an address.",
+                    "A forwarding header contains something other than an address.",
                     where=_at(self.forwarded),
                 )
             address = found
@@ -287,7 +287,7 @@ def _check_connection(fields: Mapping[str, str]) -> None:
     """A hop takes off what `Connection` names, so the API would get another request than the one inspected."""
     for name in fields["connection"].lower().split(","):
         if (name := name.strip()) in fields and name not in _PER_HOP:
-            raise Fault("connection", "The Connection header takes another field off the request.",
+            raise Fault("connection", "The Connection header names a field that is not per hop.",
                         where="header:connection")  # fmt: skip
 
 
@@ -311,7 +311,7 @@ def _check_framing(fields: Mapping[str, str], http_version: str) -> None:
 def read_query(raw_query: bytes) -> tuple[tuple[str, str], ...]:
     """Decoded pairs, `+` as a space (the form encoding every framework reads queries by)."""
     if _QUERY_BAD(raw_query):
-        raise Fault("query", "The query has a character, a NUL or a percent sign that it must not have.")
+        raise Fault("query", "The query has a character, a NUL or a percent sign that is not allowed.")
     parts = raw_query.decode("ascii").split("&")
     if len(parts) > QUERY_PAIRS_MAX:
         raise Fault("query", f"The query has more than {QUERY_PAIRS_MAX} pairs.")

@@ -1,14 +1,14 @@
-# The front door. `make run` and `make test` set up what they need; the other targets are for people at work on it.
+# Commands of the project. `make run` and `make test` install what they need; the other targets are for contributors.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-# A worker for each core and one more; one that has nothing left takes tests from another.
+# One worker for each core; an idle worker takes tests from another one.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test test-long check format setup setup-dev lock clean lab-speed lab-injection lab-flood lab-peers help
+.PHONY: run test test-long check format pictures setup setup-dev lock clean lab-speed lab-injection lab-flood lab-peers help
 
-help:            ## What there is
+help:            ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
 
 run: $(VENV)/.run      ## Set up, and run the demonstration
@@ -17,7 +17,7 @@ run: $(VENV)/.run      ## Set up, and run the demonstration
 test: $(VENV)/.dev     ## Set up, and run the test suite: within five minutes on two idle cores
 	$(PYTEST) -m "not long"
 
-test-long: $(VENV)/.dev  ## The tests that are slow by nature: within five minutes on two idle cores
+test-long: $(VENV)/.dev  ## The slow tests: within five minutes on two idle cores
 	$(PYTEST) -m long
 
 check: $(VENV)/.dev    ## Format, lint, types, layers
@@ -26,22 +26,26 @@ check: $(VENV)/.dev    ## Format, lint, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-format: $(VENV)/.dev   ## Put the code into its format
+format: $(VENV)/.dev   ## Format the code
 	$(BIN)/ruff format src tests lab
 	$(BIN)/ruff check --fix src tests lab
+
+pictures: $(VENV)/.dev ## Draw the pictures of docs/images from the code
+	$(BIN)/python -m lab.diagrams
+	$(BIN)/python -m lab.pictures
 
 lab-speed: $(VENV)/.dev lab-peers  ## The speed figures of docs/performance.md
 	$(BIN)/python -m lab.speed
 
-lab-injection: $(VENV)/.dev  ## How well injection is told from honest traffic: docs/injection-evaluation.md
+lab-injection: $(VENV)/.dev  ## Detection rates of injection: docs/injection-evaluation.md
 	$(BIN)/python -m lab.injection $(if $(DATA),--data $(DATA))
 
-lab-flood: $(VENV)/.dev  ## What floods and slow senders do: docs/flood-evaluation.md
+lab-flood: $(VENV)/.dev  ## Effects of floods and slow senders: docs/flood-evaluation.md
 	@command -v slowhttptest >/dev/null || { apt-get update -q && apt-get install -qy --no-install-recommends slowhttptest; } \
 		|| echo "Without root: have slowhttptest installed"
 	$(BIN)/python -m lab.flood
 
-lab-peers: .venv-lab/.peers  ## What is measured beside the project: from Debian, and an environment of its own
+lab-peers: .venv-lab/.peers  ## Install the peers of the measurements: from Debian, and in an environment of their own
 	@for program in nginx wrk; do PATH=$$PATH:/usr/sbin command -v $$program >/dev/null && continue; \
 		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends \
 			nginx libnginx-mod-http-modsecurity modsecurity-crs wrk && break; \
@@ -56,7 +60,7 @@ lab-peers: .venv-lab/.peers  ## What is measured beside the project: from Debian
 setup: $(VENV)/.run
 setup-dev: $(VENV)/.dev
 
-# On Debian the module that makes environments is a package of its own.
+# On Debian the module `venv` is a separate package.
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed"; exit 1; }
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); apt-get update -q && apt-get install -qy python3-venv && $(PYTHON) -m venv $(VENV); }
@@ -70,7 +74,7 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 	$(PIP) install --require-hashes -r requirements-dev.lock
 	touch $@
 
-lock:            ## Renew the lock files
+lock:            ## Update the lock files
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 \
 		--universal --extra build --extra demo pyproject.toml -o requirements.lock
@@ -84,7 +88,7 @@ lock:            ## Renew the lock files
 		--extra build --extra demo --extra otel --group dev -c .lowest.txt pyproject.toml -o requirements-lowest.lock
 	rm .lowest.txt
 
-test-lowest: .venv-lowest/.set  ## Units, contract and attacks with the lowest versions that pyproject.toml allows
+test-lowest: .venv-lowest/.set  ## Unit, contract and attack tests with the lowest versions that pyproject.toml allows
 	.venv-lowest/bin/python -m pytest --numprocesses auto --dist worksteal -m "not long" tests/unit tests/contract tests/attack
 
 .venv-lowest/.set: requirements-lowest.lock pyproject.toml
@@ -93,5 +97,5 @@ test-lowest: .venv-lowest/.set  ## Units, contract and attacks with the lowest v
 	.venv-lowest/bin/python -m pip --disable-pip-version-check --quiet install --no-deps --no-build-isolation -e .
 	touch $@
 
-clean:           ## Remove what was set up
+clean:           ## Remove the environments and caches
 	rm -rf $(VENV) .venv-lab .venv-lowest .pytest_cache .mypy_cache .ruff_cache .hypothesis

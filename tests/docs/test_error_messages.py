@@ -91,6 +91,8 @@ def test_each_message_of_the_page_is_in_the_source() -> None:
         for message in messages:
             if message != THE_FAULT:
                 parts = re.split(r"(?<=\.)(?= )", message)
-                assert message in texts or all(part in whole for part in parts), f"{codes}: no {message!r} in the source"
+                assert message in texts or all(part in whole for part in parts), (
+                    f"{codes}: no {message!r} in the source"
+                )
                 checked += 1
     assert checked > 90

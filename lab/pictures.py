@@ -63,7 +63,7 @@ def main() -> None:
 def show_status(console: Console) -> None:
     now = time.time()
     found = Status(
-        version=__version__, pid=2917, door="gateway", ready=True, draining=False, checks=(Check("policy", True),),
+        version=__version__, pid=2917, shell="gateway", ready=True, draining=False, checks=(Check("policy", True),),
         started_at=now - 9 * 86400, policy="3f1c0d2ab47e", policy_file="/etc/sallygate/sallygate.yaml",
         policy_at=now - 2 * 86400, reloads=3, reloads_refused=0,
         listeners=(ListenerStatus("https", "0.0.0.0:443", now + 61 * 86400), ListenerStatus("management", "127.0.0.1:8444")),

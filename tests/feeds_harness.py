@@ -85,7 +85,7 @@ class FeedHouse:
     async def settle(self, rounds: int = 1) -> None:
         """Fetch what is due, two feeds a round."""
         for _ in range(rounds):
-            await self.sources.beat()
+            await self.sources.step()
             await asyncio.gather(*self.sources._tasks.values())
 
     def reload(self, feeds: str) -> None:

@@ -22,7 +22,7 @@ from sallygate.auth.routes import auth_operations
 from sallygate.engine import order
 from sallygate.engine.compose import compose
 from sallygate.engine.gate import Gate
-from sallygate.events.early_tally import Tally
+from sallygate.events.rejection_counts import RejectionCounts
 from sallygate.guard import Guard
 from sallygate.model.exchange import Exchange
 from sallygate.model.principal import Credential
@@ -90,7 +90,7 @@ def policy_text(modes: Mapping[str, str] | None = None, plans: Mapping[str, str]
 @lru_cache(64)
 def load(text: str) -> Loaded:
     with tempfile.TemporaryDirectory() as directory:
-        return load_policy(write_policy(Path(directory), text, openapi=OPENAPI), "guard")
+        return load_policy(write_policy(Path(directory), text, openapi=OPENAPI), "in_process")
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ class House:
                 self.state.tables[table].take(subject, NOW, amount)
         self.exchanges: list[Exchange] = []
         self.reached = 0
-        self.turned, self.watched = Tally(), True
+        self.rejections, self.watched = RejectionCounts(), True
         self.under_way = 0
         self.live: set[Any] = set()
         self.worked = 0

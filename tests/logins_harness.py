@@ -125,7 +125,7 @@ async def house(
         'plans:\n  large: {rate: 1000/s burst 1000, concurrent: 1000, scopes: ["*"]}\n',
     )
     clock = HandClock()
-    runtime = Runtime(file, "guard", clock=clock)
+    runtime = Runtime(file, "in_process", clock=clock)
     store = SqliteStore(runtime.installation.database)  # another connection, as a command has
     admin = Accounts(store, "test", now=clock.now)
     admin.create("alice", "large", password=PASSWORD)

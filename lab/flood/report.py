@@ -60,7 +60,7 @@ def show(console: Console, outcomes: list[Outcome], slows: list[slow.Slow], grow
 def _memory(grown: memory.Memory) -> str:
     sizes = ", ".join(f"{size:.0f}" for size in grown.sizes_mb)
     return (
-        f"A million sources, every fourth one boxed: {grown.before_mb:.0f} MB before, then every 100,000 sources "
+        f"A million sources, every fourth one in the penalty box: {grown.before_mb:.0f} MB before, then every 100,000 sources "
         f"{sizes} MB: {grown.added_mb:.0f} MB more at most; bound {memory.BOUND_MB} MB, and no growth once the tables "
         f"are full: {'met' if grown.good else 'not met'}."
     )
@@ -123,7 +123,7 @@ def picture(outcome: Outcome) -> str:
     limit = [(one["at"], float(one["limit"])) for one in outcome.gate if "limit" in one]
     panels = [
         ("requests of the flood a second", sent, "#b3261e", 6000.0, True),
-        ("requests a second the API served (it bears 100)", bore, "#1f6feb", 120.0, True),
+        ("requests a second the API served (its limit is 100)", bore, "#1f6feb", 120.0, True),
         ("places at the API the gate gives, as found out", limit, "#6e40c9", 40.0, True),
         ("milliseconds each request of a loyal caller took", loyal, "#1a7f37", 300.0, False),
     ]

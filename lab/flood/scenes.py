@@ -184,6 +184,6 @@ def _look(installed: settings.Installed) -> dict[str, Any]:
     if found is None or found.flood is None:
         return {}
     shedding = found.flood.shedding
-    return {"limit": shedding.limit, "working": sum(shedding.working.values()), "boxed": found.flood.boxed,
+    return {"limit": shedding.limit, "working": sum(shedding.working.values()), "boxed": found.flood.penalised,
             "waiting": sum(shedding.waiting.values()), "shed": sum(shedding.shed.values()),
             "memory_bytes": found.memory_bytes}  # fmt: skip

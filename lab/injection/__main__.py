@@ -1,4 +1,4 @@
-"""`python -m lab.injection [PART…] [--data FOLDER] [--no-write]`: how well injection is told from honest traffic."""
+"""`python -m lab.injection [PART…] [--data FOLDER] [--no-write]`: detection rates of injection, and false findings on honest traffic."""
 
 from __future__ import annotations
 

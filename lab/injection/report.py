@@ -75,7 +75,7 @@ def _as_json(part: Part) -> dict[str, Any]:
 
 
 def _page(parts: list[Part], facts: dict[str, str], left_out: list[str]) -> Iterator[str]:
-    yield "# How well injection is told from honest traffic"
+    yield "# Detection rates of injection"
     yield ""
     yield "Written by `make lab-injection`. " + "; ".join(f"{name}: {value}" for name, value in facts.items()) + "."
     for part in parts:

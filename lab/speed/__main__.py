@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from lab.speed import (
-    door,
+    early,
     engine,
     feeds,
     gateway,
@@ -27,7 +27,7 @@ from lab.speed.servers import Missing
 
 SECTIONS = {
     "engine": engine,
-    "door": door,
+    "early": early,
     "feeds": feeds,
     "identity": identity,
     "injection": injection,

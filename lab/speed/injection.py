@@ -61,7 +61,7 @@ _WORST = {
     "documents": "{\"a\": {\"$b\": \"it's \\u0041 or 1\", \"c\": [1, 2, \"../x\"]}}, ",
     "script words": "alert prompt settimeout function atob document location window [] ` throw fetch new with constructor innerhtml " + "lorem ipsum " * 40,
 }  # fmt: skip
-"""A unit of each family's most expensive shape, repeated; and of texts that are none, dear to tell from them."""
+"""A unit of each family's most expensive shape, repeated; and of texts that are none, expensive to distinguish from them."""
 _SHORT = {
     "quotes": "' or", "words": "a' or b", "sentences": "it's 'a' or b (c) and d", "tags": "<b", "attributes": "<a b=c>", "entities": "x&",
     "encodings": "&lt;%3c\\x3c\uff1c", "steps": "a/../b c",
@@ -98,19 +98,21 @@ def run(directory: Path, advance: Advance) -> Section:
 
 def _worst(section: Section, control: InjectionControl, head: RequestHead) -> None:
     """Each shape as one text and as one JSON string, and short ones as the strings and the names of a document; the least
-    of some runs of each, and the dearest of them is the figure."""
-    dearest: dict[str, float] = {}
+    of some runs of each, and the most expensive of them is the figure."""
+    costs: dict[str, float] = {}
     for name, shape in _shapes(head):
         spent = []
         for _ in range(HOSTILE_ROUNDS):
             before = time.perf_counter()
             control.judge("", head, shape)
             spent.append((time.perf_counter() - before) * 1000 * (1 << 20) / HOSTILE_BYTES)
-        dearest[name] = max(dearest.get(name, 0.0), min(spent))
-    ordered = sorted(dearest.items(), key=lambda pair: -pair[1])
-    section.add("hostile body, the dearest shape, a MiB", "ms", [ordered[0][1]], MIB_MS, note=ordered[0][0])
+        costs[name] = max(costs.get(name, 0.0), min(spent))
+    ordered = sorted(costs.items(), key=lambda pair: -pair[1])
+    section.add("hostile body, the most expensive shape, a MiB", "ms", [ordered[0][1]], MIB_MS, note=ordered[0][0])
     section.add("hostile body, the median shape, a MiB", "ms", [ordered[len(ordered) // 2][1]])
-    section.notes.append("Dearest shapes: " + ", ".join(f"{name} {ms:.0f} ms" for name, ms in ordered[:6]) + " a MiB.")
+    section.notes.append(
+        "Most expensive shapes: " + ", ".join(f"{name} {ms:.0f} ms" for name, ms in ordered[:6]) + " a MiB."
+    )
 
 
 def _shapes(head: RequestHead) -> Iterator[tuple[str, Body]]:

@@ -23,7 +23,7 @@ PAGE = servers.ROOT / "docs" / "performance.md"
 BEGIN, END = "<!-- figures: written by `make lab-speed` -->", "<!-- end of figures -->"
 TITLES = {
     "engine": "Engine, without a server",
-    "door": "At the door",
+    "early": "Early rejection",
     "feeds": "Threat intelligence, a million indicators",
     "identity": "Tokens, added to a decision",
     "injection": "Injection, added to a decision",

@@ -177,10 +177,10 @@ def test_a_server_that_never_ends_does_not_hold_the_other_feeds_up(tmp_path: Pat
     async def story() -> None:
         import asyncio
 
-        await house.sources.beat()
+        await house.sources.step()
         while not met or not house.names("198.51.100.7"):
             await asyncio.sleep(0.05)
-            await house.sources.beat()
+            await house.sources.step()
         assert "slow" in house.sources._tasks
 
     with serving({"/list.txt": GOOD, "/slow.txt": hanging}) as (url, _):

@@ -16,7 +16,7 @@ from gatehouse import ADDRESSES, CREDENTIALS, NOW, House, Request, policy_text
 from patience import patient
 from sallygate.controls.flood import SheddingControl
 from sallygate.engine.early import EarlyRefusal
-from sallygate.events.early_tally import SOURCES_MAX, Tally
+from sallygate.events.rejection_counts import SOURCES_MAX, RejectionCounts
 from sallygate.model.exchange import MANY
 from sallygate.model.finding import Finding
 from sallygate.model.outcome import Admission, Refuse
@@ -183,7 +183,7 @@ def test_keeping_a_neighbour_from_signing_in() -> None:
 
 def test_being_one_of_many_addresses_that_a_feed_names_one_by_one() -> None:
     """Each is refused with evidence of its own; of a flood of them one event is told, not one for each."""
-    tally = Tally()
+    tally = RejectionCounts()
     for number in range(3 * SOURCES_MAX):
         address = parse_address(f"198.51.{number // 250}.{number % 250}")
         found = Finding("network.intelligence", "", 403, rule="list", evidence=f"{address.text}, deny")
@@ -228,7 +228,7 @@ def test_a_high_plan_that_floods_beyond_its_limits_falls_behind() -> None:
     principal = made.exchanges[0].principal
     shedding = made.gate.engine.controls.get(SheddingControl)
     assert RANKS[shedding.rank(principal, NOW)] == "refused"
-    assert not made.state.penalties.boxed(NOW), "and its address is not boxed for it"
+    assert not made.state.penalties.count(NOW), "and its address is not boxed for it"
 
 
 def test_being_refused_for_want_of_room_leads_to_nothing_worse() -> None:
@@ -247,7 +247,7 @@ def test_a_valid_key_that_is_too_fast_is_refused_unread_and_served_again_when_it
     passed = [made.passes(Request(key="large")) for _ in range(50)]
     assert passed == [True] * 5 + [False] * 45
     assert len(made.exchanges) == 6, "the first that was too fast was looked at, the others were not"
-    assert [(one.finding.code, one.count) for one in made.turned.take()] == [("limits.address", 44)]
+    assert [(one.finding.code, one.count) for one in made.rejections.take()] == [("limits.address", 44)]
     assert made.passes(Request(key="large", address=ADDRESSES[1])), "nobody else is"
     made.state.tables["address"].shift(-10.0)
     assert made.passes(Request(key="large"))

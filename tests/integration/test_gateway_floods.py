@@ -69,7 +69,7 @@ def load(running: Running) -> dict[str, int]:
     assert found is not None and found.flood is not None
     shedding = found.flood.shedding
     return {"working": sum(shedding.working.values()), "waiting": sum(shedding.waiting.values()),
-            "boxed": found.flood.boxed, "shed": sum(shedding.shed.values()), "limit": shedding.limit}  # fmt: skip
+            "boxed": found.flood.penalised, "shed": sum(shedding.shed.values()), "limit": shedding.limit}  # fmt: skip
 
 
 def crowd(pool: ThreadPoolExecutor, running: Running, count: int, *asked: object, **more: str):

@@ -299,7 +299,7 @@ def test_a_full_log_disk_stops_no_decision(tmp_path: Path, upstream: Upstream) -
 
 def test_who_counts_or_watches_and_fails_ends_no_request(tmp_path: Path) -> None:
     async def story() -> tuple[int, int]:
-        runtime = Runtime(write_policy(tmp_path), "guard")
+        runtime = Runtime(write_policy(tmp_path), "in_process")
         await runtime.start()
         try:
 

@@ -24,7 +24,7 @@ def test_a_leaked_key_is_dead_although_its_successor_was_used_first(tmp_path: Pa
     policy = write_policy(tmp_path)
 
     async def run() -> None:
-        runtime = Runtime(policy, "guard")
+        runtime = Runtime(policy, "in_process")
         with administration(policy) as admin:
             old, _ = admin.create_key("acme", "large")
             runtime.load_state()
@@ -42,7 +42,7 @@ def test_a_start_that_failed_is_not_taken_for_one_that_did_not(tmp_path: Path, m
     policy = write_policy(tmp_path)
 
     async def run() -> None:
-        runtime = Runtime(policy, "guard")
+        runtime = Runtime(policy, "in_process")
         with administration(policy) as admin:
             admin.restrict({"account": "acme"}, "deny", "test", 3600)
 
@@ -74,7 +74,7 @@ def test_a_refused_policy_leaves_the_counters_to_the_one_in_force(tmp_path: Path
     policy = write_policy(tmp_path)
 
     async def run() -> None:
-        runtime = Runtime(policy, "guard")
+        runtime = Runtime(policy, "in_process")
         before = dict(runtime.state.tables)
         write_policy(tmp_path, "limits: {address: 7/s burst 7}", openapi=broken_contract())
         assert not await runtime.reload()
@@ -95,7 +95,7 @@ def test_of_two_reloads_at_once_the_later_file_stays(tmp_path: Path, monkeypatch
         return loaded
 
     async def run() -> None:
-        runtime = Runtime(policy, "guard")
+        runtime = Runtime(policy, "in_process")
         monkeypatch.setattr(core.asyncio, "to_thread", in_turn)
         slow = asyncio.create_task(runtime.reload())
         await reading.wait()
@@ -104,7 +104,7 @@ def test_of_two_reloads_at_once_the_later_file_stays(tmp_path: Path, monkeypatch
         await asyncio.sleep(0)
         first.set()
         await asyncio.gather(slow, quick)
-        assert runtime.loaded.hash == load_policy(policy, "guard").hash
+        assert runtime.loaded.hash == load_policy(policy, "in_process").hash
 
     asyncio.run(run())
 
@@ -119,12 +119,12 @@ def test_a_file_written_while_it_is_read_is_read_again(tmp_path: Path, monkeypat
         return loaded
 
     async def run() -> None:
-        runtime = Runtime(policy, "guard")
+        runtime = Runtime(policy, "in_process")
         await runtime.start()
         monkeypatch.setattr(core.asyncio, "to_thread", written_meanwhile)
         assert await runtime.reload()
         await runtime._watch()
-        assert runtime.loaded.hash == load_policy(policy, "guard").hash
+        assert runtime.loaded.hash == load_policy(policy, "in_process").hash
         await runtime.stop()
 
     asyncio.run(run())

@@ -14,7 +14,7 @@ def test_a_flood_of_addresses_is_not_written_down_but_penalties_and_quotas_are(t
     policy = write_policy(tmp_path, "limits: {address: 1000/s burst 1000}")
 
     async def run() -> None:
-        runtime = Runtime(policy, "guard")
+        runtime = Runtime(policy, "in_process")
         await runtime.start()
         tables, now = runtime.state.tables, runtime.now() - 5
         for number in range(500):

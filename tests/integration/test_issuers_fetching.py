@@ -51,7 +51,7 @@ class House:
         return await self.issuers.work(FetchKeys(self.issuer, kid))
 
     async def settle(self) -> None:
-        await self.issuers.beat()
+        await self.issuers.step()
         await asyncio.gather(*[source.task for source in self.issuers._sources.values() if source.task is not None])
 
 

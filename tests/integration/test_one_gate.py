@@ -92,7 +92,7 @@ def test_two_guards_of_one_process_do_not_share_a_state_directory(tmp_path: Path
     policy = write_policy(tmp_path, QUOTA)
 
     async def story() -> None:
-        first, second = Runtime(policy, "guard"), Runtime(policy, "guard")
+        first, second = Runtime(policy, "in_process"), Runtime(policy, "in_process")
         second._serving.within_s = 0.0
         await first.start()
         for _ in range(2):  # nor when it is asked once more

@@ -219,7 +219,7 @@ async def _status(proxy: ReverseProxy) -> int:
     ("framing", "start"),
     [(b"content-length: 100\r\n", b"x"), (b"transfer-encoding: chunked\r\n", b"5\r\nhello\r\n"), (b"", b"x")],
 )
-def test_who_reads_when_all_is_closed_is_told_at_once(framing: bytes, start: bytes) -> None:
+def test_who_reads_when_all_is_closed_is_reported_at_once(framing: bytes, start: bytes) -> None:
     async def body() -> None:
         async with served(answering(b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n" + start)) as connections:
             answer = await get(connections)

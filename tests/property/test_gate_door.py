@@ -71,7 +71,7 @@ def test_the_door_answers_as_the_whole_way(
     assume(not (through_hop or cross or (boxed and hasty)) or whole.exchanges[-1].head.fault is None)
     assert door.passes(dict(scope)) == passed
     assert _answer(door.said) == _answer(whole.said)
-    turned = door.turned.take()
+    turned = door.rejections.take()
     event(f"at the door: {turned[0].finding.code if turned else 'nobody'}")
     assert bool(turned) != bool(door.exchanges)
     if turned:

@@ -141,7 +141,7 @@ def test_a_control_that_fails_early_leaves_the_request_to_the_full_path(row: Row
     assert house.passes(Request(key="large"))
     assert house.passes(Request(path="/status")) != boxed
     refused_before = boxed and row.control.name in ("limits", "shedding")  # by the penalty box, which is asked first
-    assert len(house.exchanges) == 2 - refused_before and len(house.turned.take()) == refused_before
+    assert len(house.exchanges) == 2 - refused_before and len(house.rejections.take()) == refused_before
 
 
 @pytest.mark.parametrize("row", LATER, ids=lambda row: f"{row.control.name}.{row.phase}")

@@ -1,1 +1,1 @@
-"""What operators do to an installation: keys, accounts, restrictions, secrets, locations, backup, erase."""
+"""Operators' acts on an installation: keys, accounts, restrictions, secrets, locations, backup, erase."""

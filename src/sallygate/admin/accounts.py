@@ -1,5 +1,4 @@
-"""What an operator does to accounts: made, locked, given a password. Durable, with the act on record, before it
-returns.
+"""Operators' acts on accounts: create, lock, set a password. Each is durable, with its audit event, before it returns.
 
 Works on the store alone, so a gate may run or not; a running one takes changes over within 300 ms.
 """
@@ -91,6 +90,7 @@ class Accounts:
         return account
 
     def all(self) -> list[Account]:
+        """All accounts, oldest first. Raises `StoreError`."""
         return sorted(self._store.accounts(), key=lambda account: account.created_at)
 
     def lock(self, name: str, why: str = "") -> Account:
@@ -101,6 +101,7 @@ class Accounts:
         return self._put(replace(account, locked_at=self._now()), "account.lock", why)
 
     def unlock(self, name: str) -> Account:
+        """Unlock an account; no change if it is not locked. Raises `ValueError` if there is none, or `StoreError`."""
         account = self.account(name)
         if account.locked_at is None:
             return account

@@ -1,4 +1,4 @@
-"""The events of administrative acts."""
+"""Builders of audit events: one event for each administrative act."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`sallygate backup|restore`: the state directory copied while a gate runs on it, and brought back when none does.
+"""Backup and restore of the state directory: copied while a gate runs, restored while none runs.
 
 A backup is a directory: databases, secrets and certificates as they lie in the state directory, and a manifest with the
 SHA-256 of each. It is whole or not there. What can be made again (compiled patterns, the control socket) is left out,
@@ -33,10 +33,12 @@ NICE = 19
 _FILE = re.compile(
     r"sallygate\.db|(?:pepper|installation)\.id|[\w-]+\.jwks\.json|events/[\w-]+\.db|(?:secrets|certificates)/[\w-][\w.-]*"
 )
-"""What a state consists of; anything else in a backup is somebody's own."""
+"""What a state consists of; anything else in a backup is a file of the user's."""
 
 
 class Manifest(Struct, frozen=True):
+    """Content of a backup: versions, time (seconds since the epoch), SHA-256 of each file."""
+
     version: str
     schema: int
     at: float
@@ -48,6 +50,8 @@ class Manifest(Struct, frozen=True):
 
 
 class Restored(Struct, frozen=True):
+    """Result of a restore: the manifest, the directory of the replaced state, and the acts that it undid."""
+
     manifest: Manifest
     kept: str
     """Where the state that was there is now; empty when there was none."""

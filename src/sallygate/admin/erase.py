@@ -1,6 +1,6 @@
-"""`sallygate erase`: what is kept of one person leaves the events and the database; that it was done stays on record.
+"""Erasure of one person's data from the events and the database; an audit event records the act.
 
-The record names the person by a keyed hash: whoever asks whether somebody was erased can be answered, and nobody can
+The record names the person by a keyed hash: it can answer whether a given person was erased, and nobody can
 read from it who was. Backups and whatever collects the log are not reached from here.
 """
 

@@ -1,4 +1,4 @@
-"""What an operator does to an installation: keys and restrictions. Durable, with the act on record, before it returns.
+"""Operators' acts on API keys: create, rotate, revoke. Each is durable, with its audit event, before it returns.
 
 Works on the store alone, so a gate may run or not; a running one takes changes over within 300 ms.
 """
@@ -72,6 +72,7 @@ class Administration(Restricting):
         return credential
 
     def all_keys(self) -> list[Credential]:
+        """Records of all keys, oldest first. Raises `StoreError`."""
         return sorted(self._store.credentials(), key=lambda credential: credential.created_at)
 
     def rotate_key(self, name: str, keep_s: float) -> tuple[Credential, Credential, str]:
@@ -88,6 +89,7 @@ class Administration(Restricting):
         return old, new, text
 
     def revoke_key(self, name: str) -> Credential:
+        """Revoke a key; no change if it is revoked. Raises `ValueError` if there is none, or `StoreError`."""
         credential, now = self.key(name), self._now()
         if credential.revoked_at is None:
             credential = replace(credential, revoked_at=now)

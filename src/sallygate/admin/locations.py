@@ -1,4 +1,4 @@
-"""What an operator does about places and sign-ins: admit a place, forget one, end an account's sign-ins."""
+"""Operators' acts on locations and sign-ins: admit a location, remove one, end an account's sign-ins."""
 
 from __future__ import annotations
 
@@ -32,14 +32,17 @@ class Locations:
         raise ValueError(f"{name!r} is no key and no account; write it as events do, for example key:4KcVbW0R2ZqT")
 
     def all(self, principal: str | None = None) -> list[KnownNetwork]:
+        """Known networks, of one principal or of all. Raises `StoreError`."""
         access = self._access
         found = access.known_networks() if principal is None else access.known_networks_of(principal)
         return sorted(found, key=lambda one: (one.principal, one.first_at))
 
     def admit(self, principal: str, where: str) -> KnownNetwork:
+        """Admit a network for a principal. Raises `ValueError` for a bad network, or `StoreError`."""
         return self._put(principal, network_named(where), "verified", "place.admit")
 
     def forget(self, principal: str, where: str) -> KnownNetwork:
+        """Remove a known network of a principal. Raises `ValueError` if it is not known, or `StoreError`."""
         network = network_named(where)
         if all(one.network != network for one in self._access.known_networks_of(principal)):
             raise ValueError(

@@ -1,5 +1,5 @@
-"""Whom a restriction would have met, told from the events of the last hour: what `--dry-run` shows, and what keeps an
-operator from shutting everybody out by a slip."""
+"""Preview of a restriction from the events of the last hour: the callers it would have met, for `--dry-run` and for the
+guard against restricting everybody."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ class Impact(Struct, frozen=True):
 
     @property
     def share(self) -> float:
+        """Share of the served callers that the restriction would have met, 0 to 1."""
         return self.callers_met / self.callers if self.callers else 0.0
 
 

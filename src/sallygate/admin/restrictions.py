@@ -1,5 +1,5 @@
-"""What an operator does about restrictions: make one, end one, look at what was done. Durable, with the act on record,
-before it returns."""
+"""Operators' acts on restrictions: add, lift, list, show history. Each is durable, with its audit event, before it
+returns."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 RESTRICTION_S_MAX = 366 * 86400.0
 """A year: every restriction ends, and one that should not is a rule for the policy."""
 RESTRICTIONS_MAX = 10_000
-"""In force at once: the index is built anew on every change, 3 µs each. More are a list for the policy, or a feed."""
+"""In force at once: the index is built again on every change, 3 µs each. More are a list for the policy, or a feed."""
 WIDE_PREFIX = {32: 8, 128: 16}
 """Prefixes shorter than this cover so much that they are asked about twice."""
 WIDE_SHARE = 0.25
@@ -141,10 +141,12 @@ class Restricting:
         raise NotImplementedError
 
     def restrictions(self, *, ended: bool = False) -> list[Restriction]:
+        """Active restrictions; with `ended` also the others. Raises `StoreError`."""
         now = self._now()
         return [found for found in self._store.restrictions() if ended or found.active(now)]
 
     def restriction(self, restriction_id: str) -> Restriction:
+        """Restriction by its id. Raises `ValueError` if there is none, or `StoreError`."""
         for found in self._store.restrictions():
             if found.id == restriction_id:
                 return found
@@ -155,6 +157,7 @@ class Restricting:
         return self._store.hits()
 
     def lift(self, restriction_id: str) -> Restriction:
+        """End a restriction now; no change if it has ended. Raises `ValueError` if there is none, or `StoreError`."""
         found, now = self.restriction(restriction_id), self._now()
         if not found.active(now):
             return found

@@ -1,5 +1,5 @@
-"""What an operator does about secrets: see which there are, have one follow another, let the former ones go. The act is
-on record in the database, by whose change a running gate learns of it."""
+"""Operators' acts on secrets: list, rotate, retire. The audit event in the database is also what makes a running gate
+load the change."""
 
 from __future__ import annotations
 
@@ -22,9 +22,11 @@ SHOWN = 5
 
 
 class Secret(Struct, frozen=True):
+    """Record of one secret: its name, public mark, time (seconds since the epoch) and state."""
+
     name: Name
     id: str
-    """By which it can be told from others, and from which nobody gets it."""
+    """Public mark of the secret, which does not reveal it."""
     made_at: float
     """0 where it is not known."""
     state: str
@@ -39,13 +41,14 @@ class Secrets:
         self._installation, self._store, self._actor, self._now = installation, store, actor, now
 
     def all(self) -> list[Secret]:
+        """Records of all secrets, without the secrets. Raises `StoreError`."""
         found = [
             Secret("pepper", pepper_mark(pepper).decode(), 0.0, "former, still counts" if number else "present")
             for number, pepper in enumerate(self._installation.peppers())
         ]
         names: tuple[Literal["signing", "assertion"], ...] = ("signing", "assertion")
         for name in names:
-            made = self._installation.signing_keys(name, make=False)  # whoever looks makes none
+            made = self._installation.signing_keys(name, make=False)  # listing creates none
             if not made:
                 continue
             keys = SigningKeys(made)
@@ -58,6 +61,8 @@ class Secrets:
         return found
 
     def rotate(self, name: Name, *, at_once: bool = False) -> str:
+        """Create a new secret; with `at_once` the old one stops counting. Returns a message. Raises `ValueError` or
+        `StoreError`."""
         now = self._now()
         if name == "pepper":
             if at_once:
@@ -86,6 +91,8 @@ class Secrets:
         )
 
     def retire(self, name: Name, *, revoke: bool = False) -> str:
+        """Remove former secrets; with `revoke` also the keys under former peppers. Returns a message. Raises
+        `ValueError` or `StoreError`."""
         if name != "pepper":
             keys = SigningKeys(self._installation.signing_keys(name))
             first = keys.published(self._now())[0].made_at
@@ -104,7 +111,7 @@ class Secrets:
             self._store.put_credentials([replace(one, revoked_at=now) for one in under], act)
         gone = self._installation.retire_peppers()
         self._record("secret.retire", name, f"{gone} former")
-        return f"{gone} former peppers count no more; who had signed in under them signs in anew"
+        return f"{gone} former peppers are retired; sign-ins under them have ended"
 
     def _under_former(self) -> list[Credential]:
         """Keys that work and were made under a former pepper, or before there were marks."""

@@ -38,10 +38,10 @@ NameArgument = Annotated[str, typer.Argument(help="The account's name.")]
 StdinOption = Annotated[
     bool, typer.Option("--password-stdin", help="Read the password, or its hash, from standard input.")
 ]
-NoneOption = Annotated[bool, typer.Option("--no-password", help="No password: none opens the account.")]
+NoneOption = Annotated[bool, typer.Option("--no-password", help="Create the account without a password.")]
 HashOption = Annotated[
     bool,
-    typer.Option("--hash", help="What is read is a hash that another system made: Argon2, bcrypt, scrypt or PBKDF2."),
+    typer.Option("--hash", help="The input is a hash of another system: Argon2, bcrypt, scrypt or PBKDF2."),
 ]
 STDIN_CHARS_MAX = 4096
 
@@ -79,8 +79,8 @@ def create(
     name: NameArgument,
     plan: Annotated[str, typer.Option(help="A plan of the policy.")],
     scope: Annotated[list[str] | None, typer.Option(help="Only these scopes of the plan; repeat for several.")] = None,
-    contact: Annotated[str, typer.Option(help="Where access codes go, an e-mail address.")] = "",
-    note: Annotated[str, typer.Option(help="A word for people.")] = "",
+    contact: Annotated[str, typer.Option(help="E-mail address for access codes.")] = "",
+    note: Annotated[str, typer.Option(help="Note for operators.")] = "",
     password_stdin: StdinOption = False,
     no_password: NoneOption = False,
     hash_: HashOption = False,
@@ -88,7 +88,7 @@ def create(
     state_dir: StateOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Make an account, and ask for its password.
+    """Create an account, with a password from a prompt.
 
     Example: sallygate accounts create alice --plan free --contact alice@example.org
     """
@@ -123,7 +123,7 @@ def list_(
         scopes = "the plan's" if one.scopes is None else " ".join(one.scopes)
         table.add_row(one.name, one.plan, scopes, escape(one.contact), _kind(one), moment(one.created_at),
                       moment(one.locked_at), escape(one.note))  # fmt: skip
-    out.print(table if found else "no accounts; make one with `sallygate accounts create`")
+    out.print(table if found else "no accounts; create one with `sallygate accounts create`")
 
 
 @app.command()
@@ -134,7 +134,7 @@ def show(
     state_dir: StateOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show one account's record; never its password, nor the hash.
+    """Show one account's record, without its password or hash.
 
     Example: sallygate accounts show alice
     """
@@ -147,12 +147,12 @@ def show(
 @plainly
 def lock(
     name: NameArgument,
-    why: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+    why: Annotated[str, typer.Option(help="Reason, for the audit event.")] = "",
     policy: PolicyOption = DEFAULT_POLICY,
     state_dir: StateOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Let no credential of an account count, its keys included; a running gate refuses them within 300 ms.
+    """Lock an account: a running gate refuses its credentials, keys included, within 300 ms.
 
     Example: sallygate accounts lock alice --why "laptop stolen"
     """
@@ -169,7 +169,7 @@ def unlock(
     state_dir: StateOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Let an account's credentials count again.
+    """Unlock an account: its credentials count again.
 
     Example: sallygate accounts unlock alice
     """
@@ -189,7 +189,7 @@ def reset(
     state_dir: StateOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Set another password, or none; the old one ends within 300 ms.
+    """Set another password, or none; the old one stops working within 300 ms.
 
     Example: sallygate accounts reset alice
     """
@@ -208,7 +208,7 @@ def sign_out(
     state_dir: StateOption = None,
     json: JsonOption = False,
 ) -> None:
-    """End every sign-in of an account: its refresh and access tokens count no more within 300 ms.
+    """End every sign-in of an account: its refresh and access tokens stop working within 300 ms.
 
     Example: sallygate accounts sign-out alice
     """
@@ -230,7 +230,7 @@ def _say(account: Account, said: str, json: bool) -> None:
 
 
 def _record(account: Account) -> dict[str, object]:
-    """What may be shown: everything but the hash."""
+    """Record without the hash."""
     return {
         "name": account.name, "plan": account.plan,
         "scopes": None if account.scopes is None else list(account.scopes),

@@ -49,10 +49,10 @@ def explain(
     ],
     policy: PolicyOption = DEFAULT_POLICY,
     state_dir: StateOption = None,
-    client: Annotated[str, typer.Option(help="The address the request comes from.")] = "127.0.0.1",
+    client: Annotated[str, typer.Option(help="Client address of the request.")] = "127.0.0.1",
     json: JsonOption = False,
 ) -> None:
-    """Say which controls run for a request, what each finds, and what is decided. Nothing is sent.
+    """Show the controls that run for a request, their findings and the decision. Sends nothing.
 
     Example: sallygate explain request.http
 
@@ -129,7 +129,7 @@ def _finding_line(finding: Finding) -> str:
 @plainly
 def replay(
     policy: Annotated[Path, typer.Argument(help="The policy file.")],
-    file: Annotated[Path, typer.Argument(help="Recorded requests, a line of JSON each; may be gzipped.")],
+    file: Annotated[Path, typer.Argument(help="Recorded requests, one line of JSON each; may be gzipped.")],
     out_file: Annotated[
         Path | None,
         typer.Option("--out", help="Write the decisions here, one line each; - is standard output."),
@@ -137,7 +137,7 @@ def replay(
     state_dir: StateOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Decide recorded requests under a policy, without sending any.
+    """Decide recorded requests under a policy. Sends nothing.
 
     Example: sallygate replay sallygate.yaml yesterday.jsonl.gz --out decisions.jsonl
 
@@ -209,16 +209,16 @@ def _print_summary(summary: Summary, json: bool, *, to_stderr: bool) -> None:
 
 @plainly
 def events(
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new ones until Ctrl-C.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow new events until Ctrl-C.")] = False,
     decision: Annotated[str | None, typer.Option(help="allow, challenge, throttle, deny or terminate.")] = None,
     principal: Annotated[str | None, typer.Option(help="key:<id>, or an account.")] = None,
-    since: Annotated[str, typer.Option(help="How far back, 10m.")] = "1h",
-    limit: Annotated[int, typer.Option(help="At most so many, the latest; 0 is all.")] = 1000,
+    since: Annotated[str, typer.Option(help="Time to look back, 10m.")] = "1h",
+    limit: Annotated[int, typer.Option(help="Largest number of events, the latest ones; 0 is all.")] = 1000,
     policy: PolicyOption = DEFAULT_POLICY,
     state_dir: StateOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Print events: what was decided, for whom, and why; and what operators did.
+    """Print events: decisions with principal and reason, and administrative acts.
 
     Example: sallygate events --follow --decision deny --since 10m
     """

@@ -36,13 +36,13 @@ if TYPE_CHECKING:
 
 POLL_S = 0.2
 
-app = typer.Typer(help="Threat intelligence: feeds, what they name, what they would refuse.", no_args_is_help=True)
+app = typer.Typer(help="Threat intelligence: list, check, find, refresh feeds.", no_args_is_help=True)
 
 
 @app.command("list")
 @plainly
 def list_(policy: PolicyOption = DEFAULT_POLICY, state_dir: StateOption = None, json: JsonOption = False) -> None:
-    """List the policy's feeds: what is in force of each, how old it is, what was not used of it, what failed.
+    """List the policy's feeds with their indicators, age, unused entries and failures.
 
     Example: sallygate feeds list
 
@@ -79,14 +79,14 @@ def print_feed(one: FeedState) -> None:
 @plainly
 def check(
     file: Annotated[Path | None, typer.Argument(help="A feed in a file.", show_default=False)] = None,
-    name: Annotated[str | None, typer.Option(help="A feed of the policy, fetched from where it is.")] = None,
-    format: Annotated[str | None, typer.Option(help="Of the file: stix, misp, csv or plain.")] = None,
-    column: Annotated[str, typer.Option(help="Of a table: the column of addresses.")] = "",
+    name: Annotated[str | None, typer.Option(help="A feed of the policy, fetched from its source.")] = None,
+    format: Annotated[str | None, typer.Option(help="Format of the file: stix, misp, csv or plain.")] = None,
+    column: Annotated[str, typer.Option(help="Column of addresses in a table.")] = "",
     policy: PolicyOption = DEFAULT_POLICY,
     state_dir: StateOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Read a feed and say what it would cover, what is wrong in it, and what would not be used. Changes nothing.
+    """Read a feed and report its coverage, its faults and its unused entries. Changes nothing.
 
     Example: sallygate feeds check blocklist.txt
 
@@ -121,7 +121,7 @@ def find(
     state_dir: StateOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Say which feeds name an address, since when, how surely, and what becomes of its requests.
+    """List the feeds that name an address, with dates, confidence and act.
 
     Example: sallygate feeds find 198.51.100.7
 
@@ -133,7 +133,7 @@ def find(
 
     parsed = parse_address(address)
     if parsed is None:
-        fail(f"{address!r} is no address; write for example 198.51.100.7", USAGE)
+        fail(f"{address!r} is not an address; write for example 198.51.100.7", USAGE)
     installation, loaded, sections = _opened(policy, state_dir)
     state, now = State(), time.time()
     load_kept(state, loaded, installation)
@@ -165,13 +165,13 @@ def find(
 @app.command()
 @plainly
 def refresh(
-    name: Annotated[str | None, typer.Argument(help="One feed; all of them when left out.", show_default=False)] = None,
-    wait: Annotated[str, typer.Option(help="Wait so long for it to be done, 1m; 0s does not wait.")] = "0s",
+    name: Annotated[str | None, typer.Argument(help="One feed; all feeds by default.", show_default=False)] = None,
+    wait: Annotated[str, typer.Option(help="Longest wait for the result, 1m; 0s does not wait.")] = "0s",
     policy: PolicyOption = DEFAULT_POLICY,
     state_dir: StateOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Have the running gate fetch a feed now, or all of them; it begins within a few seconds.
+    """Make the running gate fetch a feed, or all feeds, within a few seconds.
 
     Example: sallygate feeds refresh blocklist --wait 1m
 

@@ -33,16 +33,16 @@ KeyArgument = Annotated[str, typer.Argument(help="The key's id, as `list` shows 
 @app.command()
 @plainly
 def create(
-    account: Annotated[str, typer.Option(help="Whose key it is. Limits are counted by account.")],
+    account: Annotated[str, typer.Option(help="Account of the key. Limits count by account.")],
     plan: Annotated[str, typer.Option(help="A plan of the policy.")],
     scope: Annotated[list[str] | None, typer.Option(help="Only these scopes of the plan; repeat for several.")] = None,
-    for_: Annotated[str | None, typer.Option("--for", help="Ends after this long, 90d.")] = None,
-    note: Annotated[str, typer.Option(help="A word for people.")] = "",
+    for_: Annotated[str | None, typer.Option("--for", help="Life of the key, 90d.")] = None,
+    note: Annotated[str, typer.Option(help="Note for operators.")] = "",
     policy: PolicyOption = DEFAULT_POLICY,
     state_dir: StateOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Make a key and print it, this once.
+    """Create a key and print it once.
 
     Example: sallygate keys create --account alice --plan free
     """
@@ -63,7 +63,7 @@ def list_(
     state_dir: StateOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List the keys; never the keys themselves.
+    """List the keys' records, without the keys themselves.
 
     Example: sallygate keys list --account alice
     """
@@ -77,7 +77,7 @@ def list_(
         scopes = "the plan's" if key.scopes is None else " ".join(key.scopes)
         table.add_row(key.id, escape(key.account), key.plan, scopes, moment(key.created_at), moment(key.expires_at),
                       _state(key), escape(key.note))  # fmt: skip
-    out.print(table if keys else "no keys; make one with `sallygate keys create`")
+    out.print(table if keys else "no keys; create one with `sallygate keys create`")
 
 
 @app.command()
@@ -106,7 +106,7 @@ def rotate(
     state_dir: StateOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Make a key to follow this one, which stays alive for a while.
+    """Create a successor of a key; the old key still works for a while.
 
     Example: sallygate keys rotate 4KcVbW0R2ZqT --keep 2h
     """
@@ -141,12 +141,12 @@ def _print_new(key: Credential, text: str, json: bool, more: dict[str, object] |
     if json:
         print_json({"key": text, **_record(key), **(more or {})})
         return
-    err.print(f"key {key.id} for {key.account} on plan {key.plan}; it is shown this once:", highlight=False)
+    err.print(f"key {key.id} for {key.account} on plan {key.plan}; the key is shown only once:", highlight=False)
     typer.echo(text)
 
 
 def _record(key: Credential) -> dict[str, object]:
-    """What may be shown: everything but the digest."""
+    """Record without the digest."""
     return {
         "id": key.id, "account": key.account, "plan": key.plan,
         "scopes": None if key.scopes is None else list(key.scopes),

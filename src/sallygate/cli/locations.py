@@ -28,8 +28,8 @@ from sallygate.cli.terminal import (
 if TYPE_CHECKING:
     from sallygate.admin.locations import Locations
 
-app = typer.Typer(help="Places callers are known from: list, admit, forget.", no_args_is_help=True)
-PrincipalArgument = Annotated[str, typer.Argument(help="A key's id, an account, or as events write it: jwt:….")]
+app = typer.Typer(help="Known networks of callers: list, admit, forget.", no_args_is_help=True)
+PrincipalArgument = Annotated[str, typer.Argument(help="A key's id, an account, or a principal as in events: jwt:….")]
 WhereArgument = Annotated[str, typer.Argument(help="A network, 203.0.113.0/24, or an address in it.")]
 
 
@@ -50,7 +50,7 @@ def list_(
     state_dir: StateOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List the places callers are known from, and whether they are admitted.
+    """List the known networks of callers, and whether they are admitted.
 
     Example: sallygate locations list --principal alice
     """
@@ -77,7 +77,7 @@ def list_(
         where = " ".join((origin.country, f"AS{origin.asn}" if origin.asn else "")).strip()
         table.add_row(escape(one.principal), one.network, where, f"[{colours[one.state]}]{one.state}[/]",
                       moment(one.first_at), escape(one.by))  # fmt: skip
-    out.print(table if known_networks else "no places are known; plans with `new_location` learn them")
+    out.print(table if known_networks else "no known networks; plans with `new_location` record them")
 
 
 @app.command()
@@ -89,7 +89,7 @@ def admit(
     state_dir: StateOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Let a caller in from a place; a running gate does within 300 ms.
+    """Admit a caller from a network; a running gate applies it within 300 ms.
 
     Example: sallygate locations admit 4KcVbW0R2ZqT 203.0.113.0/24
     """
@@ -110,7 +110,7 @@ def forget(
     state_dir: StateOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Take a place back: to be admitted it must be verified once more.
+    """Remove a known network: it must be verified again.
 
     Example: sallygate locations forget 4KcVbW0R2ZqT 203.0.113.7
     """

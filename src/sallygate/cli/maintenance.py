@@ -49,7 +49,7 @@ def backup(
     state_dir: StateOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Copy the state (keys, restrictions, counters, events, secrets) while the gate goes on.
+    """Copy the state (keys, restrictions, counters, events, secrets) while the gate runs.
 
     The copy holds the secrets: keep it like them. The policy and its contract are yours, and not in it.
 
@@ -69,17 +69,17 @@ def backup(
     size = sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
     out.print(f"{target}: {len(manifest.files)} files, {size / 1e6:,.1f} MB, schema {manifest.schema}", highlight=False)
     if not manifest.pepper:
-        out.print("the pepper is not in it: SALLYGATE_PEPPER_FILE names it; without it no key works", style="yellow")
+        out.print("the copy lacks the pepper of SALLYGATE_PEPPER_FILE; without the pepper no key works", style="yellow")
 
 
 @plainly
 def restore(
-    source: Annotated[Path, typer.Argument(help="The directory `sallygate backup` wrote.")],
+    source: Annotated[Path, typer.Argument(help="A directory that `sallygate backup` wrote.")],
     policy: PolicyOption = DEFAULT_POLICY,
     state_dir: StateOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Put a backup in the place of the state. Refused while a gate runs; what was there is kept beside it.
+    """Replace the state by a backup. Refused while a gate runs; the replaced state is kept.
 
     What happened since the backup is undone: a key revoked after it works again. Those acts are listed.
 
@@ -93,9 +93,9 @@ def restore(
     if json:
         print_json(done)
         return
-    out.print(f"restored what was backed up at {moment(done.manifest.at)} by {done.manifest.version}", highlight=False)
+    out.print(f"restored the backup of {moment(done.manifest.at)}, made by {done.manifest.version}", highlight=False)
     if done.kept:
-        out.print(f"what was there is in {done.kept}", highlight=False, soft_wrap=True)
+        out.print(f"the replaced state is in {done.kept}", highlight=False, soft_wrap=True)
     if done.undone:
         err.print(
             f"acts since then are undone ({len(done.undone)}); do them again where they still hold:", style="yellow"
@@ -113,14 +113,14 @@ def restore(
 def erase(
     principal: Annotated[str, typer.Option(help="An account, a key's id, or an address.")],
     keep_keys: Annotated[
-        bool, typer.Option("--keep-keys", help="Erase the history of an account that goes on.")
+        bool, typer.Option("--keep-keys", help="Erase the history of an account that continues.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     policy: PolicyOption = DEFAULT_POLICY,
     state_dir: StateOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Take what is kept of one person out of events and database, for good. That it was done stays on record.
+    """Erase one person's data from events and database, permanently. An audit event stays.
 
     A running gate goes on. Backups and logs kept elsewhere are not reached.
 

@@ -58,9 +58,11 @@ limits:
 @plainly
 def init(
     openapi: Annotated[str, typer.Option(help="The API's OpenAPI document: a file or a URL.")],
-    upstream: Annotated[str, typer.Option(help="Where the API is, http://127.0.0.1:9000.")],
-    out_file: Annotated[Path, typer.Option("--out", "-o", help="Where to write the policy.")] = Path("sallygate.yaml"),
-    force: Annotated[bool, typer.Option("--force", help="Overwrite a policy that is there.")] = False,
+    upstream: Annotated[str, typer.Option(help="URL of the API, http://127.0.0.1:9000.")],
+    out_file: Annotated[Path, typer.Option("--out", "-o", help="File to write the policy to.")] = Path(
+        "sallygate.yaml"
+    ),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing policy.")] = False,
 ) -> None:
     """Write a small commented policy for an API.
 
@@ -69,7 +71,7 @@ def init(
     from sallygate.policy.load import load_policy
 
     if out_file.exists() and not force:
-        fail(f"{out_file}: is there already; choose another with --out, or say --force", USAGE)
+        fail(f"{out_file}: exists already; write another file with --out, or use --force", USAGE)
     contract = _contract(openapi, out_file.parent)
     text = _TEMPLATE.format(name=out_file.name, upstream=json_.dumps(upstream), openapi=json_.dumps(contract))
     out_file.write_text(text, "utf-8")
@@ -113,7 +115,7 @@ def _contract(openapi: str, directory: Path) -> str:
     name = "openapi.json" if data.lstrip()[:1] == b"{" else "openapi.yaml"
     file = directory / name
     if file.exists() and file.read_bytes() != data:
-        fail(f"{file}: another document is there already; move it away first", USAGE)
+        fail(f"{file}: another document exists already; move it first", USAGE)
     file.write_bytes(data)
     return name
 
@@ -126,16 +128,16 @@ def check(
     ] = False,
     against: Annotated[
         str | None,
-        typer.Option(help="`events`, or a file of recorded requests: what would it have decided differently?"),
+        typer.Option(help="`events`, or a file of recorded requests: list the decisions that would change."),
     ] = None,
-    since: Annotated[str, typer.Option(help="With `--against events`, how far back, 7d.")] = "7d",
+    since: Annotated[str, typer.Option(help="With `--against events`, the time to look back, 7d.")] = "7d",
     old: Annotated[
         Path | None, typer.Option(help="With a file, the policy to compare with; else the decisions in the file.")
     ] = None,
     state_dir: StateOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Check a policy and its contract, and print every error at once; or compare it with what was decided.
+    """Check a policy and its contract, and print every error at once; or compare it with recorded decisions.
 
     Example: sallygate check sallygate.yaml
 
@@ -148,7 +150,7 @@ def check(
     from sallygate.telemetry.exporter import check_telemetry
 
     try:
-        loaded = load_policy(policy, "guard" if in_process else "gateway")
+        loaded = load_policy(policy, "in_process" if in_process else "gateway")
         check_telemetry(loaded)
         notes = _compile(loaded)
     except PolicyError as error:
@@ -171,11 +173,11 @@ def check(
 
 @plainly
 def diff(
-    old: Annotated[Path, typer.Argument(help="The policy as it was.")],
-    new: Annotated[Path, typer.Argument(help="The policy as it would be.")],
+    old: Annotated[Path, typer.Argument(help="The old policy.")],
+    new: Annotated[Path, typer.Argument(help="The new policy.")],
     json: JsonOption = False,
 ) -> None:
-    """Show what differs between two policies and their contracts, defaults included, and which way it goes.
+    """Show the differences of two policies and their contracts, defaults included: stricter or weaker.
 
     Example: sallygate diff sallygate.yaml new.yaml
 
@@ -188,7 +190,7 @@ def diff(
     if json:
         print_json({"differences": found})
     elif not found:
-        out.print("they say the same")
+        out.print("the two policies are equal")
     else:
         table = Table("field", "old", "new", "", title=f"{old} → {new}", title_justify="left")
         for one in found:
@@ -238,14 +240,12 @@ def _print_checked(loaded: Loaded, notes: tuple[str, ...]) -> None:
     out.print(table)
     for note in notes:
         out.print(f"note: {note}", style="yellow", markup=False)
-    out.print(f"[green]{loaded.file} is right[/green]: {len(loaded.operations)} operations", highlight=False)
+    out.print(f"[green]{loaded.file} is valid[/green]: {len(loaded.operations)} operations", highlight=False)
 
 
 @plainly
 def schema(
-    reference: Annotated[
-        bool, typer.Option("--reference", help="The reference for people, in Markdown, instead.")
-    ] = False,
+    reference: Annotated[bool, typer.Option("--reference", help="Print the reference in Markdown instead.")] = False,
 ) -> None:
     """Print the JSON Schema of the policy file, for editors.
 
@@ -261,9 +261,9 @@ def schema(
 
 @plainly
 def patterns(
-    file: Annotated[Path, typer.Argument(help="Where to write them.")],
+    file: Annotated[Path, typer.Argument(help="File to write the patterns to.")],
 ) -> None:
-    """Compile the patterns of injection ahead of the first start, for an image or a read-only root.
+    """Compile the patterns of injection before the first start, for an image or a read-only root.
 
     Name the file in SALLYGATE_PATTERNS_FILE. It fits this version of Sallygate on this kind of processor; another one
     compiles its own at its first start.

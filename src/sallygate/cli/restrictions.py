@@ -45,11 +45,11 @@ app = typer.Typer(help="Restrictions: add, list, show, lift, history.", no_args_
 @plainly
 def add(
     reason: Annotated[str, typer.Option(help="Reason, for other operators.")],
-    for_: Annotated[str, typer.Option("--for", help="How long, 2h.")] = "1h",
+    for_: Annotated[str, typer.Option("--for", help="Duration, 2h.")] = "1h",
     address: Annotated[list[str] | None, typer.Option(metavar=ONE, help="A client address.")] = None,
     prefix: Annotated[list[str] | None, typer.Option(metavar=ONE, help="A prefix, 203.0.113.0/24.")] = None,
     asn: Annotated[list[str] | None, typer.Option(metavar=ONE, help="A network's number, AS64496.")] = None,
-    country: Annotated[list[str] | None, typer.Option(metavar=ONE, help="A country's code of ISO 3166-1, DE.")] = None,
+    country: Annotated[list[str] | None, typer.Option(metavar=ONE, help="A country code of ISO 3166-1, DE.")] = None,
     continent: Annotated[list[str] | None, typer.Option(metavar=ONE, help="AF, AN, AS, EU, NA, OC or SA.")] = None,
     key: Annotated[list[str] | None, typer.Option(metavar=ONE, help="A key's id.")] = None,
     account: Annotated[list[str] | None, typer.Option(metavar=ONE, help="An account.")] = None,
@@ -165,7 +165,7 @@ def _show_impact(impact: Impact, *, json: bool) -> None:
 @app.command("list")
 @plainly
 def list_(
-    all_: Annotated[bool, typer.Option("--all", help="Also those that have ended.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Include ended ones.")] = False,
     policy: PolicyOption = DEFAULT_POLICY,
     state_dir: StateOption = None,
     json: JsonOption = False,
@@ -229,12 +229,12 @@ def lift(
 @app.command()
 @plainly
 def history(
-    since: Annotated[str, typer.Option(help="How far back, 7d.")] = "7d",
+    since: Annotated[str, typer.Option(help="Time to look back, 7d.")] = "7d",
     policy: PolicyOption = DEFAULT_POLICY,
     state_dir: StateOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show who restricted and lifted what, and why.
+    """Show the acts on restrictions, with actor and reason.
 
     Example: sallygate restrict history --since 30d
     """
@@ -248,7 +248,7 @@ def history(
     for one in acts:
         table.add_row(moment(one.at), one.act.removeprefix("restriction."), escape(one.subject), escape(one.actor),
                       escape(one.note))  # fmt: skip
-    out.print(table if acts else "nothing was done about restrictions")
+    out.print(table if acts else "no acts on restrictions in this time")
 
 
 def _state(restriction: Restriction) -> str:

@@ -46,7 +46,7 @@ def list_(
     state_dir: StateOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List the secrets there are and what each is for; never a secret itself.
+    """List the secrets and their uses, without the secrets themselves.
 
     Example: sallygate secrets list
     """
@@ -66,13 +66,13 @@ def list_(
 def rotate(
     name: NameArgument,
     now: Annotated[
-        bool, typer.Option("--now", help="The former one counts no more: what was signed with it ends at once.")
+        bool, typer.Option("--now", help="Retire the old key at once: everything that it signed ends.")
     ] = False,
     policy: PolicyOption = DEFAULT_POLICY,
     state_dir: StateOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Make a secret to follow the present one, which goes on counting: nothing stops working.
+    """Create a new secret; the old one still counts, so nothing stops working.
 
     A new signing key is published at once and signs ten minutes later. Keys made under a former pepper count until it
     is retired.
@@ -91,12 +91,12 @@ def rotate(
 @plainly
 def retire(
     name: NameArgument,
-    revoke: Annotated[bool, typer.Option("--revoke", help="Revoke the keys that were made under former ones.")] = False,
+    revoke: Annotated[bool, typer.Option("--revoke", help="Revoke API keys under former peppers.")] = False,
     policy: PolicyOption = DEFAULT_POLICY,
     state_dir: StateOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Let the former ones go. Refused while API keys made under a former pepper still work.
+    """Remove former secrets. Refused while API keys under a former pepper still work.
 
     Example: sallygate secrets retire pepper
     """

@@ -25,12 +25,12 @@ def up(policy: Annotated[Path, typer.Argument(help="The policy file.")] = DEFAUL
 def demo(
     state_dir: Annotated[
         Path | None,
-        typer.Option(help="Keep everything here; a directory that is removed afterwards when left out."),
+        typer.Option(help="Directory for all files; a temporary directory by default."),
     ] = None,
-    port: Annotated[int, typer.Option(help="The gateway's port; another when it is taken.")] = 8443,
+    port: Annotated[int, typer.Option(help="The gateway's port; another one if it is in use.")] = 8443,
     json: JsonOption = False,
 ) -> None:
-    """Run a sample API with the gateway before it, keys for three plans, and a live view of decisions.
+    """Run a sample API behind the gateway, with keys for three plans and a live view of decisions.
 
     Example: sallygate demo
 

@@ -35,7 +35,7 @@ TABLES_SHOWN = 8
 
 @plainly
 def status(policy: PolicyOption = DEFAULT_POLICY, state_dir: StateOption = None, json: JsonOption = False) -> None:
-    """Show how the running gate is: policy, listeners, certificates, upstreams, stores, queues, what was lost.
+    """Show the state of the running gate: policy, listeners, certificates, upstreams, stores, queues, losses.
 
     Example: sallygate status
 
@@ -146,14 +146,14 @@ def _add_flood(table: Table, flood: FloodState) -> None:
     state = f"[red]sheds for {_span(time.time() - shedding.since)}[/red]" if shedding.since else "sheds nothing"
     if shedding.mode != "enforce":
         state = f"[yellow]{shedding.mode}[/yellow]"
-    table.add_row("load", "API", f"{working} of {shedding.limit} places taken, {waiting} wait; {state}")
+    table.add_row("load", "API", f"{working} of {shedding.limit} slots taken, {waiting} waiting; {state}")
     for what, counts in (("shed", shedding.shed), ("would be shed", shedding.would_shed)):
         if counts:
             said = ", ".join(f"{count:,} {name}" for name, count in sorted(counts.items(), key=lambda pair: -pair[1]))
             table.add_row("load", what, escape(said))
-    if flood.boxed or flood.not_boxed:
-        full = f", [red]too full for {flood.not_boxed:,} more[/red]" if flood.not_boxed else ""
-        table.add_row("penalty box", "", f"{flood.boxed:,} of {flood.boxed_most:,} sources{full}")
+    if flood.penalised or flood.overflowed:
+        full = f", [red]too full for {flood.overflowed:,} more[/red]" if flood.overflowed else ""
+        table.add_row("penalty box", "", f"{flood.penalised:,} of {flood.penalised_max:,} sources{full}")
 
 
 def _certificate(until: float | None) -> str:

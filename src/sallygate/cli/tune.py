@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 @plainly
 def tune(
     policy: Annotated[Path, typer.Argument(help="The policy file.")],
-    since: Annotated[str, typer.Option(help="How far back to look, 7d.")] = "7d",
-    callers: Annotated[int, typer.Option(min=1, help="Propose only what so many callers send.")] = 2,
+    since: Annotated[str, typer.Option(help="Time to look back, 7d.")] = "7d",
+    callers: Annotated[int, typer.Option(min=1, help="Least number of callers for a proposal.")] = 2,
     out_file: Annotated[Path | None, typer.Option("--out", "-o", help="Write the patch here.")] = None,
     state_dir: StateOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Propose exclusions from what `injection: {mode: shadow}` found, each with the requests it would let through.
+    """Propose exclusions from findings of `injection: {mode: shadow}`, each with the requests it would let through.
 
     Nothing is changed: review the patch, then merge it into the policy.
 
@@ -45,7 +45,7 @@ def tune(
         print_json({"proposed": proposals, "too_few_callers": few})
         return
     if not proposals and not few:
-        out.print(f"nothing was found in shadow in the last {since}; is `injection: {{mode: shadow}}` in the policy?",
+        out.print(f"no findings in shadow in the last {since}; is `injection: {{mode: shadow}}` in the policy?",
                   highlight=False)  # fmt: skip
         return
     _print(proposals, "proposed: review the requests each would let through")

@@ -198,7 +198,7 @@ def _messages() -> Iterator[tuple[int, str, str, str, str, str]]:
     people = list(_accounts())
     for number in range(1, MESSAGES + 1):
         to = people[_spread("to", number) % ACCOUNTS]
-        text = f"Dear {to[1]}, thank you for shopping with us."
+        text = f"Hello {to[1]}, thank you for shopping with us."
         yield number, _account(3), _TEMPLATES[number % 3], to[2], f"Your shop, letter {number}", text
 
 

@@ -1,1 +1,1 @@
-"""The phases of a decision: which controls run, in what order, and what their findings add up to."""
+"""Engine: the phases of a decision, the order of the controls, and the driver of an exchange."""

@@ -35,7 +35,7 @@ def problem_reply(gate: Gate, head: RequestHead, refuse: Refuse) -> Reply:
 
 
 def price(gate: Gate, head: RequestHead, refuse: Refuse) -> tuple[Charge, ...]:
-    """What being refused costs whoever it is of."""
+    """Charges of a refusal against its subject."""
     flood = gate.engine.controls.get(FloodControl)
     decisive = next((one for one in refuse.decision.findings if one.mode == "enforce"), None)
     if flood is None or decisive is None:

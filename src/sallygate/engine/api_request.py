@@ -23,11 +23,11 @@ class Ports(Protocol):
     """What the driver asks of the composition root: values, at once."""
 
     def identity_headers(self, principal: Principal, now: float) -> HeaderList:
-        """Who is calling, as the API is told."""
+        """Header fields that name the caller to the API."""
         ...
 
     def traceparent(self, head: RequestHead) -> bytes | None:
-        """What the API is told of the trace; None: what the caller said."""
+        """`traceparent` for the API; None keeps the caller's."""
         ...
 
     def tick_us(self) -> int:
@@ -80,7 +80,7 @@ def api_headers(
         headers = [pair for pair in headers if pair[0] not in (b"content-encoding", b"content-length")]
         headers.append((b"content-length", b"%d" % len(body.raw)))
     elif admission.body.mode != "none" and head.unframed:
-        headers.append((b"transfer-encoding", b"chunked"))  # HTTP/1.1 needs to be told that there is a body
+        headers.append((b"transfer-encoding", b"chunked"))  # HTTP/1.1 needs a field that announces a body
     headers.append((REQUEST_ID, head.request_id.encode()))
     if (trace := ports.traceparent(head)) is not None:
         headers = [pair for pair in headers if pair[0] != b"traceparent"]

@@ -11,7 +11,6 @@ from sallygate.engine.engine import Controls, Engine, Guarded
 from sallygate.engine.gate import OVERRIDES, PLAIN, Gate
 from sallygate.engine.order import CONTROLS, SECTIONS
 from sallygate.events.record import Source
-from sallygate.model.event import Shell
 from sallygate.model.operation import Operation
 from sallygate.parsing.addresses import prefix_set
 from sallygate.parsing.http.head import SINGLETONS, HeadReader
@@ -20,13 +19,12 @@ from sallygate.parsing.identifiers import IdHasher
 from sallygate.parsing.openapi.routes import RouteTable
 from sallygate.policy.auth import Auth
 from sallygate.policy.fields import ControlSection
-from sallygate.policy.load import Door, Loaded
+from sallygate.policy.load import Loaded
 from sallygate.policy.schema import Policy, Transport
 from sallygate.security.key_ring import KeyRing
 from sallygate.state.parts import Parts, sections_in_force
 from sallygate.state.state import State
 
-SHELLS: dict[Door, Shell] = {"gateway": "gateway", "guard": "in_process", "replay": "replay"}
 OwnOperations = Callable[[Auth], tuple[Operation, ...]]
 
 
@@ -94,7 +92,7 @@ def _compose(parts: Parts, id_key: bytes, own_operations: OwnOperations) -> Gate
         _declared_headers(loaded),
         hsts,
         frozenset(limits.records) if limits is not None and controls.enforces(LimitsControl) else frozenset(),
-        Source(loaded.hash, policy.api, SHELLS[loaded.door], engine.hash_id),
+        Source(loaded.hash, policy.api, loaded.shell, engine.hash_id),
         PLAIN - dropped,
     )
 

@@ -17,7 +17,7 @@ from sallygate.controls.clients import ClientsControl
 from sallygate.controls.flood import FloodControl
 from sallygate.engine.engine import EarlyJudge, Engine
 from sallygate.engine.problem import SERVER, problem_body, problem_headers
-from sallygate.events.early_tally import METHODS
+from sallygate.events.rejection_counts import METHODS
 from sallygate.model.control import FULL_PATH
 from sallygate.model.decision import Decision, HeaderList
 from sallygate.model.early import Client, EarlyRequest
@@ -48,7 +48,7 @@ class EarlyRefusal(Struct, frozen=True, gc=False):
     finding: Finding
     request_id: str
     address: Address | None
-    """None where nobody looked: such refusals are told of together."""
+    """None where it was not read: such rejections share one record."""
     headers: HeaderList = ()
     charges: tuple[Charge, ...] = ()
 
@@ -131,7 +131,7 @@ class EarlyRejection:
         if known is None or not now < known[0] <= now + KNOWN_S:
             if len(self._known) >= KNOWN_MAX:
                 self._known.clear()
-            request = self._request(scope, now, False, client, str)  # told of with an id of each request
+            request = self._request(scope, now, False, client, str)  # a request id for the record
             known = self._known[key] = now + KNOWN_S, _first(request, self._engine.early[0])
         return known[1]
 
@@ -144,7 +144,7 @@ class EarlyRejection:
         return (address.text, address.network) if address is not None else None
 
     def answer(self, refusal: EarlyRefusal, scope: RawHead) -> tuple[list[tuple[bytes, bytes]], bytes]:
-        """Headers and body of what whoever is refused is told."""
+        """Header fields and body of the answer to a rejected request."""
         finding, request_id = refusal.finding, refusal.request_id.encode()
         before, after, headers = self._answer(finding)
         out = [*headers, (b"x-request-id", request_id), SERVER, *refusal.headers]

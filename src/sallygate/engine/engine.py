@@ -1,4 +1,4 @@
-"""The phases of a decision: who may do what, what was sent, how the response leaves, and what it told.
+"""Engine: the phases of a decision. Each phase runs the controls of its rows and returns their outcome.
 
 Reads state, returns values, changes nothing. Time is an argument. A request goes
 
@@ -365,7 +365,7 @@ class Engine:
         done: tuple[WorkDone, ...] = (),
         trace: list[Step] | None = None,
     ) -> Ask | Inspection:
-        """What a response told, once it is whole."""
+        """Inspect a response, once it is whole."""
         operation, tree = admission.operation, body.tree
         ids: tuple[int, ...] = ()
         truncated = body.unread

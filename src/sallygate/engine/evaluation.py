@@ -1,4 +1,4 @@
-"""Evaluation context of one exchange: control modes, findings so far, what is known, and what it adds up to.
+"""Evaluation context of one exchange: control modes, findings so far, known facts, resulting decision.
 
 The mode of each control is applied here, in one place for every phase. A control that raises has found
 `control.failed`, which refuses unless the policy has it in shadow or says `on_error: allow` for it. Knows
@@ -134,7 +134,7 @@ class OpenEvaluation:
             self.charges += judgement.charges
         if judgement.slots:
             self.slots += judgement.slots
-        if judgement.headers and judge.mode == "enforce":  # in shadow nobody is told of limits that do not hold
+        if judgement.headers and judge.mode == "enforce":  # in shadow no client sees limits that are not enforced
             self.headers += judgement.headers
         if judgement.answer_at > self.answer_at and judge.mode == "enforce":
             self.answer_at = judgement.answer_at
@@ -199,7 +199,7 @@ class OpenEvaluation:
         return False
 
     def take_inspection(self, judge: Judge, judgement: Judgement) -> bool:
-        """What a response told, what of it leaves otherwise, and what has to be known first."""
+        """Facts, edits and work of a response."""
         if judgement.facts is not None:
             self.facts = (*self.facts, judgement.facts)
         if judgement.edits and judge.mode == "enforce" and self.response_body is not None:

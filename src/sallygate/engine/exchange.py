@@ -360,7 +360,7 @@ class ExchangeDriver:
             response.done = not self._gone
             return (d.Close("client", NORMAL), *self._finish())
         if (stopped is not None or isinstance(event, d.End)) and not response.done and not self._gone:
-            # Whoever swallowed the error: a response that is not whole must not look whole. The server cuts it.
+            # The error was swallowed on the way: a response that is not whole must not look whole. The server cuts it.
             return (*self._finish(), d.Cut("client", "reset"))
         return self._finish()
 

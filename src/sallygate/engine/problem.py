@@ -1,4 +1,4 @@
-"""Problem documents (RFC 9457): the only shape of a refusal. Says what the caller can act on, and nothing internal."""
+"""Problem documents (RFC 9457): the only form of a refusal. They name what the caller can change, nothing internal."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ def problem_body(decision: Decision, request_id: str) -> bytes:
 
 
 def problem_headers(body: bytes, headers: HeaderList) -> list[tuple[bytes, bytes]]:
+    """Header fields of a problem document with `body`, and the given ones."""
     return [
         MEDIA,
         (b"content-length", b"%d" % len(body)),

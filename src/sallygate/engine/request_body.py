@@ -1,4 +1,4 @@
-"""Body of one request on its way to the API: how far and how fast it came, and the slot at the API that it needs.
+"""Request body of one exchange: received, metered, held or streamed, and the slot at the API that it needs.
 
 read ─▶ whole ─▶ take_slot               a body that is read before the API is asked, or none
 chunk* ─▶ (slot) ─▶ chunk                a body that streams takes its slot when it is all there
@@ -29,7 +29,7 @@ class RequestBody:
     spool: object = None
     """File of one that was spooled."""
     stopped: Finding | None = None
-    """Why one that streamed was not let through; the client is told this, whatever the API makes of it."""
+    """Why a streamed body was refused; the client gets this finding in every case."""
     findings: tuple[Finding, ...] = ()
     slot: ApiSlot | None = None
     _waited_s = 0.0

@@ -1,4 +1,4 @@
-"""The response of one exchange on its way: released, metered, held, judged record by record, cut, and inspected.
+"""Response of one exchange: released, metered, held, judged record by record, cut, and inspected.
 
 stream   head, then each piece as it comes; a JSON response may be kept beside it
 records  head, then each record once it is judged
@@ -43,7 +43,7 @@ class Response:
     _copy: ResponseCopy | None = None
     _spool: d.Spooled | None = None
     _learned: Inspection | None = None
-    """What a held response told; one that streams is inspected at the end."""
+    """Inspection of a held response; a streamed one is inspected at its end."""
     _charged = 0
     _waited_s = 0.0
     _head_sent = False
@@ -90,7 +90,7 @@ class Response:
 
     def head(self, event: d.ResponseHead, stopped: Finding | None, headers: HeaderList) -> Commands:
         """Judge the head: how the response leaves, or what is sent in its place. `stopped`: why the request's body was
-        not let through, which the client is told instead."""
+        not let through; the client gets the reason instead."""
         self.headed, self.status = event, event.status
         if stopped is not None:
             return self.refuse(stopped, headers)
@@ -247,7 +247,7 @@ class Response:
         return self._end(meter.over, now) if size > left else ()
 
     def read(self, event: d.Sent) -> Commands:
-        """The client has taken a piece: whoever reads too slowly keeps a connection to the API from others."""
+        """The client has read a piece: a slow reader keeps a connection to the API from other callers."""
         release = self._release
         if release is None or (pace := release.pace) is None:
             return ()
@@ -303,10 +303,10 @@ class Response:
             return GONE if gone else CUT if self._head_sent or self.cut else 500
         return self.refused.status if self.refused is not None else self.status
 
-    # what it told ----------------------------------------------------------------------------------------------------
+    # inspection ----------------------------------------------------------------------------------------------------
 
     def inspect(self, body: ResponseBody, now: float, done: tuple[WorkDone, ...] = ()) -> Ask | Inspection:
-        """What it told."""
+        """Result of the inspection."""
         assert self.headed is not None
         return self._gate.engine.inspect(self._admission, self._head, self.headed, body, now, done, self._trace)
 
@@ -334,7 +334,7 @@ class Response:
         return (self._send_head(learned.edited), *self._send(data, False, now))
 
     def learned(self, now: float) -> Inspection:
-        """What one that streamed told, charged; what a held one did."""
+        """Inspect and charge a streamed response; a held one is inspected before."""
         if self._learned is not None:
             return self._learned
         if self.held or self.headed is None:

@@ -1,4 +1,4 @@
-"""Copy of a response, bounded: kept beside its stream, or in the place of it, and read once it is whole."""
+"""Bounded copy of a response, kept beside its stream or in place of it, and read once it is whole."""
 
 from __future__ import annotations
 

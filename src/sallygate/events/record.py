@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sallygate.model.event import UNKNOWN, Event, Location, Shell
-from sallygate.model.exchange import MANY, Exchange, Turned
+from sallygate.model.exchange import MANY, EarlyRejection, Exchange
 from sallygate.model.finding import Finding, Verdict
 from sallygate.parsing.identifiers import IdHasher, asked_ids, filter_shape
 
@@ -122,7 +122,7 @@ def _asked(asked: tuple[tuple[bytes, int], ...]) -> tuple[tuple[str, int], ...]:
     )
 
 
-def early_event(rejected: Turned, source: Source, country: str, asn: int) -> Event:
+def early_event(rejected: EarlyRejection, source: Source, country: str, asn: int) -> Event:
     """Event of early rejections alike. Nobody has looked at the caller: user agent, principal and operation are not
     known, and a body was not read."""
     one = rejected

@@ -1,4 +1,4 @@
-"""Guard: the ASGI shell of the exchange driver. It reads, waits, writes, and branches on no finding.
+"""Guard: the ASGI shell of the exchange driver. It reads, waits and writes, and branches on no finding.
 
 The flow of an exchange is `engine/exchange.py`; `guard/shell.py` carries out its commands over ASGI.
 """

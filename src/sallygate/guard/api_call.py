@@ -1,4 +1,4 @@
-"""Call of the application by one exchange: what it sends becomes events, commands become what it receives."""
+"""Call of the application for one exchange: its ASGI messages become events, and commands become messages to it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ApiCall:
         self._client, self._driver, self._app = client, driver, app
 
     async def run(self, command: d.CallApi) -> d.Event:
-        """Call it; whatever it raises is raised again, once the driver has been told."""
+        """Call it; an error is raised again after the driver has got its event."""
         client, driver, services = self._client, self._driver, self._client.services
         scope = {**client.scope, "headers": list(command.headers), "sallygate": command.principal}
         head = client.head

@@ -1,4 +1,4 @@
-"""Request bodies read whole, within a size, a pace and a time."""
+"""Reader of whole request bodies, within limits of size, pace and time."""
 
 from __future__ import annotations
 
@@ -70,6 +70,7 @@ class _Limit:
         self._task.cancel()
 
     def move(self, at: float) -> None:
+        """Move the deadline, in seconds of the event loop's clock."""
         self._handle.cancel()
         self._handle = self._loop.call_at(at, self._end)
 
@@ -81,6 +82,7 @@ class _Limit:
         return self._task.uncancel() <= self._before
 
     def close(self) -> None:
+        """Cancel the timer; a cancellation that it has caused is taken back."""
         self._handle.cancel()
         if self._ended:  # somebody took it for something else
             self._ended = False

@@ -1,4 +1,4 @@
-"""Client's side of one exchange over ASGI: its head, its body, and what is answered to it."""
+"""Client's side of one exchange over ASGI: its head, its body, and the response to it."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class ClientConnection:
         """The whole body."""
         length = self.head.fields.get("content-length", "")
         data, outcome, waited_s = await read_body(self.receive, length, command.bytes_max, command.pace)
-        self.unread = outcome == "large"  # whoever is too slow is not waited for again
+        self.unread = outcome == "large"  # a slow sender is not waited for again
         return d.BodyRead(*self.at(), data, outcome, waited_s)
 
     async def spool(self, command: d.Spool) -> d.Event:

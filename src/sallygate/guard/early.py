@@ -1,4 +1,4 @@
-"""Refusals before the request is read, answered and counted; `engine.early` decides them."""
+"""Sender of early rejections, which `engine.early` decides: answers and counts them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ async def refuse_early(services: Services, scope: Scope, receive: Receive, send:
     gate = services.gate
     headers, body = gate.early.answer(refusal, scope)
     gate.state.charge(refusal.charges, now)
-    turned = services.turned.add(finding, refusal.address, scope, refusal.request_id, now, len(body))
+    rejection = services.rejections.add(finding, refusal.address, scope, refusal.request_id, now, len(body))
     try:
         await send({"type": "http.response.start", "status": finding.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
     except OSError:
         pass  # the client has gone
-    turned.took_us += services.tick_us() - began_us
+    rejection.took_us += services.tick_us() - began_us
     if scope["method"] not in _BODYLESS and has_body(scope["headers"]):
         await drain(receive, DRAINED_BYTES_MAX, DRAINED_S_MAX)

@@ -1,4 +1,4 @@
-"""What Guard works with: ASGI's types, and what the composition root does for it."""
+"""Protocols of what Guard needs from the composition root, and ASGI's types."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol, TypeVar
 
 from sallygate.engine.gate import Gate
-from sallygate.events.early_tally import Tally
+from sallygate.events.rejection_counts import RejectionCounts
 from sallygate.model.decision import HeaderList
 from sallygate.model.exchange import Exchange
 from sallygate.model.principal import Principal
@@ -38,11 +38,13 @@ class Services(Protocol):
     live: set[Interruptible]
     """What is under way at the application."""
 
-    turned: Tally
+    rejections: RejectionCounts
     """Early rejections."""
 
     @property
-    def gate(self) -> Gate: ...
+    def gate(self) -> Gate:
+        """Gate of the policy in force."""
+
     @property
     def own(self) -> App:
         """What answers at `/auth`."""
@@ -53,28 +55,37 @@ class Services(Protocol):
         """Whether somebody wants to see every single exchange: then none is refused early."""
         ...
 
-    def now(self) -> float: ...
+    def now(self) -> float:
+        """Current time, in seconds since the epoch."""
+
     def tick_us(self) -> int:
         """Microseconds of a clock that never goes back."""
         ...
 
-    def new_request_id(self) -> str: ...
-    async def work(self, work: OwnWork) -> WorkDone: ...
+    def new_request_id(self) -> str:
+        """New request id of 32 hexadecimal digits."""
+
+    async def work(self, work: OwnWork) -> WorkDone:
+        """Do the work that a decision asks for; a failed store is part of the answer."""
+
     async def aside(self, call: Callable[[], T]) -> T:
         """What `call` returns, run off the event loop, one after another."""
         ...
 
     def identity_headers(self, principal: Principal, now: float) -> HeaderList:
-        """Who is calling, as the API is told."""
+        """Header fields that name the caller to the API."""
         ...
 
     def traceparent(self, head: RequestHead) -> bytes | None:
-        """What the API is told of the trace; None: what the caller said."""
+        """`traceparent` for the API; None keeps the caller's."""
         ...
 
-    def record(self, exchange: Exchange, gate: Gate) -> None: ...
+    def record(self, exchange: Exchange, gate: Gate) -> None:
+        """Give a finished exchange to every event sink."""
+
     def failed(self, what: str, error: BaseException) -> None:
         """Tell the operator. Never raises."""
         ...
 
-    async def lifespan(self, event: str) -> None: ...
+    async def lifespan(self, event: str) -> None:
+        """Start or stop with the application: `event` is `startup` or `shutdown`."""

@@ -1,4 +1,4 @@
-"""Waiting for a slot at the API, while the client is watched."""
+"""Waiting for a slot at the API, with a watch on the client."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from sallygate.guard.services import Message, Receive
 from sallygate.state.load_shedding import Ticket
 
 MESSAGES_MAX = 2
-"""Of the client while it waits: a body it has sent already, and its end. Whoever sends more is not watched."""
+"""Events of the client while it waits: a body that it has sent already, and its end. A client that sends more is not
+watched."""
 
 
 async def wait_for_slot(

@@ -48,7 +48,7 @@ class SpoolFile:
 
 
 async def pieces(file: object) -> AsyncIterator[bytes]:
-    """What `file` holds, from its beginning, whoever has read it before."""
+    """Content of `file` from its beginning, also after an earlier read."""
     read, seek = file.read, file.seek  # type: ignore[attr-defined]  # opaque to the driver
     seek(0)
     while piece := await asyncio.to_thread(read, PIECE_BYTES):

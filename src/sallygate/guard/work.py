@@ -1,4 +1,4 @@
-"""Work that a decision asks for: done by the composition root, or asked of the application itself."""
+"""Work that a decision asks for: done by the composition root, or by a request to the application itself."""
 
 from __future__ import annotations
 
@@ -62,6 +62,7 @@ class _Answer:
         self.whole = False
 
     async def receive(self) -> Message:
+        """ASGI `receive` of a request without a body; it then waits until it is cancelled."""
         if not self._asked:
             self._asked = True
             return {"type": "http.request", "body": b"", "more_body": False}
@@ -69,6 +70,7 @@ class _Answer:
         raise AssertionError
 
     async def send(self, message: Message) -> None:
+        """ASGI `send`, which keeps the response within its limit."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
             self.headers = tuple([(name.lower(), value) for name, value in message.get("headers", ())])

@@ -96,7 +96,7 @@ class ResponseHead(Event, frozen=True, gc=False):
 
 
 class Chunk(Event, frozen=True, gc=False):
-    """A piece of a body on its way; `waited_s` for whoever sends it."""
+    """Piece of a body; `waited_s` is the time that its sender took."""
 
     side: Side
     data: bytes
@@ -120,7 +120,7 @@ class Trailers(Event, frozen=True, gc=False):
 
 
 class Sent(Event, frozen=True, gc=False):
-    """What was to be sent has left; `waited_s` for whoever reads it."""
+    """A send is complete; `waited_s` is the time that its reader took."""
 
     waited_s: float = 0.0
 

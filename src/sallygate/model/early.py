@@ -36,7 +36,7 @@ class EarlyRequest:
         self.now = now
         self.limited = limited
         self.location_allowed = False
-        """Whether the client address is on the list that beats every denial by location."""
+        """Whether the client address is on the list that takes precedence over every denial by location."""
         self.asked = not callable(client)
         """Whether the client is known by now."""
         self._client = client

@@ -53,7 +53,7 @@ class Evaluation(Protocol):
 
     @property
     def location_allowed(self) -> bool:
-        """Whether the client address is on the list that beats every denial by location."""
+        """Whether the client address is on the list that takes precedence over every denial by location."""
         ...
 
     @property

@@ -52,7 +52,7 @@ MANY = ""
 """Stands for the addresses of refusals that share one event."""
 
 
-class Turned(Struct):
+class EarlyRejection(Struct):
     """Refusals alike: one finding, one source, one method."""
 
     finding: Finding

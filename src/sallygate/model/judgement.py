@@ -1,4 +1,4 @@
-"""Judgement: what one control says in one phase of one exchange; and how a response is to leave."""
+"""Judgement: what one control says in one phase of one exchange; and how a response has to leave."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class ResponsePlan(Struct, frozen=True, gc=False):
 
 
 class Facts(Struct, frozen=True, gc=False):
-    """What a response told: for the event, and for no decision."""
+    """Facts about a response: for the event, and for no decision."""
 
     records: int | None = None
     issued_ids: tuple[int, ...] = ()
@@ -96,7 +96,7 @@ class Judgement(Struct, frozen=True, gc=False):
     """What one control says. Everything it leaves out stays as it is.
 
     The mode of the control is applied by the engine: in shadow, findings are recorded and nothing is refused, changed
-    or told to the client; charges and slots count all the same.
+    or sent to the client; charges and slots count all the same.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -112,7 +112,7 @@ class Judgement(Struct, frozen=True, gc=False):
     """What has to be known before the control can say, all of it at once."""
     principal: Principal | None = None
     allowed: bool = False
-    """The client address is on the list that beats every denial by location."""
+    """The client address is on the list that takes precedence over every denial by location."""
     reply: Reply | None = None
     """The gate answers by itself."""
     body: BodyPlan | None = None

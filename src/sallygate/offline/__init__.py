@@ -1,1 +1,1 @@
-"""Deciding without serving: recordings, replay, what-if, policy diff, tuning; doctor."""
+"""Decisions without serving: recordings, replay, what-if, policy diff, tuning; doctor."""

@@ -1,4 +1,4 @@
-"""Deciding without serving: what `replay` and `explain` ask.
+"""Shell for recorded requests: runs the exchange driver from a recording and sends nothing.
 
 Builds the gate of a policy over the state its directory has, if there is one, and decides recorded requests in memory.
 Nothing is sent, nothing is written. Time stands still unless the records move it, so that the same file under the same
@@ -52,6 +52,8 @@ VERIFIED_KEPT = 100_000
 
 
 class Verdict(Struct, frozen=True):
+    """Result of one recorded request: its decision, status, operation and principal."""
+
     decision: Decision
     status: int
     operation: Operation | None
@@ -218,15 +220,19 @@ class _Silent:
     """Ports of a driver whose requests go nowhere."""
 
     def identity_headers(self, principal: Principal, now: float) -> HeaderList:
+        """No header fields: nothing is sent."""
         return ()
 
     def traceparent(self, head: RequestHead) -> bytes | None:
+        """No trace: nothing is sent."""
         return None
 
     def tick_us(self) -> int:
+        """Zero: a recording has no durations."""
         return 0
 
     def failed(self, what: str, error: BaseException) -> None:
+        """Raise the error."""
         raise error
 
 

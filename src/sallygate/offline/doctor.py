@@ -1,4 +1,4 @@
-"""`sallygate doctor`: looks at everything a gate stands on, and says of each thing that is wrong how to mend it.
+"""Checks of `sallygate doctor`: every part that a gate depends on, and a correction for each fault.
 
 Reads only. Every check is by itself: one that fails, or cannot be made, does not hide the others.
 """
@@ -66,6 +66,7 @@ class Found(Struct, frozen=True):
 
 
 def ok(what: str, said: str) -> Found:
+    """Result of a check without a fault."""
     return Found(what, "ok", said)
 
 
@@ -82,7 +83,9 @@ def examine(policy: Path, state_dir: Path | None, databases: DatabaseFiles) -> I
     try:
         directory = state_dir or state_directory_of(policy)
     except PolicyError:
-        yield Found("state", "wrong", "where the state is cannot be told without the policy", "mend the policy first")
+        yield Found(
+            "state", "wrong", "the policy names the state directory and is not valid", "correct the policy first"
+        )
         return
     if not directory.is_dir():
         yield Found("state", "note", f"{directory} is not there yet", "`sallygate up` makes it")
@@ -321,7 +324,7 @@ def _upstreams(loaded: Loaded, _: Path) -> Iterator[Found]:
     for url in loaded.policy.upstream.urls if loaded.policy.upstream is not None else ():
         why = _unreachable(url)
         if why:
-            yield Found("upstream", "wrong", f"{url}: {why}", "start the API, or mend `upstream`")
+            yield Found("upstream", "wrong", f"{url}: {why}", "start the API, or correct `upstream`")
         else:
             yield ok("upstream", f"{url} takes connections")
 
@@ -407,7 +410,7 @@ def _delivery(loaded: Loaded, directory: Path) -> Iterator[Found]:
     channel_of(loaded, directory)  # what is wrong with its secrets is said by what it raises
     smtp, webhook = section.delivery.smtp, section.delivery.webhook
     if smtp is None and webhook is None:
-        cure = "whoever reads it has them; name `smtp` or `webhook` before anybody depends on it"
+        cure = "every reader of the file has the codes; write `smtp` or `webhook` before real use"
         yield Found("delivery", "note", f"access codes go into a file, {section.delivery.outbox}", cure)
         return
     url = webhook.url if webhook is not None else f"smtp://{smtp.server}" if smtp is not None else ""

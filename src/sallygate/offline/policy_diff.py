@@ -1,4 +1,5 @@
-"""`sallygate diff`: what differs between two policies, everything left out at its default, and which way it goes."""
+"""Comparison of two policies for `sallygate diff`: changed fields, with defaults filled in, and the direction of each
+change."""
 
 from __future__ import annotations
 
@@ -35,6 +36,8 @@ _OPEN = frozenset("public scopes trusted_hops exclude origins headers expose".sp
 
 
 class Difference(Struct, frozen=True):
+    """One field that differs, with its values and the direction of the change."""
+
     field: str
     old: str
     """Empty: it was not there."""

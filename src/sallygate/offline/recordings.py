@@ -1,4 +1,4 @@
-"""Requests from files: lines of JSON, raw HTTP messages, curl lines. Reads them into one shape; judges nothing."""
+"""Readers of recorded requests: lines of JSON, raw HTTP messages, curl lines. One common form; no judgement."""
 
 from __future__ import annotations
 
@@ -211,9 +211,7 @@ def _from_curl(line: str) -> Recorded:
         elif not word.startswith("-"):
             got.setdefault("url", []).append(word)
         elif word not in _CURL_FLAGS:
-            raise UnreadableRequest(
-                f"curl's option {word} is not known here; leave it away or write a raw HTTP message"
-            )
+            raise UnreadableRequest(f"curl's option {word} is not supported; remove it, or write a raw HTTP message")
         index += 1
     return _of_curl(got)
 

@@ -1,4 +1,4 @@
-"""`sallygate replay`: a file of recorded requests, decided one by one, in order, with their members carried through."""
+"""Replay of a recording for `sallygate replay`: each request decided in order, its members copied to the output."""
 
 from __future__ import annotations
 
@@ -32,9 +32,11 @@ class Summary:
 
     @property
     def requests(self) -> int:
+        """Number of decided requests."""
         return sum(self.decisions.values())
 
     def quantile_us(self, q: float) -> float:
+        """Quantile `q` (0 to 1) of the decision times, in microseconds."""
         ordered = sorted(self.us)
         return ordered[min(int(q * len(ordered)), len(ordered) - 1)] if ordered else 0.0
 

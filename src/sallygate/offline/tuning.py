@@ -1,4 +1,4 @@
-"""From what injection found in shadow to the narrowest exclusions that would silence it, for a person to review.
+"""Proposals of exclusions for `sallygate tune`: the narrowest that would remove injection's findings in shadow.
 
 What many callers send to one field is most likely what that field is for; what one caller sends may be an attack. So
 only fields that several callers were found in are proposed, and every proposal shows the requests it would let through.
@@ -35,6 +35,7 @@ class Proposal(Struct, frozen=True):
     examples: tuple[Event, ...]
 
     def patch(self) -> dict[str, str]:
+        """Exclusion as it is written in a policy, with its reason."""
         where = {"operation": self.operation} if self.operation else {"path": self.path}
         seen = f"{self.requests} requests of {self.callers} callers: {', '.join(self.rules)}"
         return {"family": self.family, "field": self.field, **where, "reason": seen}

@@ -1,4 +1,4 @@
-"""What another policy would have decided: `sallygate check POLICY --against`.
+"""Comparison of a policy with recorded decisions: `sallygate check POLICY --against`.
 
 Recorded requests are decided again whole. Of events there is what events keep: place, method, path, names of
 parameters, who called, sizes. What is judged from these is judged again, in order and with counters that begin empty.
@@ -120,6 +120,7 @@ class Comparison:
         self._counts: dict[tuple[str, str, str, str], int] = defaultdict(int)
 
     def add(self, operation: str, principal: str, was: str, would_be: str, example: str, times: int = 1) -> None:
+        """Count `times` requests with their old and new decision."""
         self.requests += times
         if was == would_be:
             return
@@ -274,9 +275,11 @@ class _Recalled:
         return getattr(self._control, name)
 
     def plan(self, evaluation: Evaluation) -> Judgement | None:
+        """Judge as the control, without findings that need lost values."""
         return _without_lost(self._control.plan(evaluation))
 
     def examine(self, evaluation: Evaluation) -> Judgement | None:
+        """Judge as the control, without findings that need lost values."""
         return _without_lost(self._control.examine(evaluation))
 
     def release(self, evaluation: Evaluation) -> Judgement | None:
@@ -285,6 +288,7 @@ class _Recalled:
         return Judgement(meter=judgement.meter) if judgement is not None else None
 
     def inspect(self, evaluation: Evaluation) -> Judgement | None:
+        """Charges for the recorded number of records."""
         charges = self._control.records_charges(evaluation.principal, self._events.event.records)
         return Judgement(charges=charges) if charges else None
 
@@ -337,6 +341,7 @@ def _sample(bucket: str) -> str:
 
 
 def compare_events(events: Iterable[Event], judged: FromEvents, comparison: Comparison) -> None:
+    """Decide each event again and add it to `comparison`."""
     for event in events:
         if event.kind not in ("exchange", "early"):
             continue

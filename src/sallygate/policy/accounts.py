@@ -24,7 +24,7 @@ class Backoff(Section):
     @model_validator(mode="after")
     def _ordered(self) -> Backoff:
         if not 0 < self.delay <= self.delay_max or self.forgive <= 0:
-            raise ValueError("makes nobody wait; `delay` is above 0 and at most `delay_max`, `forgive` above 0")
+            raise ValueError("has no effect; write a `delay` above 0 and at most `delay_max`, and a `forgive` above 0")
         return self
 
 
@@ -33,27 +33,25 @@ class Logins(Section):
 
     account: Backoff = Field(
         Backoff(free=5),
-        description="Failures of one account, from all places it has not logged in from before. Those it has do not wait for them.",
+        description="Failures of one account from networks without an earlier login. Known networks do not wait for them.",
     )
-    place: Backoff = Field(
-        Backoff(free=10), description="Failures of one account from one place it has logged in from before."
-    )
-    address: Backoff = Field(Backoff(free=20), description="Failures of one client address, whatever the account.")
+    place: Backoff = Field(Backoff(free=10), description="Failures of one account from one known network.")
+    address: Backoff = Field(Backoff(free=20), description="Failures of one client address, for all accounts.")
     accounts_per_address: RateText = Field(
         default_factory=lambda: read_rate("10/h burst 10"),
         description="Different accounts that may fail from one address: password spraying.",
     )
     overall: RateText = Field(
         default_factory=lambda: read_rate("2/s burst 20"),
-        description="Failures of all accounts from all addresses together, but for known places: spraying from many addresses.",
+        description="Failures of all accounts from all addresses together, except known networks: spraying from many addresses.",
     )
     places_for: Seconds = Field(
         30 * 86400.0,
-        description="How long a place (/24, /48) counts as one the account logs in from, after the last login.",
+        description="How long a network (/24, /48) is known for an account after the last login.",
     )
     answer_every: Annotated[Seconds, Field(ge=0.05, le=10)] = Field(
         0.5,
-        description="A failed login is answered this long after it came, or at the next multiple, so that the time does not show what was wrong. Write more than the most expensive stored hash takes.",
+        description="A failed login is answered this long after its arrival, or at the next multiple, so that the time does not show what was wrong. Write more than the most expensive stored hash takes.",
     )
 
 
@@ -70,7 +68,7 @@ class AccountsSection(Section):
     )
     waiting: Count = Field(
         16,
-        description="Logins that may wait for their hash; more are answered 503 at once. Known places have as many of their own.",
+        description="Logins that may wait for their hash; more are answered 503 at once. Known networks have a separate queue of the same size.",
     )
     logins: Logins = Field(Logins(), description="Limits on failed logins.")
 
@@ -79,5 +77,5 @@ class BasicSection(Section):
     """Basic authentication: name and password of an account with each call."""
 
     remember: Annotated[Seconds, Field(ge=0, le=900)] = Field(
-        60.0, description="How long a right password is remembered, so that each call does not cost a hash; 0s never."
+        60.0, description="How long the gate remembers a valid password, so that not every call costs a hash; 0s never."
     )

@@ -16,34 +16,34 @@ class Smtp(Section):
     """Codes by e-mail."""
 
     server: str = Field(description="Host and port of the submission server, `mail.example:587`.", pattern=r"^.+:\d+$")
-    sender: str = Field(description="The address they come from.", pattern=r"^[^@\s]+@[^@\s]+$")
+    sender: str = Field(description="Sender address of the messages.", pattern=r"^[^@\s]+@[^@\s]+$")
     tls: str = Field(
         "starttls",
-        description="`starttls`, `implicit` (usually port 465), or `none`, for this machine alone.",
+        description="`starttls`, `implicit` (usually port 465), or `none`, for this machine only.",
         pattern="^(starttls|implicit|none)$",
     )
-    user: str = Field("", description="User name at the server; none when left out.")
+    user: str = Field("", description="User name at the server; none by default.")
     password: str | None = Field(
-        None, description="File of the password, or `credential:NAME` for one handed over by systemd."
+        None, description="File of the password, or `credential:NAME` for a credential of systemd."
     )
-    ca: str | None = Field(None, description="File of certificate authorities; the system's when left out.")
-    subject: str = Field("Your access code", description="Of the message.", pattern=r"^[^\r\n]{1,200}$")
+    ca: str | None = Field(None, description="File of certificate authorities; the system's by default.")
+    subject: str = Field("Your access code", description="Subject of the message.", pattern=r"^[^\r\n]{1,200}$")
 
     @model_validator(mode="after")
     def _encrypted(self) -> Smtp:
         if self.tls == "none" and not is_loopback(self.server.rpartition(":")[0].strip("[]")):
             raise ValueError("would send codes unencrypted over a network; write `tls: starttls` or `tls: implicit`")
         if bool(self.user) != (self.password is not None):
-            raise ValueError("`user` and `password` go together; name both or neither")
+            raise ValueError("`user` and `password` need each other; write both or neither")
         return self
 
 
 class Webhook(Section):
-    """Codes to a service of yours, which sends them on: by text message, say."""
+    """Codes by your own service, for example as text messages."""
 
-    url: str = Field(description="Where they are posted.")
+    url: str = Field(description="URL that codes are posted to.")
     secret: str = Field(
-        description="File of the secret they are signed with (HMAC-SHA-256), 32 bytes or more, or `credential:NAME`."
+        description="File of the secret that signs them (HMAC-SHA-256), 32 bytes or more, or `credential:NAME`."
     )
 
     @field_validator("url")
@@ -61,7 +61,7 @@ class Delivery(Section):
     """How codes reach their owner: one of these."""
 
     smtp: Smtp | None = Field(None, description="By e-mail.")
-    webhook: Webhook | None = Field(None, description="By a service of yours.")
+    webhook: Webhook | None = Field(None, description="By your own service.")
     outbox: str | None = Field(
         None,
         description="File for the codes, for development only: every reader of the file has the codes. Relative to the state directory.",
@@ -70,24 +70,22 @@ class Delivery(Section):
     @model_validator(mode="after")
     def _one(self) -> Delivery:
         if sum(one is not None for one in (self.smtp, self.webhook, self.outbox)) != 1:
-            raise ValueError("name one channel; write `smtp: …`, `webhook: …` or `outbox: outbox.jsonl`")
+            raise ValueError("needs exactly one channel; write `smtp: …`, `webhook: …` or `outbox: outbox.jsonl`")
         return self
 
 
 class Codes(Section):
     """One-time access codes."""
 
-    life: Annotated[Seconds, Field(ge=60, le=3600)] = Field(600.0, description="How long a code counts, 1m to 1h.")
+    life: Annotated[Seconds, Field(ge=60, le=3600)] = Field(600.0, description="Life of a code, 1m to 1h.")
     account: RateText = Field(
-        default_factory=lambda: read_rate("6/h burst 3"), description="How often codes are sent to one account."
+        default_factory=lambda: read_rate("6/h burst 3"), description="Codes sent to one account."
     )
     address: RateText = Field(
         default_factory=lambda: read_rate("20/h burst 5"),
-        description="How often one address (IPv6: a /64) may ask for one, whatever the account.",
+        description="Code requests of one address (IPv6: a /64), for all accounts.",
     )
-    overall: RateText = Field(
-        default_factory=lambda: read_rate("5/s burst 50"), description="How many are sent in all."
-    )
+    overall: RateText = Field(default_factory=lambda: read_rate("5/s burst 50"), description="Codes sent in total.")
 
 
 class Tokens(Section):
@@ -97,17 +95,17 @@ class Tokens(Section):
         600.0, description="Life of an access token (a JWT), 1m to 1h."
     )
     refresh: Annotated[Seconds, Field(ge=3600, le=366 * 86400)] = Field(
-        30 * 86400.0, description="Life of a sign-in: refresh tokens are made until then."
+        30 * 86400.0, description="Life of a sign-in: its refresh tokens end then."
     )
 
 
 class Auth(Section):
-    """What unknown clients may do besides reading the specification, and the tokens they get."""
+    """Access codes and tokens for clients without a key."""
 
-    prefix: str = Field("/auth", description="Where it is.", pattern=r"^(/[A-Za-z0-9_-]+)+$")
+    prefix: str = Field("/auth", description="Path of the endpoints.", pattern=r"^(/[A-Za-z0-9_-]+)+$")
     issuer: str = Field(description="The tokens' `iss`: the API's own https URL, `https://api.example`.")
-    audience: str | None = Field(None, description="The tokens' `aud`; the issuer when left out.")
-    delivery: Delivery | None = Field(None, description="How codes reach their owner; none are made without.")
+    audience: str | None = Field(None, description="The tokens' `aud`; the issuer by default.")
+    delivery: Delivery | None = Field(None, description="How codes reach their owner; without it no codes are sent.")
     codes: Codes = Field(Codes(), description="One-time access codes.")
     tokens: Tokens = Field(Tokens(), description="OAuth 2.0 tokens.")
 

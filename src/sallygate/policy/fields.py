@@ -50,7 +50,7 @@ _VALUE = re.compile(r"[!-~](?:[\t -~]{0,4094}[!-~])?")
 
 def _field_name(text: str) -> str:
     if _TOKEN.fullmatch(text) is None:
-        raise ValueError(f"{text!r} is no field name; write for example Cache-Control")
+        raise ValueError(f"{text!r} is not a field name; write for example Cache-Control")
     return text
 
 
@@ -76,9 +76,9 @@ class ControlSection(Section):
 
     mode: Mode = Field(
         "enforce",
-        description="`shadow` records what it would have done and lets the request pass; `off` does not look.",
+        description="`enforce` refuses; `shadow` records findings and lets the request pass; `off` disables the control.",
     )
     on_error: Literal["deny", "allow"] = Field(
         "deny",
-        description="What happens to a request when the control itself fails: it is refused, unless this says otherwise.",
+        description="Treatment of a request if the control itself fails: `deny` refuses the request, `allow` lets it pass.",
     )

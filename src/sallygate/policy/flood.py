@@ -15,16 +15,16 @@ PENALTY_S_MAX = 86_400.0
 
 
 class Penalty(Section):
-    """For sources whose requests are refused again and again."""
+    """Penalty box for sources of many refusals."""
 
     refusals: RateText = Field(
         default_factory=lambda: read_rate("60/min burst 60"),
-        description="Refusals of callers without a valid credential that one source (an address, an IPv6 /64; ten times as many for a /48) may have; more, and it is not listened to for a while.",
+        description="Refusals of callers without a valid credential that one source may have (an address, an IPv6 /64; ten times as many for a /48). A source with more enters the penalty box.",
     )
     first: Annotated[Seconds, Field(gt=0, le=PENALTY_S_MAX)] = Field(
-        60.0, description="How long the first time; twice as long each further time."
+        60.0, description="Duration of the first penalty; twice as long each further time."
     )
-    most: Annotated[Seconds, Field(gt=0, le=PENALTY_S_MAX)] = Field(3600.0, description="How long at most, up to 24h.")
+    most: Annotated[Seconds, Field(gt=0, le=PENALTY_S_MAX)] = Field(3600.0, description="Longest penalty, up to 24h.")
 
     @model_validator(mode="after")
     def _ordered(self) -> Penalty:
@@ -36,24 +36,27 @@ class Penalty(Section):
 class SlowBodies(Section):
     """Senders of bodies that are too slow. The rate and its grace are those of Apache's mod_reqtimeout."""
 
-    time: Annotated[Seconds, Field(gt=0)] = Field(60.0, description="For a whole body to arrive; then 408.")
-    rate: Bytes = Field(500, description="Least bytes a second, once `after` is over; slower is 408. 0 asks for none.")
-    after: Annotated[Seconds, Field(gt=0)] = Field(20.0, description="How long any speed will do.")
+    time: Annotated[Seconds, Field(gt=0)] = Field(60.0, description="Time for a whole body to arrive; then 408.")
+    rate: Bytes = Field(
+        500, description="Least bytes a second after `after`; slower bodies are answered 408. 0 disables the limit."
+    )
+    after: Annotated[Seconds, Field(gt=0)] = Field(20.0, description="Time without a limit on speed.")
 
 
 class SlowReaders(Section):
-    """Readers of answers that are too slow."""
+    """Readers of responses that are too slow."""
 
     rate: Bytes = Field(
-        500, description="Least bytes a second of an answer that waits for its reader; slower is cut. 0 asks for none."
+        500,
+        description="Least bytes a second of a response that waits for its reader; slower ones are cut. 0 disables the limit.",
     )
     after: Annotated[Seconds, Field(gt=0)] = Field(
-        10.0, description="How long an answer may wait for its reader first."
+        10.0, description="Time that a response may wait for its reader without a limit."
     )
 
 
 class Connections(Section):
-    """Caps on connections. They are the edge's to keep; a policy that names one is refused while there is no edge."""
+    """Limits on connections. They need the edge; this version has none and refuses a policy with such a limit."""
 
     per_address: Count | None = Field(None, description="Connections of one address at once. Needs the edge.")
     total: Count | None = Field(None, description="Connections at once in all. Needs the edge.")
@@ -63,12 +66,12 @@ class Shedding(ControlSection):
     """Load shedding: how many requests the API gets at once. The concurrency limit follows the API's latency. Other
     requests wait for a slot, higher priority first, or are refused at once (503)."""
 
-    min: Count = Field(5, description="So many the API always gets at once.")
+    min: Count = Field(5, description="Least concurrency limit.")
     initial: Count = Field(
         10,
         description="Concurrency limit after the API's first answers, or the number then under way if that is larger; it grows by half at each step while latency stays low. Before the first answers, for some seconds: up to `max` for callers with a credential, 100 for others.",
     )
-    max: Annotated[int, Field(ge=1, le=10_000)] = Field(1000, description="Never more than so many at once.")
+    max: Annotated[int, Field(ge=1, le=10_000)] = Field(1000, description="Largest concurrency limit.")
     queue: Annotated[int, Field(ge=1, le=10_000)] = Field(
         100,
         description="Most requests that may wait for a slot; also at most twice the concurrency limit, or 40.",
@@ -79,21 +82,21 @@ class Shedding(ControlSection):
     def _ordered(self) -> Shedding:
         if not self.min <= self.initial <= self.max:
             raise ValueError(
-                "`min`, `initial` and `max` must not fall; write for example `min: 5, initial: 10, max: 1000`"
+                "`min`, `initial` and `max` must be in ascending order; write for example `min: 5, initial: 10, max: 1000`"
             )
         return self
 
 
 class Flood(ControlSection):
-    """Floods, before anybody asks who is calling and before anything is parsed."""
+    """Limits on floods and slow clients, before identity and before parsing."""
 
     prefix: RateText = Field(
         default_factory=lambda: read_rate("1000/s burst 4000"),
-        description="Requests per network of addresses (/24, IPv6 /48) together. Offices and carriers share one: be generous.",
+        description="Requests per network of addresses (/24, IPv6 /48) together. An office or a carrier shares one network: write a large value.",
     )
     prefix_concurrent: Count = Field(1000, description="Requests of one such network under way at once.")
     penalty: Penalty = Field(Penalty(), description="Sources of refusals.")
     body: SlowBodies = Field(SlowBodies(), description="Slow senders.")
     answer: SlowReaders = Field(SlowReaders(), description="Slow readers.")
-    connections: Connections = Field(Connections(), description="Caps on connections; the edge's to keep.")
+    connections: Connections = Field(Connections(), description="Limits on connections; they need the edge.")
     shedding: Shedding = Field(Shedding(), description="Load shedding by a concurrency limit.")

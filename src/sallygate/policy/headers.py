@@ -17,13 +17,13 @@ _GATE = frozenset("server x-request-id strict-transport-security ratelimit ratel
 
 def _changed(name: str) -> str:
     if name.lower() in _MESSAGE:
-        raise ValueError(f"`{name}` says how a response is sent and read; leave it to the API")
+        raise ValueError(f"`{name}` describes the framing of a response, which only the API may set; remove it")
     return name
 
 
 def _set(name: str) -> str:
     if name.lower() in _GATE or name.lower().startswith("access-control-"):
-        raise ValueError(f"`{name}` is written by the gate; see `transport.hsts` and `clients.cors`")
+        raise ValueError(f"`{name}` is set by the gate; use `transport.hsts` or `clients.cors` instead")
     return name
 
 
@@ -42,7 +42,7 @@ class HeaderChanges(Section):
     def _once(self) -> HeaderChanges:
         names = [name.lower() for name in (*self.remove, *self.set)]
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"names `{twice[0]}` twice; write it once, in `remove` or in `set`")
+            raise ValueError(f"has `{twice[0]}` twice; write it once, in `remove` or in `set`")
         return self
 
 

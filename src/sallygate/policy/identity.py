@@ -27,13 +27,13 @@ class ApiKeys(Section):
 
 
 class TokenClaims(Section):
-    """Where a token says what the gate wants to know: a claim's name, or a JSON pointer into the claims, `/realm_access/roles`."""
+    """Claims of account, plan and scopes: a claim's name, or a JSON pointer into the claims, `/realm_access/roles`."""
 
-    account: str = Field("sub", description="Whose limits count.", min_length=1)
-    plan: str | None = Field(None, description="The plan, as a text or a list; `plans` says which is which.")
+    account: str = Field("sub", description="Account whose limits count.", min_length=1)
+    plan: str | None = Field(None, description="The plan, as a text or a list; `plans` maps values to plans.")
     scopes: str | None = Field(
         "scope",
-        description="The scopes, as a text with spaces or a list. Without the claim a token has none; `null` gives all of the plan.",
+        description="The scopes, as a text with spaces or a list. A token without the claim has none; `null` gives all scopes of the plan.",
     )
 
 
@@ -42,7 +42,7 @@ def _listed(value: object) -> object:
 
 
 class Issuer(Section):
-    """Somebody whose tokens are believed, sent as `Authorization: Bearer`."""
+    """Issuer of accepted tokens, which clients send as `Authorization: Bearer`."""
 
     issuer: str = Field(
         description="The `iss` of its tokens, character for character.",
@@ -51,18 +51,18 @@ class Issuer(Section):
         pattern=r"^[!-~]+$",
     )
     name: str | None = Field(
-        None, description="What it is called here; its host when left out.", pattern=r"^[A-Za-z0-9._-]{1,64}$"
+        None,
+        description="Name of the issuer in messages and metrics; its host by default.",
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
     )
-    jwks: str | None = Field(None, description="Its keys: an https URL, or a file relative to this one.")
+    jwks: str | None = Field(None, description="Keys of the issuer: an https URL, or a file relative to this one.")
     discovery: bool = Field(
         False,
         description="Find the keys by OpenID Connect Discovery or RFC 8414 at the issuer's URL, instead of `jwks`.",
     )
-    ca: str | None = Field(
-        None, description="A file with the authority its https is proved by; the system's when left out."
-    )
+    ca: str | None = Field(None, description="File of certificate authorities for its https; the system's by default.")
     audience: Annotated[list[str], BeforeValidator(_listed)] = Field(
-        description="What `aud` must name: this API, as the issuer knows it.", min_length=1, max_length=20
+        description="Required value of `aud`: the issuer's name for this API.", min_length=1, max_length=20
     )
     audience_claim: str = Field(
         "aud",
@@ -75,35 +75,33 @@ class Issuer(Section):
     )
     algorithms: list[Algorithm] = Field(
         ["ES256", "EdDSA", "RS256"],
-        description="How its tokens may be signed. What is not here is refused before a key is looked at.",
+        description="Accepted signature algorithms. A token with another one is refused before a key is used.",
         min_length=1,
     )
     types: list[str] = Field(
         ["at+jwt", "jwt", ABSENT],
-        description="The `typ` its tokens may have. Write `[at+jwt]` for an issuer that follows RFC 9068: no other kind of token passes then.",
+        description="The `typ` its tokens may have. Write `[at+jwt]` for an issuer that follows RFC 9068: other kinds of token are then refused.",
         min_length=1,
         max_length=10,
     )
     leeway: Annotated[Seconds, Field(ge=0, le=LEEWAY_S_MAX)] = Field(
-        30.0, description="How far its clock may be from ours, at most 5m."
+        30.0, description="Largest difference between the issuer's clock and the gate's, at most 5m."
     )
-    lifetime: Annotated[Seconds, Field(ge=60)] = Field(
-        86400.0, description="A token that is valid for longer is refused."
-    )
+    lifetime: Annotated[Seconds, Field(ge=60)] = Field(86400.0, description="A token with a longer life is refused.")
     keep: Annotated[Seconds, Field(ge=60)] = Field(
-        604800.0, description="For how long fetched keys count while the issuer cannot be asked."
+        604800.0, description="How long fetched keys count while the issuer is down."
     )
-    claims: TokenClaims = Field(TokenClaims(), description="What its claims mean.")
+    claims: TokenClaims = Field(TokenClaims(), description="Meaning of the claims.")
     plan: str | None = Field(
-        None, description="The plan of its callers; with `claims.plan`, of those whose token does not say."
+        None, description="Plan of the callers; with `claims.plan`, of callers whose token lacks the claim."
     )
     plans: dict[str, str] = Field(
         {},
-        description="Value of the claim → plan; the first one listed that a token has. When left out the claim names the plan itself.",
+        description="Value of the claim → plan; the first listed value that a token has counts. By default the claim names the plan itself.",
     )
     prefix: str | None = Field(
         None,
-        description="Put before its account names, `partner:`, so that they are nobody else's. Of several issuers each must say.",
+        description="Prefix of its account names, `partner:`, which separates them from other issuers' accounts. Needed with several issuers.",
         pattern=r"^[!-~]{0,64}$",
     )
 
@@ -112,7 +110,9 @@ class Issuer(Section):
     def _asymmetric(cls, names: object) -> object:
         for name in names if isinstance(names, list) else ():
             if isinstance(name, str) and name.lower() == "none":
-                raise ValueError("`none` is no signature: anybody could make such a token; write for example [ES256]")
+                raise ValueError(
+                    "`none` is no signature: any client could forge such a token; write for example [ES256]"
+                )
             if isinstance(name, str) and name.upper().startswith("HS"):
                 raise ValueError(
                     f"`{name}` is made with a shared secret: every service that can verify such a token can forge one; write for example [ES256]"
@@ -127,13 +127,11 @@ class Issuer(Section):
     @model_validator(mode="after")
     def _one_source(self) -> Issuer:
         if (self.jwks is None) != self.discovery:
-            raise ValueError("keys come from `jwks` or by `discovery: true`; name one of them")
+            raise ValueError("needs a source of keys; write one of `jwks` and `discovery: true`")
         if self.plan is None and self.claims.plan is None:
-            raise ValueError(
-                "nothing says its callers' plan; write for example `plan: free`, or `claims: {plan: plan}`"
-            )
+            raise ValueError("gives its callers no plan; write for example `plan: free`, or `claims: {plan: plan}`")
         if self.plans and self.claims.plan is None:
-            raise ValueError("`plans` needs the claim they stand in; write for example `claims: {plan: groups}`")
+            raise ValueError("`plans` needs the name of the claim; write for example `claims: {plan: groups}`")
         return self
 
     @property
@@ -148,12 +146,12 @@ class Identity(ControlSection):
 
     api_keys: ApiKeys = Field(
         default_factory=lambda: ApiKeys(),
-        description="How keys are sent. Never in the query, where logs keep them.",
+        description="How clients send keys. Never in the query, which logs store.",
     )
-    jwt: list[Issuer] = Field([], description="Issuers whose tokens are believed.", max_length=50)
+    jwt: list[Issuer] = Field([], description="Issuers of accepted tokens.", max_length=50)
     forged: RateText = Field(
         default_factory=lambda: read_rate("5/s burst 20"),
-        description="Tokens with a wrong signature, or with a key that their issuer was asked for in vain, per client address. Beyond it, new tokens from there are refused unlooked at; those seen before go on counting.",
+        description="Tokens with a wrong signature or an unknown key, per client address. Above this rate new tokens from the address are refused without verification; tokens that were verified before still count.",
     )
     basic: BasicSection | None = Field(
         None, description="Accept `Authorization: Basic` with an account's name and password; `{}` is enough."

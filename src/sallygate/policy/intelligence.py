@@ -23,13 +23,15 @@ ENFORCING = ("deny", "throttle")
 class FeedSection(Section):
     """One feed: from a `file`, a `url`, a `taxii` collection or a `misp` feed."""
 
-    name: str = Field(description="What events and commands call it.", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    name: str = Field(
+        description="Name of the feed in events and commands.", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+    )
     file: str | None = Field(None, description="A file relative to this one, read again when it changes.")
     url: str | None = Field(None, description="An https URL.")
     taxii: str | None = Field(
         None, description="The https URL of a TAXII 2.1 collection, `https://taxii.example/api1/collections/ID/`."
     )
-    misp: str | None = Field(None, description="The https URL of a MISP feed, the directory its `manifest.json` is in.")
+    misp: str | None = Field(None, description="The https URL of a MISP feed: the directory of its `manifest.json`.")
     format: Format | None = Field(
         None,
         description="Format of a file or URL; if absent, derived from its name or content. `plain`: one address, prefix or range a line.",
@@ -37,58 +39,60 @@ class FeedSection(Section):
     column: str = Field(
         "",
         max_length=100,
-        description="Of a table: the column of addresses, by its name in the header or its number from 1. Found when there is one alone.",
+        description="Column of addresses in a table, by its name in the header or its number from 1. Derived if only one column has addresses.",
     )
-    confidence_column: str = Field("", max_length=100, description="Of a table: a column of confidences, 0 to 100.")
+    confidence_column: str = Field("", max_length=100, description="Column of confidences in a table, 0 to 100.")
     username: str = Field(
-        "", description="User name at the server; none when left out.", pattern=r"^[^:\x00-\x1f\x7f]{0,200}$"
+        "", description="User name at the server; none by default.", pattern=r"^[^:\x00-\x1f\x7f]{0,200}$"
     )
     password: str | None = Field(
-        None, description="File of the password, or `credential:NAME` for one handed over by systemd."
+        None, description="File of the password, or `credential:NAME` for a credential of systemd."
     )
-    ca: str | None = Field(
-        None, description="A file with the authority its https is proved by; the system's when left out."
-    )
+    ca: str | None = Field(None, description="File of certificate authorities for its https; the system's by default.")
     every: Annotated[Seconds, Field(ge=60, le=7 * 86400)] = Field(
-        3600.0, description="How often it is asked again, 1m to 7d; a file is looked at every second."
+        3600.0, description="Interval between fetches, 1m to 7d; a file is checked every second."
     )
     expiry: Annotated[Seconds, Field(ge=60, le=3660 * 86400)] = Field(
         30 * 86400.0,
-        description="How long an indicator counts that names no end: after its own date (STIX, MISP), otherwise after the feed last had it.",
+        description="Life of an indicator without an end: from its own date (STIX, MISP), otherwise from its last appearance in the feed.",
     )
-    confidence: Annotated[int, Field(ge=1, le=100)] = Field(50, description="Of indicators that name none, 1 to 100.")
-    confidence_min: Annotated[int, Field(ge=0, le=100)] = Field(0, description="Indicators below it are not used.")
+    confidence: Annotated[int, Field(ge=1, le=100)] = Field(
+        50, description="Confidence of indicators without one, 1 to 100."
+    )
+    confidence_min: Annotated[int, Field(ge=0, le=100)] = Field(
+        0, description="Indicators with less confidence are not used."
+    )
     act: Act = Field(
         "observe",
-        description="What becomes of a request from an address it names: a finding in the event (`observe`), the same for the monitor to weigh (`score`), less (`throttle`) or nothing (`deny`). A feed nobody has watched yet should not refuse anybody, so it observes unless this says otherwise.",
+        description="Treatment of a request from an address that the feed names: a finding (`observe`), a finding that the monitor weighs (`score`), a limited rate (`throttle`), or a refusal (`deny`). The default refuses nothing, so that you can first check a new feed.",
     )
     rate: RateText | None = Field(
         None,
-        description="With `throttle`: requests of one address (an IPv6 /64 counts as one), 1/s burst 5 when left out.",
+        description="With `throttle`: requests of one address (an IPv6 /64 counts as one), 1/s burst 5 by default.",
     )
     share_max: Annotated[float, Field(gt=0, le=1)] = Field(
         0.01,
-        description="Where it denies or throttles: of all public IPv4 or IPv6 addresses, the most it may cover. A feed that covers more is refused whole.",
+        description="Largest share of all public IPv4 or IPv6 addresses that the feed may deny or throttle. A feed that covers more is refused as a whole.",
     )
     bad_max: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.05, description="The share of lines or objects that may be unreadable. A feed with more is refused whole."
+        0.05, description="Largest share of unreadable lines or objects. A feed with more is refused as a whole."
     )
 
     @model_validator(mode="after")
     def _whole(self) -> FeedSection:
         named = [kind for kind in KINDS if getattr(self, kind) is not None]
         if len(named) != 1:
-            raise ValueError("comes from one place; name one of `file`, `url`, `taxii` and `misp`")
+            raise ValueError("needs exactly one source; write one of `file`, `url`, `taxii` and `misp`")
         if self.kind in ("taxii", "misp") and self.format is not None:
-            raise ValueError(f"`format` is what `{self.kind}` says already; leave it away")
+            raise ValueError(f"`format` does not apply to `{self.kind}`; remove `format`")
         if (self.column or self.confidence_column) and self.format not in (None, "csv"):
-            raise ValueError("columns are a table's; write `format: csv`, or leave them away")
+            raise ValueError("columns apply to tables only; write `format: csv`, or remove the columns")
         if self.kind == "file" and (self.username or self.password is not None or self.ca is not None):
-            raise ValueError("a file asks nobody; leave `username`, `password` and `ca` away")
+            raise ValueError("`username`, `password` and `ca` apply to URLs only; remove them for a file")
         if bool(self.username) != (self.password is not None):
-            raise ValueError("`username` and `password` go together; name both or neither")
+            raise ValueError("`username` and `password` need each other; write both or neither")
         if self.rate is not None and self.act != "throttle":
-            raise ValueError("`rate` is for `act: throttle`; leave it away, or write that")
+            raise ValueError("`rate` applies to `act: throttle` only; remove `rate`, or write `act: throttle`")
         return self
 
     @property
@@ -140,7 +144,7 @@ def check_intelligence(say: Say, feeds: Sequence[FeedSection], beside: Callable[
     for number, feed in enumerate(feeds):
         path = ("network", "intelligence", number)
         if feed.name in seen:
-            say((*path, "name"), "value", f"two feeds are called `{feed.name}`", "give each a name of its own")
+            say((*path, "name"), "value", f"two feeds have the name `{feed.name}`", "give each feed another `name`")
         seen.add(feed.name)
         if feed.kind == "file":
             _check_file(say, (*path, "file"), feed.locator, beside)
@@ -152,12 +156,12 @@ def check_intelligence(say: Say, feeds: Sequence[FeedSection], beside: Callable[
         if named and not beside(feed.password or "").is_file():
             # Not repeated: it may be the password itself.
             say((*path, "password"), "file", "there is no such file",
-                "name a file with the password in it, relative to the policy file")  # fmt: skip
+                "write the path of a file with the password, relative to the policy file")  # fmt: skip
 
 
 def _check_file(say: Say, path: tuple[str | int, ...], name: str, beside: Callable[[str], Path]) -> None:
     if not beside(name).is_file():
-        say(path, "file", f"there is no file `{name}`", "give a path relative to the policy file")
+        say(path, "file", f"there is no file `{name}`", "write a path relative to the policy file")
 
 
 def _check_url(say: Say, path: tuple[str | int, ...], feed: FeedSection) -> None:
@@ -170,7 +174,7 @@ def _check_url(say: Say, path: tuple[str | int, ...], feed: FeedSection) -> None
         )
         hint = "write an https URL"
         if "has more than" in why:
-            hint = "give a name and password by `username` and `password`"
+            hint = "write name and password in `username` and `password`"
         say(path, "unsafe" if unencrypted else "value", f"the URL {said}", hint)
     elif feed.kind in ("taxii", "misp") and urlsplit(feed.locator).query:
-        say(path, "value", "the URL has a query, where none can be", "leave it away")
+        say(path, "value", "the URL has a query; a collection or feed has none", "remove the query")

@@ -60,13 +60,15 @@ def check_issuers(say: Say, identity: Identity, plans: Mapping[str, object], bes
     for number, issuer in enumerate(identity.jwt):
         path = ("identity", "jwt", number)
         if issuer.issuer in seen:
-            say((*path, "issuer"), "value", f"the issuer `{issuer.issuer}` is named twice", "name each once")
+            say((*path, "issuer"), "value", f"the issuer `{issuer.issuer}` occurs twice", "write each issuer once")
         elif issuer.called in names:
-            say(path, "value", f"two issuers are called `{issuer.called}`", "give each a `name`")
+            say(path, "value", f"two issuers have the name `{issuer.called}`", "give each issuer another `name`")
         seen[issuer.issuer] = names[issuer.called] = number
         if len(identity.jwt) > 1 and issuer.prefix is None:
-            hint = f'write for example `prefix: "{issuer.called}:"`, or `prefix: ""` where they are the same people'
-            say(path, "unsafe", "of several issuers, one could name the accounts of another", hint)
+            hint = (
+                f'write for example `prefix: "{issuer.called}:"`, or `prefix: ""` if the issuers share their accounts'
+            )
+            say(path, "unsafe", "one of several issuers could name the accounts of another", hint)
         _check_source(say, path, issuer, beside)
         _check_plans(say, path, issuer, plans)
 
@@ -78,23 +80,33 @@ def _check_source(say: Say, path: tuple[str | int, ...], issuer: Issuer, beside:
             code = "unsafe" if "unencrypted" in why else "value"
             say((*path, name), code, f"`{without_secret(source)}` {why}", "write an https URL")
         elif issuer.discovery and urlsplit(source).query:
-            say((*path, name), "value", f"`{source}` has a query, where discovery knows none", "name `jwks` instead")
+            say(
+                (*path, name),
+                "value",
+                f"`{source}` has a query, which discovery does not support",
+                "write `jwks` instead",
+            )
     else:
         _check_file(say, (*path, name), beside(source))
     if issuer.ca is not None and not beside(issuer.ca).is_file():
-        say((*path, "ca"), "file", f"there is no file `{issuer.ca}`", "give a path relative to the policy file")
+        say((*path, "ca"), "file", f"there is no file `{issuer.ca}`", "write a path relative to the policy file")
 
 
 def _check_file(say: Say, path: tuple[str | int, ...], file: Path) -> None:
     try:
         published = read_key_file(file)
     except SecretInside as error:
-        say(path, "unsafe", f"{file}: a key of it {error}", "give the set with the public keys alone")
+        say(path, "unsafe", f"{file}: a key of it {error}", "write a set of public keys only")
     except JwkError as error:
-        say(path, "file", f"{file}: {error}", "give a JSON Web Key Set, relative to the policy file, or an https URL")
+        say(
+            path,
+            "file",
+            f"{file}: {error}",
+            "write the path of a JSON Web Key Set, relative to the policy file, or an https URL",
+        )
     else:
         for weak in published.weak:
-            say(path, "unsafe", f"{file}: {weak}", "take it out, or have the issuer make a stronger one")
+            say(path, "unsafe", f"{file}: {weak}", "remove the key, or replace it by a stronger one")
 
 
 def _check_plans(say: Say, path: tuple[str | int, ...], issuer: Issuer, plans: Mapping[str, object]) -> None:
@@ -102,4 +114,4 @@ def _check_plans(say: Say, path: tuple[str | int, ...], issuer: Issuer, plans: M
     named += [((*path, "plans", value), plan) for value, plan in issuer.plans.items()]
     for where, plan in named:
         if plan not in plans:
-            say(where, "reference", f"there is no plan `{plan}`", f"known here: {', '.join(plans)}")
+            say(where, "reference", f"the policy has no plan `{plan}`", f"write one of: {', '.join(plans)}")

@@ -15,7 +15,7 @@ from sallygate.policy.issuers import Say
 from sallygate.policy.network import AddressFile, Network, Reach
 from sallygate.security.regular_files import open_regular
 
-BESIDE = "give a path relative to the policy file"
+BESIDE = "write a path relative to the policy file"
 
 
 def list_files(network: Network | None) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -74,11 +74,16 @@ def check_network(
             maxminddb.open_database(beside(name)).close()
         except (OSError, ValueError, maxminddb.InvalidDatabaseError) as error:
             why = getattr(error, "strerror", None) or str(error)
-            say(("network", "databases", number), "file", f"`{name}` is no MMDB file that can be read: {why}", BESIDE)
+            say(("network", "databases", number), "file", f"`{name}` is not a readable MMDB file: {why}", BESIDE)
     for number, rule in enumerate(network.rules):
         path = ("network", "rules", number)
         for plan in sorted(set(rule.plans) - plans):
-            say((*path, "plans"), "reference", f"there is no plan `{plan}`", f"known here: {', '.join(sorted(plans))}")
+            say(
+                (*path, "plans"),
+                "reference",
+                f"the policy has no plan `{plan}`",
+                f"write one of: {', '.join(sorted(plans))}",
+            )
         for name in sorted(set(rule.operations) - operations):
             say(
                 (*path, "operations"),

@@ -6,12 +6,12 @@ import difflib
 import hashlib
 import os
 from pathlib import Path
-from typing import Literal
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 from pydantic import ValidationError
 
+from sallygate.model.event import Shell
 from sallygate.model.operation import Operation
 from sallygate.parsing.addresses import Prefixes, is_loopback
 from sallygate.parsing.openapi.document import OpenAPIError, read_document, read_operations
@@ -21,9 +21,6 @@ from sallygate.policy.issuers import check_issuers, without_secret
 from sallygate.policy.list_files import check_network, read_lists
 from sallygate.policy.reading import POLICY_BYTES_MAX, Path_, Reader, read_bounded, read_mapping
 from sallygate.policy.schema import Plan, Policy
-
-Door = Literal["gateway", "guard", "replay"]
-"""What the policy is read for: each needs other parts of it."""
 
 CONTRACT_BYTES_MAX = 64 << 20
 """The largest public OpenAPI documents are about 12 MB."""
@@ -36,7 +33,7 @@ _REQUIRED = {
         "openapi": "write the contract's file, or `openapi: none` to run without",
         "identity": "write for example `identity: {api_keys: {header: X-API-Key}}`, or `identity: none` to run without",
     },
-    "guard": {
+    "in_process": {
         "openapi": "write the contract's file, or `openapi: none` to run without",
         "identity": "write for example `identity: {api_keys: {header: X-API-Key}}`, or `identity: none` to run without",
     },
@@ -54,11 +51,11 @@ class Loaded(Struct, frozen=True):
     document: dict[str, object] | None
     operations: tuple[Operation, ...]
     plans: dict[str, Plan]
-    door: Door
+    shell: Shell
     lists: dict[str, Prefixes] = {}
     """The address lists it names; a list that changes is put in its place."""
     notes: tuple[str, ...] = ()
-    """What people should know of a contract that is read all the same."""
+    """Notes on a contract that is accepted."""
 
     @property
     def state_dir(self) -> Path:
@@ -82,14 +79,14 @@ def beside(policy: Path, name: str) -> Path:
     return policy.parent / name
 
 
-def load_policy(file: Path, door: Door = "gateway") -> Loaded:
+def load_policy(file: Path, shell: Shell = "gateway") -> Loaded:
     """Read and check `file` and the contract it names. Raises `PolicyError` with every problem."""
     reader = Reader(file)
     data = read_bounded(file, POLICY_BYTES_MAX, "policy")
     policy = _read_types(reader, data)
     if policy is None:
         raise PolicyError(reader.problems)
-    for name, hint in _REQUIRED[door].items():
+    for name, hint in _REQUIRED[shell].items():
         if name not in policy.model_fields_set:
             reader.say((), "missing", f"`{name}` is missing", hint)
     notes: list[str] = []
@@ -107,12 +104,12 @@ def load_policy(file: Path, door: Door = "gateway") -> Loaded:
     )
     lists = read_lists(reader.say, reader.problems, policy.network, lambda name: beside(file, name))
     if policy.workers != 1:
-        reader.say(("workers",), "unsafe", "more than one worker would count limits apart",
-                   "write `workers: 1`; several need shared counters, which this version does not have")  # fmt: skip
+        reader.say(("workers",), "unsafe", "several workers would count limits separately",
+                   "write `workers: 1`; several workers need shared counters, which this version lacks")  # fmt: skip
     if reader.problems:
         raise PolicyError(reader.problems)
     digest = hashlib.sha256(data + b"\0" + contract_data).hexdigest()[:12]
-    return Loaded(policy, file, digest, document, operations, plans, door, lists, tuple(notes))
+    return Loaded(policy, file, digest, document, operations, plans, shell, lists, tuple(notes))
 
 
 def _read_types(reader: Reader, data: bytes) -> Policy | None:
@@ -139,7 +136,7 @@ def _say_validation(reader: Reader, path: Path_, kind: str, message: str) -> Non
     if kind == "extra_forbidden":
         known = _fields_at(path[:-1])
         close = difflib.get_close_matches(str(path[-1]), known, 1)
-        hint = f"did you mean `{close[0]}`?" if close else f"known here: {', '.join(known)}"
+        hint = f"did you mean `{close[0]}`?" if close else f"write one of: {', '.join(known)}"
         reader.say(path, "unknown_field", f"`{name}` is not a field", hint)
     elif kind == "missing":
         reader.say(path[:-1], "missing", f"`{name}` is missing")
@@ -238,7 +235,7 @@ def _check_upstream(reader: Reader, policy: Policy) -> None:
                 "write for example http://127.0.0.1:9000",
             )
         elif parts.username or parts.query or parts.fragment:
-            reader.say(path, "value", f"`{shown}` has more than scheme, host, port and path", "leave the rest away")
+            reader.say(path, "value", f"`{shown}` has more than scheme, host, port and path", "remove the rest")
         elif parts.scheme == "http" and policy.upstream.plain_http == "refuse" and not is_loopback(parts.hostname):
             reader.say(path, "unsafe", f"`{shown}` would send requests unencrypted over a network",
                        "use https, or write `upstream: {urls: […], plain_http: allow}`")  # fmt: skip
@@ -258,7 +255,7 @@ def _check_telemetry(reader: Reader, policy: Policy) -> None:
     if not named:
         reader.say(path, "value", f"`{shown}` is not a URL", "write for example http://127.0.0.1:4318")
     elif parts.username or parts.query or parts.fragment:
-        reader.say(path, "value", f"`{shown}` has more than scheme, host, port and path", "leave the rest away")
+        reader.say(path, "value", f"`{shown}` has more than scheme, host, port and path", "remove the rest")
     elif plain and section.plain_http == "refuse":
         reader.say(path, "unsafe", f"`{shown}` would send metrics unencrypted over a network",
                    "use https, or write `plain_http: allow` beside it")  # fmt: skip
@@ -268,9 +265,9 @@ def _check_connections(reader: Reader, policy: Policy) -> None:
     """Caps on connections are kept where connections are taken, and nothing of ours does that yet."""
     for name in sorted(policy.flood.connections.model_fields_set):
         if getattr(policy.flood.connections, name) is not None:
-            reader.say(("flood", "connections", name), "unsupported", f"`flood.connections.{name}` would not be kept",
-                       "caps on connections need the edge, which this version does not have; leave it away, and set "
-                       "them in what stands in front")  # fmt: skip
+            reader.say(("flood", "connections", name), "unsupported", f"`flood.connections.{name}` would not be enforced",
+                       "limits on connections need the edge, which this version lacks; remove the field, and set "
+                       "the limit in the proxy or load balancer in front")  # fmt: skip
 
 
 def _check_auth(reader: Reader, policy: Policy, operations: tuple[Operation, ...]) -> None:
@@ -280,18 +277,21 @@ def _check_auth(reader: Reader, policy: Policy, operations: tuple[Operation, ...
     identity = policy.identity
     if "identity" in policy.model_fields_set and (identity is None or identity.mode != "enforce"):
         reader.say(
-            ("auth",), "unsafe", "tokens are made that nothing asks for", "enforce `identity`, or leave `auth` away"
+            ("auth",), "unsafe", "`auth` issues tokens that no control verifies", "enforce `identity`, or remove `auth`"
         )
     elif identity is not None and any(issuer.issuer == section.issuer for issuer in identity.jwt):
         reader.say(
-            ("auth", "issuer"), "value", "is also in `identity.jwt`", "leave it away there: `auth` is its own issuer"
+            ("auth", "issuer"),
+            "value",
+            "is also in `identity.jwt`",
+            "remove it from `identity.jwt`: `auth` is an issuer itself",
         )
     own = policy.contract.base_path
     for operation, base in ((one, base) for one in operations for base in (one.base_paths if own is None else (own,))):
         path = f"{base.rstrip('/')}{operation.path}"
         if path == section.metadata_path:
-            reader.say(("auth", "issuer"), "value", f"the contract has `{operation.path}`, where its metadata would be",
-                       "write another issuer, or take it out of the contract")  # fmt: skip
+            reader.say(("auth", "issuer"), "value", f"the contract has `{operation.path}`, which is the path of the issuer's metadata",
+                       "write another issuer, or remove the path from the contract")  # fmt: skip
         elif path == section.prefix or path.startswith(section.prefix + "/"):
             reader.say(("auth", "prefix"), "value", f"the contract has `{operation.path}` under `{section.prefix}`",
                        "write another prefix, for example /sallygate")  # fmt: skip
@@ -312,7 +312,7 @@ def _check_references(reader: Reader, policy: Policy, operations: tuple[Operatio
             reader.say(path, "reference", f"the contract has no operation `{name}`",
                        f"did you mean `{close[0]}`?" if close else "use an operationId of the contract")  # fmt: skip
         elif not known and policy.openapi is None and "openapi" in policy.model_fields_set:
-            reader.say(path, "reference", f"there is no contract to find `{name}` in", "name a contract in `openapi`")
+            reader.say(path, "reference", f"`{name}` needs a contract", "write the contract's file in `openapi`")
     for name, operation in policy.operations.items():
         if operation.records and not operation.records.startswith("/"):
             reader.say(

@@ -26,7 +26,7 @@ def _country(text: object) -> object:
         return text
     code = text.strip().upper()
     if code not in COUNTRIES:
-        raise ValueError(f"{text!r} is no country; write a code of ISO 3166-1, for example DE")
+        raise ValueError(f"{text!r} is not a country; write a code of ISO 3166-1, for example DE")
     return code
 
 
@@ -35,7 +35,7 @@ def _continent(text: object) -> object:
         return text
     code = text.strip().upper()
     if code not in CONTINENTS:
-        raise ValueError(f"{text!r} is no continent; there are {', '.join(CONTINENTS)}")
+        raise ValueError(f"{text!r} is not a continent; write one of {', '.join(CONTINENTS)}")
     return code
 
 
@@ -44,7 +44,7 @@ def _asn(text: object) -> object:
         return text
     digits = text.strip().upper().removeprefix("AS")
     if not digits.isdecimal() or not 0 < int(digits) <= ASN_MAX:
-        raise ValueError(f"{text!r} is no network number; write for example AS64496")
+        raise ValueError(f"{text!r} is not a network number; write for example AS64496")
     return int(digits)
 
 
@@ -71,7 +71,7 @@ class Countries(Section):
     @model_validator(mode="after")
     def _says_something(self) -> Countries:
         if not (self.allow or self.deny or self.continents or self.deny_continents or self.unknown):
-            raise ValueError("names no country; write for example `deny: [XX]`, or leave it away")
+            raise ValueError("names no country; write for example `deny: [XX]`, or remove `countries`")
         return self
 
     @property
@@ -84,20 +84,20 @@ class Reach(Section):
     """From where."""
 
     allow: Addresses = Field(
-        [], description="Let in whatever `deny` and `countries` say. Addresses, prefixes, and lists: `{file: …}`."
+        [], description="Allowed in spite of `deny` and `countries`. Addresses, prefixes, and lists: `{file: …}`."
     )
-    deny: Addresses = Field([], description="Refused, unless in `allow`.")
+    deny: Addresses = Field([], description="Refused unless `allow` contains them.")
     only: Addresses = Field(
-        [], description="Partner mode: everybody else is refused. In a file, nobody but the listed."
+        [], description="Partner mode: all other callers are refused. An empty file admits no caller."
     )
-    countries: Countries | None = Field(None, description="Which countries.")
+    countries: Countries | None = Field(None, description="Countries and continents.")
     asns: list[Asn] = Field([], description="Networks that are refused, by number, `[AS64496]`.")
 
 
 class NetworkRule(Reach):
     """The same for some requests. What is left out matches everything; all that is written must match."""
 
-    methods: list[str] = Field([], description="Only these methods, `[POST, PUT]`; GET means HEAD too.")
+    methods: list[str] = Field([], description="Only these methods, `[POST, PUT]`; GET includes HEAD.")
     operations: list[str] = Field([], description="Only these operations, by `operationId`.")
     plans: list[str] = Field([], description="Only callers of these plans.")
     accounts: list[str] = Field([], description="Only these accounts.")
@@ -107,22 +107,24 @@ class NetworkRule(Reach):
     @model_validator(mode="after")
     def _whole(self) -> NetworkRule:
         if not (self.methods or self.operations or self.plans or self.accounts or self.keys):
-            raise ValueError("holds for every request; write it in `network` itself, or name whom it is for")
+            raise ValueError(
+                "applies to every request; write it in `network` itself, or add `methods`, `operations`, `plans`, `accounts` or `keys`"
+            )
         if not (self.deny or self.only or self.countries or self.asns):
-            raise ValueError("refuses nobody; write `deny`, `only`, `countries` or `asns`")
+            raise ValueError("refuses nothing; write `deny`, `only`, `countries` or `asns`")
         for method in self.methods:
             if method != method.upper() or not method.isalpha():
-                raise ValueError(f"{method!r} is no method; write it in capitals, for example POST")
+                raise ValueError(f"{method!r} is not a method; write it in capitals, for example POST")
         return self
 
 
 class Network(ControlSection, Reach):
-    """Where callers may come from. Allow beats deny."""
+    """Networks and countries of callers. Allow takes precedence over deny."""
 
-    rules: list[NetworkRule] = Field([], description="Narrower ones, which hold besides.")
+    rules: list[NetworkRule] = Field([], description="Rules for some requests, which apply in addition.")
     databases: list[str] = Field(
         [],
-        description="MMDB files with countries or network numbers, relative to the policy file, read again when they change. The first that knows an address counts, the one that comes with the package last.",
+        description="MMDB files with countries or network numbers, relative to the policy file, read again when they change. The first file with the address counts; the geography of the package comes last.",
     )
     intelligence: list[FeedSection] = Field(
         [],

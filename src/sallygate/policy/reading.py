@@ -57,7 +57,7 @@ def read_bounded(file: Path, bytes_max: int, what: str) -> bytes:
         with file.open("rb") if what == "policy" else open_regular(file) as stream:
             data = stream.read(bytes_max + 1)
     except OSError as error:
-        hint = "`sallygate init` writes one" if what == "policy" else "give a path relative to the policy file"
+        hint = "run `sallygate init` to write one" if what == "policy" else "write a path relative to the policy file"
         raise PolicyError(
             [Problem(str(file), 0, "policy.file", f"the {what} cannot be read: {error.strerror}", hint)]
         ) from None

@@ -30,8 +30,8 @@ def markdown() -> str:
     lines = [
         "# Policy reference",
         "",
-        "Made from the types by `sallygate schema --reference`; a test compares. Everything left out has the default",
-        "shown. A field that is not listed, a value out of its bounds or a name given twice refuses the whole file.",
+        "`sallygate schema --reference` writes this page from the types; a test compares. An absent field has the default",
+        "shown. An unknown field, a value out of bounds or a repeated name refuses the whole file.",
         "",
     ]
     todo: list[tuple[str, type[Section]]] = [("the file", Policy)]

@@ -33,29 +33,31 @@ from sallygate.policy.units import Budget, read_rate
 
 
 class Transport(ControlSection):
-    """HTTPS always. Plain HTTP is refused, never redirected, since the key in it has been seen already."""
+    """HTTPS always. Plain HTTP is refused, never redirected, since its key has already been sent unencrypted."""
 
     plain: Literal["refuse", "loopback"] = Field(
         "refuse",
-        description="`loopback` believes plain HTTP from this machine only, for development inside an application server.",
+        description="`loopback` accepts plain HTTP from this machine only, for development inside an application server.",
     )
-    hsts: Seconds = Field(31536000.0, description="`Strict-Transport-Security` max-age on every answer; 0s sends none.")
+    hsts: Seconds = Field(
+        31536000.0, description="`Strict-Transport-Security` max-age on every response; 0s sends none."
+    )
     trusted_hops: list[Prefix] = Field(
-        [], description="Proxies whose forwarding headers are believed, as addresses or prefixes."
+        [], description="Proxies whose forwarding headers count, as addresses or prefixes."
     )
     forwarded: Literal["x-forwarded-for", "forwarded"] = Field(
-        "x-forwarded-for", description="The one header they write the client's address to."
+        "x-forwarded-for", description="The header that the proxies write the client's address to."
     )
     ambiguous_paths: Literal["refuse", "allow"] | None = Field(
         None,
-        description="Encoded slashes and doubly encoded separators in paths. Refused under a contract unless this says `allow`.",
+        description="Encoded slashes and doubly encoded separators in paths. Refused under a contract by default; `allow` accepts them.",
     )
 
 
 class Data(Section):
     """Most data of responses for one account, in a calendar window."""
 
-    bytes: ByteBudget | None = Field(None, description="Most bytes of answers per calendar window, `50MB/day`.")
+    bytes: ByteBudget | None = Field(None, description="Most bytes of responses per calendar window, `50MB/day`.")
     records: RecordBudget | None = Field(
         None,
         description="Most records per calendar window, `10000/day`, counted in the operations that name `records`.",
@@ -74,35 +76,35 @@ NewLocation = Literal["off", "observe", "verify"]
 
 
 class Plan(Section):
-    """What a caller of this plan may have. Counted by account."""
+    """Limits and scopes of a plan. All counters are by account."""
 
     rate: RateText = Field(default_factory=lambda: read_rate("10/s burst 20"), description="`10/s burst 20`.")
     quota: Quota = Field(Quota(hour=10_000, day=100_000), description="Requests per calendar hour, day and month.")
-    data: Data = Field(Data(bytes=Budget(10**9, "day", "1GB/day")), description="The most data per window.")
+    data: Data = Field(Data(bytes=Budget(10**9, "day", "1GB/day")), description="Most data per window.")
     concurrent: Count = Field(50, description="Requests under way at once.")
     priority: Literal["high", "normal", "low"] = Field(
         "normal",
         description="Whose requests are served first under load shedding; callers without a credential are last.",
     )
-    scopes: list[str] = Field([], description="Scopes its keys may use; `*` is all.")
+    scopes: list[str] = Field([], description="Scopes that keys of the plan may use; `*` is all.")
     new_location: NewLocation = Field(
         "off",
-        description="What a call from a network (/24, /48) its credential has not been used from meets: nothing, a finding (`observe`), or 403 until its owner or an operator admits the place (`verify`).",
+        description="Treatment of a call from a network (/24, /48) that is new for its credential: none, a finding (`observe`), or 403 until the owner or an operator admits the location (`verify`).",
     )
 
 
 class Limits(ControlSection):
-    """How much a caller may have."""
+    """Rates by address, and settings of quotas."""
 
     address: RateText = Field(
         default_factory=lambda: read_rate("50/s burst 200"),
         description="Requests per client address (an IPv6 /64 counts as one), before identity.",
     )
     address_concurrent: Count = Field(200, description="Requests of one client address under way at once.")
-    time_zone: str = Field("UTC", description="Whose hours, days and months quotas count, `Europe/Berlin`.")
+    time_zone: str = Field("UTC", description="Time zone of the hours, days and months of quotas, `Europe/Berlin`.")
     on_exceed: Literal["finish", "cut"] = Field(
         "finish",
-        description="A response that goes over the byte budget is finished and the next refused, or cut at once.",
+        description="Treatment of a response that exceeds the byte budget: `finish` completes it and refuses the next, `cut` cuts it at once.",
     )
 
     @field_validator("time_zone")
@@ -118,13 +120,13 @@ class Limits(ControlSection):
 
 
 class Cors(Section):
-    """Answers to browsers of other origins. Without it a preflight is a wrong method."""
+    """Cross-origin rules for browsers. Without this section a preflight is answered 405."""
 
     origins: list[str] = Field(description="Allowed origins, `https://app.example`, or `*`.", min_length=1)
     headers: list[str] = Field([], description="Request headers allowed besides the key's and `Content-Type`.")
-    expose: list[str] = Field([], description="Answer headers scripts may read.")
+    expose: list[str] = Field([], description="Response headers that scripts may read.")
     credentials: bool = Field(False, description="Whether cookies may be sent; not with `*`.")
-    max_age: Seconds = Field(600.0, description="How long a browser may keep the answer.")
+    max_age: Seconds = Field(600.0, description="How long a browser may cache the answer.")
 
     @field_validator("origins")
     @classmethod
@@ -136,7 +138,7 @@ class Cors(Section):
 
 
 class Clients(ControlSection):
-    """What an unknown client gets: the specification and the public operations, nothing else."""
+    """What an unknown client gets: the specification and the public operations only."""
 
     specification: str | None = Field(
         "/openapi.json",
@@ -150,18 +152,18 @@ class ContractSection(ControlSection):
     """What the OpenAPI document allows."""
 
     unknown_query: Literal["refuse", "ignore"] = Field(
-        "refuse", description="Query parameters the document does not name."
+        "refuse", description="Query parameters that the document lacks."
     )
     unknown_fields: Literal["refuse", "ignore"] = Field(
-        "refuse", description="Body fields it does not name, where it names any."
+        "refuse", description="Body fields that the document lacks, in objects with declared fields."
     )
     undeclared_content: Literal["refuse", "ignore"] = Field(
-        "refuse", description="Media types it does not name; ignored ones stream through unread."
+        "refuse", description="Media types that the document lacks; ignored ones are streamed without inspection."
     )
     read_only: Literal["refuse", "ignore"] = Field("refuse", description="`readOnly` properties in requests.")
     base_path: str | None = Field(
         None,
-        description="Put before every path of the document instead of its `servers`' path; `/` puts nothing.",
+        description="Prefix of every path of the document, instead of its `servers`' path; `/` is no prefix.",
         pattern="^/",
     )
     body: Bytes = Field(1 << 20, description="Largest JSON, form or text body, unless the operation says otherwise.")
@@ -179,29 +181,29 @@ InjectionFamily = Literal[
 
 
 class InjectionExclusion(Section):
-    """Where a family is not looked for. As narrow as it is written: what is left out matches everything."""
+    """Exclusion of a family. An absent field matches everything."""
 
-    family: InjectionFamily | None = Field(None, description="Only this family; all when left out.")
+    family: InjectionFamily | None = Field(None, description="Only this family; all by default.")
     field: str | None = Field(
         None,
-        description="Only this field, as findings name it: `query:q`, `header:referer`, `cookie:sid`, `path:2`, or a JSON pointer into the body, `body:/items/*/text`; `*` stands for anything.",
+        description="Only this field, as findings name it: `query:q`, `header:referer`, `cookie:sid`, `path:2`, or a JSON pointer into the body, `body:/items/*/text`; `*` matches any text.",
         pattern="^(query|header|cookie|path|body):",
     )
     operation: str | None = Field(None, description="Only this operation of the contract.")
     path: str | None = Field(
-        None, description="Only requests to this path, `/articles/*`; `*` stands for anything.", pattern="^/"
+        None, description="Only requests to this path, `/articles/*`; `*` matches any text.", pattern="^/"
     )
     reason: str = Field("", description="Why the rule exists, for the next reader of the policy.")
 
     @model_validator(mode="after")
     def _narrow(self) -> InjectionExclusion:
         if self.family is None and self.field is None:
-            raise ValueError("excludes everything; name a `family`, a `field`, or both")
+            raise ValueError("excludes everything; write a `family`, a `field`, or both")
         return self
 
 
 class Injection(ControlSection):
-    """Code and commands in values. On unless `mode` says otherwise."""
+    """Code and commands in values. On by default."""
 
     sensitivity: Literal["relaxed", "balanced", "strict"] = Field(
         "balanced",
@@ -235,7 +237,7 @@ class Injection(ControlSection):
     @model_validator(mode="after")
     def _strip_named(self) -> Injection:
         if (self.act == "strip") != bool(self.strip):
-            raise ValueError("`act: strip` and the fields in `strip` go together; name both or neither")
+            raise ValueError("`act: strip` and `strip` need each other; write both or neither")
         return self
 
 
@@ -244,7 +246,7 @@ class RestrictionsSection(ControlSection):
 
 
 class Location(ControlSection):
-    """New places of callers, as their plans' `new_location` says."""
+    """New locations of callers; each plan's `new_location` gives the treatment."""
 
 
 class OperationSection(Section):
@@ -279,7 +281,7 @@ class Policy(Section):
     upstream: UpstreamSection | None = Field(None, description="The API: a URL, a list of URLs, or a section.")
     openapi: str | None = Field(
         None,
-        description="The contract: an OpenAPI 3.0 or 3.1 file, relative to this one; `none` must be written to run without.",
+        description="The contract: an OpenAPI 3.0 or 3.1 file, relative to this one; write `none` to run without one.",
     )
     listen: Listen | None = Field(None, description="Needed by `sallygate up`.")
     state: str = Field(
@@ -288,33 +290,31 @@ class Policy(Section):
     )
     workers: int = Field(
         1,
-        description="Gate processes. More than one needs shared counters, which this version does not have.",
+        description="Gate processes. More than one needs shared counters, which this version lacks.",
     )
     reload: Literal["signal", "file"] = Field(
         "signal", description="Reload at SIGHUP only, or also when this file or the contract changes."
     )
     transport: Transport | None = Field(None, description="HTTPS, forwarding headers, paths.")
-    network: Network | None = Field(None, description="Where callers may come from; anywhere when left out.")
+    network: Network | None = Field(None, description="Networks and countries of callers; all by default.")
     restrictions: RestrictionsSection = Field(RestrictionsSection(), description="Active blocks.")
     clients: Clients | None = Field(None, description="Unknown clients.")
-    identity: Identity | None = Field(None, description="Who is calling; `none` must be written to run without.")
-    auth: Auth | None = Field(
-        None, description="Access codes and tokens, at a path of the gate's own; none when left out."
-    )
+    identity: Identity | None = Field(None, description="Who is calling; write `none` to run without one.")
+    auth: Auth | None = Field(None, description="Access codes and tokens; none by default.")
     accounts: AccountsSection = Field(AccountsSection(), description="Passwords, and limits on failed logins.")
-    plans: dict[str, Plan] = Field({}, description="What callers may have.")
-    location: Location = Field(Location(), description="New places of callers.")
+    plans: dict[str, Plan] = Field({}, description="Limits and scopes of callers.")
+    location: Location = Field(Location(), description="New locations of callers.")
     limits: Limits | None = Field(None, description="Rates by address, and how quotas are counted.")
     flood: Flood = Field(
         Flood(), description="Limits against floods and slow senders, and load shedding; enforced by default."
     )
     contract: ContractSection = Field(ContractSection(), description="How strictly the OpenAPI document is read.")
-    injection: Injection | None = Field(None, description="Code and commands in values; enforced when left out.")
-    headers: Headers | None = Field(None, description="Header fields of responses; untouched when left out.")
+    injection: Injection | None = Field(None, description="Code and commands in values; enforced by default.")
+    headers: Headers | None = Field(None, description="Header fields of responses; unchanged by default.")
     operations: dict[str, OperationSection] = Field({}, description="By `operationId`.")
     events: EventsSection = Field(EventsSection(), description="The event log.")
     log: LogSection = Field(LogSection(), description="The operator's log.")
-    telemetry: Telemetry | None = Field(None, description="Export by OpenTelemetry; none when left out.")
+    telemetry: Telemetry | None = Field(None, description="Export by OpenTelemetry; none by default.")
 
     @field_validator("upstream", mode="before")
     @classmethod

@@ -30,10 +30,11 @@ class UpstreamSection(Section):
         description="`allow` must be written to send requests unencrypted to anything but this machine.",
     )
     connect: Seconds = Field(3.0, description="Longest wait for a connection; then 504.")
-    first_byte: Seconds = Field(30.0, description="Longest wait for the answer's head; then 504.")
-    idle: Seconds = Field(60.0, description="Longest pause within an answer; then the connection is cut.")
+    first_byte: Seconds = Field(30.0, description="Longest wait for the head of the response; then 504.")
+    idle: Seconds = Field(60.0, description="Longest pause within a response; then the connection is cut.")
     connections: Count = Field(
-        256, description="Most connections to each upstream at once; who finds none free within `connect` gets 504."
+        256,
+        description="Most connections to each upstream at once; a request that gets none within `connect` is answered 504.",
     )
     keep: Annotated[Seconds, Field(gt=0)] = Field(
         4.0,
@@ -48,11 +49,11 @@ class UpstreamSection(Section):
     preserve_host: bool = Field(False, description="Send the caller's `Host` instead of the upstream's own.")
     ca: str | None = Field(
         None,
-        description="File of certificate authorities for `https:` upstreams; the system's when left out.",
+        description="File of certificate authorities for `https:` upstreams; the system's by default.",
     )
     assertion: bool = Field(
         True,
-        description="Send `X-Sallygate-Assertion`, a signed JWT the upstream can verify the identity headers by.",
+        description="Send `X-Sallygate-Assertion`, a signed JWT by which the upstream can verify the identity headers.",
     )
 
 
@@ -71,11 +72,11 @@ class Listen(Section):
     https: str = Field("127.0.0.1:8443", description="Address and port, `127.0.0.1:8443` or `[::1]:8443`.")
     http: str | None = Field(
         None,
-        description="A plain listener that answers every request 403 with the reason; it never redirects or passes one on.",
+        description="A plain HTTP listener that answers every request 403 with the reason; it never redirects or forwards a request.",
     )
     certificate: Certificate | None = Field(
         None,
-        description="PEM files, or `development` (the default): a certificate authority made in the state directory, for this machine alone.",
+        description="PEM files, or `development` (the default): a certificate authority in the state directory, for this machine only.",
     )
     management: str | None = Field(
         None,
@@ -84,7 +85,7 @@ class Listen(Section):
     backlog: Count = Field(1024, description="Connections waiting to be accepted.")
     stop_delay: Seconds = Field(
         0.0,
-        description="At a stop, how long requests are still accepted while `/readyz` says no, for a load balancer to look elsewhere.",
+        description="At a stop, how long the gate still accepts requests while `/readyz` answers 503, so that a load balancer can stop sending.",
     )
 
     @field_validator("certificate", mode="before")

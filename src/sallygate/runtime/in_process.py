@@ -21,7 +21,7 @@ class Guard(guard.Guard):
     """
 
     def __init__(self, app: App, policy: str | Path) -> None:
-        self.runtime = Runtime(policy, "guard")
+        self.runtime = Runtime(policy, "in_process")
         self._starting: asyncio.Lock | None = None
         self._ready = False
         super().__init__(app, self.runtime)

@@ -25,6 +25,7 @@ from sallygate.engine.gate import Gate
 from sallygate.guard import App
 from sallygate.guard.services import Interruptible
 from sallygate.model.decision import HeaderList
+from sallygate.model.event import Shell
 from sallygate.model.exchange import Exchange
 from sallygate.model.principal import Principal
 from sallygate.model.request import RequestHead
@@ -38,7 +39,7 @@ from sallygate.model.work import (
     WorkDone,
 )
 from sallygate.net.sockets import inherited, notify, notify_reloading, watchdog_s
-from sallygate.policy.load import Door, Loaded, load_policy
+from sallygate.policy.load import Loaded, load_policy
 from sallygate.ports import StoreError
 from sallygate.runtime.restarts import restarts_needed
 from sallygate.runtime.status import Life, Parts, gather_status
@@ -89,9 +90,9 @@ async def _still_alive() -> None:
 class Runtime:
     """Everything behind Guard. `start` before the first request, `stop` after the last."""
 
-    def __init__(self, policy: str | Path, door: Door, log: Log | None = None, clock: Clock | None = None) -> None:
+    def __init__(self, policy: str | Path, shell: Shell, log: Log | None = None, clock: Clock | None = None) -> None:
         self.clock = clock or Clock()
-        self.loaded = load_policy(Path(policy), door)
+        self.loaded = load_policy(Path(policy), shell)
         check_telemetry(self.loaded)
         self.log = log or open_log(self.loaded.policy.log)
         self.failures = Failures(self.log)
@@ -120,7 +121,7 @@ class Runtime:
         """Of this process, the first half of every request id."""
         self._counter = count(int.from_bytes(secrets.token_bytes(4), "big"))
         self._started = self._behind = False
-        self.handed_over = inherited() if door == "gateway" else {}
+        self.handed_over = inherited() if shell == "gateway" else {}
         """Listening sockets of systemd's, until somebody takes them."""
         self._reloading = asyncio.Lock()
 
@@ -147,7 +148,7 @@ class Runtime:
         self.early = EarlyRejections(
             state, self.events.queue.put, self.reporting.metrics, self.counters.met, lambda: self.gate.source
         )
-        self.turned = self.early.tally
+        self.rejections = self.early.counts
         self.logins = Logins(self.loaded.policy, state, store, in_store, now, failures)
         self.access = AuthEndpoints(
             state, store, in_store, self.installation, self.logins, lambda: self.gate, self.work, now, failures
@@ -196,7 +197,7 @@ class Runtime:
             await self.logins.start()
             await self.access.start(self.loaded, self.secrets.ring)
             # Begins to fetch, and waits for none: an issuer that is down opens and shuts nothing.
-            await self.issuers.beat()
+            await self.issuers.step()
             self.events.start()
             await self.reporting.start(self.loaded, self.instance, self.handed_over)
             if (traces := self.reporting.traces) is not None:
@@ -215,17 +216,17 @@ class Runtime:
     def _begin(self) -> None:
         steps: list[tuple[float, str, Callable[[], Coroutine[Any, Any, None]]]] = [
             (SYNC_S, "sync", self._sync),
-            (SYNC_S, "door", self.early.beat),
+            (SYNC_S, "early", self.early.step),
             (FLUSH_S, "counters", self.counters.flush),
-            (CLOCK_S, "clock", self.clock_watch.beat),
+            (CLOCK_S, "clock", self.clock_watch.step),
             (WATCH_S, "watch", self._watch),
-            (FLUSH_S, "places", self.access.beat),
-            (ISSUERS_S, "issuers", self.issuers.beat),
-            (ISSUERS_S, "feeds", self.feeds.beat),
-            (FLUSH_S, "flood", self.load.beat),
+            (FLUSH_S, "locations", self.access.step),
+            (ISSUERS_S, "issuers", self.issuers.step),
+            (ISSUERS_S, "feeds", self.feeds.step),
+            (FLUSH_S, "flood", self.load.step),
         ]
-        if (beat := watchdog_s()) is not None:
-            steps.append((beat, "watchdog", _still_alive))
+        if (interval_s := watchdog_s()) is not None:
+            steps.append((interval_s, "watchdog", _still_alive))
         self._tasks = [asyncio.create_task(self._every(*step)) for step in steps]
         self._tasks.append(asyncio.create_task(self.load.watch_lateness()))
 
@@ -246,7 +247,7 @@ class Runtime:
         await self.reporting.stop()
         await self.access.stop()
         await self.logins.stop()
-        await self.early.beat()
+        await self.early.step()
         try:
             await self.counters.flush()
         except StoreError as error:
@@ -311,7 +312,7 @@ class Runtime:
             self.sync.check_in_place()
         except StoreError as error:
             self.failed("database", error)
-        await self.network.beat()
+        await self.network.step()
         if self.loaded.policy.reload == "file" and (stamps := self._file_stamps()) != self._stamps:
             self._stamps = stamps
             await self.reload()
@@ -328,7 +329,7 @@ class Runtime:
     async def _reload(self) -> bool:
         stamps = self._file_stamps()
         try:
-            loaded = await asyncio.to_thread(load_policy, self.loaded.file, self.loaded.door)
+            loaded = await asyncio.to_thread(load_policy, self.loaded.file, self.loaded.shell)
             if loaded.state_dir != self.loaded.state_dir:
                 raise StoreError("`state` cannot change while running; restart instead")
             channel_of(loaded, self.installation.directory)
@@ -349,7 +350,7 @@ class Runtime:
         except Exception as error:  # until it is, `/auth` is as it was
             self.failed("auth", error)
         self.issuers.configure(loaded)
-        await self.issuers.beat()
+        await self.issuers.step()
         self.life.reloaded(self.now())
         for name in restarts_needed(old, loaded):
             self.log.warning(f"`{name}` has changed: that takes a restart")
@@ -413,7 +414,7 @@ class Runtime:
     def identity_headers(self, principal: Principal, now: float) -> HeaderList:
         """Header fields that tell the API who is calling."""
         # In process nobody stands between Guard and its application: `scope["sallygate"]` cannot be forged.
-        upstream = self.loaded.policy.upstream if self.loaded.door == "gateway" else None
+        upstream = self.loaded.policy.upstream if self.loaded.shell == "gateway" else None
         return self.secrets.assertions.headers(principal, now, signed=upstream is not None and upstream.assertion)
 
     def traceparent(self, head: RequestHead) -> bytes | None:

@@ -100,7 +100,7 @@ async def gather_status(parts: Parts, loaded: Loaded, under_way: int) -> Status:
     database, log, flood = parts.installation.database, parts.installation.events, loaded.policy.flood
     database_bytes, events_bytes = await asyncio.to_thread(lambda: (_bytes(database), _bytes_below(log)))
     return Status(
-        version=__version__, pid=os.getpid(), door=loaded.door, ready=all(check.ok for check in checks),
+        version=__version__, pid=os.getpid(), shell=loaded.shell, ready=all(check.ok for check in checks),
         draining=life.draining, checks=tuple(checks), started_at=life.started_at, policy=loaded.hash,
         policy_file=str(loaded.file), policy_at=life.policy_at, reloads=life.reloads,
         reloads_refused=life.reloads_refused, listeners=tuple(parts.reporting.listeners), upstreams=upstreams,

@@ -1,4 +1,4 @@
-"""The state directory: where an installation keeps its secrets and its files, and who may read them.
+"""State directory: an installation's secrets and files, with their permissions.
 
 Secrets are made at first use from the system's random source, mode 0600, written whole or not at all. The pepper may
 instead come from the file `SALLYGATE_PEPPER_FILE` names (a systemd credential, a mounted secret).
@@ -63,10 +63,12 @@ class Installation:
 
     @property
     def database(self) -> Path:
+        """Path of the SQLite database."""
         return self.directory / "sallygate.db"
 
     @property
     def events(self) -> Path:
+        """Directory of the event files."""
         return self.directory / "events"
 
     @property
@@ -118,6 +120,7 @@ class Installation:
 
     @property
     def certificates(self) -> Path:
+        """Directory of the development certificates."""
         return self.directory / "certificates"
 
     def held(self, *, alone: bool) -> AbstractContextManager[None]:
@@ -232,7 +235,7 @@ class Installation:
 
     def issuer_keys(self, issuer: str, source: str) -> tuple[float, bytes] | None:
         """When an issuer's keys were fetched from `source` the last time, and its answer; None when nothing is kept, or
-        not as it was written: whoever puts a key in here could make tokens."""
+        not as it was written: a forged key in here could sign tokens."""
         try:
             data = self._issuer_file(issuer).read_bytes()
         except OSError:

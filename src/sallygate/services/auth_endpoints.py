@@ -1,4 +1,4 @@
-"""Service of `/auth`: its application, its keys, its channel, and what it keeps, for the policy in force.
+"""Service of `/auth`: its application, keys, channel and stores, for the policy in force.
 
 A reload that changes nothing about it leaves it running; codes on their way are not lost to one.
 """
@@ -91,6 +91,7 @@ class AuthEndpoints:
         await self.take_over()
 
     async def stop(self) -> None:
+        """Stop the delivery of codes."""
         if self._codes is not None:
             await self._codes.stop()
             self._codes = None
@@ -150,7 +151,7 @@ class AuthEndpoints:
 
     def _publish(self) -> None:
         """The public halves of our keys, for the identity control. Another set only where the files or the time make
-        one: whoever remembers a token by it looks again then."""
+        one: a cache of verified tokens then verifies again."""
         section, signing, now = self._section, self._signing, self.now()
         if section is None or signing is None:
             return
@@ -163,22 +164,27 @@ class AuthEndpoints:
 
     @property
     def guesses(self) -> Guesses:
+        """Counters of wrong codes."""
         assert self._guesses is not None
         return self._guesses
 
     @property
     def signing(self) -> SigningKeys:
+        """Signing keys of the own access tokens."""
         assert self._signing is not None
         return self._signing
 
     def name_digest(self, name: str) -> str:
+        """Keyed hash of a name, which may belong to no account."""
         assert self._ring is not None
         return self._ring.name_digest(name)
 
     async def kept(self, call: Callable[[AccessStore], T]) -> T:
+        """Result of `call` on the store, off the event loop. Raises `StoreError`."""
         return await self._in_store(lambda: call(self._store))
 
     async def account(self, name: str) -> Account | None:
+        """Account from memory or the store; None if there is none. Raises `StoreError`."""
         known = self.state.accounts.get(name)
         if known is not None:
             return known
@@ -191,13 +197,16 @@ class AuthEndpoints:
         return self._gate().engine.controls.get(IdentityControl)
 
     def principal_of(self, account: Account) -> Principal | Finding:
+        """Principal of an account under the policy in force, or the finding that refuses it."""
         identity = self._identity()
         return identity.prove_account(account) if identity is not None else unavailable("Accounts")
 
     async def prove_key(self, text: str) -> Principal | Finding:
+        """Principal of an API key, or the finding that refuses it."""
         return await self._proven(lambda identity, now, done: identity.prove_key(text, now, done))
 
     async def prove_token(self, text: str) -> Principal | Finding:
+        """Principal of an access token, or the finding that refuses it."""
         return await self._proven(lambda identity, now, done: identity.prove_token(text, now, done))
 
     async def _proven(
@@ -218,16 +227,20 @@ class AuthEndpoints:
         return unavailable("Credentials")
 
     async def hash(self, text: str) -> str:
+        """Argon2id hash of a code, computed in the pool."""
         return await self._logins.hashing.hash(text, first=True)
 
     async def compare(self, text: str, stored: str, tag: bytes) -> Literal["right", "wrong", "later"]:
+        """Compare a code with its hash in the pool; `later` if the pool is full."""
         outcome = await self._logins.hashing.verify(text, stored, tag, first=True)
         return outcome if outcome in ("right", "wrong") else "later"
 
     def act(self, act: str, subject: str, actor: str, note: str) -> Event:
+        """Audit event at the current time."""
         return act_of(act, subject, actor, note, self.now())
 
     def revoked(self, revocations: Sequence[Revocation]) -> None:
+        """Take revocations into memory."""
         section, now = self._section, self.now()
         for one in revocations:
             self._revocations_revision = max(self._revocations_revision, one.revision)
@@ -235,12 +248,14 @@ class AuthEndpoints:
                 self.state.revocations.put(section.issuer, one.id, one.until, now)
 
     def admitted(self, known_networks: list[KnownNetwork]) -> None:
+        """Take admitted networks into memory."""
         for one in known_networks:
             self.state.known_networks.put(one)
 
     # places ----------------------------------------------------------------------------------------------------------
 
     async def load_locations(self, work: LoadLocations) -> LocationsLoaded:
+        """Load the known networks of a principal; `failed` is set if the store does not answer."""
         try:
             found = tuple(await self.kept(lambda store: store.known_networks_of(work.principal)))
         except StoreError as error:
@@ -270,7 +285,7 @@ class AuthEndpoints:
             network = location_network(head.client_address)
             self.state.travels.put(principal, Seen(network, origin.country, circle, head.received_at))
 
-    async def beat(self) -> None:
+    async def step(self) -> None:
         """New places written; keys that have had their time no longer published."""
         self._publish()
         if self._seen:

@@ -1,7 +1,7 @@
-"""Time for decisions: the epoch's seconds, carried on by a clock that never goes back.
+"""Clock for decisions: seconds since the epoch, carried on by a monotonic clock.
 
 Someone setting the machine's clock must neither free the penalised nor lock out the honest within a request. So time
-runs on steadily from start, and `check` follows a jump once, loudly; the counters bear it (see `state`).
+runs on steadily from start, and `check` follows a jump once and logs it; the counters allow for it (see `state`).
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ JUMP_S = 2.0
 
 
 class Clock:
+    """Clock of decisions: the wall clock at start, carried on by the monotonic clock."""
+
     def __init__(self, wall: Callable[[], float] = time.time, steady: Callable[[], float] = time.monotonic) -> None:
         self._wall, self._steady = wall, steady
         self._offset = wall() - steady()
         self.jumps = 0
 
     def now(self) -> float:
+        """Current time, in seconds since the epoch; it never goes back by itself."""
         return self._steady() + self._offset
 
     def check(self) -> float | None:

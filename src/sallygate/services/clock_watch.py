@@ -1,4 +1,4 @@
-"""Watch over the clock: what counts from now on moves along when it jumps, and restrictions end when they should."""
+"""Watch over the clock: after a jump, counters move along, and restrictions still end at their time."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from sallygate.telemetry.log import Log
 
 
 class ClockWatch:
-    """`beat` once a second."""
+    """Watch over the clock; call `step` once a second."""
 
     def __init__(self, clock: Clock, state: State, store: RestrictionStore, in_store: StoreThread, log: Log) -> None:
         self._clock, self._state, self._store, self._in_store, self._log = clock, state, store, in_store, log
         self._recheck = False
 
-    async def beat(self) -> None:
+    async def step(self) -> None:
         """Look once. Raises `StoreError`."""
         state, now = self._state, self._clock.now
         if (jumped := self._clock.check()) is not None:

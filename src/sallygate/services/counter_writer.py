@@ -62,6 +62,7 @@ class CounterWriter:
             self.met(finding, 1)
 
     def met(self, finding: Finding, times: int) -> None:
+        """Count hits of the restriction that a finding names."""
         if finding.control in _OF_RESTRICTIONS:
             self._hits[finding.rule] = self._hits.get(finding.rule, 0) + times
 

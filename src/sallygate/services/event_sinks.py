@@ -43,7 +43,7 @@ class EventSinks:
         self._slow: list[SlowSink] = []
         self._lost: Counter[str] = Counter()
         self.watched = False
-        """Whether a sink wants every single exchange, so that none is refused early and told of with others."""
+        """Whether a sink wants every single exchange, so that none is rejected early and counted with others."""
 
     @property
     def lost(self) -> dict[str, int]:

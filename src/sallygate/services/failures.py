@@ -1,4 +1,4 @@
-"""Failures of background work: every one counted by what failed, and logged at a bounded pace."""
+"""Failures of background work: each counted by its subject, and logged at a bounded rate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Secrets of a running gate: peppers and the key ring, the key of object ids, assertions; followed as they rotate."""
+"""Secrets of a running gate: peppers, the key ring, the key of object ids, assertions; reloaded when they rotate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prefilter of injection, from compiled patterns that are kept, or that are compiled now, which takes seconds."""
+"""Loader of the injection prefilter: stored compiled patterns, or compiled now, which takes seconds."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Requests to an issuer for its keys, from where the policy says and nowhere else.
+"""HTTP requests to an issuer for its keys, to the policy's addresses only.
 
-A redirect is an answer like any other wrong one: following it would let whoever writes it choose where keys come from.
+A redirect is an answer like any other wrong one: following it would let its author choose where keys come from.
 What is fetched is bytes; whether they are keys, others say.
 """
 

@@ -1,5 +1,4 @@
-"""The keys of the issuers a policy names: fetched, renewed, kept for when an issuer is down, read anew when their file
-changes.
+"""Service of issuers' keys: fetched, renewed, kept while an issuer is down, read again when their file changes.
 
 None of it is on the request path but one wait: a token with a key that is not known here makes its issuer be asked,
 once for all who wait, at a bounded rate, for `FETCH_S` at most. What fails is said, and leaves the last good keys in
@@ -134,7 +133,7 @@ class Issuers:
         load_known(self._state, loaded, self._installation)
         self._installation.forget_issuers(set(self._sources))
 
-    async def beat(self) -> None:
+    async def step(self) -> None:
         """Every second: begin what is due."""
         now = self._now()
         for source in self._sources.values():
@@ -148,6 +147,7 @@ class Issuers:
                 self._begin(source)
 
     async def stop(self) -> None:
+        """Cancel fetches under way."""
         tasks = [source.task for source in self._sources.values() if source.task is not None]
         for task in tasks:
             task.cancel()
@@ -226,6 +226,7 @@ class Issuers:
     # telling -------------------------------------------------------------------------------------------------------
 
     def states(self) -> Sequence[IssuerState]:
+        """State of each issuer's keys, for `status` and metrics."""
         found = []
         for issuer, source in self._sources.items():
             keys = self._state.issuers.get(issuer)

@@ -1,8 +1,8 @@
-"""What a gate does for logins off the request path: loads accounts, has passwords verified, remembers right ones, and
-makes a hash anew that is not of the present profile.
+"""Service of logins, off the request path: loads accounts, has passwords verified, remembers valid ones, and hashes a
+password again if its profile is not the current one.
 
 A failure's answer leaves at a multiple of `answer_every` after the request came, so that how long it took, by the
-kind of hash, by a look into the store, by a queue, is not told.
+kind of hash, by a look into the store, by a queue, stays hidden.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sallygate.services.store_thread import StoreThread
 from sallygate.state.state import State
 
 ACTOR = "sallygate"
-"""Who made a hash anew, for the record."""
+"""Actor of a repeated hash, for the audit event."""
 
 
 class Logins:
@@ -57,12 +57,14 @@ class Logins:
         self.hashing.follow(policy.accounts)
 
     async def stop(self) -> None:
+        """Cancel rehashing and close the pool."""
         for task in list(self._rehashing.values()):
             task.cancel()
         await asyncio.gather(*self._rehashing.values(), return_exceptions=True)
         self.hashing.close()
 
     async def load(self, work: LoadAccount) -> AccountLoaded:
+        """Load an account from the store; `failed` is set if the store does not answer."""
         try:
             account = await self._in_store(lambda: self._store.account(work.name))
         except StoreError as error:
@@ -75,6 +77,7 @@ class Logins:
         return AccountLoaded(work.name, account)
 
     async def verify(self, work: VerifyPassword) -> PasswordVerified:
+        """Verify a password in the pool, and remember a valid one."""
         outcome = await self.hashing.verify(work.password, work.stored, work.tag, first=work.known_network)
         if outcome == "right":
             self._remember(work)

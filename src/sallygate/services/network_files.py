@@ -1,5 +1,5 @@
-"""The files that tell of addresses: the policy's lists, and the geography. Read again when they change; one that has
-become bad leaves the last good one in force, and is told of."""
+"""Service of address lists and geography: read again when they change. A file that has become invalid leaves the last
+valid one in force, and is reported."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ from sallygate.state.state import State
 from sallygate.telemetry.status import GeographyState
 
 OLD_S = 90 * 86400.0
-"""Some percent of addresses have moved to another country since; told of at the start and in `sallygate status`."""
+"""Age after which some percent of addresses have moved to another country; reported at start and in `sallygate
+status`."""
 SETTLED_S = 60.0
 """Longer than reading a policy takes."""
 DATABASE_BYTES_MAX = 1 << 30
@@ -40,6 +41,8 @@ Stamp = tuple[int, int]
 
 
 class Database(Struct, frozen=True):
+    """Opened geography file with its time (seconds since the epoch)."""
+
     name: str
     made_at: float
     """Seconds since the epoch, as the file itself says."""
@@ -54,7 +57,7 @@ def open_database(file: Path, name: str, *, copied: bool = True) -> Database:
         return Database(name, float(reader.metadata().build_epoch), _reading(reader))
     except (OSError, ValueError, maxminddb.InvalidDatabaseError) as error:
         raise StoreError(
-            f"{file}: is no MMDB file that can be read: {error}; get it anew, or take it out of `network.databases`"
+            f"{file}: is not a readable MMDB file: {error}; download it again, or remove it from `network.databases`"
         ) from None
 
 
@@ -90,6 +93,7 @@ def _reading(reader: maxminddb.Reader) -> Source:
 
 
 def packaged_database() -> Database:
+    """Geography of the package, mapped into memory."""
     with as_file(files("sallygate") / "data" / "places.mmdb") as file:
         return open_database(file, PACKAGED, copied=False)
 
@@ -102,10 +106,12 @@ def databases_of(loaded: Loaded) -> list[Database]:
 
 
 def geography_of(databases: Sequence[Database]) -> Geography:
+    """Geography over several files; the first with an address counts."""
     return Geography([database.source for database in databases])
 
 
 def asks_geography(network: Network | None) -> bool:
+    """Whether a policy's section uses countries or network numbers."""
     sections: list[Reach] = [network, *network.rules] if network is not None else []
     return any(section.countries is not None or section.asns for section in sections)
 
@@ -147,7 +153,7 @@ class NetworkFiles:
         named = [*(network.databases if network else ()), *(name for _, name in list_files(network))]
         return {name: loaded.beside(name) for name in named}
 
-    async def beat(self) -> None:
+    async def step(self) -> None:
         """Every second: what has changed is read."""
         loaded = self._loaded
         if loaded is None:
@@ -176,7 +182,7 @@ class NetworkFiles:
             self._failed("list", StoreError(f"{file}: {error}; the list as it was stays in force"))
             return
         loaded.lists[name] = prefixes
-        self._say(f"list {name} read anew")
+        self._say(f"list {name} read again")
 
     async def _renew_database(self, loaded: Loaded, name: str) -> None:
         try:
@@ -186,9 +192,10 @@ class NetworkFiles:
             return
         self._databases = [fresh if one.name == name else one for one in self._databases]
         self._state.geography = geography_of(self._databases)
-        self._say(f"geography {name} read anew")
+        self._say(f"geography {name} read again")
 
     def states(self) -> tuple[GeographyState, ...]:
+        """State of each geography file, for `status` and metrics."""
         return tuple(
             GeographyState(one.name, one.made_at, self._now() - one.made_at > OLD_S) for one in self._databases
         )

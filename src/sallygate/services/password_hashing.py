@@ -1,4 +1,4 @@
-"""Where passwords are hashed: off the event loop, so many at once, so many waiting, and no more.
+"""Pool of threads for password hashing: off the event loop, with bounded threads and a bounded queue.
 
 Threads of the pool give way to the loop's (they are nicer by ten): a flood of logins takes the processor time that is
 left over. Argon2, bcrypt, scrypt and PBKDF2 leave the interpreter free while they compute.
@@ -57,13 +57,15 @@ class Hashing:
 
     @property
     def profile(self) -> passwords.Profile:
+        """Argon2id profile of the policy."""
         return self._section.hashing
 
     def close(self) -> None:
+        """Stop the pool; hashes under way are finished."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def verify(self, password: str, stored: str, tag: bytes, *, first: bool = False) -> Outcome:
-        """Whether `password` is what `stored` is the hash of. An empty `stored` costs the same, and is nobody's. The
+        """Whether `password` is what `stored` is the hash of. An empty `stored` costs the same, and never matches. The
         same `tag` asked for many times at once is computed once. `first`: before those who are not."""
         task = self._same.get(tag)
         if task is None:
@@ -118,7 +120,7 @@ class Hashing:
 
     async def _run(self, call: Callable[[], T], first: bool) -> T:
         await self._enter(first)
-        # Its place is free when the thread is, whoever still waits for it.
+        # Its slot is free when the thread is, also while a caller still waits for it.
         running = asyncio.get_running_loop().run_in_executor(self._threads, call)
         running.add_done_callback(lambda _: self._leave())
         return await asyncio.shield(running)

@@ -47,7 +47,7 @@ class Reporting:
         self._exporting: Exporting | None = None
         self._controls = False
         """Whether the control socket is this process's."""
-        self._told = False
+        self._has_warned = False
 
     async def start(self, loaded: Loaded, instance: str, handed_over: dict[tuple[str, int], socket.socket]) -> None:
         """`handed_over`: listening sockets of systemd's. Raises `StoreError` for a management listener that cannot be
@@ -78,8 +78,8 @@ class Reporting:
         if control is not None:
             self._controls = True
             await self._management.serve(control, control=True)
-        elif not self._told:
-            self._told = True
+        elif not self._has_warned:
+            self._has_warned = True
             self._log.warning("this process does not answer `sallygate status`", why=why)
 
     async def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""Restrictions into the state: the index decisions read, and a counter for each throttle."""
+"""Loader of restrictions into the state: the index that decisions read, and a counter for each throttle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Store sync: what other processes write to the store, taken over into memory: accounts, keys, restrictions.
+"""Synchronisation with the store: loads other processes' changes of accounts, keys and restrictions into memory.
 
 Each by its revision, so that only what is new is read.
 """

@@ -1,4 +1,4 @@
-"""Thread of the store: calls of the database run on it one after another, off the event loop."""
+"""Thread of the store: runs calls of the database one after another, off the event loop."""
 
 from __future__ import annotations
 

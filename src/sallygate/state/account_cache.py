@@ -1,4 +1,4 @@
-"""What memory holds of accounts: their records, who is locked, and passwords that were right a moment ago.
+"""Cache of accounts in memory: records, locked names, and recently verified passwords.
 
 Bounded, filled by others, never from a decision. Nothing here looks at a clock, a store or a password's text.
 """
@@ -36,6 +36,7 @@ class Accounts:
         return len(self._known) + len(self._locked)
 
     def get(self, name: str) -> Account | None:
+        """Account by name; None if memory does not have it."""
         return self._known.get(name) or self._locked.get(name)
 
     def is_locked(self, name: str) -> bool:
@@ -43,10 +44,12 @@ class Accounts:
         return name in self._locked
 
     def is_missing(self, name: str, now: float) -> bool:
+        """Whether the store was asked lately and has no such account."""
         until = self._missing.get(name)
         return until is not None and now < until <= now + MISSING_S
 
     def put(self, account: Account) -> None:
+        """Keep an account, unless memory has a newer revision."""
         name = account.name
         self._missing.pop(name, None)
         known = self.get(name)
@@ -62,6 +65,7 @@ class Accounts:
             self._known.popitem(last=False)
 
     def put_missing(self, name: str, now: float) -> None:
+        """Remember for `MISSING_S` seconds that there is no such account."""
         self._missing[name] = now + MISSING_S
         if len(self._missing) > MISSING_MAX:
             self._missing.popitem(last=False)
@@ -88,6 +92,7 @@ class VerifiedPasswords:
         return until is not None and now < until <= now + for_s
 
     def put(self, tag: bytes, until: float) -> None:
+        """Remember the tag of a verified password until a time (seconds since the epoch)."""
         self._until[tag] = until
         self._until.move_to_end(tag)
         if len(self._until) > self._entries_max:

@@ -119,12 +119,15 @@ class BoundedTable(Generic[Entry]):
         return len(self._entries)
 
     def keyed(self, bucket_hash: BucketHash) -> None:
+        """Use a keyed hash for the overflow buckets, so that processes can add their counts."""
         self._hash = bucket_hash
 
     def subjects(self) -> list[str]:
+        """Subjects with an entry of their own."""
         return list(self._entries)
 
     def take_deltas(self) -> dict[str, int]:
+        """Amounts taken since the last call, by subject or bucket."""
         deltas, self._deltas = self._deltas, {}
         if self._bucket_deltas:
             deltas |= {f"{BUCKET}{bucket}": amount for bucket, amount in self._bucket_deltas.items()}
@@ -132,6 +135,7 @@ class BoundedTable(Generic[Entry]):
         return deltas
 
     def give_back(self, deltas: Deltas) -> None:
+        """Add deltas again that could not be written."""
         for key, amount in deltas.items():
             if key.startswith(BUCKET):
                 bucket = int(key[len(BUCKET) :])
@@ -140,6 +144,7 @@ class BoundedTable(Generic[Entry]):
                 self._deltas[key] = self._deltas.get(key, 0) + amount
 
     def merge(self, deltas: Deltas, now: float) -> None:
+        """Add the deltas of another gate; the order of several merges has no effect."""
         own = self.take_deltas()  # what another gate has taken is not this one's
         for key, amount in deltas.items():
             if key.startswith(BUCKET):

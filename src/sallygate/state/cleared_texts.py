@@ -1,4 +1,4 @@
-"""Texts in which nothing was to be judged: callers send the same header fields and names again and again.
+"""Cache of texts without findings: callers send the same header fields and names again and again.
 
 Only saves time. What is found of a text is found of it each time, so a decision is the same with and without it. One
 instance belongs to one way of reading (the places of credentials that identity has checked), and to one process.

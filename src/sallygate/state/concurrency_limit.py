@@ -1,4 +1,4 @@
-"""How many requests at once an API bears, found out from how long it takes to answer. Time is an argument.
+"""Concurrency limit of an API, adaptive, after TCP Vegas: it follows the latency. Time is an argument.
 
     window of samples ─▶ each by its operation's baseline ─▶ the median ─▶ what stands in the API's queue ─▶ limit
 
@@ -11,7 +11,7 @@ What differs, and why:
 - No source speaks for more than a few shares of a window, and where callers in good standing have samples, theirs
   must agree: nobody shrinks the limit for others by what he asks for himself.
 - Only what began after the last change counts, and not the first to come back, which are the fast ones.
-- What was not used is not known to be borne (RFC 7661): an unused limit falls back toward twice what was used.
+- An unused limit is not known to be possible (RFC 7661): it falls back toward twice what was used.
 - A limit reached for long dips now and then, since the API is never seen unloaded otherwise: what it takes then is what
   the baselines are corrected by, where the dip did not help. At the floor they follow what is seen.
 - Failures that tell of overload (502, 503, 504, no connection), a quarter of a window: multiplicative decrease.
@@ -56,17 +56,17 @@ SETTLE, TYPICAL_STEP = 2.0, 0.1
 """After a change, so many times what a request typically takes pass uncounted: of those that began after it, the fast
 are the first to end, and would speak for all."""
 DIP, DIP_EVERY_S, DIP_AGAIN_S = 0.7, 10.0, 2.0
-"""How far a limit reached for long dips, and how often, and how soon again when that told something: costs at most a
-hundredth of what the API bears."""
+"""How far a limit reached for long dips, and how often, and how soon again after a dip with a result: costs at most a
+hundredth of the API's throughput."""
 UNHELPED = 0.95
 """A dip that leaves the median above this share of what it was has not helped."""
 COLD_ANSWERS, COLD_S = 20, 5.0
-"""Before so many, and so long after the first, nothing is known of the API: before a restart it may have borne
-hundreds, who all come back at once."""
+"""Before so many, and so long after the first, nothing is known of the API: before a restart its limit may
+have been hundreds, and all callers return at once."""
 COLD_S_MAX = 15.0
-"""Nor is it longer than that after the first request: an API that does not answer is known to bear nothing."""
+"""Nor is it longer than that after the first request: an API that does not answer gets the least limit."""
 UNUSED_S = 60.0
-"""What was used at most in so long is what the API is known to bear."""
+"""The largest use in so many seconds is the known limit of the API."""
 UNUSED_SHRINK = 0.9
 STEP_MIN, LEARNING = 0.05, 20
 """A step is one over the samples seen, and at least this; the first so many count however loaded the API is."""
@@ -86,7 +86,7 @@ Sample = tuple[float, str, str]
 """How many times its baseline a request took (0: it failed), its operation, and whose it was."""
 
 
-class Bearing:
+class ConcurrencyLimit:
     """The limit, and what it is judged from. `least`, `initial` and `most` are requests at once, times are seconds of
     a clock that never goes back."""
 
@@ -132,6 +132,7 @@ class Bearing:
 
     @property
     def most(self) -> int:
+        """Largest limit that the policy allows."""
         return self._most
 
     def baseline(self, operation: str) -> float:
@@ -182,7 +183,7 @@ class Bearing:
 
     def _warm_up(self, operation: str, took_s: float, now: float, *, failed: bool, known: bool) -> None:
         """What is under way in the second half, when those who waited for the gate are served, is what the API is known
-        to bear."""
+        to handle."""
         if not failed:
             self._ratio(operation, took_s, known)
         if self._cold > COLD_ANSWERS:
@@ -273,7 +274,7 @@ class Bearing:
             self._grow(now)
 
     def _helps(self, samples: list[Sample], ratio: float, now: float) -> bool:
-        """Whether what was taken from the limit has made the API faster, as far as it can be told yet. It is given back
+        """Whether what was taken from the limit has made the API faster, as far as it is known yet. It is given back
         where it has not: the API is not slow because of our requests, and its baseline is too low."""
         assert self._shrunk_from is not None
         limit, before = self._shrunk_from
@@ -305,9 +306,9 @@ class Bearing:
 
     def _forget_unused(self, now: float) -> None:
         self._dip_at = now  # it is seen unloaded as it is
-        borne = max(2.0 * max(self._used, self._used_before), min(self._initial, self._congested_at or self._initial))
-        if self._used_before and self.limit > borne:
-            self.limit = max(borne, self.limit * UNUSED_SHRINK)
+        known = max(2.0 * max(self._used, self._used_before), min(self._initial, self._congested_at or self._initial))
+        if self._used_before and self.limit > known:
+            self.limit = max(known, self.limit * UNUSED_SHRINK)
 
     def _set(self, limit: float, now: float) -> None:
         self.limit = min(max(limit, self._least), self._most)

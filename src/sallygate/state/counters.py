@@ -50,6 +50,7 @@ class RateTable(BoundedTable[float]):
         return backlog_s if backlog_s < self.tolerance_s else self.tolerance_s
 
     def look(self, subject: str, now: float, amount: int = 1) -> Room:
+        """Room left under the rate (GCRA), without taking any."""
         backlog_s = self._backlog_s(subject, now)
         wanted_s = self.interval_s * amount
         # A cost above the burst would never be allowed: it waits for the whole burst instead.
@@ -60,6 +61,7 @@ class RateTable(BoundedTable[float]):
         return Room(True, max(int((free_s - wanted_s + ROUNDING_S) / self.interval_s), 0), backlog_s + wanted_s)
 
     def take(self, subject: str, now: float, amount: int) -> None:
+        """Take `amount` requests, also beyond the rate."""
         due = now + self._backlog_s(subject, now) + self.interval_s * amount
         entries = self._entries
         if subject in entries:  # here rather than in `_put`: of every request
@@ -71,15 +73,18 @@ class RateTable(BoundedTable[float]):
             self._put(subject, due, now, amount)
 
     def row(self, subject: str) -> Row | None:
+        """Stored form: the time at which the subject's backlog is zero."""
         due = self._entries.get(subject)
         return None if due is None else (self.name, subject, due, 0.0)
 
     def load(self, subject: str, a: float, b: float, now: float) -> None:
+        """Restore an entry whose backlog is not zero yet."""
         if a > now and len(self._entries) < self._entries_max:
             # Further than this it was written by a clock that was ahead, and would last until that time comes.
             self._entries[subject] = min(a, now + self.tolerance_s)
 
     def shift(self, seconds: float) -> None:
+        """Move all times by a jump of the clock, in seconds."""
         for subject, due in self._entries.items():
             self._entries[subject] = due + seconds
         for bucket, due in self._buckets.items():
@@ -147,6 +152,7 @@ class QuotaTable(BoundedTable[int]):
         self._changed()
 
     def look(self, subject: str, now: float, amount: int = 1) -> Room:
+        """Room left in the window, without taking any."""
         if not self._floor <= now < self._end:
             self._turn(now)
         used = self._entries.get(subject)
@@ -158,6 +164,7 @@ class QuotaTable(BoundedTable[int]):
         return Room(False, left if left > 0 else 0, self._end - now)
 
     def take(self, subject: str, now: float, amount: int) -> None:
+        """Take `amount` from the window."""
         if not self._floor <= now < self._end:
             self._turn(now)
         used = self._entries.get(subject)
@@ -172,10 +179,12 @@ class QuotaTable(BoundedTable[int]):
         return False  # what was used counts until the window ends
 
     def row(self, subject: str) -> Row | None:
+        """Stored form: the used amount and the start of the window."""
         used = self._entries.get(subject)
         return None if used is None else (self.name, subject, float(used), self._start)
 
     def load(self, subject: str, a: float, b: float, now: float) -> None:
+        """Restore an entry of the current window."""
         if not self._floor <= now < self._end:
             self._turn(now)
         # A window that starts in the future was counted before the clock was set back: it is this one.

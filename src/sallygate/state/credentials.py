@@ -28,13 +28,16 @@ class Credentials:
         return len(self._known)
 
     def get(self, key_id: str) -> Credential | None:
+        """Record by id; None if memory does not have it."""
         return self._known.get(key_id)
 
     def is_missing(self, key_id: str, now: float) -> bool:
+        """Whether the store was asked lately and has no such id."""
         until = self._missing.get(key_id)
         return until is not None and now < until <= now + MISSING_S
 
     def put(self, credential: Credential) -> None:
+        """Keep a record, unless memory has a newer revision."""
         self._missing.pop(credential.id, None)
         known = self._known.get(credential.id)
         if known is not None and known.revision > credential.revision:
@@ -44,6 +47,7 @@ class Credentials:
             self._known.popitem(last=False)
 
     def put_missing(self, key_id: str, now: float) -> None:
+        """Remember for `MISSING_S` seconds that there is no such id."""
         self._missing[key_id] = now + MISSING_S
         if len(self._missing) > MISSING_MAX:
             self._missing.popitem(last=False)

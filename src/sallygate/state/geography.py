@@ -1,4 +1,4 @@
-"""Where addresses are: country, continent, network number. Part of `state`; filled by others, never from a decision.
+"""Geography of addresses: country, continent, network number. Part of `state`; filled by services, never by a decision.
 
 Knows no file: it is given functions that look an address up, as readers of MMDB files have them.
 """
@@ -21,6 +21,8 @@ RADIUS_KM = 100.0
 
 
 class Origin(Struct, frozen=True, gc=False):
+    """Country, continent, network number and coordinates of an address; empty if unknown."""
+
     country: str = ""
     """ISO 3166-1 alpha-2; empty where nobody knows."""
     continent: str = ""
@@ -46,6 +48,7 @@ class Geography:
         self._known: dict[str, Origin] = {}
 
     def of(self, address: str) -> Origin:
+        """Origin of an address, from the cache or the files."""
         origin = self._known.get(address)
         return origin if origin is not None else self._look(address)
 
@@ -81,6 +84,7 @@ def country_of(record: Mapping[str, object]) -> str:
 
 
 def asn_of(record: Mapping[str, object]) -> int:
+    """Network number in a record of an MMDB file; 0 if it has none."""
     for name in ("autonomous_system_number", "asn"):
         value = record.get(name)
         if isinstance(value, str):

@@ -1,4 +1,4 @@
-"""How far apart two places are at least, and whether anybody could have gone from one to the other in a time.
+"""Distance of two locations, and whether a person could travel between them in a given time.
 
 Where the geography knows coordinates (databases of cities) these count; otherwise a country is a circle. Part of
 `state`: what it keeps is written by others, never from a decision.
@@ -60,6 +60,8 @@ islands and distant parts included. Rounded, and generous: what is said to be im
 
 
 class Circle(Struct, frozen=True, gc=False):
+    """Circle that contains a caller: centre in degrees, radius in kilometres."""
+
     latitude: float
     longitude: float
     radius_km: float
@@ -116,9 +118,11 @@ class Travels:
         return len(self._last)
 
     def last(self, principal: str) -> Seen | None:
+        """Last location of a principal; None if unknown."""
         return self._last.get(principal)
 
     def put(self, principal: str, seen: Seen) -> None:
+        """Keep the last location of a principal."""
         self._last[principal] = seen
         self._last.move_to_end(principal)
         if len(self._last) > self._entries_max:

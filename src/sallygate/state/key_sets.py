@@ -1,6 +1,6 @@
-"""Whose signatures count, and which tokens no longer do: what the identity control reads beside keys. Part of `state`.
+"""Key sets of issuers and revocations of tokens, for the identity control. Part of `state`.
 
-Key sets are replaced as a whole, so that whoever remembers which one verified a token knows when that has changed.
+Key sets are replaced as a whole, so that a cache of verified tokens can see a change.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import ClassVar
 from sallygate.parsing.jose.jwk import VerifyingKey
 
 REFETCH_S = 10.0
-"""A token that names an unknown key makes its issuer be asked at most so often, whoever sends how many."""
+"""Least seconds between two requests to an issuer for unknown keys, for any number of tokens."""
 MISSING_S = 60.0
 """A key that an issuer did not have just now is not asked for again by its name for so long."""
 MISSING_MAX = 1000
@@ -58,9 +58,11 @@ class KeySets:
         self._missing: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     def get(self, issuer: str) -> KeySet | None:
+        """Key set of an issuer; None if there is none."""
         return self._sets.get(issuer)
 
     def put(self, issuer: str, keys: KeySet) -> None:
+        """Replace the key set of an issuer."""
         self._sets[issuer] = keys
 
     def drop(self, issuer: str) -> None:
@@ -70,6 +72,7 @@ class KeySets:
         self._failing.discard(issuer)
 
     def asked(self, issuer: str, now: float, *, failed: bool) -> None:
+        """Record a request to an issuer for its keys, and whether it failed."""
         self._again_at[issuer] = now + REFETCH_S
         if failed:
             self._failing.add(issuer)
@@ -77,11 +80,13 @@ class KeySets:
             self._failing.discard(issuer)
 
     def put_missing(self, issuer: str, kid: str, now: float) -> None:
+        """Remember for `MISSING_S` seconds that an issuer has no such key."""
         self._missing[issuer, kid] = now + MISSING_S
         if len(self._missing) > MISSING_MAX:
             self._missing.popitem(last=False)
 
     def is_worth_asking(self, issuer: str, kid: str | None, now: float) -> bool:
+        """Whether a request to the issuer may find the key, by earlier requests and their times."""
         again_at = self._again_at.get(issuer, 0.0)
         if now < again_at <= now + REFETCH_S:
             return False
@@ -119,6 +124,7 @@ class Revocations:
             self._lost_before, self._lost_until = now, max(self._lost_until, ends)
 
     def covers(self, issuer: str, token_ids: Iterable[str], issued_at: float, now: float) -> bool:
+        """Whether a token is revoked at time `now`, by its ids and its time of issue (seconds since the epoch)."""
         if now < self._lost_until and issued_at <= self._lost_before:
             return True
         until = self._until

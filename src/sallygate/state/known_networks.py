@@ -1,4 +1,4 @@
-"""What memory holds of the places callers are known from. Part of `state`; filled by others, never from a decision."""
+"""Known networks of principals in memory. Part of `state`; filled by services, never by a decision."""
 
 from __future__ import annotations
 
@@ -31,10 +31,12 @@ class KnownNetworks:
         return self._known.get(principal)
 
     def is_verified(self, principal: str, network: str) -> bool:
+        """Whether a network is admitted for a principal."""
         one = self._known.get(principal, {}).get(network)
         return one is not None and one.state == "verified"
 
     def load(self, principal: str, known_networks: Iterable[KnownNetwork]) -> None:
+        """Replace the known networks of a principal."""
         self._known[principal] = {}
         for one in known_networks:
             self.put(one)

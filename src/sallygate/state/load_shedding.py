@@ -1,17 +1,17 @@
-"""Which requests the API is given now, which wait for a moment, and which are refused at once. A pure state machine:
-time is an argument, in seconds of a clock that never goes back.
+"""Load shedding: decides which requests get a slot at the API now, which wait, and which are refused. Pure state
+machine: time is an argument, in seconds of a monotonic clock.
 
     open ─▶ enter ─┬▶ working ─▶ answered ─▶ leave
                    ├▶ waiting ─▶ working, or shed
                    └▶ shed
 
 A place is held from when the API has the whole request until the head of its answer is there: what a client sends or
-reads slowly holds none. What it does hold is a connection to the API, of which each rank has its share. Whoever asks
-and leaves frees no place by it: few APIs notice, so it is held for as long as the answer would have taken.
+reads slowly holds none. What it does hold is a connection to the API, of which each rank has its share. A client that
+asks and leaves frees no place by it: few APIs notice, so it is held for as long as the answer would have taken.
 
 Callers are served by rank: plans of high, normal and low priority, then those that their limits refused lately, then
 those nobody knows. A rank leaves free what the better ones had under way of late, so that these seldom wait. Who waits
-and is worse makes way when the queue is full; so does whoever fills more than half of it.
+and is worse makes way when the queue is full; so does a source that fills more than half of it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import ClassVar, Literal
 
-from sallygate.state.concurrency_limit import Bearing
+from sallygate.state.concurrency_limit import ConcurrencyLimit
 
 RANKS = ("high", "normal", "low", "refused", "unknown")
 """Best first. `refused`: a known caller, refused lately for what it sent. `unknown`: without a credential."""
@@ -33,7 +33,7 @@ PEAK_S = 5.0
 """What better ranks had under way at most is remembered for one to two of these."""
 COLD = 100
 """At once, before anything is known of the API: a slow one that had forty callers a minute ago has them again right
-after a restart. One that cannot bear so many is found out within twenty answers."""
+after a restart. An API with a lower limit is recognised within twenty answers."""
 QUEUE_PER_SLOT = 2
 """Waiting for each place, at most: more would wait for longer than anybody likes."""
 QUEUE_MIN = 40
@@ -70,6 +70,7 @@ class Ticket:
 
     @property
     def waits(self) -> bool:
+        """Whether the request waits for a slot."""
         return self.state == "waiting"
 
 
@@ -79,7 +80,7 @@ class Shedder:
     LOCAL: ClassVar[str] = "requests of this process to its API; the policy bounds its queue and its connections"
 
     def __init__(self) -> None:
-        self.bearing = Bearing()
+        self.concurrency = ConcurrencyLimit()
         self.connections = 0
         """To the API, at most; 0 where they are not counted."""
         self.wait_s = 0.5
@@ -97,7 +98,7 @@ class Shedder:
         """What ranks better than each had under way or waiting at most."""
         self._peaks_at = 0.0
         self.arrived = 0
-        """Requests seen at the door, all told."""
+        """Requests seen before they were read, in total."""
         self.late_s = 0.0
         """How late the gate itself is: by so much its loop does things after their time."""
         self.shed: Counter[tuple[str, str]] = Counter()
@@ -107,12 +108,13 @@ class Shedder:
 
     def configure(self, least: int, initial: int, most: int, queue: int, wait_s: float, connections: int) -> None:
         """As a policy says. What is under way goes on."""
-        self.bearing.configure(least, initial, most, COLD)
+        self.concurrency.configure(least, initial, most, COLD)
         self._queue_max, self.wait_s, self.connections = queue, wait_s, connections
 
     @property
     def limit(self) -> int:
-        return int(self.bearing.limit)
+        """Concurrency limit now, in requests."""
+        return int(self.concurrency.limit)
 
     @property
     def working(self) -> tuple[int, ...]:
@@ -126,6 +128,7 @@ class Shedder:
 
     @property
     def under_way(self) -> int:
+        """Requests that hold a slot."""
         return self._under_way
 
     @property
@@ -148,7 +151,7 @@ class Shedder:
     def _welcomes(self, rank: int) -> bool:
         """Whether nothing is known of the API yet, and the caller is: who was served before a restart of the gate is
         let through, as far as the policy lets anybody."""
-        return self.bearing.cold and rank <= RANKS.index("low")
+        return self.concurrency.cold and rank <= RANKS.index("low")
 
     def _connects(self, rank: int) -> bool:
         opened = self._open
@@ -158,7 +161,7 @@ class Shedder:
 
     def _has_room(self, rank: int) -> bool:
         if self._welcomes(rank):
-            return self._under_way < self.bearing.most
+            return self._under_way < self.concurrency.most
         limit = self.limit
         if self._under_way >= limit:
             return False
@@ -178,10 +181,10 @@ class Shedder:
         return "share" if self._greedy == source else "" if self._greedy_one(rank) else "queue"
 
     def _greedy_one(self, rank: int) -> Ticket | None:
-        """The newest in the queue of whoever fills more than half of it."""
+        """Newest request in the queue of a source that fills more than half of it."""
         return next((one for one in reversed(self._waiting[rank]) if one.source == self._greedy), None)
 
-    # told ----------------------------------------------------------------------------------------------------------
+    # reports -------------------------------------------------------------------------------------------------------
 
     def open(self, ticket: Ticket, *, enforced: bool = True) -> None:
         """A connection to the API is taken for it; or it is shed."""
@@ -196,10 +199,10 @@ class Shedder:
         if not enforced or (self._has_room(rank) and not any(self._waiting[: rank + 1])):
             self._work(ticket, now)
         elif reason := self._may_wait(rank, ticket.source):
-            self.bearing.refuse(now)
+            self.concurrency.refuse(now)
             self._shed(ticket, reason)
         else:
-            self.bearing.refuse(now)
+            self.concurrency.refuse(now)
             if self._waits >= self._queue:
                 self._displace(rank)
             ticket.state = "waiting"
@@ -218,7 +221,7 @@ class Shedder:
         self._give_back(ticket.rank)
         began = ticket.entered_at
         took_s = max(now - began - self.late_s, 0.0)  # the gate's own lateness is no load of the API
-        self.bearing.sample(ticket.operation, ticket.source, began, took_s, now, failed=failed,
+        self.concurrency.sample(ticket.operation, ticket.source, began, took_s, now, failed=failed,
                             known=ticket.rank < RANKS.index("refused"))  # fmt: skip
         self._dispatch(now)
 
@@ -233,7 +236,7 @@ class Shedder:
         until `leave`, the connection given back. 0: it has no place, and nothing has changed."""
         if ticket.state != "working" or not self.connections:
             return 0.0
-        expected_s = min(self.bearing.expected_s(ticket.operation), ABANDONED_S_MAX)
+        expected_s = min(self.concurrency.expected_s(ticket.operation), ABANDONED_S_MAX)
         if (left_s := ticket.entered_at + expected_s - now) <= 0:
             return 0.0
         ticket.state = "abandoned"
@@ -266,7 +269,7 @@ class Shedder:
         ticket.state, ticket.entered_at = "working", now
         self._working[ticket.rank] += 1
         self._under_way += 1
-        self.bearing.use(self._under_way, now)
+        self.concurrency.use(self._under_way, now)
 
     def _give_back(self, rank: int) -> None:
         self._working[rank] -= 1

@@ -1,5 +1,5 @@
-"""Two counters of logins: failures after which the next attempt must wait longer and longer, and places from which a
-login succeeded. Tables like those of `state`: bounded, persisted by others, with time as an argument.
+"""Login backoff: failures that delay the next attempt more and more, and networks of successful logins. Bounded tables,
+persisted by services; time is an argument.
 
 A full `Backoff` never forgives: newcomers share buckets, which are stricter than an entry of their own. A full
 `SeenPlaces` forgets the place unused for longest, which then counts as new: stricter too.
@@ -56,18 +56,22 @@ class Backoff(BoundedTable[tuple[int, float]]):
         return Room(amount <= 1, 0, self._delay_s)
 
     def take(self, subject: str, now: float, amount: int) -> None:
+        """Count `amount` failures."""
         self._put(subject, self._sum(self._entry(subject), now, amount), now, amount)
 
     def row(self, subject: str) -> Row | None:
+        """Stored form: failures and the time of the last one."""
         entry = self._entries.get(subject)
         return None if entry is None else (self.name, subject, float(entry[0]), entry[1])
 
     def load(self, subject: str, a: float, b: float, now: float) -> None:
+        """Restore failures that still count."""
         entry = (min(int(a), self._free + STRIKES_MAX), min(b, now))
         if self._strikes(entry, now)[0] and len(self._entries) < self._entries_max:
             self._entries[subject] = entry
 
     def shift(self, seconds: float) -> None:
+        """Move all times by a jump of the clock, in seconds."""
         for subject, (strikes, last) in self._entries.items():
             self._entries[subject] = (strikes, last + seconds)
         for bucket, (strikes, last) in self._buckets.items():
@@ -90,23 +94,29 @@ class SeenNetworks(BoundedTable[float]):
         return now + self._for_s
 
     def knows(self, subject: str, now: float) -> bool:
+        """Whether a login from the network succeeded lately."""
         return now < self._entries.get(subject, 0.0)
 
     def look(self, subject: str, now: float, amount: int = 1) -> Room:
+        """Room: allowed if the network is known."""
         return Room(self.knows(subject, now), 0, 0.0)
 
     def take(self, subject: str, now: float, amount: int) -> None:
+        """Record a successful login."""
         self._put(subject, now + self._for_s, now, amount)
 
     def row(self, subject: str) -> Row | None:
+        """Stored form: the end of the entry, in seconds since the epoch."""
         until = self._entries.get(subject)
         return None if until is None else (self.name, subject, until, 0.0)
 
     def load(self, subject: str, a: float, b: float, now: float) -> None:
+        """Restore an entry that has not ended."""
         if a > now and len(self._entries) < self._entries_max:
             self._entries[subject] = min(a, now + self._for_s)
 
     def shift(self, seconds: float) -> None:
+        """Move all times by a jump of the clock, in seconds."""
         for subject, until in self._entries.items():
             self._entries[subject] = until + seconds
         self._changed()

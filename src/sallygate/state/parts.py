@@ -1,4 +1,4 @@
-"""Parts that controls are built from: a policy as it was read, the state, and time."""
+"""Parts that controls are built from: the loaded policy, the state, and time."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ class Parts:
 
     @property
     def key_header(self) -> str:
+        """Header field of API keys."""
         identity = self.loaded.policy.identity
         return identity.api_keys.header if identity else DEFAULT_KEY_HEADER
 
@@ -75,7 +76,7 @@ def sections_in_force(loaded: Loaded, names: Iterable[str]) -> dict[str, Control
 def _section(loaded: Loaded, name: str) -> ControlSection | None:
     policy = loaded.policy
     section: ControlSection | None = attrgetter(name)(policy)
-    if loaded.door == "replay":
+    if loaded.shell == "replay":
         if name == "transport" or (name.startswith("flood") and "flood" not in policy.model_fields_set):
             return None
         needs = {"clients": policy.openapi, "limits": policy.plans, "injection": policy.openapi or policy.upstream}

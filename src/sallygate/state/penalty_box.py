@@ -1,8 +1,8 @@
-"""The penalty box: sources whose refused requests come too often are not listened to for a while, longer each time.
+"""Penalty box: sources whose requests are refused too often are blocked for a while, longer each time.
 
-In memory, bounded, kept by others as rows; time is an argument. Asking whether a source is boxed is one dictionary
-look-up (`until`). A full box never lets one out early: newcomers then have their refusals counted in shared buckets,
-and are not boxed themselves, since a shared box would hold those who did nothing.
+In memory, bounded, stored as rows by services; time is an argument. `until` is one dictionary look-up. A full box never
+releases a source early: refusals of further sources are counted in shared buckets, and these sources do not enter the
+box, since a shared entry would block sources without refusals.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sallygate.state.bounded_table import ENTRIES_MAX, EVICTION_STEPS, BoundedTa
 UNITS = 10
 """A refusal counts so many: one for the source itself, a tenth of that for the site around it."""
 FORGET_S = 86_400.0
-"""A source that kept quiet for a day begins anew."""
+"""A source without refusals for a day starts again without earlier penalties, in seconds."""
 TIMES_MAX = 32
 """Doubling has long reached the longest time."""
 
@@ -38,34 +38,35 @@ class Penalties(BoundedTable[float]):
     ) -> None:
         spec = ("penalties", rate_per_s, burst, first_s, most_s, entries_max)
         super().__init__(self.NAME, spec, entries_max)
-        self.not_boxed = 0
-        """How often the box was too full for a newcomer."""
+        self.overflowed = 0
+        """How often the box was too full for another source."""
         self._interval_s = 1.0 / (rate_per_s * UNITS)
         self._tolerance_s = self._interval_s * burst * UNITS
         self._first_s, self._most_s = first_s, most_s
-        self._boxed: OrderedDict[str, tuple[float, int]] = OrderedDict()
-        """Until when, and the how many-th time."""
+        self._penalties: OrderedDict[str, tuple[float, int]] = OrderedDict()
+        """End of the penalty (seconds since the epoch), and the number of penalties."""
 
     def __len__(self) -> int:
-        return len(self._entries) + len(self._boxed)
+        return len(self._entries) + len(self._penalties)
 
     @property
     def holds_anybody(self) -> bool:
-        """Whether anybody was boxed and not forgotten since."""
-        return bool(self._boxed)
+        """Whether the box has an entry."""
+        return bool(self._penalties)
 
     def until(self, subject: str, now: float) -> float:
-        """When the source is listened to again, in seconds since the epoch; 0 when it is now."""
-        boxed = self._boxed.get(subject)
-        return boxed[0] if boxed is not None and now < boxed[0] else 0.0
+        """End of the penalty, in seconds since the epoch; 0 if the source has none."""
+        penalty = self._penalties.get(subject)
+        return penalty[0] if penalty is not None and now < penalty[0] else 0.0
 
     def look(self, subject: str, now: float, amount: int = 1) -> Room:
+        """Room: not allowed while the source is in the box."""
         until = self.until(subject, now)
         return Room(not until, 0, until - now if until else 0.0)
 
-    def boxed(self, now: float) -> int:
+    def count(self, now: float) -> int:
         """How many sources are in the box."""
-        return sum(1 for until, _ in self._boxed.values() if now < until)
+        return sum(1 for until, _ in self._penalties.values() if now < until)
 
     def take(self, subject: str, now: float, amount: int) -> None:
         """`amount` units of refusals. What is refused in the box itself does not count; what counts for more than one
@@ -96,43 +97,46 @@ class Penalties(BoundedTable[float]):
                 self._deltas.setdefault(subject, 0)
 
     def _box(self, subject: str, now: float) -> bool:
-        boxed = self._boxed
-        until, times = boxed.get(subject, (0.0, 0))
+        penalties = self._penalties
+        until, times = penalties.get(subject, (0.0, 0))
         if times and now - until > FORGET_S:
             until, times = 0.0, 0
-        elif not times and len(boxed) >= self._entries_max and not self._room_in_box(now):
-            self.not_boxed += 1
+        elif not times and len(penalties) >= self._entries_max and not self._room_in_box(now):
+            self.overflowed += 1
             return False
         times = min(times + 1, TIMES_MAX)
         until = max(until, now + min(self._first_s * 2.0 ** (times - 1), self._most_s))
-        boxed[subject] = (until, times)
-        boxed.move_to_end(subject)
+        penalties[subject] = (until, times)
+        penalties.move_to_end(subject)
         return True
 
     def _room_in_box(self, now: float) -> bool:
-        boxed = self._boxed
+        penalties = self._penalties
         for _ in range(EVICTION_STEPS):
-            subject = next(iter(boxed))
-            if boxed[subject][0] <= now:
-                del boxed[subject]
+            subject = next(iter(penalties))
+            if penalties[subject][0] <= now:
+                del penalties[subject]
                 return True
-            boxed.move_to_end(subject)
+            penalties.move_to_end(subject)
         return False
 
-    # as a table: what is kept is who is boxed, not whose refusals are being counted --------------------------------
+    # as a table: rows hold the sources in the box, not the counted refusals --------------------------------
 
     def subjects(self) -> list[str]:
-        return list(self._boxed)
+        """Sources in the box."""
+        return list(self._penalties)
 
     def row(self, subject: str) -> Row | None:
-        boxed = self._boxed.get(subject)
-        return None if boxed is None else (self.name, subject, boxed[0], float(boxed[1]))
+        """Stored form: the end of the penalty (seconds since the epoch) and the number of penalties."""
+        penalty = self._penalties.get(subject)
+        return None if penalty is None else (self.name, subject, penalty[0], float(penalty[1]))
 
     def load(self, subject: str, a: float, b: float, now: float) -> None:
+        """Restore a penalty that is not forgotten."""
         times = min(max(int(b), 1), TIMES_MAX)
-        if now - a < FORGET_S and len(self._boxed) < self._entries_max:
+        if now - a < FORGET_S and len(self._penalties) < self._entries_max:
             # Further than this it was written by a clock that was ahead.
-            self._boxed[subject] = (min(a, now + self._most_s), times)
+            self._penalties[subject] = (min(a, now + self._most_s), times)
 
     def shift(self, seconds: float) -> None:
         """The clock jumped: neither forgiven nor drawn out."""
@@ -140,6 +144,6 @@ class Penalties(BoundedTable[float]):
             self._entries[subject] = due + seconds
         for bucket, due in self._buckets.items():
             self._buckets[bucket] = due + seconds
-        for subject, (until, times) in self._boxed.items():
-            self._boxed[subject] = (until + seconds, times)
+        for subject, (until, times) in self._penalties.items():
+            self._penalties[subject] = (until + seconds, times)
         self._changed()

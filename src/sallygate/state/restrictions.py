@@ -1,4 +1,4 @@
-"""Restrictions compiled for look-up: by the narrowest name in their scope, and by prefix."""
+"""Index of active restrictions: by the narrowest name in their scope, and by prefix."""
 
 from __future__ import annotations
 
@@ -72,5 +72,6 @@ class Restrictions:
         """Those that name a key, an account or an operation, alone or with a place; and challenges."""
 
     def with_change(self, changed: Iterable[Restriction], now: float) -> Restrictions:
+        """Index with changed restrictions; ended ones are left out."""
         merged = {**self.all, **{one.id: one for one in changed}}
         return Restrictions(one for one in merged.values() if one.active(now))

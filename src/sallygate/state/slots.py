@@ -1,4 +1,4 @@
-"""Slots: how many of the requests allowed at once each subject holds; never persisted."""
+"""Slots of each subject: the number of concurrent requests it holds; never persisted."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ class Slots:
         self._taken: dict[tuple[str, str], int] = {}
 
     def count(self, table: str, subject: str) -> int:
+        """Slots that a subject holds."""
         return self._taken.get((table, subject), 0)
 
     def take(self, table: str, subject: str) -> None:
+        """Take one slot."""
         self._taken[table, subject] = self._taken.get((table, subject), 0) + 1
 
     def give_back(self, table: str, subject: str) -> None:
+        """Release one slot."""
         left = self._taken.get((table, subject), 0) - 1
         if left > 0:
             self._taken[table, subject] = left

@@ -25,7 +25,7 @@ from sallygate.stores.event_file import EventFile, is_damage, keep_private, part
 
 BATCH_S = 0.05
 """DESIGN, rule 6: at most 50 ms."""
-CHECK_BEATS = 20
+CHECK_ROUNDS = 20
 """Batches between two looks at the file while nothing is written: a second."""
 STOP_S = 10.0
 """Greatest time that a stop waits for the disk."""
@@ -103,12 +103,12 @@ class EventLog:
         return self.queue.lost
 
     def _run(self) -> None:
-        beats = 0
+        rounds = 0
         while not self._stopping:
             self._wake.wait(RETRY_S if self.failing else BATCH_S)
-            beats += 1
+            rounds += 1
             try:
-                if beats % CHECK_BEATS == 0:
+                if rounds % CHECK_ROUNDS == 0:
                     self._check()
                 self._write_waiting()
             except Exception as error:  # without this thread all events would be lost unseen
@@ -125,9 +125,9 @@ class EventLog:
         events: list[Event] = []
         try:
             events = condense(batch)
-            told = aggregate(events)
-            self._show(told if not self._watched else aggregate(events[self._watched :]))
-            self._append(told)
+            written = aggregate(events)
+            self._show(written if not self._watched else aggregate(events[self._watched :]))
+            self._append(written)
         except (sqlite3.Error, OSError) as error:
             if not self.failing:
                 self._tell(f"events cannot be written: {error}; they wait in memory, and are counted when lost")
@@ -150,7 +150,7 @@ class EventLog:
     def _show(self, events: list[Event]) -> None:
         try:
             self._watch(events)
-        except Exception as error:  # whoever watches must not end the log
+        except Exception as error:  # a failing live view must not end the log
             self._tell(f"events could not be shown: {type(error).__name__}: {error}")
 
     def _append(self, events: list[Event]) -> None:

@@ -159,7 +159,7 @@ class _Gate(Collector):
         if (flood := self._status.flood) is None:
             return
         shedding = flood.shedding
-        yield GaugeMetricFamily("sallygate_boxed_sources", "Sources in the penalty box.", flood.boxed)
+        yield GaugeMetricFamily("sallygate_boxed_sources", "Sources in the penalty box.", flood.penalised)
         yield GaugeMetricFamily("sallygate_upstream_limit", "Requests the API gets at once.", shedding.limit)
         working = GaugeMetricFamily("sallygate_upstream_working", "Requests the API works on.", labels=("rank",))
         waiting = GaugeMetricFamily("sallygate_upstream_waiting", "Requests that wait for a place.", labels=("rank",))

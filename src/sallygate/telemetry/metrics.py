@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from sallygate.model.exchange import Exchange, Turned
+from sallygate.model.exchange import EarlyRejection, Exchange
 from sallygate.model.finding import Finding
 
 SERIES_MAX = 4_000
@@ -103,17 +103,17 @@ class Metrics:
         else:
             _count(self._decisions, (decision.verdict, ""))
 
-    def turned_away(self, turned: Turned) -> None:
+    def count_early(self, rejection: EarlyRejection) -> None:
         """Count early rejections of one kind: their number, time (microseconds) and response bytes."""
-        times = turned.count
-        requests = self._series(("", turned.method, turned.finding.status))
+        times = rejection.count
+        requests = self._series(("", rejection.method, rejection.finding.status))
         requests.counts[0] += times
-        requests.sum_us += turned.took_us
+        requests.sum_us += rejection.took_us
         self._admit.counts[0] += times
-        self._admit.sum_us += turned.took_us
-        self._response_bytes += turned.response_bytes
-        _count(self._decisions, (turned.finding.verdict, turned.finding.code), times)
-        _count(self._findings, (turned.finding.mode, turned.finding.code), times)
+        self._admit.sum_us += rejection.took_us
+        self._response_bytes += rejection.response_bytes
+        _count(self._decisions, (rejection.finding.verdict, rejection.finding.code), times)
+        _count(self._findings, (rejection.finding.mode, rejection.finding.code), times)
 
     def _find(self, verdict: str, findings: tuple[Finding, ...]) -> None:
         reason = next((finding.code for finding in findings if finding.mode == "enforce"), "")

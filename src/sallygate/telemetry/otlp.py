@@ -152,7 +152,7 @@ class OtlpExport:
             self._sum("sallygate.shed.requests", shed, at),
             self._gauge("sallygate.upstream.limit", flood.shedding.limit, at),
             self._gauge("sallygate.upstream.working", sum(flood.shedding.working.values()), at),
-            self._gauge("sallygate.boxed.sources", flood.boxed, at),
+            self._gauge("sallygate.boxed.sources", flood.penalised, at),
         ]
 
     def _histogram(self, one: Histogram, at: int, attributes: dict[str, str | int]) -> HistogramDataPoint:

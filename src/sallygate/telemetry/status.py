@@ -133,11 +133,11 @@ class SheddingState(Struct, frozen=True):
 class FloodState(Struct, frozen=True):
     """State of the penalty box and of load shedding."""
 
-    boxed: int
+    penalised: int
     """Sources in the penalty box."""
-    boxed_most: int
+    penalised_max: int
     """How many it may hold."""
-    not_boxed: int
+    overflowed: int
     """How often it was too full for another."""
     shedding: SheddingState
 
@@ -147,7 +147,7 @@ class Status(Struct, frozen=True):
 
     version: str
     pid: int
-    door: str
+    shell: str
     ready: bool
     draining: bool
     checks: tuple[Check, ...]

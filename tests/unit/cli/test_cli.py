@@ -52,7 +52,7 @@ def test_init_check_and_the_first_key(tmp_path: Path, monkeypatch: pytest.Monkey
     )
     run("init", "--openapi", "openapi.json", "--upstream", "http://127.0.0.1:9000", code=2)
     assert json.loads(run("check", "sallygate.yaml", "--json").stdout)["operations"] == 4
-    assert "is right" in run("check", "sallygate.yaml").output
+    assert "is valid" in run("check", "sallygate.yaml").output
     key = json.loads(run("keys", "create", "--account", "me", "--plan", "free", "--json").stdout)
     assert key["key"].startswith("sg_") and key["plan"] == "free"
 

@@ -60,7 +60,7 @@ def test_refusals_of_a_known_caller_count_against_it_and_not_its_address() -> No
     made = house()
     for _ in range(40):
         made.passes(Request("POST", key="large", body=b'{"name":1}', headers=((b"content-type", b"application/json"),)))
-    assert not made.state.penalties.boxed(NOW) and "flood.penalty" not in codes(made)
+    assert not made.state.penalties.count(NOW) and "flood.penalty" not in codes(made)
     shedding = made.gate.engine.controls.get(SheddingControl)
     principal = made.exchanges[-1].principal
     assert RANKS[shedding.rank(principal, NOW)] == "refused" and RANKS[shedding.rank(principal, NOW + 120)] == "high"
@@ -81,7 +81,7 @@ def test_this_machine_is_never_boxed(address: str) -> None:
     made = house()
     for _ in range(20):
         made.passes(Request(path="/nothing", address=address))
-    assert set(codes(made)) == {"clients.path"} and not made.state.penalties.boxed(NOW)
+    assert set(codes(made)) == {"clients.path"} and not made.state.penalties.count(NOW)
 
 
 def test_a_site_that_changes_its_ipv6_networks_is_boxed_as_a_whole() -> None:
@@ -106,8 +106,8 @@ def test_a_network_has_a_rate_and_a_number_at_once() -> None:
 def full(made: House, rank: str) -> None:
     shedder, number = made.state.shedder, RANKS.index(rank)
     for second in range(COLD_ANSWERS):  # the API is known by then
-        shedder.bearing.sample("warm", f"s{second}", second - 0.1, 0.1, float(second), failed=False, known=True)
-    assert not shedder.bearing.cold
+        shedder.concurrency.sample("warm", f"s{second}", second - 0.1, 0.1, float(second), failed=False, known=True)
+    assert not shedder.concurrency.cold
     for index in range(1000):
         ticket = Ticket(number, f"x{index}", "")
         shedder.open(ticket)
@@ -122,7 +122,7 @@ def test_a_full_queue_refuses_at_the_door_whoever_would_be_shed(rank: str) -> No
     made.watched = False
 
     def counted() -> list[tuple[str, str, str]]:
-        return [(one.method, one.finding.rule, one.finding.evidence) for one in made.turned.take()]
+        return [(one.method, one.finding.rule, one.finding.evidence) for one in made.rejections.take()]
 
     full(made, rank)
     assert not made.passes(Request(path="/status")) and not made.exchanges

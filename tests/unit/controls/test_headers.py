@@ -57,29 +57,29 @@ CASES: dict[str, tuple[str, Request, dict[str, str | None]]] = {
 
 
 REFUSED = {
-    "remove: [Content-Length]": "leave it to the API",
-    "set: {Content-Length: 9}": "leave it to the API",
-    "set: {Transfer-Encoding: chunked}": "leave it to the API",
-    "set: {Connection: X-Request-Id}": "leave it to the API",
-    "remove: [trailer]": "leave it to the API",
-    "set: {UPGRADE: h2c}": "leave it to the API",
-    "set: {Content-Type: text/html}": "leave it to the API",
-    "remove: [Content-Encoding]": "leave it to the API",
-    "operations: {getStatus: {set: {content-range: bytes 0-1/2}}}": "leave it to the API",
-    "set: {Server: nginx}": "is written by the gate",
+    "remove: [Content-Length]": "which only the API may set",
+    "set: {Content-Length: 9}": "which only the API may set",
+    "set: {Transfer-Encoding: chunked}": "which only the API may set",
+    "set: {Connection: X-Request-Id}": "which only the API may set",
+    "remove: [trailer]": "which only the API may set",
+    "set: {UPGRADE: h2c}": "which only the API may set",
+    "set: {Content-Type: text/html}": "which only the API may set",
+    "remove: [Content-Encoding]": "which only the API may set",
+    "operations: {getStatus: {set: {content-range: bytes 0-1/2}}}": "which only the API may set",
+    "set: {Server: nginx}": "is set by the gate",
     "set: {Strict-Transport-Security: max-age=0}": "`transport.hsts`",
     "set: {access-control-allow-origin: '*'}": "`clients.cors`",
-    "set: {X-Request-Id: a}": "is written by the gate",
+    "set: {X-Request-Id: a}": "is set by the gate",
     'set: {X-A: "a\\r\\nSet-Cookie: b=c"}': "not a field value",
     'set: {X-A: "a\\n"}': "not a field value",
     'set: {X-A: "a\\0"}': "not a field value",
     'set: {X-A: " a"}': "not a field value",
     'set: {X-A: ""}': "not a field value",
     "set: {X-A: ü}": "not a field value",
-    'set: {"X-A: b\\r\\nX-B": c}': "is no field name",
-    'remove: ["X A"]': "is no field name",
-    "set: {X-A: a, x-a: b}": "names `x-a` twice",
-    "remove: [X-A], set: {x-a: b}": "names `x-a` twice",
+    'set: {"X-A: b\\r\\nX-B": c}': "is not a field name",
+    'remove: ["X A"]': "is not a field name",
+    "set: {X-A: a, x-a: b}": "has `x-a` twice",
+    "remove: [X-A], set: {x-a: b}": "has `x-a` twice",
 }
 """Sections that do not load, and what the operator is told."""
 
@@ -118,7 +118,7 @@ def test_fields_are_removed_and_set(case: str, status: int) -> None:
 @pytest.mark.parametrize("text", REFUSED)
 def test_what_a_policy_may_not_ask_for(tmp_path: Path, text: str) -> None:
     with pytest.raises(PolicyError) as caught:
-        load_policy(write_policy(tmp_path, f"headers: {{{text}}}"), "guard")
+        load_policy(write_policy(tmp_path, f"headers: {{{text}}}"), "in_process")
     (problem,) = caught.value.problems
     assert (problem.code, problem.line > 1) == ("policy.value", True)
     assert REFUSED[text] in f"{problem.message}; {problem.hint}" and "`headers" in problem.message
@@ -126,7 +126,7 @@ def test_what_a_policy_may_not_ask_for(tmp_path: Path, text: str) -> None:
 
 def test_operations_must_be_in_the_contract(tmp_path: Path) -> None:
     with pytest.raises(PolicyError, match="the contract has no operation `getStatu`; did you mean `getStatus`"):
-        load_policy(write_policy(tmp_path, "headers:\n  operations:\n    getStatu: {remove: [ETag]}"), "guard")
+        load_policy(write_policy(tmp_path, "headers:\n  operations:\n    getStatu: {remove: [ETag]}"), "in_process")
 
 
 def test_what_the_gate_says_is_not_lost() -> None:

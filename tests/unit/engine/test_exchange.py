@@ -654,7 +654,7 @@ def test_a_response_that_was_not_finished_does_not_look_whole() -> None:
 def test_a_client_that_leaves_while_the_api_works() -> None:
     told = Transcript(made := house())
     made.state.shedder.connections = 10
-    made.state.shedder.bearing.expected_s = lambda operation: 3.0  # type: ignore[method-assign]
+    made.state.shedder.concurrency.expected_s = lambda operation: 3.0  # type: ignore[method-assign]
     told.feed(d.ClientGone, after_s=1.0)
     told.feed(d.ApiFailed)
     assert told.reads("""
@@ -851,7 +851,7 @@ def test_close_tells_when_it_was() -> None:
     """A slot is held for as long as the API is still taken to work, and not for what has passed since the last event."""
     told = Transcript(made := house())
     made.state.shedder.connections = 10
-    made.state.shedder.bearing.expected_s = lambda operation: 3.0  # type: ignore[method-assign]
+    made.state.shedder.concurrency.expected_s = lambda operation: 3.0  # type: ignore[method-assign]
     told.close(after_s=2.0)
     assert told.reads("""
         << CallApi 0 bytes

@@ -14,7 +14,7 @@ from sallygate.events.reading import read_event
 from sallygate.events.record import Source, early_event, to_event
 from sallygate.model.decision import ALLOW
 from sallygate.model.event import UNKNOWN, Event, Location
-from sallygate.model.exchange import Exchange, Turned
+from sallygate.model.exchange import EarlyRejection, Exchange
 from sallygate.model.finding import Finding
 from sallygate.parsing.http.head import HeadReader
 from sallygate.parsing.identifiers import IdHasher
@@ -121,7 +121,7 @@ def test_acts_of_version_1_in_the_database_are_audit_events(tmp_path: Path) -> N
 
 
 def test_what_a_source_cannot_know_says_unknown() -> None:
-    turned = Turned(Finding("flood.boxed", "d", 429, "throttle"), "192.0.2.7", "192.0.2.7", "GET", "/a", "r", 1.0, 2.0,
+    turned = EarlyRejection(Finding("flood.penalised", "d", 429, "throttle"), "192.0.2.7", "192.0.2.7", "GET", "/a", "r", 1.0, 2.0,
                     count=4, response_bytes=40, took_us=100)  # fmt: skip
     early = early_event(turned, SOURCE, "SE", 1)
     assert (early.kind, early.count, early.program, early.api, early.shell) == (

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from patience import patient
-from sallygate.events.early_tally import Tally
+from sallygate.events.rejection_counts import RejectionCounts
 from sallygate.guard import Guard
 from sallygate.model.exchange import GONE, Exchange
 from sallygate.model.work import CredentialLoaded
@@ -33,7 +33,7 @@ class Services:
     under_way: int = 0
     live: set[Any] = field(default_factory=set)
     watched: bool = False
-    turned: Tally = field(default_factory=Tally)
+    rejections: RejectionCounts = field(default_factory=RejectionCounts)
 
     @property
     def gate(self):
@@ -281,7 +281,7 @@ def test_a_streamed_body_is_metered(bench) -> None:
     assert made.seen["body"] == b"x" * 8000
 
 
-def test_a_client_that_leaves_while_its_upload_waits_for_a_place_is_told_of_as_gone(bench) -> None:
+def test_a_client_that_leaves_while_its_upload_waits_for_a_place_is_reported_as_gone(bench) -> None:
     """Not as an API that is broken: the proxy would say 502 of an upload that raises."""
     made = bench("contract: {upload: 10KB}\nflood: {shedding: {min: 2, initial: 2, max: 2, wait: 5s}}\n")
     shedder = made.services.gate.state.shedder

@@ -213,7 +213,7 @@ def test_what_differs_and_which_way(tmp_path: Path) -> None:
     assert found["limits.address"].way == "tighter" and found["limits.address"].new == "5/s burst 5"
     assert found["plans.large.rate"].way == "tighter"
     assert "plans.small.rate" in found and "clients" not in found
-    assert run("diff", old, old) == "they say the same\n"
+    assert run("diff", old, old) == "the two policies are equal\n"
     shown = run("diff", old, new, code=1)
     assert "injection.mode" in shown and "weaker" in shown
     contract = json.loads((tmp_path / "b" / "openapi.json").read_text())

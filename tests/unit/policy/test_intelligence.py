@@ -42,23 +42,23 @@ def test_feeds_from_everywhere(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("feed", "code", "told"),
     [
-        ("{name: a}", "value", "comes from one place"),
-        ("{name: a, file: list.txt, url: 'https://a.example'}", "value", "comes from one place"),
+        ("{name: a}", "value", "needs exactly one source"),
+        ("{name: a, file: list.txt, url: 'https://a.example'}", "value", "needs exactly one source"),
         ("{name: a, file: nothing.txt}", "file", "there is no file `nothing.txt`"),
         ("{name: a, url: 'http://a.example/list'}", "unsafe", "would be fetched unencrypted"),
         ("{name: a, url: 'https://me:s3cret@a.example/list'}", "value", "has more than"),
         ("{name: a, url: 'file:///etc/passwd'}", "value", "is not an https URL"),
         ("{name: a, url: 'https://a.example/list#x'}", "value", "has more than"),
         ("{name: a, taxii: 'https://a.example/?a=b'}", "value", "has a query"),
-        ("{name: a, taxii: 'https://a.example/', format: stix}", "value", "`format` is what `taxii` says already"),
+        ("{name: a, taxii: 'https://a.example/', format: stix}", "value", "`format` does not apply to `taxii`"),
         ("{name: a, file: list.txt, format: xml}", "value", "plain"),
-        ("{name: a, file: list.txt, format: plain, column: ip}", "value", "columns are a table's"),
-        ("{name: a, file: list.txt, username: me, password: secret}", "value", "a file asks nobody"),
-        ("{name: a, url: 'https://a.example/', username: me}", "value", "go together"),
+        ("{name: a, file: list.txt, format: plain, column: ip}", "value", "columns apply to tables only"),
+        ("{name: a, file: list.txt, username: me, password: secret}", "value", "apply to URLs only"),
+        ("{name: a, url: 'https://a.example/', username: me}", "value", "need each other"),
         ("{name: a, url: 'https://a.example/', username: 'a:b', password: secret}", "value", "username"),
         ("{name: a, url: 'https://a.example/', username: me, password: hunter2}", "file", "there is no such file"),
         ("{name: a, url: 'https://a.example/', ca: none.pem}", "file", "there is no file `none.pem`"),
-        ("{name: a, file: list.txt, rate: 1/s}", "value", "`rate` is for `act: throttle`"),
+        ("{name: a, file: list.txt, rate: 1/s}", "value", "`rate` applies to `act: throttle` only"),
         ("{name: a, file: list.txt, act: block}", "value", "observe"),
         ("{name: a, file: list.txt, every: 5s}", "value", "every"),
         ("{name: a, file: list.txt, expiry: 99y}", "value", "expiry"),
@@ -84,7 +84,7 @@ def test_what_is_wrong_is_told_with_its_line_and_without_secrets(
 
 
 def test_names_are_given_once(tmp_path: Path) -> None:
-    with pytest.raises(PolicyError, match="two feeds are called `a`"):
+    with pytest.raises(PolicyError, match="two feeds have the name `a`"):
         loaded(tmp_path, "{name: a, file: list.txt}", "{name: a, url: 'https://a.example/'}")
 
 

@@ -21,7 +21,7 @@ from sallygate.model.finding import Finding
 from sallygate.parsing.http.head import HeadReader
 from sallygate.parsing.identifiers import IdHasher
 from sallygate.services.early_rejections import EarlyRejections
-from sallygate.services.load_watch import QUIET_S, TOLD_EVERY_S, LoadWatch
+from sallygate.services.load_watch import QUIET_S, REPORTED_EVERY_S, LoadWatch
 from sallygate.state.load_shedding import RANKS, UNKNOWN_RANK
 from sallygate.state.state import State
 from sallygate.telemetry.metrics import Metrics
@@ -48,16 +48,16 @@ def test_shedding_is_told_when_it_begins_goes_on_and_ends() -> None:
         nonlocal at
         at += after_s
         state.shedder.shed["unknown", "queue"] += shed_now
-        asyncio.run(flooding.beat())
+        asyncio.run(flooding.step())
 
     beat(1, 0)
     assert not lines and not flooding.since
     beat(1, 5)
-    for _ in range(int(TOLD_EVERY_S) // 5):
+    for _ in range(int(REPORTED_EVERY_S) // 5):
         beat(5, 1)
     beat(QUIET_S - 1, 0)
     assert [said for said, _ in lines] == [
-        "shedding load: the API has more to do than it can bear", "load is being shed still",
+        "shedding load: the API is overloaded", "load is being shed still",
     ]  # fmt: skip
     beat(1, 0)
     said, fields = lines[-1]
@@ -72,8 +72,8 @@ def test_those_turned_away_are_one_event_with_their_exact_number() -> None:
     for number in range(1000):
         scope = {"method": "GET" if number % 4 else f"XYZZY{number}", "raw_path": b"/a"}
         early.tally.add(shed(UNKNOWN_RANK, "queue"), None, scope, f"{number:032x}", NOW, 100).took_us += 9
-    asyncio.run(early.beat())
-    asyncio.run(early.beat())
+    asyncio.run(early.step())
+    asyncio.run(early.step())
     assert sorted((event.method, event.count, event.response_bytes) for event in put) == [
         ("GET", 750, 75_000), ("_OTHER", 250, 25_000),
     ]  # fmt: skip
@@ -157,7 +157,7 @@ def test_status_says_what_is_shed_and_who_is_boxed(monkeypatch: pytest.MonkeyPat
     shedding = SheddingState("enforce", 12, {"high": 3, "unknown": 1}, {"unknown": 4}, {"unknown.queue": 70_000}, {},
                              time.time() - 30)  # fmt: skip
     found = Status(
-        version="1", pid=1, door="gateway", ready=True, draining=False, checks=(), started_at=1.0, policy="abc",
+        version="1", pid=1, shell="gateway", ready=True, draining=False, checks=(), started_at=1.0, policy="abc",
         policy_file="p", policy_at=2.0, reloads=0, reloads_refused=0, listeners=(), upstreams=(), stores=(),
         events=EventsState(0, 1, 0, 0, 0, False), under_way=0, credentials=0, restrictions=0, counters={}, failures={},
         clock_jumps=0, log_lines_lost=0, memory_bytes=1, flood=FloodState(5, 100_000, 2, shedding),
@@ -165,7 +165,7 @@ def test_status_says_what_is_shed_and_who_is_boxed(monkeypatch: pytest.MonkeyPat
     status.print_status(found)
     said = " ".join(console.export_text().split())
     for part in (
-        "4 of 12 places taken, 4 wait; sheds for 30 s",
+        "4 of 12 slots taken, 4 waiting; sheds for 30 s",
         "70,000 unknown.queue",
         "5 of 100,000 sources, too full",
     ):

@@ -69,17 +69,17 @@ def test_a_list_named_in_two_ways_is_read_anew_for_both(tmp_path: Path, told: li
     policy = write_policy(tmp_path, "network: {deny: [{file: list.txt}, {file: ./list.txt}]}\n")
     watched, lists = followed(policy, told)
     (tmp_path / "list.txt").write_text("192.0.2.2\n")
-    asyncio.run(watched.beat())
+    asyncio.run(watched.step())
     address = parse_address("192.0.2.2")
     assert len(lists) == 2 and all(address in prefixes for prefixes in lists.values())  # type: ignore[operator]
 
 
-def test_a_list_that_is_gone_stays_in_force_and_is_told_of_once(tmp_path: Path, told: list[str]) -> None:
+def test_a_list_that_is_gone_stays_in_force_and_is_reported_once(tmp_path: Path, told: list[str]) -> None:
     (tmp_path / "list.txt").write_text("192.0.2.1\n")
     os.utime(tmp_path / "list.txt", (1, 1))
     watched, lists = followed(write_policy(tmp_path, "network: {deny: [{file: list.txt}]}\n"), told)
     (tmp_path / "list.txt").unlink()
-    asyncio.run(watched.beat())
-    asyncio.run(watched.beat())
+    asyncio.run(watched.step())
+    asyncio.run(watched.step())
     assert [one for one in told if "list.txt: is gone" in one] == told and len(told) == 1
     assert parse_address("192.0.2.1") in lists["list.txt"]  # type: ignore[operator]

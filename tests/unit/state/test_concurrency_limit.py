@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from sallygate.state.concurrency_limit import COLD_ANSWERS, COLD_S, COLD_S_MAX, Bearing
+from sallygate.state.concurrency_limit import COLD_ANSWERS, COLD_S, COLD_S_MAX, ConcurrencyLimit
 from sallygate.state.load_shedding import RANKS, Shedder, Ticket
 from simulated_api import Arrival, World, poisson
 
@@ -81,7 +81,7 @@ def test_failures_that_tell_of_overload_shrink_it_to_the_floor_and_no_further() 
 
 
 def test_one_failure_is_an_accident() -> None:
-    bearing = Bearing()
+    bearing = ConcurrencyLimit()
     bearing.sample("a", "s", 0.0, 0.1, 2.0, failed=True, known=True)
     assert bearing.limit == 10
 
@@ -102,7 +102,7 @@ def test_slow_requests_of_strangers_do_not_shrink_what_others_get() -> None:
 
 def test_one_source_speaks_for_no_more_than_its_shares() -> None:
     """The same by a known caller: half of the samples are his, and ten times as slow."""
-    bearing = Bearing(initial=40)
+    bearing = ConcurrencyLimit(initial=40)
     now = 0.0
     for step in range(400):
         now += 0.01
@@ -142,7 +142,7 @@ def test_operations_are_compared_with_themselves() -> None:
 def test_until_the_first_answers_more_is_let_through() -> None:
     """A slow API with forty callers, right after a restart of the gate; and one that has two."""
     for at_once, limit in ((40, 40), (2, 10)):
-        bearing = Bearing()
+        bearing = ConcurrencyLimit()
         bearing.configure(5, 10, 1000, cold=100)
         bearing.use(300, 0.0)  # what had waited for the gate
         for number in range(60):
@@ -156,7 +156,7 @@ def test_until_the_first_answers_more_is_let_through() -> None:
 
 
 def test_few_answers_say_nothing_however_long_they_take() -> None:
-    bearing = Bearing()
+    bearing = ConcurrencyLimit()
     bearing.configure(5, 10, 1000, cold=100)
     for number in range(COLD_ANSWERS - 1):
         bearing.sample("get", "s", 0.0, 1.0, 10.0 * number, failed=False, known=True)
@@ -166,7 +166,7 @@ def test_few_answers_say_nothing_however_long_they_take() -> None:
 
 
 def test_an_api_that_does_not_answer_is_not_waited_for_without_end() -> None:
-    bearing = Bearing()
+    bearing = ConcurrencyLimit()
     bearing.configure(5, 10, 1000, cold=100)
     bearing.use(1, 100.0)
     bearing.use(300, 100.0 + COLD_S_MAX - 1)
@@ -176,7 +176,7 @@ def test_an_api_that_does_not_answer_is_not_waited_for_without_end() -> None:
 
 
 def test_what_is_not_known_yet_keeps_to_the_bounds_and_to_a_reload() -> None:
-    bearing = Bearing()
+    bearing = ConcurrencyLimit()
     bearing.configure(2, 10, 10, cold=100)
     assert bearing.limit == 10, "what the policy allows at most holds from the beginning"
     bearing.configure(5, 10, 1000, cold=100)
@@ -208,7 +208,7 @@ def test_known_callers_are_let_through_before_anything_is_known_and_strangers_ar
 
 
 def test_other_bounds_hold_at_once_and_what_was_found_out_stays() -> None:
-    bearing = Bearing()
+    bearing = ConcurrencyLimit()
     bearing.configure(2, 8, 100)
     assert bearing.limit == 8
     bearing.sample("get", "s", 0.0, 0.2, 0.2, failed=False, known=True)

@@ -9,7 +9,7 @@ from simulated_api import RANK, World, poisson
 def made(limit: int = 4, queue: int = 100, connections: int = 0) -> Shedder:
     shedder = Shedder()
     shedder.configure(1, limit, max(limit, 1), queue, 0.5, connections)
-    shedder.bearing.limit = float(limit)
+    shedder.concurrency.limit = float(limit)
     return shedder
 
 

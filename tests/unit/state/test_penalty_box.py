@@ -16,15 +16,15 @@ def test_a_burst_of_refusals_is_borne_and_one_more_boxes() -> None:
     assert box.until("a", NOW) == 0.0 and box.look("a", NOW).allowed
     refuse(box, "a", 1)
     assert box.until("a", NOW) == NOW + 60 and box.look("a", NOW).reset_s == 60
-    assert box.until("b", NOW) == 0.0 and box.boxed(NOW) == 1
-    assert box.until("a", NOW + 60) == 0.0 and box.boxed(NOW + 60) == 0
+    assert box.until("b", NOW) == 0.0 and box.count(NOW) == 1
+    assert box.until("a", NOW + 60) == 0.0 and box.count(NOW + 60) == 0
 
 
 def test_refusals_at_the_allowed_pace_never_box() -> None:
     box = Penalties(1.0, 60)
     for second in range(10_000):
         refuse(box, "a", 1, NOW + second)
-    assert box.boxed(NOW + 10_000) == 0
+    assert box.count(NOW + 10_000) == 0
 
 
 def test_each_further_time_is_twice_as_long_up_to_the_most_and_a_quiet_day_begins_anew() -> None:
@@ -53,10 +53,10 @@ def test_a_full_box_lets_nobody_out_and_boxes_nobody_in_others_place() -> None:
     box = Penalties(1.0, 1, 60.0, 60.0, entries_max=10)
     for number in range(50):
         refuse(box, f"s{number}", 2)
-    assert box.boxed(NOW) == 10 and all(box.until(f"s{number}", NOW) for number in range(10))
-    assert box.not_boxed > 0 and len(box) <= 20
+    assert box.count(NOW) == 10 and all(box.until(f"s{number}", NOW) for number in range(10))
+    assert box.overflowed > 0 and len(box) <= 20
     refuse(box, "late", 2, NOW + 61)
-    assert box.until("late", NOW + 61) and box.boxed(NOW + 61) == 1
+    assert box.until("late", NOW + 61) and box.count(NOW + 61) == 1
 
 
 def test_a_full_table_counts_newcomers_together_and_stays_bounded() -> None:

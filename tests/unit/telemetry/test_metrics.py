@@ -24,7 +24,7 @@ from sallygate.telemetry.status import (
 )
 
 STATUS = Status(
-    version="1", pid=1, door="gateway", ready=True, draining=False, checks=(Check("store", True),), started_at=1.0,
+    version="1", pid=1, shell="gateway", ready=True, draining=False, checks=(Check("store", True),), started_at=1.0,
     policy="abc", policy_file="sallygate.yaml", policy_at=2.0, reloads=3, reloads_refused=1,
     listeners=(ListenerStatus("https", "127.0.0.1:8443", 99.0), ListenerStatus("http", "127.0.0.1:80")),
     upstreams=(UpstreamState('http://127.0.0.1:9000/a"b\\c\n', False, 5, 2),),

@@ -49,7 +49,7 @@ __all__ = ["PREFIX_TABLE", "FloodControl", "SheddingControl", "shed"]
 PREFIX_TABLE = "flood:prefix"
 FALSE_CLAIM = 10
 """So many refusals is one that got past the box under the name of a key that it does not have."""
-UNBOXED = frozenset(("127.0.0.1", "::/64", "unknown"))
+EXEMPT = frozenset(("127.0.0.1", "::/64", "unknown"))
 """This machine, and peers without an address."""
 SHARED = frozenset(
     ("flood.penalty", "flood.prefix", "flood.prefix_concurrent", "restriction.throttle", "identity.guesses")
@@ -114,7 +114,7 @@ class FloodControl:
         return not (limited or self._penalties.holds_anybody)
 
     def early(self, request: EarlyRequest) -> Judgement | None:
-        """Strangers in the penalty box; and while limits refuse, what the whole network sends."""
+        """Anonymous callers of sources in the penalty box; and, while limits refuse, everything from the network."""
         if request.client is None:
             return None
         address, network = request.client
@@ -218,7 +218,7 @@ class FloodControl:
             return ()
         if principal is not None:
             return (Charge(STANDING_TABLE, principal.account, 1),)
-        if network in UNBOXED:
+        if network in EXEMPT:
             return ()
         times = FALSE_CLAIM if finding.code == "identity.invalid" and finding.rule == "digest" else 1
         own = Charge(Penalties.NAME, network, times * UNITS)

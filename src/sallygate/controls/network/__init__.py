@@ -7,8 +7,8 @@ Known bypasses: an address is where a call comes from, not who calls: a proxy in
 caller, and the geography is wrong for some addresses.
 Cost: 1 µs, one look-up a distinct prefix length in each list, one into the geography where a rule asks for it.
 
-Allow beats deny: an address in `network.allow` passes every `deny`, `countries` and `asns`, feeds, and restrictions
-that a place alone decides. It passes no `only` of a rule: who binds a key to an address means it.
+Allow takes precedence over deny: an address in `network.allow` passes every `deny`, `countries` and `asns`, feeds, and
+restrictions that a place alone decides. It passes no `only` of a rule: who binds a key to an address means it.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class NetworkControl:
         return Judgement((finding,)) if finding is not None else None
 
     def admits(self, address: Address) -> bool:
-        """Whether the address is on the list that beats every denial of a place."""
+        """Whether the address is on the list that takes precedence over every denial by location."""
         return address in self._everywhere.allow
 
     def judge_location(self, address: Address, method: str) -> tuple[Finding | None, bool]:

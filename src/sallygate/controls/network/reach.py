@@ -44,7 +44,7 @@ class ReachOf:
         self._asks_geography = self._countries is not None or bool(self._asns)
 
     def judge(self, address: Address, geography: Geography, *, allowed: bool) -> Denial | None:
-        """Why the address may not call. `allowed`: it is on a list that beats denials."""
+        """Why the address may not call. `allowed`: it is on a list that takes precedence over denials."""
         if self._only is not None and not (address in self._only or address in self.allow):
             return "not_listed", ""
         if allowed:

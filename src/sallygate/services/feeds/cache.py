@@ -1,14 +1,12 @@
-"""What lies in the state directory of each feed, in a directory of its own:
+"""Stored form of each feed in the state directory, in a directory of its own:
 
-    feeds/NAME/compiled   32 bytes of HMAC-SHA-256 under a key from the pepper, and the compiled feed; its time of
-    change
-                          is when its source last had all that is in it
-    feeds/NAME/objects    of collections and MISP feeds, what the next fetch is merged into: a line of JSON an object;
-    the
-                          compiled feed has its SHA-256
-    feeds/NAME/refresh    there while somebody wants it fetched (`sallygate feeds refresh`)
+    feeds/NAME/compiled   32 bytes of HMAC-SHA-256 under a key from the pepper, and the compiled feed; the time of
+                          change is that of the last complete fetch
+    feeds/NAME/objects    for collections and MISP feeds: what the next fetch is merged into, one line of JSON an
+                          object; the compiled feed has its SHA-256
+    feeds/NAME/refresh    present while a fetch is requested (`sallygate feeds refresh`)
 
-Whoever could write a feed here could shut everybody out, so none counts that was not written under the pepper.
+A forged feed here could block every caller, so a feed counts only if it was written under the pepper.
 """
 
 from __future__ import annotations
@@ -48,6 +46,7 @@ class Kept:
         return self.compiled.stat().st_mtime
 
     def confirm(self, at: float) -> None:
+        """Record that the feed was unchanged at time `at`, in seconds since the epoch."""
         os.utime(self.compiled, (at, at))
 
     def about(self) -> About | None:
@@ -76,9 +75,9 @@ class Kept:
         except OSError as error:
             raise StoreError(f"{self.compiled}: cannot be read: {error.strerror}") from None
         except CompiledError as error:
-            raise StoreError(f"{self.compiled}: is not as it was written ({error}); it is fetched anew") from None
+            raise StoreError(f"{self.compiled}: is not as it was written ({error}); it is fetched again") from None
         if not any(hmac.compare_digest(tag, mac.digest()) for mac in macs):
-            raise StoreError(f"{self.compiled}: is not as it was written; it is fetched anew")
+            raise StoreError(f"{self.compiled}: is not as it was written; it is fetched again")
         return compiled
 
     def write_compiled(self, compiled: Compiled) -> Path:
@@ -101,7 +100,7 @@ class Kept:
         return part, digest.hexdigest()
 
     def read_objects(self, digest: str) -> dict[str, Group] | None:
-        """None where they are not those of `digest`: then everything is fetched anew."""
+        """None where they are not those of `digest`: then everything is fetched again."""
         groups: dict[str, Group] = {}
         hashed = hashlib.sha256()
         decode = msgspec.json.Decoder(tuple[str, float, list[tuple[str, float, float, int]]]).decode
@@ -119,7 +118,7 @@ class Kept:
 
     def take_over(self, compiled: Path, objects: Path | None, confirmed_at: float) -> None:
         """What was written beside, in its place. The objects first: cut short between the two, they are not those of
-        the compiled feed, and fetched anew. Raises `OSError`."""
+        the compiled feed, and fetched again. Raises `OSError`."""
         if objects is not None:
             objects.replace(self.objects)
         os.utime(compiled, (confirmed_at, confirmed_at))

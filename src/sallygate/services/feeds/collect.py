@@ -1,4 +1,4 @@
-"""What a feed has: the bytes of a file or URL, read; or of a collection or directory, what has changed there."""
+"""Collector of a feed's content: the bytes of a file or URL, or the changes of a collection or directory."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _read(task: Task, data: bytes, name: str) -> Gathered:
     if form is None and (task.settings.column or task.settings.confidence_column):
         form = "csv"
     if form is None:
-        raise IndicatorError("its format is not told by its name or content; write `format: plain` or `format: csv`")
+        raise IndicatorError("its name and content do not show its format; write `format: plain` or `format: csv`")
     reading = Reading()
     read(data, form, task.settings, reading)
     return Gathered(reading)

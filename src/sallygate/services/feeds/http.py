@@ -1,4 +1,4 @@
-"""Asking servers of feeds over HTTP: bounded in time and bytes, from where the policy says and nowhere else.
+"""HTTP requests to servers of feeds: bounded in time and bytes, to the policy's addresses only.
 
 A redirect is an answer like any other wrong one. Nothing is uncompressed: a feed is as large as what was sent. Messages
 name the server's address without its query, which often holds a key, and repeat nothing of what it answered.
@@ -31,6 +31,8 @@ class NotThere(FetchError):
 
 
 class Answer(Struct, frozen=True):
+    """Answer of a feed server: body, header fields, and whether nothing has changed (304)."""
+
     data: bytes
     headers: Mapping[str, str]
     """Names in lower case; of one that stands twice the last."""

@@ -1,5 +1,5 @@
-"""A MISP feed: a directory with `manifest.json` and a file an event. Only events that are new or have changed are
-fetched; those that the manifest lists no longer are forgotten."""
+"""Poller of a MISP feed: a directory with `manifest.json` and one file for each event. Only new and changed events are
+fetched; events that the manifest no longer lists are removed."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ ANSWERS_BYTES_MAX = 1 << 30
 
 
 async def gather_events(task: Task, known: Known, asking: Asking) -> Gathered:
+    """Fetch the new and changed events of a MISP feed. Raises `FetchError` or `IndicatorError`."""
     base = task.locator.rstrip("/")
     answer = await asking.get(f"{base}/manifest.json", "application/json", MANIFEST_BYTES_MAX)
     listed = read_manifest(answer.data)

@@ -1,4 +1,4 @@
-"""Reading a feed to see what is in it, without putting anything in force: `sallygate feeds check`."""
+"""Preview of a feed without activating it: `sallygate feeds check`."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def try_feed(section: FeedSection, loaded: Loaded) -> FeedState:
 
 
 def _tried(section: FeedSection, task: Task) -> FeedState:
-    # What would be refused for its share or its bad lines is read all the same, so that both can be told.
+    # What would be refused for its share or its bad lines is read all the same, so that both can be reported.
     try:
         done = run(msgspec.structs.replace(task, share_max=1.0, bad_max=1.0))
     except FeedError as error:

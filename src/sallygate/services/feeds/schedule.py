@@ -1,4 +1,4 @@
-"""The feeds a policy names: fetched when they are due, put in force when they are whole, kept over a restart.
+"""Schedule of the policy's feeds: fetched when due, activated when whole, kept over a restart.
 
 None of it is on the request path, and nothing but putting a compiled feed in force is done in this process. Two fetches
 run at a time, so that a slow server does not hold the other feeds up. What fails is said, and leaves the last good
@@ -53,6 +53,7 @@ class FeedError(Exception):
 
 
 def sections_of(loaded: Loaded) -> Sequence[FeedSection]:
+    """Feed sections of a policy; none if `network` is off."""
     network = loaded.policy.network
     return network.intelligence if network is not None and network.mode != "off" else ()
 
@@ -136,6 +137,7 @@ def _line(process: subprocess.Popen[bytes], ends: float) -> bytes:
 
 
 def put(state: State, section: FeedSection, compiled: Compiled, confirmed_at: float) -> None:
+    """Put a compiled feed in force."""
     state.feeds.put(Feed(section.name, compiled, confirmed_at, section.expiry, section.confidence_min))
 
 
@@ -240,7 +242,7 @@ class FeedSources:
                     source.due_at = 0.0
         forget(self._installation.feeds, set(self._sources))
 
-    async def beat(self) -> None:
+    async def step(self) -> None:
         """Every second: begin what is due; first, what was tried the longest ago."""
         if self._stopping:
             return
@@ -267,9 +269,10 @@ class FeedSources:
     def _begins(self, source: _Source, now: float) -> bool:
         """Whether something counts now that did not when the file was read."""
         feed = self._state.feeds.get(source.section.name)
-        return feed is not None and 0 < feed.compiled.about.anew_at <= now
+        return feed is not None and 0 < feed.compiled.about.recheck_at <= now
 
     async def stop(self) -> None:
+        """End child processes and tasks."""
         self._stopping = True
         for process in tuple(self._processes):
             process.kill()
@@ -392,6 +395,7 @@ class FeedSources:
             self._warn(f"feed {name}: {about.bad:,} of {about.read:,} lines or objects cannot be read: {where}")
 
     def states(self) -> tuple[FeedState, ...]:
+        """State of each feed, for `status` and metrics."""
         return tuple(self._states())
 
     def _states(self) -> Iterator[FeedState]:

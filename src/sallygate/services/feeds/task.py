@@ -1,4 +1,4 @@
-"""Task of one fetch of one feed, what is known from the fetch before, and what comes of it."""
+"""Task of one fetch of one feed: the state of the fetch before, and the result."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ class Task(Struct, frozen=True):
 
 
 class Gathered(Struct):
+    """Result of a fetch: what was read, and the server's marks for the next fetch."""
+
     reading: Reading
     unchanged: bool = False
     """There is nothing new, and `reading` is empty."""
@@ -45,7 +47,7 @@ class Gathered(Struct):
 
 
 class Known(Struct):
-    """What is known from before, for asking whether it has changed. Empty where everything is wanted anew."""
+    """What is known from before, for asking whether it has changed. Empty where everything is fetched again."""
 
     etag: str = ""
     modified: str = ""

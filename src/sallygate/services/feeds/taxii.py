@@ -1,6 +1,5 @@
-"""A TAXII 2.1 collection, polled (OASIS TAXII 2.1, section 5.4): what was added since the last time, page by page,
-merged into what is kept of it. A poll that fails leaves everything as it was, and the next one asks from the same
-place.
+"""Poller of a TAXII 2.1 collection (OASIS TAXII 2.1, section 5.4): objects added since the last poll, page by page,
+merged into the stored ones. A failed poll changes nothing, and the next one starts at the same point.
 
 A later version of an indicator takes the place of the earlier one, and one that is revoked takes it away. An object
 that the server forgets without a word stays until it expires.
@@ -43,6 +42,8 @@ class _Resource(Struct):
 
 
 async def gather_objects(task: Task, known: Known, asking: Asking) -> Gathered:
+    """Poll a TAXII collection for objects added since the last poll. Raises `FetchError` or
+    `IndicatorError`."""
     collection = task.locator.rstrip("/")
     if not known.added_after:
         await _check_collection(collection, asking)

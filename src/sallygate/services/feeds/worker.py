@@ -1,8 +1,8 @@
-"""`python -m sallygate.services.feeds.worker`: one fetch of one feed, in a process of its own, so that reading a
-million indicators takes nothing from requests, and what goes wrong in it goes wrong there.
+"""Child process for one fetch of one feed: `python -m sallygate.services.feeds.worker`. Reading a million indicators
+takes no time from requests, and a crash stays in the child.
 
 Its first line of input is the `Task`, its only line of output the `Done`. It ends when its input does, and with it
-whoever asked; when it takes more memory or processor time than a feed may; and it runs when nothing else wants the
+the parent; when it takes more memory or processor time than a feed may; and it runs when nothing else wants the
 processor.
 """
 
@@ -38,10 +38,12 @@ NICE = 19
 TAKEN_BACK_S = 90 * 86400.0
 """For so long an indicator that was revoked is remembered, so that an older version of it does not count again."""
 COUNTS_MAX = 40
-"""Reasons that are told of; there are about thirty."""
+"""Most reasons that are reported; there are about thirty."""
 
 
 class Done(Struct, frozen=True):
+    """Answer of the child process: outcome, reason, and the compiled files."""
+
     outcome: Literal["compiled", "unchanged", "failed"]
     said: str = ""
     """Why it failed; or what of it was not used."""
@@ -68,7 +70,7 @@ def work(task: Task) -> Done:
 
 def _work(task: Task, kept: Kept) -> Done:
     earlier = _earlier(task, kept)
-    begins = earlier is not None and 0 < earlier.about.anew_at <= task.now
+    begins = earlier is not None and 0 < earlier.about.recheck_at <= task.now
     known = Known() if earlier is None or task.whole else _known(task, kept, earlier.about, begins)
     found = asyncio.run(gather(task, known))
     reading = found.reading
@@ -131,7 +133,7 @@ def compiled_of(task: Task, found: Gathered, earlier: Compiled | None) -> Compil
         tuple(reading.said),
         dict(unused.most_common(COUNTS_MAX)),
         shares(counted.covered),
-        counted.anew_at,
+        counted.recheck_at,
         found.etag,
         found.modified,
         found.added_after,
@@ -166,6 +168,7 @@ def _end_with_the_input() -> None:
 
 
 def main() -> None:
+    """Entry point of the child process: sets its limits, runs one task from standard input."""
     with contextlib.suppress(OSError):  # a service may be kept from it: deploy/sallygate.service is
         os.nice(NICE)
     with contextlib.suppress(OSError):  # when memory runs out, this process goes, and not the gate

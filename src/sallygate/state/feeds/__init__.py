@@ -1,6 +1,6 @@
-"""What feeds of threat intelligence say of an address. Part of `state`; filled by others.
+"""Compiled feeds of threat intelligence, by address. Part of `state`; filled by services.
 
-`tables` is the compiled form, `compiling` how entries come into it. Addresses that are nobody's on the Internet match
+`tables` is the compiled form, `compiling` how entries come into it. Addresses that are not routed on the Internet match
 nothing, whatever a feed says.
 """
 
@@ -80,13 +80,16 @@ class Feeds:
         return iter(tuple(self._all.values()))
 
     def get(self, name: str) -> Feed | None:
+        """Feed by name; None if it is not in force."""
         return self._all.get(name)
 
     def put(self, feed: Feed) -> None:
+        """Put a feed in force, in place of the former one of its name."""
         self._all[feed.name] = feed
         self._index()
 
     def drop(self, name: str) -> None:
+        """Remove a feed."""
         self._all.pop(name, None)
         self._index()
 

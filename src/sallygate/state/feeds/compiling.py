@@ -1,4 +1,4 @@
-"""Entries of a feed to its tables: what counts now, sorted, linked, with its filter and directory."""
+"""Compiler of a feed's entries into tables: the valid ones, sorted, linked, with filter and directory."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Counted(Struct):
     """What compiling made of the entries."""
 
     dropped: Counter[str]
-    anew_at: float = 0.0
+    recheck_at: float = 0.0
     covered: tuple[int, int] = (0, 0)
 
 
@@ -43,14 +43,14 @@ def compile_entries(
     entries: Iterable[Entry], now: float, confidence_min: int = 0, earlier: Compiled | None = None
 ) -> tuple[dict[int, Table], Counted]:
     """Tables of what counts now. An entry without a beginning began when the `earlier` compiled feed says, or now. What
-    is past, not yet true, not sure enough or nobody's address is left out and counted."""
+    is expired, not yet valid, below the confidence or not routed is omitted and counted."""
     counted = Counted(Counter())
     sorted_out: dict[int, list[tuple[int, int, int, int, int]]] = {32: [], 128: []}
     for bits, number, length, since, until, confidence in entries:
         if reason := _unfit(bits, number, length, since, until, confidence, now, confidence_min):
             counted.dropped[reason] += 1
-            if reason == "not yet true" and (not counted.anew_at or since < counted.anew_at):
-                counted.anew_at = since
+            if reason == "not yet true" and (not counted.recheck_at or since < counted.recheck_at):
+                counted.recheck_at = since
             continue
         if not since:
             before = earlier.tables[bits].since_of(number, length) if earlier is not None else 0

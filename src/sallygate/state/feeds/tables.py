@@ -1,4 +1,4 @@
-"""A feed compiled for look-up, and its bytes.
+"""Compiled feed for look-up, and its bytes.
 
 The sorted prefixes of a family lie in flat arrays, each with a link to the prefix around it: the entry with the largest
 start not above an address is either around it, or a link or two away from the one that is. So nested and overlapping
@@ -41,7 +41,7 @@ class About(Struct, frozen=True):
     source: str
     """Where it is from, as one name; what was compiled from elsewhere does not count."""
     reading: str
-    """How it was read: confidence, column and the like. Read otherwise it is to be fetched anew."""
+    """How it was read: confidence, column and the like. With other settings it has to be fetched again."""
     compiled_at: float
     indicators: int
     """Prefixes in it."""
@@ -52,7 +52,7 @@ class About(Struct, frozen=True):
     unused: dict[str, int] = {}
     shares: tuple[float, float] = (0.0, 0.0)
     """Of all public addresses of IPv4 and IPv6, what it covers."""
-    anew_at: float = 0.0
+    recheck_at: float = 0.0
     """When an indicator begins to count that did not yet; 0 when there is none."""
     etag: str = ""
     modified: str = ""
@@ -72,7 +72,7 @@ class Shape(Struct, frozen=True):
     grains: tuple[int, ...]
     """By which an address becomes a key of the filter, one after the other; none where there is no filter."""
     mixed: bool
-    """An entry holds addresses that are nobody's, besides others."""
+    """An entry contains unrouted addresses, besides others."""
 
 
 class Table:
@@ -109,13 +109,16 @@ class Table:
 
     @property
     def shape(self) -> Shape:
+        """Shape of the table, for its stored form."""
         return Shape(self.bits, self.shift, self.grains, self.mixed)
 
     def arrays(self) -> tuple[array[int], ...]:
+        """Arrays of the table, in the order of its stored form."""
         return (self.high, self.low, self.lengths, self.around, self.since, self.until, self.confidence, self.keys,
                 self.begins, self.near)  # fmt: skip
 
     def start(self, at: int) -> int:
+        """First address of an entry, as a number."""
         return self.high[at] << 64 | self.low[at] if self.bits == 128 else self.high[at]
 
     def last_from(self, number: int) -> int:
@@ -191,6 +194,7 @@ class Compiled:
         self.tables = tables
 
     def to_bytes(self) -> bytes:
+        """Stored form of the feed."""
         head = _Head(VERSION, sys.byteorder, self.about, [
             (table.shape, [(one.typecode, len(one)) for one in table.arrays()]) for table in self.tables.values()
         ])  # fmt: skip
@@ -212,7 +216,7 @@ def about_of(stream: BinaryIO) -> About:
 
 
 def read_compiled(stream: BinaryIO, hashed: Callable[[bytes], None]) -> Compiled:
-    """What `to_bytes` wrote, to the stream's end; `hashed` gets every byte of it, for whoever must prove it to be whole
+    """What `to_bytes` wrote, to the stream's end; `hashed` gets every byte of it, for a caller that verifies it
     before it is used. Raises `CompiledError`."""
     head, tables = _head(stream, hashed), {}
     for shape, sizes in head.tables:

@@ -1,1 +1,1 @@
-"""The SQLite database of the state directory: credentials, restrictions, counters, codes, grants, audit events."""
+"""SQLite database of the state directory: credentials, restrictions, counters, codes, grants, audit events."""

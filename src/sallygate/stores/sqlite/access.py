@@ -64,24 +64,27 @@ class AccessTables:
     # grants ----------------------------------------------------------------------------------------------------------
 
     def put_grant(self, grant: Grant, act: Event) -> None:
+        """Store a grant with its audit event, and remove expired ones."""
         with self._database.writing() as connection:
             connection.execute("DELETE FROM grants WHERE expires_at < ?", (grant.made_at,))
             _write_grant(connection, grant)
             write_act(connection, act)
 
     def grant(self, grant_id: str) -> Grant | None:
+        """Grant by its id; None if there is none."""
         with self._database.reading() as connection:
             row = connection.execute("SELECT record FROM grants WHERE id = ?", (grant_id,)).fetchone()
         return self._database.decoded(row[0], Grant) if row else None
 
     def grants_of(self, account: str) -> list[Grant]:
+        """Grants of an account."""
         with self._database.reading() as connection:
             rows = connection.execute("SELECT record FROM grants WHERE account = ?", (account,)).fetchall()
         return [self._database.decoded(record, Grant) for (record,) in rows]
 
     def rotate_grant(self, grant_id: str, digest: bytes, following: bytes) -> Grant | None:
         """The grant with its next token in place of the one with `digest`; None when that one is not the one that
-        counts, which of two rotations at once is told to the second."""
+        counts: the second of two rotations at once gets None."""
         with self._database.writing() as connection:
             row = connection.execute("SELECT record FROM grants WHERE id = ?", (grant_id,)).fetchone()
             grant = self._database.decoded(row[0], Grant) if row else None
@@ -102,6 +105,7 @@ class AccessTables:
     # revocations -----------------------------------------------------------------------------------------------------
 
     def revocations(self, after_revision: int = 0) -> list[Revocation]:
+        """Revocations changed after a revision, in order."""
         with self._database.reading() as connection:
             rows = connection.execute(
                 "SELECT record FROM revocations WHERE revision > ? ORDER BY revision", (after_revision,)
@@ -117,6 +121,7 @@ class AccessTables:
     # places ----------------------------------------------------------------------------------------------------------
 
     def known_networks(self, after_revision: int = 0) -> list[KnownNetwork]:
+        """Known networks changed after a revision, in order."""
         with self._database.reading() as connection:
             rows = connection.execute(
                 "SELECT record FROM places WHERE revision > ? ORDER BY revision", (after_revision,)
@@ -124,6 +129,7 @@ class AccessTables:
         return [self._database.decoded(record, KnownNetwork) for (record,) in rows]
 
     def known_networks_of(self, principal: str) -> list[KnownNetwork]:
+        """Known networks of a principal."""
         with self._database.reading() as connection:
             rows = connection.execute("SELECT record FROM places WHERE principal = ?", (principal,)).fetchall()
         return [self._database.decoded(record, KnownNetwork) for (record,) in rows]

@@ -41,6 +41,7 @@ class SqliteStore:
         return self._database.identity()
 
     def close(self) -> None:
+        """Close the connection."""
         self._database.close()
 
     def changed(self) -> int:
@@ -52,11 +53,13 @@ class SqliteStore:
     # accounts, credentials, restrictions ------------------------------------------------------------------------
 
     def account(self, name: str) -> Account | None:
+        """Account by name; None if there is none. Raises `StoreError`."""
         with self._database.reading() as connection:
             row = connection.execute("SELECT record FROM accounts WHERE name = ?", (name,)).fetchone()
         return self._database.decoded(row[0], Account) if row else None
 
     def accounts(self, after_revision: int = 0) -> Sequence[Account]:
+        """Accounts changed after a revision, in order. Raises `StoreError`."""
         with self._database.reading() as connection:
             rows = connection.execute(
                 "SELECT record FROM accounts WHERE revision > ? ORDER BY revision", (after_revision,)
@@ -90,6 +93,7 @@ class SqliteStore:
         return made
 
     def credential(self, key_id: str) -> Credential | None:
+        """Record of a key by its id; None if there is none. Raises `StoreError`."""
         with self._database.reading() as connection:
             row = connection.execute(
                 "SELECT record FROM credentials WHERE api = ? AND id = ?", (self.api, key_id)
@@ -97,6 +101,7 @@ class SqliteStore:
         return self._database.decoded(row[0], Credential) if row else None
 
     def credentials(self, after_revision: int = 0) -> Sequence[Credential]:
+        """Records of keys changed after a revision, in order. Raises `StoreError`."""
         with self._database.reading() as connection:
             rows = connection.execute(
                 "SELECT record FROM credentials WHERE api = ? AND revision > ? ORDER BY revision",
@@ -116,6 +121,7 @@ class SqliteStore:
             write_act(connection, act)
 
     def restrictions(self, after_revision: int = 0) -> Sequence[Restriction]:
+        """Restrictions changed after a revision, in order. Raises `StoreError`."""
         with self._database.reading() as connection:
             rows = connection.execute(
                 "SELECT record FROM restrictions WHERE api = ? AND revision > ? ORDER BY revision",
@@ -124,6 +130,7 @@ class SqliteStore:
         return [self._database.decoded(record, Restriction) for (record,) in rows]
 
     def put_restriction(self, restriction: Restriction, act: Event) -> Restriction:
+        """Store a restriction with its audit event, and return it with its revision. Raises `StoreError`."""
         with self._database.writing() as connection:
             made = stamped(connection, restriction)
             connection.execute(
@@ -139,6 +146,7 @@ class SqliteStore:
             return dict(connection.execute("SELECT id, hits FROM restriction_hits").fetchall())
 
     def add_hits(self, hits: Mapping[str, int]) -> None:
+        """Add hits of restrictions, by id. Raises `StoreError`."""
         with self._database.writing() as connection:
             connection.executemany(
                 "INSERT INTO restriction_hits (id, hits) VALUES (?, ?) "
@@ -168,6 +176,7 @@ class SqliteStore:
     # counters --------------------------------------------------------------------------------------------------------
 
     def counters(self) -> Sequence[Row]:
+        """All rows of counters: name, subject and two numbers. Raises `StoreError`."""
         with self._database.reading() as connection:
             return connection.execute("SELECT name, subject, a, b FROM counters WHERE api = ?", (self.api,)).fetchall()
 

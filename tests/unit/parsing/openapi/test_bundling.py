@@ -79,10 +79,10 @@ def in_files(directory: Path, things: str = FILES["paths/things.yaml"]) -> Path:
 
 
 def test_a_policy_with_a_contract_in_several_files(tmp_path: Path) -> None:
-    loaded = load_policy(policy := in_files(tmp_path), "guard")
+    loaded = load_policy(policy := in_files(tmp_path), "in_process")
     assert {one.id for one in loaded.operations} == {"list", "make"}
     (tmp_path / "shared/Owner.yaml").write_text("type: string\n")
-    assert load_policy(policy, "guard").hash != loaded.hash, "every file is part of what is in force"
+    assert load_policy(policy, "in_process").hash != loaded.hash, "every file is part of what is in force"
 
 
 def test_a_link_out_of_the_directory_is_not_followed(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_a_link_out_of_the_directory_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "secret.yaml").write_text("operationId: a\n")
     (tmp_path / "api/paths/out.yaml").symlink_to(tmp_path / "secret.yaml")
     with pytest.raises(PolicyError, match="link out of the document's directory"):
-        load_policy(policy, "guard")
+        load_policy(policy, "in_process")
 
 
 @pytest.mark.parametrize("name", ["openapi.json", "paths/list.yaml"])
@@ -99,7 +99,7 @@ def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path, name: str) -> N
     (tmp_path / name).unlink()
     os.mkfifo(tmp_path / name)
     with pytest.raises(PolicyError, match="not a regular file"):
-        load_policy(policy, "guard")
+        load_policy(policy, "in_process")
 
 
 # every object that the reader looks at ---------------------------------------------------------------------------------

@@ -43,7 +43,7 @@ def entry(text: str, confidence: int = 50, *, since: float = NOW - DAY, until: f
 def compiled(*entries: Entry, now: float = NOW, confidence_min: int = 0, earlier: Compiled | None = None) -> Compiled:
     tables, counted = compile_entries(entries, now, confidence_min, earlier)
     about = About("url a", "", now, sum(len(table.lengths) for table in tables.values()), len(entries),
-                  unused=dict(counted.dropped), shares=shares(counted.covered), anew_at=counted.anew_at)  # fmt: skip
+                  unused=dict(counted.dropped), shares=shares(counted.covered), recheck_at=counted.recheck_at)  # fmt: skip
     return Compiled(about, tables)
 
 
@@ -119,7 +119,7 @@ def test_what_is_past_not_yet_true_unsure_or_nobodys_is_left_out_and_counted() -
         "below `confidence_min`": 1,
         "private or reserved addresses": 4,
     }
-    assert (made.about.indicators, made.about.anew_at) == (1, NOW + 8000)
+    assert (made.about.indicators, made.about.recheck_at) == (1, NOW + 8000)
 
 
 def test_a_prefix_around_private_addresses_does_not_cover_them() -> None:

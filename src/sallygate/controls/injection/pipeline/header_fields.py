@@ -29,7 +29,7 @@ FILE_NAMES = frozenset("x-filename x_filename x.filename x-file-name x-file x-up
 """Headers by which uploads name their file."""
 
 _is_odd = re.compile(r"['<]|\.\.|\{\{").search
-TOLD_MARKS = ("$", "(", "%", "\\", "'", "<", "..", "{{")
+ATTACK_MARKS = ("$", "(", "%", "\\", "'", "<", "..", "{{")
 """What attacks an application that reads such a header needs, and what one on the writer of a log; honest ones do not."""
 SPECIAL: dict[str, Literal["hop", "cookie", "file", "unread"]] = {
     **dict.fromkeys(UNREAD, "unread"), **dict.fromkeys(HOPS, "hop"), **dict.fromkeys(FILE_NAMES, "file"), "cookie": "cookie",

@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar
 from msgspec import Struct
 
 from sallygate.controls.injection.pipeline.decodings import BASE64_CHARS_MIN, base64_texts, from_base64, utf8
-from sallygate.controls.injection.pipeline.header_fields import SPECIAL, TOLD_MARKS, UNREAD, credential_in, kind_of
+from sallygate.controls.injection.pipeline.header_fields import ATTACK_MARKS, SPECIAL, UNREAD, credential_in, kind_of
 from sallygate.controls.injection.pipeline.nested_documents import mixed_texts, xml_texts
 from sallygate.model.request import Body, Part, RequestHead
 from sallygate.parsing.pointers import escape_pointer
@@ -109,7 +109,7 @@ def texts_of(
                     parts += (cookie_name, cookie)
         elif kind == "file":
             parts.append(FILE_MARK + field)
-    if any(mark in connection for mark in TOLD_MARKS):
+    if any(mark in connection for mark in ATTACK_MARKS):
         parts.append(connection)
     if body.kind != "none":
         texts, names = _body_texts(body)

@@ -42,7 +42,7 @@ def test_steps_say_what_was_undone() -> None:
     assert {form.text: form.steps for form in forms}["<"] == ("percent", "percent", "unescaped")
 
 
-def test_going_on_decoding_is_told_of() -> None:
+def test_going_on_decoding_is_reported() -> None:
     text = "%27"
     for _ in range(ROUNDS_MAX + 1):
         text = text.replace("%", "%25")

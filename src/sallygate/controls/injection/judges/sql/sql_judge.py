@@ -172,7 +172,7 @@ def _from_start(text: str, tokens: Tokens) -> Evidence | None:
     found = _by_rules("from-start", tokens.flat.replace("m", "f"), tokens, 0)
     if found is not None and found.rule == "commented" and tokens.comment.strip(" -+/*"):
         found = None
-    if found is not None and found.rule == "logic" and _is_told_of(tokens):
+    if found is not None and found.rule == "logic" and _is_reported(tokens):
         found = None
     best = stronger(best, found)
     if best is None:
@@ -180,7 +180,7 @@ def _from_start(text: str, tokens: Tokens) -> Evidence | None:
     return _discounted(best, tokens)
 
 
-def _is_told_of(tokens: Tokens) -> bool:
+def _is_reported(tokens: Tokens) -> bool:
     """`'a' and 'b' in words`: of all that is compared, only what is in something that is no list."""
     if len(tokens.text) > WHOLE_MAX or tokens.flat[:1] == "1" or tokens.flat[-1:] == "c":
         return False
@@ -279,7 +279,7 @@ def _by_rules(context: Context, flat: str, tokens: Tokens, start: int, *, whole:
             best = rule, found
             if rule.score >= CERTAIN:
                 break
-    return None if best is None else _told(*best, tokens, start)
+    return None if best is None else _evidence(*best, tokens, start)
 
 
 def _of_whole(text: str, tokens: Tokens) -> Evidence | None:
@@ -345,7 +345,7 @@ def _is_query_with_text(tokens: Tokens) -> bool:
     )
 
 
-def _told(rule: Rule, found: re.Match[str], tokens: Tokens, start: int) -> Evidence:
+def _evidence(rule: Rule, found: re.Match[str], tokens: Tokens, start: int) -> Evidence:
     if rule.parens:
         before = found.string[: found.start()]
         first = found.start() - before.count("(") - before.count(")")

@@ -264,7 +264,7 @@ def test_no_flood_of_tags_hides_one(padding: str, attack: str) -> None:
         assert _score(text) >= LIKELY
 
 
-def test_a_tag_of_very_many_attributes_is_told_of_and_read_no_further() -> None:
+def test_a_tag_of_very_many_attributes_is_reported_and_read_no_further() -> None:
     (tag, *_) = tags_of("<a " + "b=c " * 2000, 9)
     assert tag.flooded
     assert len(tag.attributes) == 400

@@ -1,5 +1,5 @@
-"""Section `door`: what it costs to know where an address is, and to turn away whoever may not come from there: in the
-engine, and on the wire over TLS, on connections that are kept and with a handshake each.
+"""Section `early`: the cost to look up the location of an address, and to reject a denied location early: in the engine,
+and on the wire over TLS, on kept connections and with a handshake each.
 
 Refusals a second and core are the reciprocal of the gateway's processor time for one, all of its threads counted.
 """
@@ -32,7 +32,7 @@ MATCH = "192.0.2.66"
 
 
 def run(directory: Path, advance: Advance) -> Section:
-    section, directory = Section("door"), directory / "door"
+    section, directory = Section("early"), directory / "early"
     _geography(section, advance)
     _engine(section, directory / "engine", advance)
     _wire(section, directory / "wire", advance)
@@ -54,7 +54,7 @@ def _geography(section: Section, advance: Advance) -> None:
             geography.of(address)
         twice.append((time.perf_counter() - before) / (2 * LOOKED_UP) * 1e6)
         found += sum(1 for address in addresses if geography.of(address).country)
-        advance(f"door, geography, round {number + 1} of {ROUNDS}")
+        advance(f"early, geography, round {number + 1} of {ROUNDS}")
     assert found > ROUNDS * LOOKED_UP / 2
     section.add("country and network of a new address", "µs", spent)
     section.add("the same, amortised over two requests of each", "µs", twice, GEOGRAPHY_US)
@@ -83,7 +83,7 @@ def _engine(section: Section, directory: Path, advance: Advance) -> None:
     for number in range(ROUNDS):
         for kind, (one, address) in kinds.items():
             spent.setdefault(kind, []).append(_admit_us(one, address))
-        advance(f"door, engine, round {number + 1} of {ROUNDS}")
+        advance(f"early, engine, round {number + 1} of {ROUNDS}")
     for kind, values in spent.items():
         section.add(f"refusal of {kind}, in the engine", "µs", values, ENGINE_US)
 
@@ -120,6 +120,6 @@ def _wire(section: Section, directory: Path, advance: Advance) -> None:
             for kind, shot in (("kept", kept), ("once", once)):
                 us, _ = servers.cpu_us_each(gate, shot, SECONDS, directory)
                 spent[kind].append(1e6 / us)
-            advance(f"door, wire, round {number + 1} of {ROUNDS}")
+            advance(f"early, wire, round {number + 1} of {ROUNDS}")
     section.add("refusals on kept connections", "/s and core", spent["kept"], KEPT_PER_S, better="at least")
     section.add("refusals with a TLS handshake each", "/s and core", spent["once"], HANDSHAKE_PER_S, better="at least")

@@ -127,7 +127,7 @@ def test_the_doctor_looks_at_feeds(tmp_path: Path) -> None:
         one.said.partition(":")[0]: one for one in examine(house.policy, None, SqliteFiles()) if one.what == "feed"
     }
     assert found["own"].verdict == "ok" and "1 indicators" in found["own"].said
-    assert found["gone"].verdict == "note" and "names nobody" in found["gone"].said and found["gone"].cure
+    assert found["gone"].verdict == "note" and "no indicators are active" in found["gone"].said and found["gone"].cure
 
 
 def test_commands_without_a_gate(tmp_path: Path) -> None:

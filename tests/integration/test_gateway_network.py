@@ -179,7 +179,7 @@ def test_a_database_of_ones_own_is_believed_first_and_kept_when_it_becomes_bad(
         assert call(running, key, BRAZIL) == (403, "network.country")
         (tmp_path / "bad").write_bytes(b"not a database")
         (tmp_path / "bad").rename(mine)
-        until(lambda: [one for one in log_lines(running.log) if "no MMDB file" in json.dumps(one)])
+        until(lambda: [one for one in log_lines(running.log) if "not a readable MMDB file" in json.dumps(one)])
         assert call(running, key, BRAZIL) == (403, "network.country") and call(running, key, JAPAN)[0] == 200
     refused = sallygate("check", policy)
     assert refused.returncode == 1 and "`mine.mmdb` is not a readable MMDB file" in refused.stderr

@@ -81,5 +81,5 @@ def network_named(where: str) -> str:
     except ValueError as error:
         raise ValueError(f"not an address or network ({error}); write for example 203.0.113.0/24") from None
     if length != (24 if bits == 32 else 48):
-        raise ValueError("a place is a /24 or a /48; write an address in it, or for example 203.0.113.0/24")
+        raise ValueError("a location is a /24 or a /48; write an address in it, or for example 203.0.113.0/24")
     return location_network(where.partition("/")[0].strip())

@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # loaded when a command needs them: `--help` should not wait 
     from sallygate.security.state_directory import Installation
 
 BEGINNING_BYTES = 1 << 20
-"""Of a file, by which its kind is told: a recorded request is one line."""
+"""Start of a file that shows its kind: a recorded request is one line."""
 NO, USAGE, STATE = 1, 2, 3
 """Exit codes, see the package."""
 

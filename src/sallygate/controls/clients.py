@@ -122,7 +122,7 @@ class ClientsControl:
         if match.operation is None:
             return wrong_method(match)
         if match.operation.id in self._denied:
-            detail = "There is nothing at this path."
+            detail = "The API has no such path."
             return Finding("clients.denied", detail, 404, rule=match.operation.id, owasp="API9"), ()
         return None, ()
 

@@ -2,10 +2,10 @@
 
 Threat: a stolen key, password or token, used from elsewhere (OWASP API2; MITRE T1078). Evidence: `location.new` where a
 plan observes, `location.unverified` (403, a challenge) where it verifies; both name the network. `location.travel`
-where a caller is at two of its places, and nobody could have gone from one to the other in between.
-Known bypasses: who calls from the owner's own network, /24 or /48, is at the owner's place. Who reads the owner's mail,
-too, may admit another.
-Cost: 0.5 µs: two look-ups. The first call of a principal that memory does not know costs a look into the store.
+when a caller is at two of its locations, and no person could travel between them in the time.
+Known bypasses: who calls from the owner's own network, /24 or /48, is at the owner's location. Who reads the owner's
+mail, too, may admit another. Cost: 0.5 µs: two look-ups. The first call of a principal that memory does not know costs
+a look into the store.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class LocationControl(Everywhere):
         self._plans = {name: does for name, does in plans.items() if does != "off"}
         self._state = state
         self._how = (
-            f"POST to {ask_at} with it sends its owner a code; the same with the code admits the place."
+            f"POST to {ask_at} with it sends its owner a code; a second one with the code admits the location."
             if ask_at
             else "The operator can admit it."
         )

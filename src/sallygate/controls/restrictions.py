@@ -5,7 +5,7 @@ Threat: a caller known to be hostile, whatever it asks. Evidence: `restriction.d
 Known bypasses: an address is not a person; block the key or account when it is known.
 Cost: one look-up an indexed kind and prefix length, nothing when none is active.
 
-Where a place alone decides, addresses on the policy's list of the allowed pass: a country can be closed without its
+If a location alone decides, addresses on the policy's allow list pass: a country can be closed without its
 partners.
 """
 

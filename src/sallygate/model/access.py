@@ -11,7 +11,7 @@ from sallygate.model.principal import Principal
 from sallygate.model.request import RequestHead
 
 CodePurpose = Literal["access", "location"]
-"""What a code is good for: tokens, or admitting a place."""
+"""Purpose of a code: tokens, or admission of a location."""
 TRIES_MAX = 5
 """Tries of one code. With 40 bits and ten minutes, guessing succeeds once in 2e11 tries."""
 
@@ -32,7 +32,7 @@ class Code(Struct, frozen=True, gc=False, omit_defaults=True):
     account: str = ""
     """Whose it is; empty for a code nobody gets."""
     subject: str = ""
-    """Of a location code, the principal whose place it admits."""
+    """For a location code: the principal whose location it admits."""
     delivered: bool = False
     """Until its channel has taken it, it opens nothing."""
     tries: int = 0

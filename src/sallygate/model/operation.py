@@ -62,7 +62,7 @@ class Operation(Struct, frozen=True):
     base_paths: tuple[str, ...] = ("",)
     """What stands in front of the path, one for each server."""
     admits_locations: bool = False
-    """Of `/auth`: asked by callers from places that are not admitted yet."""
+    """Of `/auth`: called from locations that are not admitted yet."""
 
 
 class Match(Struct, frozen=True, gc=False):

@@ -15,7 +15,7 @@ ACTS: tuple[Act, ...] = ("terminate", "deny", "challenge", "throttle")
 """Strongest first: of several restrictions that cover a caller, this order decides.
 
 `terminate` is `deny`, and what is under way is cut and the connection closed. `challenge` refuses until the caller has
-proven again, since the restriction was made, that the place it calls from is its own.
+proven again, since the restriction was made, that its location is its own.
 """
 
 

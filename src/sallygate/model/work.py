@@ -61,7 +61,7 @@ class FetchKeys(Struct, frozen=True, gc=False):
 
 
 class LoadLocations(Struct, frozen=True, gc=False):
-    """Fetch the places a principal is known from, which memory does not have."""
+    """Load the known networks of a principal that memory does not have."""
 
     principal: str
 

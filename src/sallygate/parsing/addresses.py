@@ -57,7 +57,7 @@ def parse_address(text: str) -> Address | None:
 @lru_cache(ADDRESSES_CACHED)
 def location_network(address: str) -> str:
     """The network that counts as one place: a /24, or a /48, which is what one site has (RFC 6177). An address that is
-    none (a Unix socket's) is a place by itself."""
+    none (a Unix socket's) is a location by itself."""
     parsed = parse_address(address)
     if parsed is None:
         return address[:ADDRESS_CHARS_MAX]

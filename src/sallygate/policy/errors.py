@@ -1,4 +1,4 @@
-"""Errors of a policy: all problems together, each with its place and a correction."""
+"""Errors of a policy: all problems together, each with its line and a correction."""
 
 from __future__ import annotations
 

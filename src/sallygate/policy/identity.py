@@ -66,12 +66,12 @@ class Issuer(Section):
     )
     audience_claim: str = Field(
         "aud",
-        description="The claim that `audience` is looked for in: `client_id` for access tokens of Amazon Cognito, which have no `aud`.",
+        description="Claim that must contain `audience`: `client_id` for access tokens of Amazon Cognito, which have no `aud`.",
         pattern=r"^[A-Za-z0-9_:./-]{1,128}$",
     )
     bound: Literal["refuse", "accept"] = Field(
         "refuse",
-        description="Tokens bound to a key of their holder (`cnf`; RFC 8705, RFC 9449), whose proof is not checked here: `accept` takes them as plain bearer tokens.",
+        description="Treatment of tokens bound to a key of their holder (`cnf`; RFC 8705, RFC 9449), whose proof the gate does not check: `accept` takes them as plain bearer tokens.",
     )
     algorithms: list[Algorithm] = Field(
         ["ES256", "EdDSA", "RS256"],

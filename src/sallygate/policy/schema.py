@@ -265,7 +265,7 @@ class OperationSection(Section):
     )
     long_poll: bool = Field(
         False,
-        description="Answers when there is something to say: its requests take no place among those the API works on (`flood.shedding`).",
+        description="Long polling: requests of this operation take no slot (`flood.shedding`).",
     )
 
 

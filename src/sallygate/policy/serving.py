@@ -38,10 +38,10 @@ class UpstreamSection(Section):
     )
     keep: Annotated[Seconds, Field(gt=0)] = Field(
         4.0,
-        description="How long a connection without a request is kept; less than the API keeps it, so that a request does not meet a connection that is closing.",
+        description="How long an idle connection is kept; write less than the API's own limit, so that no request meets a closing connection.",
     )
     age: Annotated[Seconds, Field(gt=0)] = Field(
-        300.0, description="A connection takes no request after so long, so that a change in DNS is followed."
+        300.0, description="Longest use of a connection, so that the gate follows a change in DNS."
     )
     health: Health | None = Field(
         None, description="Active health checks; without them an upstream is judged by its connections."

@@ -209,7 +209,7 @@ class Connections:
         return None
 
     async def _open(self) -> Connection:
-        """Into a place that is counted."""
+        """Open a connection in a slot that is already counted."""
         try:
             if self._closed:
                 raise ConnectionLost(stale=False)

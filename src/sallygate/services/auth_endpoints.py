@@ -47,7 +47,7 @@ from sallygate.state.known_networks import KNOWN_NETWORKS_MAX
 from sallygate.state.state import State
 
 SEEN_MAX = 10_000
-"""New places waiting half a second to be written; one beyond it is new once more at its next call."""
+"""Most new networks that wait half a second to be written; a further one is new again at its next call."""
 
 T = TypeVar("T")
 
@@ -252,7 +252,7 @@ class AuthEndpoints:
         for one in known_networks:
             self.state.known_networks.put(one)
 
-    # places ----------------------------------------------------------------------------------------------------------
+    # known networks --------------------------------------------------------------------------------------------------
 
     async def load_locations(self, work: LoadLocations) -> LocationsLoaded:
         """Load the known networks of a principal; `failed` is set if the store does not answer."""
@@ -265,7 +265,7 @@ class AuthEndpoints:
         return LocationsLoaded(work.principal, found)
 
     def observe(self, exchange: Exchange) -> None:
-        """A place that was seen for the first time is known from then on, and written a little later."""
+        """Record a network seen for the first time: known at once, and written a little later."""
         if exchange.principal is None:
             return
         if exchange.decision.verdict == "allow" and self._gate().engine.controls.get(LocationControl) is not None:
@@ -286,7 +286,7 @@ class AuthEndpoints:
             self.state.travels.put(principal, Seen(network, origin.country, circle, head.received_at))
 
     async def step(self) -> None:
-        """New places written; keys that have had their time no longer published."""
+        """New networks written; keys that have had their time no longer published."""
         self._publish()
         if self._seen:
             written, self._seen = list(self._seen.values()), {}

@@ -146,7 +146,7 @@ class Hashing:
             while queue:
                 turn = queue.popleft()
                 if not turn.done():
-                    turn.set_result(None)  # the place goes on to the next
+                    turn.set_result(None)  # the slot goes to the next one
                     return
         self._busy -= 1
 

@@ -19,7 +19,7 @@ SPEED_KM_H = 1000.0
 NEAR_KM = 500.0
 """Less is within what the geography of addresses is wrong by."""
 LAST_MAX = 50_000
-"""Callers whose last place is kept, about 15 MB; those beyond are as if they had not called before."""
+"""Most callers whose last location is kept, about 15 MB; further ones count as new callers."""
 EARTH_KM = 6371.0
 
 _CIRCLES = """

@@ -9,13 +9,13 @@ from typing import ClassVar
 from sallygate.model.access import KnownNetwork
 
 PRINCIPALS_MAX = 50_000
-"""About 50 MB at four places each; those of a caller beyond it are fetched when it calls."""
+"""Most principals in memory, about 50 MB at four networks each; networks of further ones are loaded when they call."""
 KNOWN_NETWORKS_MAX = 1000
-"""Of one principal: more networks than that are no places, and further ones count as new."""
+"""Most known networks of one principal; further ones count as new."""
 
 
 class KnownNetworks:
-    """By principal, all its places or none of them."""
+    """By principal, all its known networks or none of them."""
 
     LOCAL: ClassVar[str] = "a copy of the store's records; PRINCIPALS_MAX callers with KNOWN_NETWORKS_MAX networks each"
 
@@ -27,7 +27,7 @@ class KnownNetworks:
         return len(self._known)
 
     def of(self, principal: str) -> dict[str, KnownNetwork] | None:
-        """Its places by network; None when memory does not have them."""
+        """Known networks of a principal; None if memory does not have them."""
         return self._known.get(principal)
 
     def is_verified(self, principal: str, network: str) -> bool:
@@ -44,7 +44,7 @@ class KnownNetworks:
             self._known.popitem(last=False)
 
     def put(self, one: KnownNetwork) -> None:
-        """A change. Nothing for a principal whose places are not here: they are fetched when they are needed."""
+        """A change. Nothing for a principal whose networks are not in memory: they are loaded when needed."""
         known = self._known.get(one.principal)
         if known is None:
             return

@@ -5,9 +5,9 @@ machine: time is an argument, in seconds of a monotonic clock.
                    ├▶ waiting ─▶ working, or shed
                    └▶ shed
 
-A place is held from when the API has the whole request until the head of its answer is there: what a client sends or
+A slot is held from when the API has the whole request until the head of its answer is there: what a client sends or
 reads slowly holds none. What it does hold is a connection to the API, of which each rank has its share. A client that
-asks and leaves frees no place by it: few APIs notice, so it is held for as long as the answer would have taken.
+asks and leaves frees no slot: few APIs notice, so it is held for as long as the answer would have taken.
 
 Callers are served by rank: plans of high, normal and low priority, then those that their limits refused lately, then
 those nobody knows. A rank leaves free what the better ones had under way of late, so that these seldom wait. Who waits
@@ -40,7 +40,7 @@ QUEUE_MIN = 40
 """But so many always: a page that asks for thirty things at once is no flood."""
 
 ABANDONED_S_MAX = 30.0
-"""For no longer a place is held for a caller who left: who waits for a slower answer is rare, and might have stayed."""
+"""Longest time that a slot is held for a caller that has left, in seconds: callers that wait longer are rare."""
 
 TicketState = Literal["open", "waiting", "working", "abandoned", "answering", "left", "shed"]
 LATE_S = (float("inf"), 1.0, 0.05, 0.035, 0.025)
@@ -49,7 +49,7 @@ worse: a gate that is not loaded is late by less than 5 ms."""
 
 Reason = Literal["", "queue", "share", "connections", "wait", "displaced", "late"]
 """Why one is refused: too many wait; more than half of those are his; the connections of his rank are used; he waited
-for too long; a better one took his place in the queue; the gate itself is late."""
+for too long; a caller of higher rank took its place in the queue; the gate itself is late."""
 
 
 class Ticket:
@@ -232,7 +232,7 @@ class Shedder:
             self._shed(ticket, "wait")
 
     def abandon(self, ticket: Ticket, now: float) -> float:
-        """Its caller has gone. For how many seconds more an API elsewhere is taken to work on it: the place is held
+        """Its caller has gone. For how many seconds more an API elsewhere is assumed to work on it: the slot is held
         until `leave`, the connection given back. 0: it has no place, and nothing has changed."""
         if ticket.state != "working" or not self.connections:
             return 0.0
@@ -276,7 +276,7 @@ class Shedder:
         self._under_way -= 1
 
     def _dispatch(self, now: float) -> None:
-        """Give free places to those that wait, the best first."""
+        """Give free slots to waiting requests, the highest rank first."""
         for rank, waiting in enumerate(self._waiting):
             while waiting:
                 if not self._has_room(rank):

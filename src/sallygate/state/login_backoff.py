@@ -2,7 +2,7 @@
 persisted by services; time is an argument.
 
 A full `Backoff` never forgives: newcomers share buckets, which are stricter than an entry of their own. A full
-`SeenPlaces` forgets the place unused for longest, which then counts as new: stricter too.
+`SeenNetworks` forgets the network unused for longest, which then counts as new: stricter too.
 """
 
 from __future__ import annotations

@@ -67,9 +67,9 @@ class Restrictions:
         self.names_methods = any(one.methods for one in self.all.values())
         self.asks_geography = any(kind in _ABROAD for one in self.all.values() for kind, _ in one.scope)
         self.by_location = _Index(by_location)
-        """Those a place alone decides."""
+        """Restrictions whose scope is a location alone."""
         self.by_name = _Index(one for one in self.all.values() if one.id not in located)
-        """Those that name a key, an account or an operation, alone or with a place; and challenges."""
+        """Restrictions that name a key, an account or an operation, alone or with a location; and challenges."""
 
     def with_change(self, changed: Iterable[Restriction], now: float) -> Restrictions:
         """Index with changed restrictions; ended ones are left out."""

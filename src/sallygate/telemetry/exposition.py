@@ -138,7 +138,9 @@ class _Gate(Collector):
         yield from self._issuers()
         yield from self._feeds()
         made = GaugeMetricFamily(
-            "sallygate_geography_made_timestamp_seconds", "When a database of places was made.", labels=("database",)
+            "sallygate_geography_made_timestamp_seconds",
+            "Time at which a geography file was made.",
+            labels=("database",),
         )
         for database in now.geography:
             made.add_metric((database.name,), database.made_at)
@@ -162,12 +164,12 @@ class _Gate(Collector):
         yield GaugeMetricFamily("sallygate_boxed_sources", "Sources in the penalty box.", flood.penalised)
         yield GaugeMetricFamily("sallygate_upstream_limit", "Requests the API gets at once.", shedding.limit)
         working = GaugeMetricFamily("sallygate_upstream_working", "Requests the API works on.", labels=("rank",))
-        waiting = GaugeMetricFamily("sallygate_upstream_waiting", "Requests that wait for a place.", labels=("rank",))
+        waiting = GaugeMetricFamily("sallygate_upstream_waiting", "Requests that wait for a slot.", labels=("rank",))
         for family, counts in ((working, shedding.working), (waiting, shedding.waiting)):
             for rank, count in counts.items():
                 family.add_metric((rank,), count)
             yield family
-        shed = CounterMetricFamily("sallygate_shed_requests", "Requests refused for want of a place.",
+        shed = CounterMetricFamily("sallygate_shed_requests", "Requests refused by load shedding.",
                                    labels=("rank", "reason", "mode"))  # fmt: skip
         for mode, counts in (("enforce", shedding.shed), ("shadow", shedding.would_shed)):
             for name, count in counts.items():

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 from sallygate.cli import app
 from sallygate.model.event import Event, Location
-from sallygate.offline.doctor import Found, examine
+from sallygate.offline.doctor import examine
+from sallygate.offline.policy_checks import Found
 from sallygate.security.certificates import development_certificate
 from sallygate.security.state_directory import Installation
 from sallygate.stores.events import EventLog
@@ -129,10 +130,10 @@ def no_certificate(policy: Path) -> None:
         (torn_database, "database", ""),
         (torn_events, "events", ""),
         (event_of_tomorrow, "clock", "ahead"),
-        (cut_restore, "restore", "cut short"),
+        (cut_restore, "restore", "interrupted"),
         (pair_apart, "certificate", "does not belong"),
         (certificate_of_last_year, "certificate", "has expired"),
-        (no_certificate, "certificate", "cannot be looked at"),
+        (no_certificate, "certificate", "cannot be checked"),
     ],
 )
 def test_each_fault_is_found_with_its_cure(policy: Path, fault: Callable[[Path], None], what: str, said: str) -> None:
@@ -155,7 +156,7 @@ def test_without_policy_or_state_it_says_so(tmp_path: Path) -> None:
     assert {"policy", "state"} <= set(found)
     fresh = write_policy(tmp_path)
     notes = {one.what: one for one in examine(fresh, None, SqliteFiles())}
-    assert notes["state"].verdict == "note" and "makes it" in notes["state"].cure
+    assert notes["state"].verdict == "note" and "to create it" in notes["state"].cure
     assert not (tmp_path / "state").exists(), "looking changes nothing"
 
 

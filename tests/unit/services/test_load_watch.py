@@ -71,7 +71,7 @@ def test_those_turned_away_are_one_event_with_their_exact_number() -> None:
     early = EarlyRejections(state, put.append, metrics, lambda finding, times: None, lambda: SOURCE)
     for number in range(1000):
         scope = {"method": "GET" if number % 4 else f"XYZZY{number}", "raw_path": b"/a"}
-        early.tally.add(shed(UNKNOWN_RANK, "queue"), None, scope, f"{number:032x}", NOW, 100).took_us += 9
+        early.counts.add(shed(UNKNOWN_RANK, "queue"), None, scope, f"{number:032x}", NOW, 100).took_us += 9
     asyncio.run(early.step())
     asyncio.run(early.step())
     assert sorted((event.method, event.count, event.response_bytes) for event in put) == [

@@ -1,4 +1,4 @@
-"""What a value breaks in its schema, said for the caller: where, which rule, and what the schema asks for.
+"""Messages about values that break their schema: where, which rule, and what the schema asks for.
 
 The schema is public; values of the request are never repeated, names are bounded and made printable.
 """

@@ -75,7 +75,7 @@ class SheddingControl(Everywhere):
         return cls(loaded.plans, parts.state, long_polls, parts.now, key_header, parts.own_paths)
 
     def idle(self, limited: bool) -> bool:
-        """Whether there are places at the API."""
+        """Whether slots at the API are free."""
         return not self._state.shedder.crowded
 
     def early(self, request: EarlyRequest) -> Judgement | None:
@@ -147,7 +147,7 @@ def is_living(state: State, key_text: str, now: float) -> bool:
 
 @lru_cache(len(RANKS) * 8)
 def shed(rank: int, reason: Reason) -> Finding:
-    """For one that gets no place at the API."""
+    """Finding for a request that gets no slot at the API."""
     return Finding("flood.shed", "The API is overloaded; try again later.", 503,
                    "throttle", rule=RANKS[rank], evidence=reason, owasp="API4", attack="T1499")  # fmt: skip
 

@@ -4,7 +4,7 @@ Threat: guessing one account's password, one password over many accounts (sprayi
 locking an owner out by failing in its name (OWASP API2; MITRE T1110.001, T1110.003).
 Evidence: `identity.guesses` (429, `Retry-After`); `rule` names the counter.
 Known bypasses: a botnet of many addresses has the overall rate to itself, and while it uses it up, logins from new
-places wait; owners at the places they log in from do not. Who guesses from the owner's own network has the place's
+networks wait; owners in known networks do not. An attacker in the owner's own network has that network's
 count. Cost: five look-ups, 3 µs; nothing is computed for a guess over the limit.
 
 Failures are counted, not successes. An attempt under way counts as failed until it is known, so that a thousand at once
@@ -84,7 +84,7 @@ class Guesses:
         return (Charge(NETWORKS_TABLE, location_subject(account, location), 1),)
 
     def look(self, account: str, network: str, location: str, known_network: bool, now: float) -> Guess:
-        """`network` is what the client's address is counted by. From a known place only that place's own failures
+        """`network` is what the client's address is counted by. For a known network only failures from that network
         count: nobody elsewhere can shut the owner out."""
         if known_network:
             return self._guess(((self._location, location_subject(account, location)),), now)

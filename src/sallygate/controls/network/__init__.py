@@ -8,7 +8,7 @@ caller, and the geography is wrong for some addresses.
 Cost: 1 µs, one look-up a distinct prefix length in each list, one into the geography where a rule asks for it.
 
 Allow takes precedence over deny: an address in `network.allow` passes every `deny`, `countries` and `asns`, feeds, and
-restrictions that a place alone decides. It passes no `only` of a rule: who binds a key to an address means it.
+restrictions whose scope is a location alone. It passes no `only` of a rule: who binds a key to an address means it.
 """
 
 from __future__ import annotations

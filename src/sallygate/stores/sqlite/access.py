@@ -118,7 +118,7 @@ class AccessTables:
             (number,) = connection.execute("SELECT number FROM revision").fetchone()
         return int(number)
 
-    # places ----------------------------------------------------------------------------------------------------------
+    # known networks --------------------------------------------------------------------------------------------------
 
     def known_networks(self, after_revision: int = 0) -> list[KnownNetwork]:
         """Known networks changed after a revision, in order."""

@@ -1,4 +1,6 @@
-"""Ledger of one exchange: what it was charged, and which slots it holds. The only writer of counters and slots."""
+"""Ledger of one exchange: what it was charged, and which slots and how much memory it holds.
+
+The only writer of counters, slots and the memory budget."""
 
 from __future__ import annotations
 
@@ -12,6 +14,7 @@ class Ledger:
 
     _reserved: tuple[Charge, ...] = ()
     _slots: tuple[Slot, ...] = ()
+    _memory_bytes = 0
     charges: tuple[Charge, ...] = ()
     """All of the exchange, for its event."""
 
@@ -56,6 +59,13 @@ class Ledger:
         for slot in slots:
             self._state.slots.take(slot.table, slot.subject)
 
+    def keep(self, size: int) -> bool:
+        """Hold so many bytes of a body in memory. Whether there is room."""
+        kept = self._state.memory.take(size)
+        if kept:
+            self._memory_bytes += size
+        return kept
+
     def give_back(self) -> None:
         """All that is held. May be said more than once."""
         if self._reserved:
@@ -63,3 +73,5 @@ class Ledger:
         for slot in self._slots:
             self._state.slots.give_back(slot.table, slot.subject)
         self._slots = ()
+        self._state.memory.give_back(self._memory_bytes)
+        self._memory_bytes = 0

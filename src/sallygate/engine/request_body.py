@@ -6,6 +6,7 @@ chunk* ─▶ (slot) ─▶ chunk                a body that streams takes its s
 
 from __future__ import annotations
 
+from sallygate.controls.flood import NO_MEMORY
 from sallygate.controls.flood.shedding import come_back
 from sallygate.engine.api_slot import ApiSlot
 from sallygate.engine.gate import Gate
@@ -48,7 +49,7 @@ class RequestBody:
         """The command that reads it whole; none for one that streams."""
         plan = self._admission.body
         if plan.mode == "whole":
-            return (d.ReadBody(plan.bytes_max, self._enforced_pace),)
+            return (d.ReadBody(plan.bytes_max, self._enforced_pace, self._ledger.keep),)
         return (d.Spool("client", plan.bytes_max, self._enforced_pace),) if plan.mode == "spool" else ()
 
     def whole(self, event: d.Event) -> Finding | None:
@@ -61,6 +62,8 @@ class RequestBody:
             return Finding("request.body_cut", "The body ended before it was whole.", 400)
         if event.outcome == "large":
             return self._too_large()
+        if event.outcome == "full":
+            return NO_MEMORY
         if event.outcome == "failed":
             return Finding("control.failed", "The request cannot be checked at present.", 503, rule="spool")
         pace = self._enforced_pace  # without one, a shell still waits no longer than it can

@@ -8,8 +8,13 @@ spool    as `hold`, the body in a file
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
+from sallygate.controls.flood import NO_MEMORY
+from sallygate.controls.flood.shedding import come_back
 from sallygate.engine.answers import common_headers, pay_price, problem_reply, refusal
 from sallygate.engine.api_request import Ports
+from sallygate.engine.engine import IDS_READ_BYTES_MAX
 from sallygate.engine.evaluation import Step
 from sallygate.engine.gate import Gate
 from sallygate.engine.ledger import Ledger
@@ -115,14 +120,14 @@ class Response:
         bodyless = self._head.method == "HEAD" or event.status in _BODYLESS
         if bodyless or plan.mode in ("stream", "records"):
             if plan.copy_bytes_max and not bodyless:
-                self._copy = ResponseCopy(plan)
+                self._copy = ResponseCopy(plan, self._ledger.keep)
             records = plan.mode == "records" and not bodyless
             reads = (d.ReadRecord("api", plan.framing, plan.bytes_max),) if records else ()
             return (*reads, self._send_head())
         self.held = True
         if plan.mode == "spool":
             return (d.Spool("api", plan.bytes_max),)
-        self._copy = ResponseCopy(plan)
+        self._copy = ResponseCopy(plan, self._ledger.keep)
         return (d.HoldHead(plan.bytes_max),)
 
     def _send_head(self, edited: bytes | None = None) -> d.SendHead:
@@ -149,7 +154,7 @@ class Response:
             return self._send(event.data, event.more, event.now)
         if self._copy is not None and not self._copy.add(event.data):
             assert self._release is not None
-            return self._end(self._release.plan.over, event.now)
+            return self._end(NO_MEMORY if self._copy.full else self._release.plan.over, event.now)
         return ()
 
     def record(self, event: d.RecordRead) -> Commands:
@@ -230,13 +235,20 @@ class Response:
         meter = release.meter
         if meter is not None and meter.over is not None and (cut := self._budget(release, len(data), now)):
             return cut
+        if self._copy is not None and not self._copy.add(data) and (cut := self._uncounted(release, now)):
+            return cut
         self.sent += len(data)
         if meter is not None and (meter.over is not None or self.sent - self._charged >= CHARGED_EVERY_BYTES):
             self._pay(now)
-        if self._copy is not None:
-            self._copy.add(data)
         self.done = not more
         return (d.SendToClient(data, more),)
+
+    def _uncounted(self, release: Release, now: float) -> Commands:
+        """Its copy is not kept on. Memory without room must cost no caller what a response too large to count does."""
+        copy, plan = self._copy, release.plan
+        if copy is None or not copy.full or plan.copy_bytes_max <= IDS_READ_BYTES_MAX:
+            return ()
+        return self._end(replace(NO_MEMORY, mode=plan.over.mode), now)
 
     def _budget(self, release: Release, size: int, now: float) -> Commands:
         meter = release.meter
@@ -289,7 +301,7 @@ class Response:
         if finding.mode != "enforce":
             return ()
         if self.headed is not None and not self._head_sent:
-            return self.refuse(finding)
+            return self.refuse(finding, come_back(finding, self._head))
         pay_price(self._gate, self._head, refusal(finding, self._admission), self._ledger, now, self._ports)
         if self.accepted:
             self.cut = (d.Close("api", POLICY_VIOLATION), d.Close("client", POLICY_VIOLATION))

@@ -95,5 +95,9 @@ class Flood(ControlSection):
     penalty: Penalty = Field(Penalty(), description="Sources of refusals.")
     body: SlowBodies = Field(SlowBodies(), description="Slow senders.")
     answer: SlowReaders = Field(SlowReaders(), description="Slow readers.")
+    memory: Annotated[Bytes, Field(ge=1 << 20)] = Field(
+        256 << 20,
+        description="Memory for all bodies held at once, to be examined or counted; one more is 503, whatever the mode.",
+    )
     connections: Connections = Field(Connections(), description="Caps on connections; the edge's to keep.")
     shedding: Shedding = Field(Shedding(), description="What the API can bear.")

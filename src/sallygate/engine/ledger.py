@@ -24,7 +24,8 @@ class Ledger:
     def charge(self, charges: tuple[Charge, ...], now: float) -> None:
         """Apply what a decision costs, right after it, without waiting in between."""
         if charges:
-            self.charges += charges
+            for charge in charges:
+                self.note(charge)
             self._state.charge(charges, now)
 
     def pay(self, charge: Charge, now: float) -> None:
@@ -32,7 +33,12 @@ class Ledger:
         self._state.charge((charge,), now)
 
     def note(self, charge: Charge) -> None:
-        """For the event, what was paid in parts."""
+        """For the event. Charges to one counter are summed: a long stream has no more of them than a short one."""
+        for number, one in enumerate(self.charges):
+            if one.subject == charge.subject and one.table == charge.table:
+                summed = Charge(one.table, one.subject, one.amount + charge.amount)
+                self.charges = (*self.charges[:number], summed, *self.charges[number + 1 :])
+                return
         self.charges += (charge,)
 
     @property

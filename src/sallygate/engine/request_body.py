@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from sallygate.controls.flood import NO_MEMORY
 from sallygate.controls.flood.shedding import come_back
+from sallygate.engine.answers import found_too
 from sallygate.engine.api_slot import ApiSlot
 from sallygate.engine.gate import Gate
 from sallygate.engine.ledger import Ledger
@@ -188,9 +189,7 @@ class RequestBody:
 
     def find(self, *findings: Finding) -> None:
         """Add those that are not there yet."""
-        for finding in findings:
-            if finding not in self.findings:
-                self.findings += (finding,)
+        self.findings = found_too(self.findings, findings)
 
     # what is wrong with it -------------------------------------------------------------------------------------------
 

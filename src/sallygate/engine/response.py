@@ -12,8 +12,8 @@ from msgspec.structs import replace
 
 from sallygate.controls.flood import NO_MEMORY
 from sallygate.controls.flood.shedding import come_back
-from sallygate.engine.answers import common_headers, pay_price, problem_reply, refusal
-from sallygate.engine.api_request import Ports
+from sallygate.engine.answers import common_headers, found_too, pay_price, problem_reply, refusal
+from sallygate.engine.api_request import OF_WHOLE, Ports
 from sallygate.engine.engine import IDS_READ_BYTES_MAX
 from sallygate.engine.evaluation import Step
 from sallygate.engine.gate import Gate
@@ -37,8 +37,8 @@ POLICY_VIOLATION, GOING_AWAY, NORMAL = 1008, 1001, 1000
 
 Commands = tuple[d.Command, ...]
 _BODYLESS = frozenset((204, 304))
-_OF_BODY = frozenset((b"content-encoding", b"content-length", b"content-md5", b"digest", b"repr-digest", b"etag"))
-"""Fields that describe a body, and are wrong for an edited one."""
+_OF_EDITED = OF_WHOLE | {b"content-encoding", b"etag"}
+"""Fields that are wrong for a body that was edited, and whose coding was undone."""
 
 
 class Response:
@@ -58,6 +58,7 @@ class Response:
     """What the API answered; 0 before."""
     sent = 0
     done = False
+    _bodyless = False
     held = False
     """Whether nothing of it leaves before it is inspected."""
     accepted = False
@@ -87,9 +88,7 @@ class Response:
 
     def find(self, *findings: Finding) -> None:
         """Add those that are not there yet."""
-        for finding in findings:
-            if finding not in self.findings:
-                self.findings += (finding,)
+        self.findings = found_too(self.findings, findings)
 
     # its head --------------------------------------------------------------------------------------------------------
 
@@ -117,7 +116,7 @@ class Response:
         if event.status == SWITCHING:
             self.accepted = self._head_sent = True
             return (d.Accept(self._headers(event, release)),)
-        bodyless = self._head.method == "HEAD" or event.status in _BODYLESS
+        bodyless = self._bodyless = self._head.method == "HEAD" or event.status in _BODYLESS
         if bodyless or plan.mode in ("stream", "records"):
             if plan.copy_bytes_max and not bodyless:
                 self._copy = ResponseCopy(plan, self._ledger.keep)
@@ -136,7 +135,9 @@ class Response:
         self._head_sent = True
         headers = self._headers(event, release)
         if edited is not None:
-            headers = (*[pair for pair in headers if pair[0] not in _OF_BODY], _length(edited))
+            headers = (*[pair for pair in headers if pair[0] not in _OF_EDITED], _length(edited))
+        elif release.plan.mode == "records" and not self._bodyless and self._gate.engine.edits_records(self._admission):
+            headers = tuple([pair for pair in headers if pair[0] not in OF_WHOLE])
         return d.SendHead(event.status, headers)
 
     def _headers(self, event: d.ResponseHead, release: Release) -> HeaderList:
@@ -230,7 +231,7 @@ class Response:
         """A piece leaves, metered."""
         release = self._release
         assert release is not None
-        if self._head.method == "HEAD":
+        if self._bodyless:
             data = b""
         meter = release.meter
         if meter is not None and meter.over is not None and (cut := self._budget(release, len(data), now)):

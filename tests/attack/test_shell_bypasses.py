@@ -9,9 +9,11 @@ import pytest
 
 from asgi_exchange import Client, answering
 from gatehouse import NOW, House, Request
+from sallygate.engine.response import DISCARDED_MAX
 from sallygate.guard import draining
 from sallygate.guard.draining import drain
 from sallygate.guard.spooling import SpoolFile
+from sallygate.model.finding import Finding
 from sallygate.model.judgement import Judgement, ResponsePlan
 from sallygate.model.request import BodyPlan
 from sallygate.model.restriction import Restriction
@@ -69,6 +71,29 @@ def test_a_process_without_files_left_refuses_what_it_would_spool(what: str, mon
     assert client.call(answering(b"ab")) is None
     assert client.status == status and client.event == (status, [(code, "enforce")]) and not slots(made)
     SpoolFile(10).close()
+
+
+@pytest.mark.parametrize("swallows", [False, True])
+def test_an_endless_response_that_was_refused_is_not_read_for_ever(swallows: bool) -> None:
+    made, sent = house(), 0
+    add(made, "release", lambda at: Judgement((Finding("own.seen", "Not this.", 403),)))
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal sent
+        await send({"type": "http.response.start", "status": 200, "headers": [JSON]})
+        while sent < 10_000:
+            try:
+                await send({"type": "http.response.body", "body": b"x" * 1000, "more_body": True})
+                sent += 1
+            except Exception:
+                if swallows:
+                    return
+                raise
+
+    client = Client(made)
+    assert client.call(app) is None
+    assert sent == DISCARDED_MAX and client.status == 403 and b"xx" not in client.body
+    assert client.event == (403, [("own.seen", "enforce")]) and not slots(made)
 
 
 def test_refusals_do_not_hold_connections_without_bound(monkeypatch: pytest.MonkeyPatch) -> None:

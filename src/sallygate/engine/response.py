@@ -30,6 +30,9 @@ from sallygate.parsing.http.hop_fields import NOT_IN_TRAILERS
 
 CHARGED_EVERY_BYTES = 64 * 1024
 """At most so much of each response under way is not charged yet."""
+DISCARDED_MAX = 64
+"""Pieces of a refused response that are read and forgotten: most applications end by themselves, one that does not is
+cut, since nothing that leaves slows it down."""
 SWITCHING = 101
 """Status by which the API accepts a connection for messages."""
 POLICY_VIOLATION, GOING_AWAY, NORMAL = 1008, 1001, 1000
@@ -59,6 +62,8 @@ class Response:
     sent = 0
     done = False
     _bodyless = False
+    _discarded = 0
+    """Pieces that came after it was refused."""
     held = False
     """Whether nothing of it leaves before it is inspected."""
     accepted = False
@@ -213,7 +218,10 @@ class Response:
 
     def _ended(self, what: str, now: float) -> Commands | None:
         """What ends it now, or is said again once it was replaced or cut; None while it goes on."""
-        if self.refused is not None or self.cut:
+        if self.refused is not None:
+            self._discarded += 1
+            return (d.Cut("api", "stop"),) if self._discarded > DISCARDED_MAX else ()
+        if self.cut:
             return self.cut
         if self.done:
             raise RuntimeError(f"the application sent {what} after its end")

@@ -22,7 +22,7 @@ UNMETERED = frozenset(f"http.response.{name}" for name in ("pathsend", "zerocopy
 
 
 class Stopped(Exception):
-    """A request body that streams to the API is not let through to its end."""
+    """A request body that streams to the API, or a response, is not let through to its end."""
 
 
 class ApiCall:
@@ -282,6 +282,7 @@ class ApiCall:
                 await client.reply(command)
             elif isinstance(command, d.Cut):
                 cut(command)
+                raise Stopped
             elif isinstance(command, d.Deadline):
                 self.set_deadline(command)
             elif isinstance(command, d.SendTrailers):

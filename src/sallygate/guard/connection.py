@@ -28,8 +28,8 @@ class ClientConnection:
         self.services, self.scope, self.receive, self.send = services, scope, receive, send
         self.gate = services.gate  # for the whole exchange, whatever is reloaded meanwhile
         self.head = self._read_head()
-        self.unread = has_body(self.head.headers) and "expect" not in self.head.fields
-        """Whether more of the request's body may come. Who expects to be asked for it (100-continue) sends none yet."""
+        self.unread = has_body(self.head.headers)
+        """Whether more of the request's body may come."""
 
     def _read_head(self) -> RequestHead:
         scope, services = self.scope, self.services

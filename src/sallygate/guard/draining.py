@@ -22,7 +22,10 @@ IDLE_S_MAX = 2.0
 
 
 def has_body(headers: Headers) -> bool:
-    """Whether a body is announced."""
+    """Whether a body is announced and comes by itself. Who waits for `100 Continue` sends none after a refusal, and
+    receiving would say it then."""
+    if any(name == b"expect" for name, _ in headers):
+        return False
     length = next((value for name, value in headers if name == b"content-length"), None)
     if length is not None:
         return length != b"0"

@@ -7,17 +7,19 @@ from typing import Any
 
 import pytest
 
-from gatehouse import House, Request
+from gatehouse import NOW, House, Request
 from sallygate.engine.answers import FINDINGS_MAX
 from sallygate.model import driver as d
 from sallygate.model.decision import Edit
 from sallygate.model.finding import Finding
 from sallygate.model.judgement import Judgement, ResponsePlan
 from sallygate.model.request import BodyPlan
-from sallygate.model.work import Charge
+from sallygate.model.restriction import Restriction
+from sallygate.model.work import Charge, LoadLocations, LocationsLoaded
 from sallygate.parsing import json_splice
 from sallygate.parsing.json_splice import splice
-from transcript import JSON, OCTETS, Transcript, add, house
+from sallygate.services.restriction_tables import add_restrictions
+from transcript import JSON, OCTETS, Transcript, add, house, slots
 
 NDJSON = (b"content-type", b"application/x-ndjson")
 LENGTH = (b"content-length", b"9")
@@ -110,3 +112,29 @@ def test_a_body_after_a_head_that_has_none_does_not_leave() -> None:
     told.head(204)
     told.chunk(b"a secret")
     assert told.of(d.SendToClient) == [d.SendToClient(b"", False)]
+
+
+@pytest.mark.parametrize("ends", ["gone", "interrupted", "asks for ever", "close"])
+def test_who_leaves_while_something_is_found_out_has_tried_all_the_same(ends: str) -> None:
+    reserved = Charge("plan:large:hour", "acme", 7)
+    made = house()
+    add(made, "release", lambda at: Judgement(response=ResponsePlan("hold", bytes_max=100)))
+    add(made, "inspect", lambda at: Judgement(work=(LoadLocations("acme"),), reserved=(reserved,)))
+    told = Transcript(made)
+    told.head()
+    told.chunk(b"{}")
+    if ends == "close":
+        told.close()
+    else:
+        if ends == "gone":
+            told.feed(d.ClientGone)
+        elif ends == "interrupted":
+            one = Restriction("r1", (("account", "acme"),), "terminate", "test", "me", 0.0, NOW + 1e6, "")
+            add_restrictions(made.state, [one], NOW)
+            told.feed(d.Interrupted)
+        else:
+            for _ in range(3):
+                told.feed(d.WorkDone, (LocationsLoaded("acme", ()),))
+        told.feed(d.End)
+    charged = [one.amount for one in told.record.charges if one.table == "plan:large:hour"]
+    assert charged == [1 + 7] and not slots(made) and not told.of(d.SendHead)

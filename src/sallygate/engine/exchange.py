@@ -108,10 +108,7 @@ class ExchangeDriver:
             return ()
         self.now, self.tick = now, tick
         self._flow.close()
-        if self._inspecting is not None:
-            self._inspecting.close()
         self._gone = self._response is None or not self._response.done
-        self._ledger.charge(self._ledger.reserved, self.now)  # who leaves before the answer has tried all the same
         return self._finish()
 
     def _advance(self, event: d.Event | None) -> Commands:
@@ -300,6 +297,8 @@ class ExchangeDriver:
         outcome = self._judged(judge)
         if isinstance(outcome, Ask):
             outcome = yield from self._answered(judge, outcome)
+        if isinstance(outcome, Refuse):
+            self._ledger.charge(outcome.charges, self.now)
         self._ledger.give_reserved_back()
         if response.replaced or response.cut:  # meanwhile
             return response.cut
@@ -387,6 +386,9 @@ class ExchangeDriver:
         """Inspect, charge, give back, record; whatever ended the exchange."""
         self.ended = True
         commands = self._leave_slot()
+        if self._inspecting is not None:
+            self._inspecting.close()
+        self._ledger.charge(self._ledger.reserved, self.now)  # who leaves before the answer has tried all the same
         self._ledger.give_back()
         decision, response, request, learned = self._decision or ALLOW, self._response, self._request, NOTHING_LEARNED
         status, sent = self._replied or GONE, self._sent

@@ -9,6 +9,7 @@ import pytest
 
 from gatehouse import NOW, House, Request
 from sallygate.engine.answers import FINDINGS_MAX
+from sallygate.engine.ledger import SUMMED_FROM
 from sallygate.model import driver as d
 from sallygate.model.decision import Edit
 from sallygate.model.finding import Finding
@@ -60,8 +61,8 @@ def test_an_endless_stream_makes_no_endless_event() -> None:
     for number in range(FINDINGS_MAX + 50):
         told.feed(d.RecordRead, "api", b"%d\n" % number)
     told.close()
-    assert len(told.found) == FINDINGS_MAX and len(told.record.charges) < 10
-    assert ("plan:large:hour", FINDINGS_MAX + 51) in [(one.table, one.amount) for one in told.record.charges]
+    assert len(told.found) == FINDINGS_MAX and len(told.record.charges) < 2 * SUMMED_FROM
+    assert sum(one.amount for one in told.record.charges if one.table == "plan:large:hour") == FINDINGS_MAX + 51
 
 
 def test_a_list_with_a_value_removed_from_each_member_is_spliced_in_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,4 +138,4 @@ def test_who_leaves_while_something_is_found_out_has_tried_all_the_same(ends: st
                 told.feed(d.WorkDone, (LocationsLoaded("acme", ()),))
         told.feed(d.End)
     charged = [one.amount for one in told.record.charges if one.table == "plan:large:hour"]
-    assert charged == [1 + 7] and not slots(made) and not told.of(d.SendHead)
+    assert sum(charged) == 1 + 7 and not slots(made) and not told.of(d.SendHead)

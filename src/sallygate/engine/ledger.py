@@ -8,6 +8,9 @@ from sallygate.model.judgement import Slot
 from sallygate.model.work import Charge
 from sallygate.state.state import State
 
+SUMMED_FROM = 16
+"""From so many charges on, those to one counter are summed: a long stream must not make a long event."""
+
 
 class Ledger:
     """Charges are applied once each; slots are given back once each."""
@@ -24,8 +27,11 @@ class Ledger:
     def charge(self, charges: tuple[Charge, ...], now: float) -> None:
         """Apply what a decision costs, right after it, without waiting in between."""
         if charges:
-            for charge in charges:
-                self.note(charge)
+            if len(self.charges) < SUMMED_FROM:
+                self.charges += charges
+            else:
+                for charge in charges:
+                    self._sum(charge)
             self._state.charge(charges, now)
 
     def pay(self, charge: Charge, now: float) -> None:
@@ -33,7 +39,10 @@ class Ledger:
         self._state.charge((charge,), now)
 
     def note(self, charge: Charge) -> None:
-        """For the event. Charges to one counter are summed: a long stream has no more of them than a short one."""
+        """For the event, what was paid in parts."""
+        self.charges += (charge,)
+
+    def _sum(self, charge: Charge) -> None:
         for number, one in enumerate(self.charges):
             if one.subject == charge.subject and one.table == charge.table:
                 summed = Charge(one.table, one.subject, one.amount + charge.amount)

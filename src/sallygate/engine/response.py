@@ -140,7 +140,10 @@ class Response:
         self._head_sent = True
         headers = self._headers(event, release)
         if edited is not None:
-            headers = (*[pair for pair in headers if pair[0] not in _OF_EDITED], _length(edited))
+            headers = (
+                *[pair for pair in headers if pair[0] not in _OF_EDITED],
+                (b"content-length", b"%d" % len(edited)),
+            )
         elif release.plan.mode == "records" and not self._bodyless and self._gate.engine.edits_records(self._admission):
             headers = tuple([pair for pair in headers if pair[0] not in OF_WHOLE])
         return d.SendHead(event.status, headers)
@@ -254,10 +257,9 @@ class Response:
 
     def _uncounted(self, release: Release, now: float) -> Commands:
         """Its copy is not kept on. Memory without room must cost no caller what a response too large to count does."""
-        copy, plan = self._copy, release.plan
-        if copy is None or not copy.full or plan.copy_bytes_max <= IDS_READ_BYTES_MAX:
+        if self._copy is None or not self._copy.full or release.plan.copy_bytes_max <= IDS_READ_BYTES_MAX:
             return ()
-        return self._end(replace(NO_MEMORY, mode=plan.over.mode), now)
+        return self._end(replace(NO_MEMORY, mode=release.plan.over.mode), now)
 
     def _budget(self, release: Release, size: int, now: float) -> Commands:
         meter = release.meter
@@ -396,7 +398,3 @@ class Response:
         if meter is not None and self.sent > self._charged:
             self._ledger.pay(Charge(meter.table, meter.subject, self.sent - self._charged), now)
         self._charged = self.sent
-
-
-def _length(body: bytes) -> tuple[bytes, bytes]:
-    return b"content-length", b"%d" % len(body)

@@ -297,9 +297,8 @@ class ExchangeDriver:
         outcome = self._judged(judge)
         if isinstance(outcome, Ask):
             outcome = yield from self._answered(judge, outcome)
-        if isinstance(outcome, Refuse):
-            self._ledger.charge(outcome.charges, self.now)
-        self._ledger.give_reserved_back()
+        if not isinstance(outcome, Refuse):  # without an answer, what is held is charged at the end
+            self._ledger.give_reserved_back()
         if response.replaced or response.cut:  # meanwhile
             return response.cut
         if isinstance(outcome, Refuse):
@@ -386,8 +385,7 @@ class ExchangeDriver:
         """Inspect, charge, give back, record; whatever ended the exchange."""
         self.ended = True
         commands = self._leave_slot()
-        if self._inspecting is not None:
-            self._inspecting.close()
+        self._inspecting = None
         self._ledger.charge(self._ledger.reserved, self.now)  # who leaves before the answer has tried all the same
         self._ledger.give_back()
         decision, response, request, learned = self._decision or ALLOW, self._response, self._request, NOTHING_LEARNED

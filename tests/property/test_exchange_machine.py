@@ -125,7 +125,6 @@ class Exchanges(RuleBasedStateMachine):
     def _begin(self, request: Request) -> None:
         self.told, self.called, self.compared = Transcript(self.made, request), False, False
         self.headed = self.whole = self.waits = False
-        self.spools: list[d.Spooled] = []
         self._follow(self.told.commands)
 
     # what is fed -----------------------------------------------------------------------------------------------------
@@ -179,8 +178,6 @@ class Exchanges(RuleBasedStateMachine):
     @rule(size=SIZES, outcome=st.sampled_from(["whole", "whole", "cut", "large", "failed"]))
     def spooled(self, size: int, outcome: str) -> None:
         if outcome == "whole":
-            if self.live:
-                self.spools.append(d.Spooled(NOW, 0.0, None, size))
             self._feed(d.Spooled, io.BytesIO(b"x" * size), size)
         else:
             self._feed(d.BodyRead, b"", outcome)
@@ -380,7 +377,7 @@ class Exchanges(RuleBasedStateMachine):
         record, replies = self.told.record, self.told.of(d.Reply)
         sent = sum(len(command.data) for command in self.told.of(d.SendToClient))
         sent += sum(len(one.data) for one in self.told.of(d.SendMessage) if one.side == "client")
-        sent += sum(one.size for one in self.spools if self.told.of(d.SendSpool))
+        sent += sum(len(command.file.getvalue()) for command in self.told.of(d.SendSpool))
         sent += sum(len(name) + len(value) for one in self.told.of(d.SendTrailers) for name, value in one.headers)
         if replies:
             assert record.status == replies[0].status

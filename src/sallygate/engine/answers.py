@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sallygate.controls.clients import ClientsControl
 from sallygate.controls.flood import FloodControl
 from sallygate.engine.api_request import REQUEST_ID, Ports
@@ -15,6 +17,9 @@ from sallygate.model.finding import Finding
 from sallygate.model.outcome import Admission, Refuse
 from sallygate.model.request import RequestHead
 from sallygate.model.work import Charge
+
+FINDINGS_MAX = 100
+"""Of a stream's records and messages that are not enforced: the first ones tell what the others would."""
 
 
 def common_headers(gate: Gate, head: RequestHead) -> HeaderList:
@@ -62,6 +67,14 @@ def with_findings(decision: Decision, findings: tuple[Finding, ...]) -> Decision
     """`decision` with what was found besides."""
     more = tuple([one for one in findings if one not in decision.findings])
     return decide((*decision.findings, *more)) if more else decision
+
+
+def found_too(findings: tuple[Finding, ...], more: Iterable[Finding]) -> tuple[Finding, ...]:
+    """`findings` with those of `more` that are not there yet: of a stream, no more than an event can hold."""
+    for finding in more:
+        if finding not in findings and (len(findings) < FINDINGS_MAX or finding.mode == "enforce"):
+            findings += (finding,)
+    return findings
 
 
 def failed(detail: str) -> Decision:

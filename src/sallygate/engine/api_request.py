@@ -15,6 +15,8 @@ from sallygate.model.request import Body, RequestHead
 
 IDENTITY_PREFIX = b"x-sallygate-"
 REQUEST_ID = b"x-request-id"
+OF_WHOLE = frozenset((b"content-length", b"content-md5", b"content-digest", b"digest", b"repr-digest"))
+"""Fields that say how long a body is, or what it hashes to."""
 _OF_REQUEST = (b"if-", b"content-")
 _OF_BODY = frozenset((b"accept-encoding", b"connection", b"expect", b"range", b"te", b"transfer-encoding"))
 
@@ -79,6 +81,9 @@ def api_headers(
     if body is not None and body.kind != "none":  # its coding was undone: the API gets what was inspected
         headers = [pair for pair in headers if pair[0] not in (b"content-encoding", b"content-length")]
         headers.append((b"content-length", b"%d" % len(body.raw)))
+    elif admission.body.mode == "records" and gate.engine.edits_records(admission):  # the whole is not known yet
+        headers = [pair for pair in headers if pair[0] not in OF_WHOLE]
+        headers.append((b"transfer-encoding", b"chunked"))
     elif admission.body.mode != "none" and head.unframed:
         headers.append((b"transfer-encoding", b"chunked"))  # HTTP/1.1 needs a field that announces a body
     headers.append((REQUEST_ID, head.request_id.encode()))

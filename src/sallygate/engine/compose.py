@@ -49,6 +49,7 @@ def compose(
         state.tables, state.penalties = tables, penalties
         raise
     _shed_as(loaded.policy, state)
+    state.memory.bytes_max = loaded.policy.flood.memory
     return gate
 
 

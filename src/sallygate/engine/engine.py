@@ -333,7 +333,7 @@ class Engine:
                 most = max(plan.copy_bytes_max, IDS_READ_BYTES_MAX)
                 plan = ResponsePlan(plan.mode, most, gzip, plan.bytes_max, plan.framing, True, plan.over)
             elif plan.mode == "hold":
-                plan = replace(plan, copy_bytes_max=0, coding=gzip)
+                plan = replace(plan, copy_bytes_max=0, coding="" if coding == b"identity" else coding.decode("latin-1"))
             elif plan.copy_bytes_max:  # nothing but JSON is read beside its stream
                 plan = replace(plan, copy_bytes_max=0)
         return Release(
@@ -408,6 +408,10 @@ class Engine:
         evaluation.run(judges)
         refused = next((one for one in evaluation.findings if one.mode == "enforce"), None)
         return Passed(evaluation.message, refused, evaluation.findings, evaluation.charges)
+
+    def edits_records(self, admission: Admission) -> bool:
+        """Whether records and messages may go on otherwise than they came."""
+        return any(judge.mode == "enforce" for judge in self._plan_of(admission.operation, admission.own).message)
 
     def named_ids(self, admission: Admission, body: Body) -> tuple[tuple[int, ...], bool]:
         """Hashes of the ids a JSON body names, and whether there were more."""

@@ -108,10 +108,7 @@ class ExchangeDriver:
             return ()
         self.now, self.tick = now, tick
         self._flow.close()
-        if self._inspecting is not None:
-            self._inspecting.close()
         self._gone = self._response is None or not self._response.done
-        self._ledger.charge(self._ledger.reserved, self.now)  # who leaves before the answer has tried all the same
         return self._finish()
 
     def _advance(self, event: d.Event | None) -> Commands:
@@ -154,7 +151,7 @@ class ExchangeDriver:
         if read := request.read():
             event = yield read
             if (finding := request.whole(event)) is not None:
-                return (yield from self._refuse(refusal(finding, admission)))
+                return (yield from self._refuse(refusal(finding, admission, come_back(finding, head))))
         aside = len(request.raw or b"") > OFFLOADED_BYTES and gate.engine.may_offload(admission)
         examined = (yield from self._aside(self._examine)) if aside else self._judged(self._examine)
         if isinstance(examined, Ask):
@@ -300,7 +297,8 @@ class ExchangeDriver:
         outcome = self._judged(judge)
         if isinstance(outcome, Ask):
             outcome = yield from self._answered(judge, outcome)
-        self._ledger.give_reserved_back()
+        if not isinstance(outcome, Refuse):  # without an answer, what is held is charged at the end
+            self._ledger.give_reserved_back()
         if response.replaced or response.cut:  # meanwhile
             return response.cut
         if isinstance(outcome, Refuse):
@@ -387,6 +385,8 @@ class ExchangeDriver:
         """Inspect, charge, give back, record; whatever ended the exchange."""
         self.ended = True
         commands = self._leave_slot()
+        self._inspecting = None
+        self._ledger.charge(self._ledger.reserved, self.now)  # who leaves before the answer has tried all the same
         self._ledger.give_back()
         decision, response, request, learned = self._decision or ALLOW, self._response, self._request, NOTHING_LEARNED
         status, sent = self._replied or GONE, self._sent

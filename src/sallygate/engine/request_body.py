@@ -6,7 +6,9 @@ chunk* ─▶ (slot) ─▶ chunk                a body that streams takes its s
 
 from __future__ import annotations
 
+from sallygate.controls.flood import NO_MEMORY
 from sallygate.controls.flood.shedding import come_back
+from sallygate.engine.answers import found_too
 from sallygate.engine.api_slot import ApiSlot
 from sallygate.engine.gate import Gate
 from sallygate.engine.ledger import Ledger
@@ -48,7 +50,7 @@ class RequestBody:
         """The command that reads it whole; none for one that streams."""
         plan = self._admission.body
         if plan.mode == "whole":
-            return (d.ReadBody(plan.bytes_max, self._enforced_pace),)
+            return (d.ReadBody(plan.bytes_max, self._enforced_pace, self._ledger.keep),)
         return (d.Spool("client", plan.bytes_max, self._enforced_pace),) if plan.mode == "spool" else ()
 
     def whole(self, event: d.Event) -> Finding | None:
@@ -61,6 +63,8 @@ class RequestBody:
             return Finding("request.body_cut", "The body ended before it was complete.", 400)
         if event.outcome == "large":
             return self._too_large()
+        if event.outcome == "full":
+            return NO_MEMORY
         if event.outcome == "failed":
             return Finding("control.failed", "The request cannot be checked at present.", 503, rule="spool")
         pace = self._enforced_pace  # without one, a shell still waits no longer than it can
@@ -185,9 +189,7 @@ class RequestBody:
 
     def find(self, *findings: Finding) -> None:
         """Add those that are not there yet."""
-        for finding in findings:
-            if finding not in self.findings:
-                self.findings += (finding,)
+        self.findings = found_too(self.findings, findings)
 
     # what is wrong with it -------------------------------------------------------------------------------------------
 

@@ -8,8 +8,13 @@ spool    as `hold`, the body in a file
 
 from __future__ import annotations
 
-from sallygate.engine.answers import common_headers, pay_price, problem_reply, refusal
-from sallygate.engine.api_request import Ports
+from msgspec.structs import replace
+
+from sallygate.controls.flood import NO_MEMORY
+from sallygate.controls.flood.shedding import come_back
+from sallygate.engine.answers import common_headers, found_too, pay_price, problem_reply, refusal
+from sallygate.engine.api_request import OF_WHOLE, Ports
+from sallygate.engine.engine import IDS_READ_BYTES_MAX
 from sallygate.engine.evaluation import Step
 from sallygate.engine.gate import Gate
 from sallygate.engine.ledger import Ledger
@@ -25,6 +30,9 @@ from sallygate.parsing.http.hop_fields import NOT_IN_TRAILERS
 
 CHARGED_EVERY_BYTES = 64 * 1024
 """At most so much of each response under way is not charged yet."""
+DISCARDED_MAX = 64
+"""Pieces of a refused response that are read and forgotten: most applications end by themselves, one that does not is
+cut, since nothing that leaves slows it down."""
 SWITCHING = 101
 """Status by which the API accepts a connection for messages."""
 POLICY_VIOLATION, GOING_AWAY, NORMAL = 1008, 1001, 1000
@@ -32,8 +40,8 @@ POLICY_VIOLATION, GOING_AWAY, NORMAL = 1008, 1001, 1000
 
 Commands = tuple[d.Command, ...]
 _BODYLESS = frozenset((204, 304))
-_OF_BODY = frozenset((b"content-encoding", b"content-length", b"content-md5", b"digest", b"repr-digest", b"etag"))
-"""Fields that describe a body, and are wrong for an edited one."""
+_OF_EDITED = OF_WHOLE | {b"content-encoding", b"etag"}
+"""Fields that are wrong for a body that was edited, and whose coding was undone."""
 
 
 class Response:
@@ -53,6 +61,9 @@ class Response:
     """What the API answered; 0 before."""
     sent = 0
     done = False
+    _bodyless = False
+    _discarded = 0
+    """Pieces that came after it was refused."""
     held = False
     """Whether nothing of it leaves before it is inspected."""
     accepted = False
@@ -82,9 +93,7 @@ class Response:
 
     def find(self, *findings: Finding) -> None:
         """Add those that are not there yet."""
-        for finding in findings:
-            if finding not in self.findings:
-                self.findings += (finding,)
+        self.findings = found_too(self.findings, findings)
 
     # its head --------------------------------------------------------------------------------------------------------
 
@@ -112,17 +121,17 @@ class Response:
         if event.status == SWITCHING:
             self.accepted = self._head_sent = True
             return (d.Accept(self._headers(event, release)),)
-        bodyless = self._head.method == "HEAD" or event.status in _BODYLESS
+        bodyless = self._bodyless = self._head.method == "HEAD" or event.status in _BODYLESS
         if bodyless or plan.mode in ("stream", "records"):
             if plan.copy_bytes_max and not bodyless:
-                self._copy = ResponseCopy(plan)
+                self._copy = ResponseCopy(plan, self._ledger.keep)
             records = plan.mode == "records" and not bodyless
             reads = (d.ReadRecord("api", plan.framing, plan.bytes_max),) if records else ()
             return (*reads, self._send_head())
         self.held = True
         if plan.mode == "spool":
             return (d.Spool("api", plan.bytes_max),)
-        self._copy = ResponseCopy(plan)
+        self._copy = ResponseCopy(plan, self._ledger.keep)
         return (d.HoldHead(plan.bytes_max),)
 
     def _send_head(self, edited: bytes | None = None) -> d.SendHead:
@@ -131,7 +140,12 @@ class Response:
         self._head_sent = True
         headers = self._headers(event, release)
         if edited is not None:
-            headers = (*[pair for pair in headers if pair[0] not in _OF_BODY], _length(edited))
+            headers = (
+                *[pair for pair in headers if pair[0] not in _OF_EDITED],
+                (b"content-length", b"%d" % len(edited)),
+            )
+        elif release.plan.mode == "records" and not self._bodyless and self._gate.engine.edits_records(self._admission):
+            headers = tuple([pair for pair in headers if pair[0] not in OF_WHOLE])
         return d.SendHead(event.status, headers)
 
     def _headers(self, event: d.ResponseHead, release: Release) -> HeaderList:
@@ -149,7 +163,7 @@ class Response:
             return self._send(event.data, event.more, event.now)
         if self._copy is not None and not self._copy.add(event.data):
             assert self._release is not None
-            return self._end(self._release.plan.over, event.now)
+            return self._end(NO_MEMORY if self._copy.full else self._release.plan.over, event.now)
         return ()
 
     def record(self, event: d.RecordRead) -> Commands:
@@ -207,7 +221,10 @@ class Response:
 
     def _ended(self, what: str, now: float) -> Commands | None:
         """What ends it now, or is said again once it was replaced or cut; None while it goes on."""
-        if self.refused is not None or self.cut:
+        if self.refused is not None:
+            self._discarded += 1
+            return (d.Cut("api", "stop"),) if self._discarded > DISCARDED_MAX else ()
+        if self.cut:
             return self.cut
         if self.done:
             raise RuntimeError(f"the application sent {what} after its end")
@@ -225,18 +242,24 @@ class Response:
         """A piece leaves, metered."""
         release = self._release
         assert release is not None
-        if self._head.method == "HEAD":
+        if self._bodyless:
             data = b""
         meter = release.meter
         if meter is not None and meter.over is not None and (cut := self._budget(release, len(data), now)):
             return cut
+        if self._copy is not None and not self._copy.add(data) and (cut := self._uncounted(release, now)):
+            return cut
         self.sent += len(data)
         if meter is not None and (meter.over is not None or self.sent - self._charged >= CHARGED_EVERY_BYTES):
             self._pay(now)
-        if self._copy is not None:
-            self._copy.add(data)
         self.done = not more
         return (d.SendToClient(data, more),)
+
+    def _uncounted(self, release: Release, now: float) -> Commands:
+        """Its copy is not kept on. Memory without room must cost no caller what a response too large to count does."""
+        if self._copy is None or not self._copy.full or release.plan.copy_bytes_max <= IDS_READ_BYTES_MAX:
+            return ()
+        return self._end(replace(NO_MEMORY, mode=release.plan.over.mode), now)
 
     def _budget(self, release: Release, size: int, now: float) -> Commands:
         meter = release.meter
@@ -289,7 +312,7 @@ class Response:
         if finding.mode != "enforce":
             return ()
         if self.headed is not None and not self._head_sent:
-            return self.refuse(finding)
+            return self.refuse(finding, come_back(finding, self._head))
         pay_price(self._gate, self._head, refusal(finding, self._admission), self._ledger, now, self._ports)
         if self.accepted:
             self.cut = (d.Close("api", POLICY_VIOLATION), d.Close("client", POLICY_VIOLATION))
@@ -375,7 +398,3 @@ class Response:
         if meter is not None and self.sent > self._charged:
             self._ledger.pay(Charge(meter.table, meter.subject, self.sent - self._charged), now)
         self._charged = self.sent
-
-
-def _length(body: bytes) -> tuple[bytes, bytes]:
-    return b"content-length", b"%d" % len(body)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from msgspec import DecodeError
 from msgspec.json import decode
 
@@ -15,23 +17,28 @@ _UNREAD = ResponseBody(unread=True)
 class ResponseCopy:
     """What of a response is kept, up to its plan's bound; a larger one is not read."""
 
-    __slots__ = ("_bytes_max", "_parts", "_plan", "size")
+    __slots__ = ("_bytes_max", "_keep", "_parts", "_plan", "full", "size")
 
-    def __init__(self, plan: ResponsePlan) -> None:
-        self._plan = plan
+    def __init__(self, plan: ResponsePlan, keep: Callable[[int], bool]) -> None:
+        """`keep` is asked before a piece is kept."""
+        self._plan, self._keep = plan, keep
+        self.full = False
+        """Whether memory had no room for it."""
         self._bytes_max = plan.bytes_max if plan.mode == "hold" else plan.copy_bytes_max
         self._parts: list[bytes] = []
         self.size = 0
 
     def add(self, data: bytes) -> bool:
         """A piece. Whether the copy holds all that came."""
-        if data and self.size <= self._bytes_max:
+        if data and self.size <= self._bytes_max and not self.full:
             self.size += len(data)
             if self.size > self._bytes_max:
                 self._parts = []
-            else:
+            elif self._keep(len(data)):
                 self._parts.append(data)
-        return self.size <= self._bytes_max
+            else:
+                self.full = True
+        return self.size <= self._bytes_max and not self.full
 
     def whole(self) -> bytes:
         """As it came."""
@@ -43,7 +50,7 @@ class ResponseCopy:
         if self.size > self._bytes_max:
             return _UNREAD
         data = self.whole()
-        if not whole:
+        if not whole or self.full:
             partial = undo_partial(data, plan.coding, self._bytes_max) if plan.coding else data
             return ResponseBody(unread=True, partial=partial) if data else NO_RESPONSE_BODY
         if not data and plan.mode != "hold":

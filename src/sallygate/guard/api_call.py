@@ -22,7 +22,7 @@ UNMETERED = frozenset(f"http.response.{name}" for name in ("pathsend", "zerocopy
 
 
 class Stopped(Exception):
-    """A request body that streams to the API is not let through to its end."""
+    """A request body that streams to the API, or a response, is not let through to its end."""
 
 
 class ApiCall:
@@ -32,8 +32,8 @@ class ApiCall:
     _deadline_s: float | None = None
     """For the next piece of the request."""
     _splitters: Mapping[Side, RecordSplitter] = {}
-    _records: deque[d.RecordRead]
-    """Still to be fed, of the side that is split."""
+    _records: Mapping[Side, deque[d.RecordRead]] = {}
+    """Still to be fed, of each side that is split."""
     _spool: SpoolFile | None = None
     """Where the response goes."""
     _trailers = False
@@ -60,7 +60,9 @@ class ApiCall:
         if extensions := client.scope.get("extensions"):
             # Not offered, so not used: a `FileResponse` under Granian would hand its path past the gate.
             scope["extensions"] = {name: extensions[name] for name in extensions if name not in UNMETERED}
-        self._task = asyncio.current_task()
+        self._task = task = asyncio.current_task()
+        assert task is not None
+        before = task.cancelling()
         services.live.add(self)
         try:
             try:
@@ -70,17 +72,19 @@ class ApiCall:
                 if command.own is not None and command.own.findings:
                     driver.feed(d.Reported(*client.at(), tuple(command.own.findings)))
         except Stopped:
-            return d.ApiFailed(*client.at())
+            if not self._ending:
+                return d.ApiFailed(*client.at())
         except asyncio.CancelledError:
-            if not self._ending or self._task is None:
+            if not self._ending:
                 raise
-            self._task.uncancel()
-            return await self._end_interrupted()
         except Exception:
-            await self._carry_out(driver.feed(d.ApiFailed(*client.at())))
-            raise
-        if self._ending and self._task is not None:  # the application took the cancellation for something else
-            self._task.uncancel()
+            if not self._ending:
+                await self._carry_out(driver.feed(d.ApiFailed(*client.at())))
+                raise
+        if self._ending:  # whatever the application made of the cancellation
+            if task.uncancel() > before:  # the server wants it ended, too
+                raise asyncio.CancelledError
+            return await self._end_interrupted()
         return d.End(*client.at())
 
     def set_deadline(self, command: d.Deadline) -> None:
@@ -90,7 +94,7 @@ class ApiCall:
     def read_records(self, command: d.ReadRecord) -> None:
         """From now on, a side's body comes by records."""
         self._splitters = {**self._splitters, command.side: RecordSplitter(command.framing, command.bytes_max)}
-        self._records = deque()
+        self._records = {**self._records, command.side: deque()}
 
     # restrictions ----------------------------------------------------------------------------------------------------
 
@@ -180,12 +184,13 @@ class ApiCall:
         splitter = self._splitters.get("client")
         if splitter is None:
             return await self._next_chunk()
-        while not self._records:
+        records = self._records["client"]
+        while not records:
             event = await self._next_chunk()
             if not isinstance(event, d.Chunk):
                 return event
             self._split(splitter, event)
-        return self._records.popleft()
+        return records.popleft()
 
     def _split(self, splitter: RecordSplitter, event: d.Chunk) -> None:
         waited_s = event.waited_s
@@ -195,7 +200,7 @@ class ApiCall:
         for number, record in enumerate(records):
             large = splitter.large and record is not None and number == len(records) - 1 - (not event.more)
             made = d.RecordRead(event.now, event.tick, event.side, record, large, waited_s)
-            self._records.append(made)
+            self._records[event.side].append(made)
             waited_s = 0.0
 
     async def _next_chunk(self) -> d.Event:
@@ -208,6 +213,7 @@ class ApiCall:
                 async with asyncio.timeout(self._deadline_s):
                     message = await client.receive()
             except TimeoutError:
+                client.unread = False  # a slow sender is not waited for again
                 return d.Expired(*client.at(), "client")
         now, tick = client.at()
         if message["type"] == "http.disconnect":
@@ -244,8 +250,9 @@ class ApiCall:
 
     async def _send_records(self, splitter: RecordSplitter, chunk: d.Chunk) -> None:
         self._split(splitter, chunk)
-        while self._records:
-            await self._respond(self._driver.feed(self._records.popleft()))
+        records = self._records["api"]
+        while records:
+            await self._respond(self._driver.feed(records.popleft()))
 
     async def _add_to_spool(self, spool: SpoolFile, data: bytes, more: bool) -> None:
         client = self._client
@@ -275,6 +282,7 @@ class ApiCall:
                 await client.reply(command)
             elif isinstance(command, d.Cut):
                 cut(command)
+                raise Stopped
             elif isinstance(command, d.Deadline):
                 self.set_deadline(command)
             elif isinstance(command, d.SendTrailers):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Literal
 
 from msgspec.structs import replace
@@ -12,17 +13,24 @@ from sallygate.guard.spooling import SpoolFile
 from sallygate.model.finding import Finding
 from sallygate.model.judgement import Pace
 
-Outcome = Literal["whole", "cut", "large", "slow", "late", "failed"]
+Outcome = Literal["whole", "cut", "large", "slow", "late", "full", "failed"]
 READ_S_MAX = 300.0
 """For a whole body where no pace is enforced: one that never comes must not be held for ever."""
 _UNPACED = Pace(0.0, 0, Finding("request.body_time", "", 408), READ_S_MAX)
 
 
 async def read_body(
-    receive: Receive, length: str, bytes_max: int, pace: Pace | None, spool: SpoolFile | None = None
+    receive: Receive,
+    length: str,
+    bytes_max: int,
+    pace: Pace | None,
+    *,
+    keep: Callable[[int], bool] | None = None,
+    spool: SpoolFile | None = None,
 ) -> tuple[bytes, Outcome, float]:
-    """The body, how far it came, and how many seconds that took. `length` is what `Content-Length` says; with `spool`
-    the body goes there instead. Raises `OSError` where its disk refuses."""
+    """The body, how far it came, and how many seconds that took. `length` is what `Content-Length` says; `keep` is
+    asked before a piece is kept in memory; with `spool` the body goes there instead. Raises `OSError` where its disk
+    refuses."""
     if pace is None or not pace.whole_s:
         pace = replace(pace or _UNPACED, whole_s=READ_S_MAX)
     loop = asyncio.get_running_loop()
@@ -38,6 +46,8 @@ async def read_body(
             size += len(part)
             if size > bytes_max:
                 return b"", "large", loop.time() - began
+            if keep is not None and not keep(len(part)):
+                return b"", "full", loop.time() - began
             if spool is None:
                 parts.append(part)
             else:

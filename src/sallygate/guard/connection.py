@@ -64,15 +64,17 @@ class ClientConnection:
     async def read_body(self, command: d.ReadBody) -> d.Event:
         """The whole body."""
         length = self.head.fields.get("content-length", "")
-        data, outcome, waited_s = await read_body(self.receive, length, command.bytes_max, command.pace)
-        self.unread = outcome == "large"  # a slow sender is not waited for again
+        data, outcome, waited_s = await read_body(
+            self.receive, length, command.bytes_max, command.pace, keep=command.keep
+        )
+        self.unread = outcome in ("large", "full")  # a slow sender is not waited for again
         return d.BodyRead(*self.at(), data, outcome, waited_s)
 
     async def spool(self, command: d.Spool) -> d.Event:
         """The whole body, in a file."""
         length, spool = self.head.fields.get("content-length", ""), SpoolFile(command.bytes_max)
         try:
-            _, outcome, waited_s = await read_body(self.receive, length, command.bytes_max, command.pace, spool)
+            _, outcome, waited_s = await read_body(self.receive, length, command.bytes_max, command.pace, spool=spool)
             self.unread = outcome == "large"
             if outcome == "whole":
                 return d.Spooled(*self.at(), await spool.end(), spool.size, waited_s)

@@ -15,7 +15,7 @@ class SpoolFile:
     """Body on its way into a file that no name leads to: it goes with the exchange, whatever ends that."""
 
     def __init__(self, bytes_max: int) -> None:
-        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the exchange
+        self._file: IO[bytes] | None = None
         self._bytes_max = bytes_max
         self._waiting = bytearray()
         self.size = 0
@@ -33,18 +33,21 @@ class SpoolFile:
 
     async def end(self) -> IO[bytes]:
         """The file, from its beginning. Raises `OSError`."""
-        if self._waiting:
-            await self._write()
-        self._file.seek(0)
-        return self._file
+        file = await self._write()
+        file.seek(0)
+        return file
 
-    async def _write(self) -> None:
+    async def _write(self) -> IO[bytes]:
+        if self._file is None:  # only now: where files have run out, that is a disk that refuses like any other
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the exchange
         waiting, self._waiting = bytes(self._waiting), bytearray()
         await asyncio.to_thread(self._file.write, waiting)
+        return self._file
 
     def close(self) -> None:
         """Give it up."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
 
 async def pieces(file: object) -> AsyncIterator[bytes]:

@@ -62,9 +62,9 @@ class BodyRead(Event, frozen=True, gc=False):
     """A body, whole; or how far it came."""
 
     data: bytes = b""
-    outcome: Literal["whole", "cut", "large", "slow", "late", "failed"] = "whole"
+    outcome: Literal["whole", "cut", "large", "slow", "late", "full", "failed"] = "whole"
     """`cut`: its sender ended early; `large`: more than the plan allows; `slow`, `late`: against the pace given;
-    `failed`: the shell could not keep it."""
+    `full`: memory has no room for it; `failed`: the shell could not keep it."""
     waited_s: float = 0.0
 
 
@@ -182,12 +182,14 @@ class ReleaseSlot(Struct, frozen=True):
     leave: Callable[[float], None]
 
 
-class ReadBody(Struct, frozen=True, gc=False):
+class ReadBody(Struct, frozen=True):
     """Read the whole request body; answer with `BodyRead`."""
 
     bytes_max: int
     pace: Pace | None
     """None: however slowly."""
+    keep: Callable[[int], bool]
+    """Called with the size of each piece, before it is kept; False where memory has no room for it."""
 
 
 class ReadRecord(Struct, frozen=True, gc=False):

@@ -80,6 +80,7 @@ _RULES = {"additionalProperties": "unknown_fields", "unevaluatedProperties": "un
 _KEPT_CODES = {
     "limits.concurrent": "limits", "limits.address_concurrent": "limits", "flood.prefix_concurrent": "flood",
     "flood.penalty": "flood", "flood.slow_body": "flood", "flood.shed": "flood.shedding",
+    "flood.memory": "flood",
 }  # fmt: skip
 """What hung on how much was under way, how fast it came, or what was refused before."""
 _NEW_LOCATION = ("location.new", "location.unverified")

@@ -6,6 +6,7 @@ The text is walked once, without recursion. The splicer does not know what the d
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from typing import Final
 
@@ -126,7 +127,7 @@ def _spans(text: bytes, root: _Node) -> tuple[list[tuple[int, int, bytes]], set[
         elif first in b"}]":
             closed = open_.pop()
             if closed.removes:
-                _merge(spans, closed.cuts())
+                _merge(spans, closed.cuts(), closed.start)
             end(closed.start, stop, closed.node)
         elif first == 0x2C:  # a comma
             assert top is not None
@@ -141,7 +142,10 @@ def _spans(text: bytes, root: _Node) -> tuple[list[tuple[int, int, bytes]], set[
     return spans, found
 
 
-def _merge(spans: list[tuple[int, int, bytes]], cuts: list[tuple[int, int, bytes]]) -> None:
-    """Add `cuts`, without the spans that lie within one of them."""
-    spans[:] = [one for one in spans if not any(start <= one[0] and one[1] <= end for start, end, _ in cuts)] + cuts
-    spans.sort()
+def _merge(spans: list[tuple[int, int, bytes]], cuts: list[tuple[int, int, bytes]], start: int) -> None:
+    """Add `cuts` of a container that begins at `start`, without the spans that lie within one of them. All are in
+    order, and what stands before the container is not looked at: a document of many has work for each of them once."""
+    first = bisect_left(spans, (start,))
+    starts = [cut[0] for cut in cuts]
+    kept = [one for one in spans[first:] if (at := bisect_right(starts, one[0])) == 0 or cuts[at - 1][1] < one[1]]
+    spans[first:] = sorted(kept + cuts)

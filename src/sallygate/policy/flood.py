@@ -98,5 +98,9 @@ class Flood(ControlSection):
     penalty: Penalty = Field(Penalty(), description="Sources of refusals.")
     body: SlowBodies = Field(SlowBodies(), description="Slow senders.")
     answer: SlowReaders = Field(SlowReaders(), description="Slow readers.")
+    memory: Annotated[Bytes, Field(ge=1 << 20)] = Field(
+        256 << 20,
+        description="Memory for all bodies held at once, to be examined or counted; one more is 503, whatever the mode.",
+    )
     connections: Connections = Field(Connections(), description="Limits on connections; they need the edge.")
     shedding: Shedding = Field(Shedding(), description="Load shedding by a concurrency limit.")

@@ -73,11 +73,16 @@ def served(directory: Path, within_s: float = TAKE_OVER_S) -> Iterator[None]:
                     "would each allow the whole rate"
                 )
             time.sleep(min(POLL_S, within_s))
-        _serving.add(descriptor)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    _serving.add(descriptor)
+    try:
         yield
     finally:
-        _serving.discard(descriptor)
-        os.close(descriptor)
+        if descriptor in _serving:  # in a forked child the number may be another file's by now
+            _serving.discard(descriptor)
+            os.close(descriptor)
 
 
 class Serving:
@@ -87,14 +92,20 @@ class Serving:
     def __init__(self, directory: Path, within_s: float = TAKE_OVER_S) -> None:
         self.within_s = within_s
         self._directory, self._taken = directory, contextlib.ExitStack()
+        self._held = False
 
     def take(self) -> None:
-        """See `served`. Raises `StoreError`."""
+        """See `served`. Keeps a lock that is held: the first caller may have left while it waited.
+        Raises `StoreError`."""
+        if self._held:
+            return
         within_s, self.within_s = self.within_s, 0.0
         self._taken.enter_context(served(self._directory, within_s))
+        self._held = True
 
     def release(self) -> None:
         """Let the next gate serve."""
+        self._held = False
         self._taken.close()
 
 

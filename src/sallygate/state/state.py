@@ -15,6 +15,7 @@ from sallygate.state.impossible_travel import Travels
 from sallygate.state.key_sets import KeySets, Revocations
 from sallygate.state.known_networks import KnownNetworks
 from sallygate.state.load_shedding import Shedder
+from sallygate.state.memory_budget import MemoryBudget
 from sallygate.state.penalty_box import Penalties
 from sallygate.state.restrictions import Restrictions
 from sallygate.state.slots import Slots
@@ -30,6 +31,7 @@ class State:
         self.slots = Slots()
         self.penalties = Penalties()
         self.shedder = Shedder()
+        self.memory = MemoryBudget()
         self.credentials = Credentials()
         self.known_networks = KnownNetworks()
         self.travels = Travels()

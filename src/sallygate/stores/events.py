@@ -71,12 +71,13 @@ class EventLog:
         self._thread = threading.Thread(target=self._run, name="sallygate-events", daemon=True)
 
     def start(self) -> None:
-        """Begin to write. Raises `OSError`."""
+        """Begin to write, once: a gate whose start fails later is started once more. Raises `OSError`."""
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._directory.chmod(0o700)
         for file in self._directory.iterdir():
             keep_private(file)
-        self._thread.start()
+        if self._thread.ident is None:
+            self._thread.start()
 
     def stop(self) -> None:
         """Write what waits, then end. Returns when it is on disk, or is counted as lost."""

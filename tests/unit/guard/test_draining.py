@@ -58,6 +58,7 @@ def test_it_reads_no_more_than_its_bound() -> None:
         ((LENGTH,), True),
         (((b"content-length", b"0"),), False),
         (((b"transfer-encoding", b"chunked"),), True),
+        ((LENGTH, (b"expect", b"100-continue")), False),
     ],
 )
 def test_which_requests_have_a_body(headers: Any, body: bool) -> None:

@@ -226,5 +226,16 @@ class FloodControl:
         return (own, Charge(Penalties.NAME, location_network(address), times)) if ":" in network else (own,)
 
 
+NO_MEMORY = Finding(
+    "flood.memory",
+    "The gate holds as many bodies as it can; try again later.",
+    503,
+    "throttle",
+    owasp="API4",
+    attack="T1499",
+)
+"""What is found where a body would go over the process's memory budget."""
+
+
 def _over(code: str, detail: str, rule: str) -> Finding:
     return Finding(code, detail, 429, "throttle", rule=rule, owasp="API4", attack="T1499")

@@ -159,5 +159,7 @@ def retry_s(rank: str, request_id: str) -> float:
 
 
 def come_back(finding: Finding, head: RequestHead) -> HeaderList:
-    """When one that is shed may come again; nothing for other findings."""
+    """When one for which the gate or the API has no room may come again; nothing for other findings."""
+    if finding.code == "flood.memory":
+        return retry_after(1)
     return retry_after(retry_s(finding.rule, head.request_id)) if finding.code == "flood.shed" else ()

@@ -21,6 +21,8 @@ class CodingError(Exception):
 
 def undo_coding(data: bytes, coding: str, bytes_max: int) -> bytes:
     """The plain bytes. Never makes more than `bytes_max` + 1 of them, however small `data` is."""
+    if coding not in _WINDOW:
+        raise CodingError(f"{coding} cannot be undone")
     reader = zlib.decompressobj(wbits=_WINDOW[coding])
     try:
         plain = reader.decompress(data, bytes_max + 1)

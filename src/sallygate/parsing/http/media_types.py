@@ -93,7 +93,7 @@ def media_and_coding(headers: HeaderList) -> tuple[bytes, bytes]:
         if name == b"content-type":
             media = value
         elif name == b"content-encoding":
-            coding = value.strip().lower()
+            coding = coding + b", " * bool(coding) + value.strip().lower()
     return media, coding
 
 

@@ -29,7 +29,7 @@ def test_a_client_that_leaves_while_the_gate_starts_does_not_keep_it_from_starti
     """Without a lifespan the first request starts the gate; its lock is waited for while the predecessor ends."""
 
     async def run() -> None:
-        runtime = Runtime(write_policy(tmp_path), "guard")
+        runtime = Runtime(write_policy(tmp_path), "in_process")
         directory = runtime.installation.directory
         with served(directory):
             first = asyncio.create_task(runtime.start())
@@ -54,7 +54,7 @@ def test_a_start_that_failed_at_its_listener_is_tried_once_more(tmp_path: Path) 
             management = f"127.0.0.1:{taken.getsockname()[1]}"
             policy = write_policy(tmp_path)
             policy.write_text(f"{policy.read_text()}listen: {{management: {management}}}\n")
-            runtime = Runtime(policy, "guard")
+            runtime = Runtime(policy, "in_process")
             with pytest.raises(Exception, match=r"management|in use"):
                 await runtime.start()
         await runtime.start()

@@ -101,7 +101,7 @@ class Both:
         place.enter(1.0)
         place.answered(1.0, 200)
         release = engine.release(admitted, head, 200, _ANSWER, now)
-        copy = ResponseCopy(release.plan)
+        copy = ResponseCopy(release.plan, lambda size: True)
         ours = (*admitted.headers, *release.headers, *common_headers(gate, head))
         names = {name for name, _ in ours if name != b"vary"} | release.drop_headers
         headers = (*[pair for pair in _ANSWER if pair[0] not in names], *ours)

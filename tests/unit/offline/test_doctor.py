@@ -20,6 +20,7 @@ from sallygate.security.certificates import development_certificate
 from sallygate.security.state_directory import Installation
 from sallygate.stores.events import EventLog
 from sallygate.stores.sqlite.files import SqliteFiles
+from sallygate.stores.sqlite.store import SqliteStore
 from support import held_port, make_key, write_policy
 from tokens import KEY, issuing, key_set
 
@@ -54,6 +55,14 @@ def test_nothing_is_wrong_where_nothing_is(policy: Path) -> None:
             "upstream",
         }
         assert all(one.cure for one in found if one.verdict != "ok")
+
+
+def test_a_database_that_has_counted_is_not_damaged(policy: Path) -> None:
+    """The integrity check of SQLite 3.40 reported every database with a counter."""
+    store = SqliteStore(policy.parent / "state" / "sallygate.db")
+    store.put_counters([("plan:free:hour", "acme", 1.0, 2.0)], None)
+    store.close()
+    assert "database" not in wrong(policy)
 
 
 def broken_policy(policy: Path) -> None:

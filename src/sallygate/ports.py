@@ -6,7 +6,7 @@ An implementation is checked against its port by mypy where it is defined, and r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -199,6 +199,26 @@ class DatabaseState(Struct, frozen=True):
     accounts: int
 
 
+class EventSink(Protocol):
+    """Destination of events."""
+
+    def put(self, event: Event) -> None:
+        """Take an event; never waits and never fails. What is lost is counted."""
+        ...
+
+
+class EventSource(Protocol):
+    """Kept events. Both methods read beside a writer and raise `StoreError`."""
+
+    def read(self, since: float = 0.0, after_seq: int = -1) -> Iterator[Event]:
+        """Events at or after `since` (in seconds since the epoch) with a number above `after_seq`, oldest first."""
+        ...
+
+    def latest(self, since: float, most: int) -> Iterator[Event]:
+        """The latest `most` events at or after `since`, latest first."""
+        ...
+
+
 class DatabaseFiles(Protocol):
     """Files of databases: copied, looked at and brought forward, without a store being opened on them."""
 
@@ -225,6 +245,10 @@ class DatabaseFiles(Protocol):
 
     def examine(self, file: Path) -> DatabaseState:
         """What a look finds; counts are 0 where the file is damaged or newer than the program."""
+        ...
+
+    def events(self, directory: Path) -> EventSource:
+        """The events kept in a directory."""
         ...
 
     def damage_of_events(self, file: Path) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 from msgspec import Struct
 
@@ -14,9 +13,9 @@ from sallygate.model.event import Event
 from sallygate.model.restriction import Restriction
 from sallygate.parsing.addresses import UNKNOWN, parse_address
 from sallygate.parsing.countries import COUNTRIES
+from sallygate.ports import EventSource
 from sallygate.state.geography import Geography
 from sallygate.state.restrictions import Restrictions
-from sallygate.stores.events import latest_events
 
 LOOK_BACK_S = 3600.0
 EVENTS_MAX = 200_000
@@ -50,13 +49,13 @@ class Impact(Struct, frozen=True):
         return self.callers_met / self.callers if self.callers else 0.0
 
 
-def impact_of(restrictions: Iterable[Restriction], events: Path, geography: Geography, now: float) -> Impact:
+def impact_of(restrictions: Iterable[Restriction], events: EventSource, geography: Geography, now: float) -> Impact:
     """What all of `restrictions` together would have met."""
     index = Restrictions(restrictions)  # 10,000 may be in force: asked one by one, it would take an hour
     since, requests, requests_met = now, 0, 0
     served: set[str] = set()
     met: Counter[tuple[str, str]] = Counter()
-    for event in latest_events(events, now - LOOK_BACK_S, EVENTS_MAX):
+    for event in events.latest(now - LOOK_BACK_S, EVENTS_MAX):
         if event.kind not in ("exchange", "early"):
             continue
         since = min(since, event.at)

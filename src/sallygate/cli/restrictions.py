@@ -130,8 +130,9 @@ def _impact(policy: Path, state_dir: Path | None, loaded: Loaded | None) -> Call
     from sallygate.admin.restriction_preview import impact_of
     from sallygate.services.network_files import databases_of, geography_of, packaged_database
     from sallygate.state.geography import Geography
+    from sallygate.stores.events import EventFiles
 
-    events = state_directory(policy, state_dir) / "events"
+    events = EventFiles(state_directory(policy, state_dir) / "events")
     databases = databases_of(loaded) if loaded is not None else [packaged_database()]
     geography: Geography = geography_of(databases)
 

@@ -23,7 +23,6 @@ from sallygate.policy.reading import state_directory_of
 from sallygate.ports import DatabaseFiles, StoreError
 from sallygate.security.state_directory import Installation
 from sallygate.security.state_locks import RESTORING
-from sallygate.stores.events import read_events
 from sallygate.telemetry.control import ask_status
 from sallygate.version import __version__
 
@@ -58,9 +57,9 @@ def examine(policy: Path, state_dir: Path | None, databases: DatabaseFiles) -> I
         installation = Installation(directory, create=False)
         for look in (_directory, _secrets):
             yield from _guarded(look.__name__, look(installation))
-        for files in (_database, _events):
+        for files in (_database, _events, _clock):
             yield from _guarded(files.__name__, files(installation, databases))
-        for look in (_clock, _patterns, _running):
+        for look in (_patterns, _running):
             yield from _guarded(look.__name__, look(installation))
     if loaded is not None:
         for part in PARTS:
@@ -187,9 +186,9 @@ def _events(installation: Installation, databases: DatabaseFiles) -> Iterator[Fo
     )
 
 
-def _clock(installation: Installation) -> Iterator[Found]:
+def _clock(installation: Installation, databases: DatabaseFiles) -> Iterator[Found]:
     now = time.time()
-    newest = max((event.at for event in read_events(installation.events, now - 7200)), default=0.0)
+    newest = max((event.at for event in databases.events(installation.events).read(now - 7200)), default=0.0)
     if newest > now + FUTURE_S_MAX:
         yield Found("clock", "wrong", f"the newest event is {newest - now:.0f} s ahead: the clock is or was wrong",
                     "set the clock by NTP (systemd-timesyncd, chrony), which limits and quotas use")  # fmt: skip

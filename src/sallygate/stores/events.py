@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import MsgspecError
 from msgspec.structs import replace
@@ -20,7 +21,7 @@ from sallygate.events.reading import read_event
 from sallygate.events.record import Pending
 from sallygate.events.sink_queue import EventQueue
 from sallygate.model.event import Event
-from sallygate.ports import StoreError
+from sallygate.ports import EventSink, EventSource, StoreError
 from sallygate.stores.event_file import EventFile, is_damage, keep_private, parts_of, put_aside
 
 BATCH_S = 0.05
@@ -264,3 +265,23 @@ def latest_events(directory: Path, since: float, most: int) -> Iterator[Event]:
                 raise StoreError(f"{file}: cannot be read: {error}; move it away to read the others") from error
         finally:
             connection.close()
+
+
+class EventFiles:
+    """Events kept in the files of a directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def read(self, since: float = 0.0, after_seq: int = -1) -> Iterator[Event]:
+        """See `read_events`."""
+        return read_events(self._directory, since, after_seq)
+
+    def latest(self, since: float, most: int) -> Iterator[Event]:
+        """See `latest_events`."""
+        return latest_events(self._directory, since, most)
+
+
+if TYPE_CHECKING:
+    _source: type[EventSource] = EventFiles
+    _sink: type[EventSink] = EventLog

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
@@ -29,13 +29,18 @@ def event(number: int) -> Event:
     )  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def _events(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(impact, "latest_events", lambda *_: (event(number) for number in range(EVENTS)))
+class Hour:
+    """Events of an hour, in memory."""
+
+    def read(self, since: float = 0.0, after_seq: int = -1) -> Iterator[Event]:
+        raise NotImplementedError
+
+    def latest(self, since: float, most: int) -> Iterator[Event]:
+        return (event(number) for number in range(EVENTS))
 
 
 def met(*restrictions: Restriction) -> int:
-    return impact.impact_of(restrictions, Path("none"), Geography(), NOW).callers_met
+    return impact.impact_of(restrictions, Hour(), Geography(), NOW).callers_met
 
 
 def test_every_kind_of_scope_is_met() -> None:

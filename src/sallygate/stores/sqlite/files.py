@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sallygate.model.event import Event
-from sallygate.ports import DatabaseFiles, DatabaseState, StoreError
+from sallygate.ports import DatabaseFiles, DatabaseState, EventSource, StoreError
+from sallygate.stores.events import EventFiles
 from sallygate.stores.sqlite.copying import copy_database
 from sallygate.stores.sqlite.schema import SCHEMA_VERSION, version_of
 from sallygate.stores.sqlite.store import SqliteStore
@@ -23,6 +24,9 @@ class SqliteFiles:
     """Files of SQLite databases. All methods raise `StoreError`."""
 
     schema = SCHEMA_VERSION
+
+    def events(self, directory: Path) -> EventSource:
+        return EventFiles(directory)
 
     def copy(self, file: Path, copy: Path) -> None:
         try:

@@ -11,13 +11,14 @@ from posixpath import dirname, join, normpath
 from typing import Any
 from urllib.parse import unquote
 
+from sallygate.parsing.openapi.members import DATA, FREE_NAMES
 from sallygate.parsing.pointers import escape_pointer
 
 FILES = "x-sallygate-files"
 FILES_MAX = 2_000
 """DigitalOcean's document, the largest known in pieces, has some 1,400."""
-_DATA = frozenset(("example", "examples", "default", "enum", "const", "value"))
-"""Members whose value is data: `$ref` means nothing there."""
+_DATA = DATA | {"examples"}
+"""What nothing is read from: examples may stay where they are."""
 
 ReadFile = Callable[[str], Any]
 """The value of a file by its path relative to the document's directory. Raises `OSError` or `ValueError`, which says
@@ -31,21 +32,27 @@ class Bundler:
         self._read = read
         self.files: dict[str, Any] = {}
         self.problems: list[tuple[str, str]] = []
+        self._waiting: list[str] = []
+        """Files that are read and not yet rewritten: a chain of them may be long."""
 
     def bundle(self, document: dict[str, Any]) -> dict[str, Any]:
         """`document` itself where it names no file; otherwise a copy with all of them."""
         made = self._rewritten(document, "", "", "")
+        while self._waiting:
+            path = self._waiting.pop()
+            self.files[path] = self._rewritten(self.files[path], path, "", "")
         if not self.files:
             return document
         assert isinstance(made, dict)
         return {**made, FILES: self.files}
 
     def _rewritten(self, value: Any, file: str, pointer: str, owner: str) -> Any:
-        """`value`, found at `pointer` of `file`, with its references rewritten."""
+        """`value`, found at `pointer` of `file` under the member `owner`, with its references rewritten."""
         if isinstance(value, list):
             return [self._rewritten(inner, file, f"{pointer}/{at}", "") for at, inner in enumerate(value)]
         if not isinstance(value, dict):
             return value
+        named = owner in FREE_NAMES
         made: dict[str, Any] = {}
         for name, inner in value.items():
             at = f"{pointer}/{escape_pointer(str(name))}"
@@ -53,10 +60,10 @@ class Bundler:
                 made[name] = self._target(inner, file, at)
             elif name == "mapping" and owner == "discriminator" and isinstance(inner, dict):
                 made[name] = {key: self._mapped(target, file, at) for key, target in inner.items()}
-            elif name in _DATA and owner not in ("properties", "patternProperties", "schemas", "$defs"):
+            elif name in _DATA and not named:
                 made[name] = inner
             else:
-                made[name] = self._rewritten(inner, file, at, str(name))
+                made[name] = self._rewritten(inner, file, at, "" if named else str(name))
         return made
 
     def _mapped(self, target: Any, file: str, pointer: str) -> Any:
@@ -97,10 +104,9 @@ class Bundler:
             self.problems.append((pointer, f"the document has more than {FILES_MAX} files; bundle it into one first"))
             return False
         try:
-            value = self._read(path)
+            self.files[path] = self._read(path)
         except (OSError, ValueError) as error:
             self.problems.append((pointer, f"$ref {reference!r} cannot be read: {error}"))
             return False
-        self.files[path] = True  # holds the place: files may refer to each other
-        self.files[path] = self._rewritten(value, path, "", "")
+        self._waiting.append(path)
         return True

@@ -8,39 +8,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from sallygate.parsing.openapi.members import DATA, FREE_NAMES
 from sallygate.parsing.pointers import escape_pointer, resolve_pointer
 
 Document = dict[str, Any]
 """A document as parsed: Any, because its shape is only known where it has been checked."""
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-_NAMED = frozenset(
-    [
-        "properties",
-        "patternProperties",
-        "headers",
-        "schemas",
-        "parameters",
-        "requestBodies",
-        "responses",
-        "securitySchemes",
-        "examples",
-        "links",
-        "callbacks",
-        "pathItems",
-        "content",
-        "encoding",
-        "variables",
-        "mapping",
-        "scopes",
-        "$defs",
-        "definitions",
-        "dependentSchemas",
-    ]
-)
-"""Members whose value is a map of freely chosen names, when it is a map."""
-_VERBATIM = frozenset({"example", "default", "enum", "const", "value", "dependentRequired", "required"})
-"""Members whose value is data, not description."""
 
 
 def public_view(document: Document, hidden: Collection[tuple[str, str]] = ()) -> Document:
@@ -83,10 +57,10 @@ def _stripped(value: Any, owner: str) -> Any:
         return [_stripped(item, "") for item in value]
     if not isinstance(value, dict):
         return value
-    if owner in _NAMED:
+    if owner in FREE_NAMES:
         return {name: _stripped(inner, "") for name, inner in value.items()}
     return {
-        name: inner if name in _VERBATIM else _stripped(inner, name)
+        name: inner if name in DATA else _stripped(inner, name)
         for name, inner in value.items()
         if not name.startswith("x-") and name != "servers"
     }

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from sallygate.parsing.openapi.bundling import FILES_MAX, Bundler
 from sallygate.parsing.openapi.document import OpenAPIError, read_document, read_operations
 from sallygate.policy.errors import PolicyError
 from sallygate.policy.load import load_policy
@@ -67,6 +68,24 @@ def test_a_document_of_one_file_stays_as_it_is() -> None:
     with pytest.raises(OpenAPIError, match="bundle it"):
         read_document(json.dumps(ROOT).encode(), "openapi.json")
     assert read_document(json.dumps(OPENAPI).encode(), "openapi.json") == OPENAPI
+
+
+def test_a_chain_of_files_may_be_as_long_as_there_may_be_files() -> None:
+    last = f"{FILES_MAX - 1}.yaml"
+    files = Bundler(lambda path: {"get": {}} if path == last else {"$ref": f"{int(path[:-5]) + 1}.yaml"})
+    bundled = files.bundle({"paths": {"/a": {"$ref": "0.yaml"}}})
+    assert not files.problems and len(bundled["x-sallygate-files"]) == FILES_MAX
+
+
+@pytest.mark.parametrize(
+    "place", ["responses", "parameters", "schemas", "content", "definitions", "properties", "links", "securitySchemes"]
+)
+@pytest.mark.parametrize("name", ["default", "example", "value", "enum", "mapping", "properties", "required"])
+def test_a_name_of_the_authors_own_is_no_keyword(place: str, name: str) -> None:
+    files = Bundler(lambda path: {"default": {"$ref": "data.yaml"}})
+    bundled = files.bundle({place: {name: {"$ref": "own.yaml"}}})
+    assert bundled[place] == {name: {"$ref": "#/x-sallygate-files/own.yaml"}}
+    assert bundled["x-sallygate-files"] == {"own.yaml": {"default": {"$ref": "data.yaml"}}}, "data stays as it is"
 
 
 def in_files(directory: Path, things: str = FILES["paths/things.yaml"]) -> Path:

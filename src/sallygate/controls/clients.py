@@ -70,7 +70,7 @@ class ClientsControl:
         """The control of a policy."""
         section, loaded = parts.sections[cls.section], parts.loaded
         assert isinstance(section, Clients)
-        denied = frozenset(name for name, one in loaded.policy.operations.items() if one.deny)
+        denied = denied_operations(loaded)
         return cls(section, _public(loaded, denied), _credential_fields(parts), loaded.hash, denied)
 
     def applies(self, phase: Phase, operation: Operation | None) -> bool:
@@ -156,6 +156,11 @@ class ClientsControl:
             (b"access-control-allow-headers", names.encode()),
             (b"access-control-max-age", str(int(cors.max_age)).encode()),
         )
+
+
+def denied_operations(loaded: Loaded) -> frozenset[str]:
+    """The ids of those that nobody may call."""
+    return frozenset(name for name, one in loaded.policy.operations.items() if one.deny)
 
 
 def base_paths_of(loaded: Loaded) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sallygate.controls.clients import ClientsControl, denied_operations
 from sallygate.controls.injection import Prefilter
 from sallygate.controls.limits import LimitsControl
 from sallygate.engine.early import EarlyRejection
@@ -70,10 +71,12 @@ def _compose(parts: Parts, id_key: bytes, own_operations: OwnOperations) -> Gate
     transport = policy.transport or Transport()
     controls = build_controls(parts)
     base_path = policy.contract.base_path
-    routes = RouteTable(loaded.operations, base_path) if loaded.document is not None else None
+    hidden = denied_operations(loaded) if controls.enforces(ClientsControl) else ()
+    routes = RouteTable(loaded.operations, base_path, hidden) if loaded.document is not None else None
     own_routes = RouteTable(own_operations(policy.auth), "") if policy.auth is not None else None
     hsts = ((b"strict-transport-security", f"max-age={int(transport.hsts)}".encode()),) if transport.hsts else ()
-    dropped = set(parts.credential_headers) | CLIENT_CLAIMS
+    declared = _declared_headers(loaded)
+    dropped = set(parts.credential_headers) | (CLIENT_CLAIMS - declared)
     if routes is not None or (policy.network is not None and any(rule.methods for rule in policy.network.rules)):
         dropped |= OVERRIDES
     engine = Engine(controls, routes, IdHasher(id_key), own_routes)
@@ -90,7 +93,7 @@ def _compose(parts: Parts, id_key: bytes, own_operations: OwnOperations) -> Gate
         EarlyRejection(engine, reader, parts.state, hsts),
         parts.state,
         frozenset(dropped),
-        _declared_headers(loaded),
+        declared,
         hsts,
         frozenset(limits.records) if limits is not None and controls.enforces(LimitsControl) else frozenset(),
         Source(loaded.hash, policy.api, loaded.shell, engine.hash_id),

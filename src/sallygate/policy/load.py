@@ -140,6 +140,10 @@ def _say_validation(reader: Reader, path: Path_, kind: str, message: str) -> Non
         reader.say(path, "unknown_field", f"`{name}` is not a field", hint)
     elif kind == "missing":
         reader.say(path[:-1], "missing", f"`{name}` is missing")
+    elif kind in ("model_type", "dict_type"):
+        known = _fields_at(path) if kind == "model_type" else []
+        fields = f"its fields, {', '.join(known)}," if known else "names and their values"
+        reader.say(path, "value", f"`{name}` is a section, not a value", f"write {fields} one per line under it")
     else:
         said = message.removeprefix("Value error, ")
         what, _, hint = said.partition("; ")
@@ -321,6 +325,9 @@ def _check_references(reader: Reader, policy: Policy, operations: tuple[Operatio
                 "a JSON pointer begins with a slash",
                 "write for example /items",
             )
+        if operation.deny and policy.clients is not None and policy.clients.mode == "off":
+            reader.say(("operations", name, "deny"), "unsafe", f"`{name}` would be callable: `clients` is off",
+                       "enforce `clients`, or remove `deny`")  # fmt: skip
     cors = policy.clients.cors if policy.clients else None
     if cors and cors.credentials and "*" in cors.origins:
         reader.say(

@@ -261,7 +261,7 @@ class OperationSection(Section):
     body: Bytes | None = Field(None, description="Largest request body of this operation.")
     deny: bool = Field(
         False,
-        description="Nobody may call it: 404, as if there were nothing, and not in the public specification.",
+        description="Nobody may call it: 404, and neither the public specification nor `Allow` names it. It needs `clients`.",
     )
     long_poll: bool = Field(
         False,

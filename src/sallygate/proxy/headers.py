@@ -6,15 +6,15 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from sallygate.parsing.http.hop_fields import CLIENT_CLAIMS, FORWARDING, NOT_IN_TRAILERS, PER_HOP
+from sallygate.parsing.http.hop_fields import FORWARDING, NOT_IN_TRAILERS, PER_HOP
 
 Raw = Iterable[tuple[bytes, bytes]]
 
 _PER_HOP: Final = frozenset(name.encode() for name in PER_HOP)
 
-_REQUEST_DROPPED: Final = _PER_HOP | FORWARDING | CLIENT_CLAIMS | {b"content-length", b"expect", b"host"}
-"""`Expect` is answered by the server in front, which sends 100 when the body is first asked for. Who the client is, is
-the gate's to say: inbound claims never pass."""
+_REQUEST_DROPPED: Final = _PER_HOP | FORWARDING | {b"content-length", b"expect", b"host"}
+"""`Expect` is answered by the server in front, which sends 100 when the body is first asked for. Who the client
+is, these fields say for the gate alone; other names for it the gate has dropped."""
 
 _RESPONSE_DROPPED: Final = _PER_HOP | {b"server"}
 """Response fields that name the software behind the gate; they are removed."""

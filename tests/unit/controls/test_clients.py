@@ -36,6 +36,13 @@ def test_an_operation_that_is_denied_is_not_there() -> None:
     assert "get" in view["paths"]["/things"] and "post" not in view["paths"]["/things"]
 
 
+def test_no_other_method_tells_of_what_is_denied() -> None:
+    made = house(operations="createThing: {deny: true}, listThings: {deny: true}")
+    assert [reply(made, Request(method, key="large"))[0] for method in ("DELETE", "OPTIONS", "HEAD")] == [404] * 3
+    status, headers, _ = reply(house(operations=DENIED), Request("DELETE", key="large"))
+    assert status == 405 and headers[b"allow"] == b"GET, HEAD"
+
+
 def test_in_shadow_what_is_denied_is_found_and_called() -> None:
     told = Transcript(house(operations=DENIED, modes={"clients": "shadow"}), post(b'{"name":"a"}'))
     told.body(b'{"name":"a"}')

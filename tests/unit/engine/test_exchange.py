@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gzip
 import json
 from typing import Any
@@ -20,6 +21,7 @@ from sallygate.model.finding import Finding
 from sallygate.model.judgement import Judgement
 from sallygate.model.restriction import Restriction
 from sallygate.services.restriction_tables import add_restrictions
+from support import OPENAPI
 from transcript import JSON, UPLOAD, Transcript, house, one_slot, post, slots
 
 NAMED = b'{"name":"a"}'
@@ -937,3 +939,14 @@ def test_claims_of_who_the_client_is_do_not_reach_the_api(name: str) -> None:
     told = Transcript(house(), Request(key="large", headers=((name.lower().encode(), b"127.0.0.1"), (b"x-own", b"1"))))
     names = [sent for sent, _ in told.of(d.CallApi)[0].headers]
     assert name.lower().encode() not in names and b"x-own" in names
+
+
+def test_a_claim_that_the_contract_declares_as_a_parameter_reaches_the_api(monkeypatch: pytest.MonkeyPatch) -> None:
+    contract = copy.deepcopy(OPENAPI)
+    own = {"name": "X-Client-IP", "in": "header", "schema": {"type": "string"}}
+    contract["paths"]["/things"]["get"].setdefault("parameters", []).append(own)
+    claims = ((b"x-client-ip", b"203.0.113.9"), (b"true-client-ip", b"203.0.113.9"))
+    monkeypatch.setattr("gatehouse.OPENAPI", contract)
+    told = Transcript(house(extra="# with a parameter\n"), Request(key="large", headers=claims))
+    names = [sent for sent, _ in told.of(d.CallApi)[0].headers]
+    assert b"x-client-ip" in names and b"true-client-ip" not in names

@@ -67,6 +67,7 @@ def test_all_errors_come_at_once_with_their_lines(tmp_path: Path) -> None:
         (GOOD + "transport: {trusted_hops: [10.0.0.0/8, 10.0.0.300/32]}\n", 5, "policy.value"),
         (GOOD + "transport: {trusted_hops: [10.0.0.1/8]}\n", 5, "policy.value"),
         (GOOD + "workers: 4\n", 5, "policy.unsafe"),
+        (GOOD + "operations: {listThings: {deny: true}}\nclients: {mode: off}\n", 5, "policy.unsafe"),
         (GOOD + "clients: {cors: {origins: ['*'], credentials: true}}\n", 5, "policy.unsafe"),
         (GOOD + "clients: {cors: {origins: [app.example]}}\n", 5, "policy.value"),
         (GOOD + "operations: {listThing: {cost: 2}}\n", 5, "policy.reference"),
@@ -83,6 +84,12 @@ def test_all_errors_come_at_once_with_their_lines(tmp_path: Path) -> None:
 )
 def test_what_is_refused(tmp_path: Path, text: str, line: int, code: str) -> None:
     assert (line, code) in [(at, what) for at, what, _ in problems(tmp_path, text)]
+
+
+@pytest.mark.parametrize("text", ["limits: 5", "plans: [a]", "flood: {shedding: on}", "operations: {listThings: yes}"])
+def test_a_value_where_a_section_belongs_is_called_so(tmp_path: Path, text: str) -> None:
+    ((line, _, said),) = problems(tmp_path, GOOD + text + "\n")
+    assert line == 5 and "is a section, not a value" in said and "under it" in said, said
 
 
 def test_running_without_must_be_written(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ CLIENT_CLAIMS = frozenset(
      b"x-url-scheme", b"x-vercel-forwarded-for")
 )  # fmt: skip
 """Fields by which a proxy says who the client is, or that it came over TLS, and which frameworks believe. `Proxy` names
-the proxy that a CGI program asks through (CVE-2016-5385)."""
+the proxy that a CGI program asks through (CVE-2016-5385). The gate drops them, but for those that the contract declares
+as parameters."""
 FORWARDING = frozenset(
     (b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-prefix",
      b"x-forwarded-proto", b"x-forwarded-server", b"x-real-ip")

@@ -12,7 +12,7 @@ right, without backtracking."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from urllib.parse import unquote
 
 from sallygate.model.operation import Match, Operation
@@ -66,6 +66,7 @@ class _Leaf:
     def __init__(self) -> None:
         self.operations: dict[str, tuple[Operation, tuple[str, ...]]] = {}
         self.allow: tuple[str, ...] = ()
+        """The methods of those that are not hidden."""
 
     def add(self, operation: Operation, names: tuple[str, ...]) -> None:
         """Add an operation that ends at this node; `names` are its path parameters in order. HEAD is a GET without its
@@ -76,7 +77,14 @@ class _Leaf:
         operations.setdefault(method, (operation, names))
         if "GET" in operations:
             operations.setdefault("HEAD", operations["GET"])
-        self.allow = tuple(sorted(self.operations))
+
+    def hide(self, hidden: Collection[str]) -> None:
+        """Once all are added: list the methods, without operations of these ids."""
+        self.allow = tuple(sorted(method for method, (one, _) in self.operations.items() if one.id not in hidden))
+
+    def other_method(self) -> Match | None:
+        """Where a method leads that no operation has."""
+        return Match(None, (), self.allow) if self.allow else None
 
 
 class _Node:
@@ -94,18 +102,25 @@ class _Node:
 class RouteTable:
     """All paths of an API. Built once; `match` reads only."""
 
-    def __init__(self, operations: Iterable[Operation], base_path: str | None = None) -> None:
-        """`base_path` stands in front of every path; None: what each operation's servers say."""
+    def __init__(
+        self, operations: Iterable[Operation], base_path: str | None = None, hidden: Collection[str] = ()
+    ) -> None:
+        """`base_path` stands in front of every path; None: what each operation's servers say. Operations whose ids are
+        `hidden` are found by their own method, so that a template does not take them; no other method tells of them."""
         self._root = _Node()
-        leaves: dict[bytes, _Leaf] = {}
+        static: dict[bytes, _Leaf] = {}
+        leaves: list[_Leaf] = []
         for operation in operations:
             for base in operation.base_paths if base_path is None else (base_path.rstrip("/"),):
                 path = base + operation.path
                 leaf, names = self._plant(path)
                 leaf.add(operation, names)
+                leaves.append(leaf)
                 if not names:
-                    leaves[path.encode()] = leaf
-        self._static = {raw: _static_matches(leaf) for raw, leaf in leaves.items()}
+                    static[path.encode()] = leaf
+        for leaf in leaves:
+            leaf.hide(hidden)
+        self._static = {raw: _static_matches(leaf) for raw, leaf in static.items()}
 
     def match(self, method: str, raw_path: bytes, segments: tuple[str, ...]) -> Match | None:
         """Where the path leads, or None when no path of the contract fits. A trailing slash is part of the
@@ -119,7 +134,7 @@ class RouteTable:
             return None
         found = leaf.operations.get(method)
         if found is None:
-            return Match(None, (), leaf.allow)
+            return leaf.other_method()
         operation, names = found
         return Match(operation, tuple(zip(names, values, strict=True)), leaf.allow)
 
@@ -153,9 +168,10 @@ def _planted_template(node: _Node, template: SegmentTemplate) -> _Node:
     return child
 
 
-def _static_matches(leaf: _Leaf) -> dict[str, Match]:
-    known = {method: Match(operation, (), leaf.allow) for method, (operation, _) in leaf.operations.items()}
-    known[""] = Match(None, (), leaf.allow)
+def _static_matches(leaf: _Leaf) -> dict[str, Match | None]:
+    known: dict[str, Match | None] = {"": leaf.other_method()}
+    for method, (operation, _) in leaf.operations.items():
+        known[method] = Match(operation, (), leaf.allow)
     return known
 
 

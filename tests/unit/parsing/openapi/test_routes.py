@@ -3,6 +3,8 @@ together."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from sallygate.model.operation import Operation
@@ -104,3 +106,17 @@ def test_head_is_a_get_without_its_body_where_the_contract_does_not_declare_it()
     named = {path: match.operation.method for path, match in found.items() if match and match.operation}
     assert named == {b"/a": "GET", b"/b": "HEAD", b"/c": "HEAD"}
     assert found[b"/d"] is not None and found[b"/d"].allow == ("POST",)
+
+
+def test_what_is_hidden_is_found_by_its_own_method_alone() -> None:
+    known = operations("GET /a", "POST /a", "GET /a/{id}", "GET /a/own", "PUT /b/{id}")
+    hidden = {one.id for one in known if f"{one.method} {one.path}" in ("POST /a", "GET /a/own", "PUT /b/{id}")}
+    table = RouteTable(known, "", hidden)
+
+    def match(method: str, path: str) -> Any:
+        return table.match(method, path.encode(), tuple(path.split("/")[1:]))
+
+    assert match("PUT", "/a").allow == match("POST", "/a").allow == ("GET", "HEAD")
+    assert match("GET", "/a/own").operation.path == "/a/own", "a template does not take it"
+    assert match("PUT", "/a/own") is None and match("GET", "/b/1") is None
+    assert match("PUT", "/b/1").operation.path == "/b/{id}"

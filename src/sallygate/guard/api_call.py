@@ -48,10 +48,8 @@ class ApiCall:
     async def run(self, command: d.CallApi) -> d.Event:
         """Call it; an error is raised again after the driver has got its event."""
         client, driver, services = self._client, self._driver, self._client.services
-        scope = {**client.scope, "headers": list(command.headers), "sallygate": command.principal}
-        head = client.head
-        if head.client_address != head.peer:  # proven through trusted hops
-            scope["client"], scope["scheme"] = (head.client_address, 0), head.scheme
+        scope = client.api_scope()
+        scope["headers"], scope["sallygate"] = list(command.headers), command.principal
         if command.raw_query is not None:
             scope["query_string"] = command.raw_query
         app = self._app

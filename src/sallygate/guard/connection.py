@@ -11,6 +11,7 @@ from sallygate.guard.slots import wait_for_slot
 from sallygate.guard.spooling import SpoolFile
 from sallygate.model import driver as d
 from sallygate.model.request import RequestHead
+from sallygate.parsing.addresses import parse_address
 from sallygate.state.load_shedding import Ticket
 
 _SCHEMES = {"https": "https", "wss": "https"}
@@ -53,6 +54,17 @@ class ClientConnection:
             now=services.now(),
             websocket=scope["type"] == "websocket",
         )
+
+    def api_scope(self) -> Scope:
+        """The server's scope as the application gets it: with the client and scheme that are proven through trusted
+        hops."""
+        scope, head = dict(self.scope), self.head
+        if scope["type"] == "http":
+            scope["scheme"] = head.scheme
+        if head.client_address != head.peer and (peer := parse_address(head.peer)) is not None:
+            port = scope["client"][1] if peer.text == head.client_address else 0  # as written, or another's
+            scope["client"] = (head.client_address, port)
+        return scope
 
     def at(self) -> tuple[float, float]:
         """Now, and the tick: what every event begins with."""

@@ -36,8 +36,8 @@ async def ask(client: ClientConnection, item: AskApi, app: App) -> ApiAnswered:
     """A request of the gate's own, within its time and size."""
     answer = _Answer(item.bytes_max)
     scope = {
-        **client.scope, "method": "GET", "raw_path": item.raw_path, "path": unquote(item.raw_path.decode("latin-1")),
-        "query_string": item.raw_query, "headers": list(item.headers), "extensions": {},
+        **client.api_scope(), "method": "GET", "raw_path": item.raw_path, "query_string": item.raw_query,
+        "path": unquote(item.raw_path.decode("latin-1")), "headers": list(item.headers), "extensions": {},
     }  # fmt: skip
     try:
         async with asyncio.timeout(item.deadline_s):

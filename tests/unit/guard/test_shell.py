@@ -308,3 +308,23 @@ def test_an_application_learns_the_address_that_is_proven_through_trusted_hops()
     for address, scheme in (("203.0.113.1", "http"), ("203.0.113.2", "https")):
         Client(house(), Request(key="large", address=address, scheme=scheme, headers=hop)).call(app)
     assert seen == [(("198.51.100.9", 0), "https"), (("203.0.113.2", 1), "https")]
+
+
+@pytest.mark.parametrize(
+    ("peer", "seen"),
+    [
+        ("::ffff:203.0.113.2", "203.0.113.2"),
+        ("2001:DB8:0:0::2", "2001:db8::2"),
+        ("", ""),
+        ("fe80::1%eth0", "fe80::1%eth0"),
+    ],
+)
+def test_a_peer_that_is_written_otherwise_keeps_its_port(peer: str, seen: str) -> None:
+    clients: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        clients.append(scope["client"])
+        await answering(b"{}")(scope, receive, send)
+
+    Client(house(), Request(key="large", address=peer)).call(app)
+    assert clients == [(seen, 1)]

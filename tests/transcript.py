@@ -17,14 +17,17 @@ from sallygate.model import driver as d
 from sallygate.model.control import Phase
 from sallygate.model.exchange import Exchange
 from sallygate.model.finding import Finding, Mode
-from sallygate.model.judgement import Judgement
+from sallygate.model.judgement import Judgement, ResponsePlan
+from sallygate.model.request import BodyPlan
 from sallygate.state.load_shedding import Ticket
 
 JSON = (b"content-type", b"application/json")
 OCTETS = (b"content-type", b"application/octet-stream")
+NDJSON = (b"content-type", b"application/x-ndjson")
 CHUNKED = (b"transfer-encoding", b"chunked")
 UPLOAD = Request("POST", key="large", headers=(OCTETS, CHUNKED))
 """A body that streams to the API."""
+RECORDS = ResponsePlan("records", bytes_max=50)
 
 
 def post(body: bytes) -> Request:
@@ -46,6 +49,16 @@ def add(made: House, phase: Phase, judge: Callable[[Any], Judgement | None], mod
     """Add a control of the test's own to one phase."""
     made.gate.engine.controls.add(phase, Judge(judge, "own", phase, mode, False, False, TAKES[phase]))
     made.gate.engine.compile()
+
+
+def recorded(judge: Any = lambda at: None, mode: Any = "enforce") -> House:
+    """A gate with a control that judges both directions record by record."""
+    made = house()
+    plan = BodyPlan("records", bytes_max=1000, record_bytes_max=50)
+    add(made, "plan", lambda at: Judgement(body=plan) if at.body_plan.mode == "stream" else None)
+    add(made, "release", lambda at: Judgement(response=RECORDS), mode)
+    add(made, "message", judge, mode)
+    return made
 
 
 def slots(made: House) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from asgi_exchange import Client, answering
-from gatehouse import NOW, House, Request
+from gatehouse import NOW, Request
 from sallygate.engine.response import DISCARDED_MAX
 from sallygate.guard import draining
 from sallygate.guard.draining import drain
@@ -18,20 +18,7 @@ from sallygate.model.judgement import Judgement, ResponsePlan
 from sallygate.model.request import BodyPlan
 from sallygate.model.restriction import Restriction
 from sallygate.services.restriction_tables import add_restrictions
-from transcript import JSON, UPLOAD, add, house, slots
-
-NDJSON = (b"content-type", b"application/x-ndjson")
-RECORDS = ResponsePlan("records", bytes_max=50)
-
-
-def recorded(judge: Any = lambda at: None, mode: Any = "enforce") -> House:
-    """A gate with a control that judges both directions record by record."""
-    made = house()
-    plan = BodyPlan("records", bytes_max=1000, record_bytes_max=50)
-    add(made, "plan", lambda at: Judgement(body=plan) if at.body_plan.mode == "stream" else None)
-    add(made, "release", lambda at: Judgement(response=RECORDS), mode)
-    add(made, "message", judge, mode)
-    return made
+from transcript import JSON, NDJSON, UPLOAD, add, house, recorded, slots
 
 
 def test_records_of_both_directions_at_once_are_not_mixed_up() -> None:

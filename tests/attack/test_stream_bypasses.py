@@ -7,34 +7,21 @@ from typing import Any
 
 import pytest
 
-from gatehouse import NOW, House, Request
+from gatehouse import NOW, Request
 from sallygate.engine.answers import FINDINGS_MAX
 from sallygate.engine.ledger import SUMMED_FROM
 from sallygate.model import driver as d
 from sallygate.model.decision import Edit
 from sallygate.model.finding import Finding
 from sallygate.model.judgement import Judgement, ResponsePlan
-from sallygate.model.request import BodyPlan
 from sallygate.model.restriction import Restriction
 from sallygate.model.work import Charge, LoadLocations, LocationsLoaded
 from sallygate.parsing import json_splice
 from sallygate.parsing.json_splice import splice
 from sallygate.services.restriction_tables import add_restrictions
-from transcript import JSON, OCTETS, Transcript, add, house, slots
+from transcript import JSON, NDJSON, OCTETS, Transcript, add, house, recorded, slots
 
-NDJSON = (b"content-type", b"application/x-ndjson")
 LENGTH = (b"content-length", b"9")
-RECORDS = ResponsePlan("records", bytes_max=50)
-
-
-def recorded(judge: Any = lambda at: None, mode: Any = "enforce") -> House:
-    """A gate with a control that judges both directions record by record."""
-    made = house()
-    plan = BodyPlan("records", bytes_max=1000, record_bytes_max=50)
-    add(made, "plan", lambda at: Judgement(body=plan) if at.body_plan.mode == "stream" else None)
-    add(made, "release", lambda at: Judgement(response=RECORDS), mode)
-    add(made, "message", judge, mode)
-    return made
 
 
 def test_an_edited_record_does_not_leave_under_the_length_of_the_whole() -> None:

@@ -186,9 +186,9 @@ def _print_welcome(console: Console, ready: dict[str, object], keys: dict[str, s
     table.add_row("sample API", f"{ready['upstream']} (what the gateway protects)")
     table.add_row("certificate authority", str(ready["ca"]))
     table.add_row("policy and state", str(ready["state_dir"]))
-    for plan, key in keys.items():
-        table.add_row(f"key, plan {plan}", Text(key, style="cyan", overflow="fold"))
     console.print(table)
+    for plan, key in keys.items():  # outside the table, so that each can be copied from one line
+        console.print(f"key, plan {plan}: [cyan]{key}[/cyan]", highlight=False, soft_wrap=True)
     curl, url = f"curl --cacert {ready['ca']}", ready["gateway"]
     lines = [
         ("the public operation", f"{curl} {url}/status"),

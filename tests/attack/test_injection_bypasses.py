@@ -498,7 +498,7 @@ def test_a_file_without_a_name_is_inspected_and_counted() -> None:
     """Some take it for a field."""
     field = '--X\r\nContent-Disposition: form-data; name="a"; filename=""\r\n\r\n{}\r\n--X--\r\n'
     assert said(post(field.format(SQL), "multipart/form-data; boundary=X")) != []
-    assert said(post(field.format("a" * 300_000), "multipart/form-data; boundary=X")) == ["size body:"]
+    assert said(post(field.format("a" * 4_300_000), "multipart/form-data; boundary=X")) == ["size body:"]
 
 
 @pytest.mark.parametrize("name", ["accept", "x-request-id", "sec-ch-ua", "connection"])

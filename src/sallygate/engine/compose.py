@@ -7,11 +7,13 @@ from collections.abc import Callable
 from sallygate.controls.clients import ClientsControl, denied_operations
 from sallygate.controls.injection import Prefilter
 from sallygate.controls.limits import LimitsControl
+from sallygate.engine.controls_in_force import Controls, Guarded
 from sallygate.engine.early import EarlyRejection
-from sallygate.engine.engine import Controls, Engine, Guarded
+from sallygate.engine.engine import Engine
 from sallygate.engine.gate import OVERRIDES, PLAIN, Gate
 from sallygate.engine.order import CONTROLS, SECTIONS
 from sallygate.events.record import Source
+from sallygate.model.finding import Mode
 from sallygate.model.operation import Operation
 from sallygate.parsing.addresses import prefix_set
 from sallygate.parsing.http.head import SINGLETONS, HeadReader
@@ -19,6 +21,7 @@ from sallygate.parsing.http.hop_fields import CLIENT_CLAIMS
 from sallygate.parsing.identifiers import IdHasher
 from sallygate.parsing.openapi.routes import RouteTable
 from sallygate.policy.auth import Auth
+from sallygate.policy.body_limits import body_bytes_max
 from sallygate.policy.fields import ControlSection
 from sallygate.policy.load import Loaded
 from sallygate.policy.schema import Policy, Transport
@@ -58,7 +61,13 @@ def build_controls(parts: Parts) -> Controls:
     """The controls of a policy's sections in force, by the table of controls."""
     built = [control.build(parts) for control in CONTROLS if control.section in parts.sections]
     how = {name: guarded(section) for name, section in parts.sections.items()}
-    return Controls([control for control in built if control is not None], how)
+    return Controls([control for control in built if control is not None], how, _modes(parts.loaded))
+
+
+def _modes(loaded: Loaded) -> dict[str, dict[str, Mode]]:
+    """Modes that the policy gives sections for single operations."""
+    own = {name: part.contract.mode for name, part in loaded.policy.operations.items() if part.contract is not None}
+    return {"contract": {name: mode for name, mode in own.items() if mode is not None}}
 
 
 def guarded(section: ControlSection) -> Guarded:
@@ -79,7 +88,7 @@ def _compose(parts: Parts, id_key: bytes, own_operations: OwnOperations) -> Gate
     dropped = set(parts.credential_headers) | (CLIENT_CLAIMS - declared)
     if routes is not None or (policy.network is not None and any(rule.methods for rule in policy.network.rules)):
         dropped |= OVERRIDES
-    engine = Engine(controls, routes, IdHasher(id_key), own_routes)
+    engine = Engine(controls, routes, IdHasher(id_key), own_routes, body_bytes_max(policy))
     reader = HeadReader(
         prefix_set(tuple(transport.trusted_hops)),
         transport.forwarded,

@@ -15,7 +15,8 @@ from msgspec import Struct
 
 from sallygate.controls.clients import ClientsControl
 from sallygate.controls.flood import FloodControl
-from sallygate.engine.engine import EarlyJudge, Engine
+from sallygate.engine.controls_in_force import EarlyJudge
+from sallygate.engine.engine import Engine
 from sallygate.engine.problem import SERVER, problem_body, problem_headers
 from sallygate.events.rejection_counts import METHODS
 from sallygate.model.control import FULL_PATH

@@ -10,22 +10,19 @@ the table in `order`; how each is run is in `evaluation`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
-
 from msgspec import Struct
 from msgspec.structs import replace
 
 from sallygate.controls.clients import ClientsControl, wrong_method
 from sallygate.controls.identity import IdentityControl, missing
-from sallygate.engine.evaluation import TAKES, Judge, OpenEvaluation, Step, decide
-from sallygate.engine.order import ORDER, Row
+from sallygate.engine.controls_in_force import Controls
+from sallygate.engine.evaluation import Judge, OpenEvaluation, Step, decide
+from sallygate.engine.order import ORDER
 from sallygate.model import driver as d
 from sallygate.model.control import Phase
 from sallygate.model.decision import HeaderList
-from sallygate.model.early import EarlyRequest
-from sallygate.model.finding import Finding, Mode
-from sallygate.model.judgement import Judgement, ResponsePlan
+from sallygate.model.finding import Finding
+from sallygate.model.judgement import ResponsePlan
 from sallygate.model.operation import Operation
 from sallygate.model.outcome import (
     STREAM,
@@ -53,85 +50,6 @@ IDS_READ_BYTES_MAX = 256 * 1024
 
 _BODYLESS = frozenset(("GET", "HEAD", "DELETE", "OPTIONS", "TRACE"))
 """A body that HTTP/2 sends with these, unannounced, is neither read nor passed on (RFC 9110, section 9.3.1)."""
-_STREAMED = BodyPlan("stream", bytes_max=STREAM_BYTES_MAX)
-
-C = TypeVar("C")
-
-
-class Guarded(Struct, frozen=True):
-    """How the policy wants one control run."""
-
-    mode: Mode
-    fail_open: bool
-
-
-class EarlyJudge(Struct, frozen=True):
-    """One control's `early` method."""
-
-    judge: Callable[[EarlyRequest], Judgement | None]
-    idle: Callable[[bool], bool]
-    enforced: bool
-
-
-class Controls:
-    """The controls of one policy, each with how it is run; those that a policy leaves out are not among them."""
-
-    def __init__(self, controls: Sequence[Any], how: Mapping[str, Guarded]) -> None:
-        """`how` is by section."""
-        self._by_class = {type(control): control for control in controls}
-        self._how = dict(how)
-        self._added: list[tuple[Phase, Judge]] = []
-
-    def get(self, kind: type[C]) -> C | None:
-        """The control of that class, where the policy has it."""
-        return self._by_class.get(kind)
-
-    def how(self, kind: type[Any]) -> Guarded | None:
-        """How a control is run; None where the policy does not have it."""
-        return self._how.get(kind.section) if kind in self._by_class else None
-
-    @property
-    def by_section(self) -> dict[str, Guarded]:
-        """How the controls of each section are run."""
-        return dict(self._how)
-
-    def enforces(self, kind: type[Any]) -> bool:
-        """Whether what it finds is enforced."""
-        how = self.how(kind)
-        return how is not None and how.mode == "enforce"
-
-    def put(self, kind: type[Any], control: object) -> None:
-        """One in the place of another, for what breaks or watches controls in tests."""
-        self._by_class[kind] = control
-
-    def add(self, phase: Phase, judge: Judge) -> None:
-        """One that is in no policy, after those of the phase, for what decides recorded exchanges again."""
-        self._added.append((phase, judge))
-
-    def judges(self, phase: Phase, operation: Operation | None, *, own: bool = False) -> tuple[Judge, ...]:
-        """What runs in a phase for an operation, in order. `own`: at `/auth`."""
-        rows = [row for row in ORDER if row.phase == phase and self._takes_part(row, operation, own)]
-        return (*map(self.judge, rows), *(judge for added, judge in self._added if added == phase))
-
-    def early(self, *, by_location: bool) -> tuple[EarlyJudge, ...]:
-        """What may refuse before the head is read, in order: by client address and method alone, or otherwise."""
-        rows = [row for row in ORDER if row.phase == "early" and row.by_location == by_location]
-        found = [
-            (self._by_class[row.control], self.enforces(row.control)) for row in rows if row.control in self._by_class
-        ]
-        return tuple(EarlyJudge(control.early, control.idle, enforced) for control, enforced in found)
-
-    def _takes_part(self, row: Row, operation: Operation | None, own: bool) -> bool:
-        control = self._by_class.get(row.control)
-        return control is not None and (row.own or not own) and bool(control.applies(row.phase, operation))
-
-    def judge(self, row: Row) -> Judge:
-        """The method of one row, with how the policy wants it run."""
-        control, how = self._by_class[row.control], self._how[row.control.section]
-        return Judge(
-            getattr(control, row.phase), control.name, row.phase, how.mode, how.fail_open, row.may_offload,
-            TAKES[row.phase],
-        )  # fmt: skip
 
 
 class _Plan(Struct, frozen=True):
@@ -153,9 +71,16 @@ class Engine:
     """Whether the shell carries connections for messages (WebSocket); without, they are refused."""
 
     def __init__(
-        self, controls: Controls, routes: RouteTable | None, hash_id: IdHasher, own_routes: RouteTable | None = None
+        self,
+        controls: Controls,
+        routes: RouteTable | None,
+        hash_id: IdHasher,
+        own_routes: RouteTable | None = None,
+        body_bytes_max: int = STREAM_BYTES_MAX,
     ) -> None:
-        """`routes` are the API's, `own_routes` those of `/auth`."""
+        """`routes` are the API's, `own_routes` those of `/auth`; `body_bytes_max` is the largest body that no control
+        reads."""
+        self._streamed = BodyPlan("stream", bytes_max=body_bytes_max, over="limits.body_size", limit="limits.body")
         self.controls = controls
         self.hash_id = hash_id
         self.routes = routes
@@ -230,7 +155,7 @@ class Engine:
         if evaluation.own:
             evaluation.body_plan = OWN_BODY if head.method == "POST" else NO_BODY
         elif _has_body(head):
-            evaluation.body_plan = _STREAMED
+            evaluation.body_plan = self._streamed
         if evaluation.run(plan.plan):
             return self._refuse(evaluation)
         return Admission(

@@ -218,7 +218,8 @@ class RequestBody:
     def _too_large(self, bytes_max: int = 0) -> Finding:
         plan = self._admission.body
         what = "A record of the body" if bytes_max else "The body"
-        return Finding(plan.over, f"{what} is larger than {bytes_max or plan.bytes_max} bytes.", 413, owasp="API4")
+        detail = f"{what} is larger than {bytes_max or plan.bytes_max} bytes."
+        return Finding(plan.over, detail, 413, where="body:", rule=plan.limit, owasp="API4")
 
     def _watch(self, *, whole: bool) -> None:
         """Find what would have ended the body if its pace were enforced; one that streams has no time for all of it."""

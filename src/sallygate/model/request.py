@@ -92,6 +92,8 @@ class BodyPlan(Struct, frozen=True, gc=False):
     """The contract's own key for the media type (`application/*`), where its schema is found again."""
     over: str = "contract.body_size"
     """The code of the finding that a larger body gets (413)."""
+    limit: str = ""
+    """The policy's field that `bytes_max` comes from, `contract.upload`: the rule of that finding."""
     framing: Framing = "lines"
     """Where one record ends and the next begins."""
     record_bytes_max: int = 0

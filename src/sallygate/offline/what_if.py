@@ -26,7 +26,8 @@ from sallygate.controls.identity import ACCOUNT
 from sallygate.controls.injection import InjectionControl, Prefilter
 from sallygate.controls.limits import LimitsControl
 from sallygate.engine.compose import compose, guarded
-from sallygate.engine.engine import Engine, Guarded
+from sallygate.engine.controls_in_force import Guarded
+from sallygate.engine.engine import Engine
 from sallygate.engine.evaluation import Judge
 from sallygate.engine.exchange import ExchangeDriver
 from sallygate.engine.gate import Gate

@@ -71,6 +71,12 @@ class Loaded(Struct, frozen=True):
         """Path of the OpenAPI document; None where the policy says `none`."""
         return None if self.policy.openapi is None else self.beside(self.policy.openapi)
 
+    @property
+    def watched_files(self) -> list[Path]:
+        """The policy's file, its contract and overlay: a change of one is another policy."""
+        overlay = self.policy.contract.overlay
+        return [self.file, *filter(None, (self.contract_file, self.beside(overlay) if overlay else None))]
+
 
 def beside(policy: Path, name: str) -> Path:
     """A file the policy names, relative to it; or, as `credential:NAME`, one that systemd hands to the service."""
@@ -95,6 +101,7 @@ def load_policy(file: Path, shell: Shell = "gateway") -> Loaded:
     _check_upstream(reader, policy)
     _check_telemetry(reader, policy)
     _check_connections(reader, policy)
+    _check_overlay(reader, policy)
     _check_references(reader, policy, operations)
     _check_auth(reader, policy, operations)
     if policy.identity is not None:
@@ -201,8 +208,12 @@ def _read_contract(
     try:
         beside_it = _ContractFiles(file)
         data = read_bounded(file, CONTRACT_BYTES_MAX, "contract")
-        document = read_document(data, str(file), beside_it.read)
-        return document, read_operations(document, notes), data + beside_it.data
+        overlay, changes = None, b""
+        if (named := policy.contract.overlay) is not None:
+            changes = read_bounded(reader.file.parent / named, CONTRACT_BYTES_MAX, "overlay")
+            overlay = (changes, named)
+        document = read_document(data, str(file), beside_it.read, overlay)
+        return document, read_operations(document, notes), data + beside_it.data + b"\0" + changes
     except PolicyError as error:
         reader.problems.extend(error.problems)
     except OpenAPIError as error:
@@ -302,6 +313,12 @@ def _check_auth(reader: Reader, policy: Policy, operations: tuple[Operation, ...
             return
 
 
+def _check_overlay(reader: Reader, policy: Policy) -> None:
+    if policy.contract.overlay is not None and policy.openapi is None:
+        reader.say(("contract", "overlay"), "reference", "an overlay needs a contract to change",
+                   "write the contract's file in `openapi`")  # fmt: skip
+
+
 def _check_references(reader: Reader, policy: Policy, operations: tuple[Operation, ...]) -> None:
     known = {one.id for one in operations}
     named: list[tuple[Path_, str]] = [(("operations", name), name) for name in policy.operations]
@@ -328,6 +345,10 @@ def _check_references(reader: Reader, policy: Policy, operations: tuple[Operatio
         if operation.deny and policy.clients is not None and policy.clients.mode == "off":
             reader.say(("operations", name, "deny"), "unsafe", f"`{name}` would be callable: `clients` is off",
                        "enforce `clients`, or remove `deny`")  # fmt: skip
+        own = operation.contract.mode if operation.contract is not None else None
+        if own in ("enforce", "shadow") and policy.contract.mode == "off":
+            reader.say(("operations", name, "contract", "mode"), "unsafe", f"`{own}` has no effect: `contract` is off",
+                       "write `contract: {mode: shadow}` instead of off")  # fmt: skip
     cors = policy.clients.cors if policy.clients else None
     if cors and cors.credentials and "*" in cors.origins:
         reader.say(

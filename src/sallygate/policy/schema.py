@@ -12,6 +12,7 @@ from pydantic import Field, WithJsonSchema, field_validator, model_validator
 
 from sallygate.policy.accounts import AccountsSection
 from sallygate.policy.auth import Auth
+from sallygate.policy.contract import ContractSection, OperationContract
 from sallygate.policy.fields import (
     ByteBudget,
     Bytes,
@@ -100,6 +101,9 @@ class Limits(ControlSection):
         default_factory=lambda: read_rate("50/s burst 200"),
         description="Requests per client address (an IPv6 /64 counts as one), before identity.",
     )
+    body: Bytes = Field(
+        64 << 20, description="Largest request body where no contract gives a limit; also in shadow, for any body."
+    )
     address_concurrent: Count = Field(200, description="Requests of one client address under way at once.")
     time_zone: str = Field("UTC", description="Time zone of the hours, days and months of quotas, `Europe/Berlin`.")
     on_exceed: Literal["finish", "cut"] = Field(
@@ -148,31 +152,6 @@ class Clients(ControlSection):
     cors: Cors | None = Field(None, description="Cross-origin rules.")
 
 
-class ContractSection(ControlSection):
-    """What the OpenAPI document allows."""
-
-    unknown_query: Literal["refuse", "ignore"] = Field(
-        "refuse", description="Query parameters that the document lacks."
-    )
-    unknown_fields: Literal["refuse", "ignore"] = Field(
-        "refuse", description="Body fields that the document lacks, in objects with declared fields."
-    )
-    undeclared_content: Literal["refuse", "ignore"] = Field(
-        "refuse", description="Media types that the document lacks; ignored ones are streamed without inspection."
-    )
-    read_only: Literal["refuse", "ignore"] = Field("refuse", description="`readOnly` properties in requests.")
-    base_path: str | None = Field(
-        None,
-        description="Prefix of every path of the document, instead of its `servers`' path; `/` is no prefix.",
-        pattern="^/",
-    )
-    body: Bytes = Field(1 << 20, description="Largest JSON, form or text body, unless the operation says otherwise.")
-    upload: Bytes = Field(
-        10 << 20, description="Largest multipart or binary body, unless the operation says otherwise."
-    )
-    json_depth: Annotated[int, Field(ge=1, le=200)] = Field(32, description="Deepest nesting of a JSON body.")
-
-
 InjectionFamily = Literal[
     "sql", "xss", "command", "traversal", "template", "nosql", "ldap", "xpath", "xxe", "lookup", "crlf", "mail",
     "ssrf", "deserialisation", "prototype", "code", "graphql", "scanner", "probe",
@@ -216,8 +195,8 @@ class Injection(ControlSection):
     strip: list[str] = Field(
         [], description="Fields to strip, named as in `exclude`. Query, JSON and form fields only."
     )
-    inspect: Annotated[Bytes, Field(ge=1024, le=8 << 20)] = Field(
-        256 << 10,
+    inspect: Annotated[Bytes, Field(ge=1024, le=64 << 20)] = Field(
+        4 << 20,
         description="Largest body that is inspected; of multipart bodies, the fields without the files.",
     )
     uninspected: Literal["refuse", "pass"] = Field(
@@ -258,7 +237,8 @@ class OperationSection(Section):
         None,
         description="JSON pointer to the array of records in the answer, `/items`; an empty string is the whole answer.",
     )
-    body: Bytes | None = Field(None, description="Largest request body of this operation.")
+    body: Bytes | None = Field(None, description="Largest request body of this operation, of any kind.")
+    contract: OperationContract | None = Field(None, description="How strictly the document is read here.")
     deny: bool = Field(
         False,
         description="Nobody may call it: 404, and neither the public specification nor `Allow` names it. It needs `clients`.",

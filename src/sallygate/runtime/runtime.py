@@ -301,9 +301,8 @@ class Runtime:
         self._behind = False
 
     def _file_stamps(self) -> tuple[tuple[int, int], ...]:
-        files = [self.loaded.file, *([self.loaded.contract_file] if self.loaded.contract_file else [])]
         with contextlib.suppress(OSError):
-            return tuple((stat.st_mtime_ns, stat.st_ino) for stat in map(os.stat, files))
+            return tuple((stat.st_mtime_ns, stat.st_ino) for stat in map(os.stat, self.loaded.watched_files))
         return ()
 
     async def _watch(self) -> None:

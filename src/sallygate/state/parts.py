@@ -33,6 +33,12 @@ class Parts:
         found = self.sections.get(section)
         return found is not None and found.mode == "enforce" and found.on_error == "deny"
 
+    def enforces_contract(self, operation: str) -> bool:
+        """Whether the contract of one operation is enforced, whatever happens."""
+        own = part.contract if (part := self.loaded.policy.operations.get(operation)) is not None else None
+        mode = own.mode if own is not None else None
+        return self.enforces("contract") and mode in (None, "enforce")
+
     @property
     def key_header(self) -> str:
         """Header field of API keys."""

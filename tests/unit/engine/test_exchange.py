@@ -144,7 +144,7 @@ def test_a_whole_body() -> None:
     told.body(NAMED)
     told.answer()
     assert told.reads("""
-        << ReadBody of 1048576 bytes at most, paced
+        << ReadBody of 4194304 bytes at most, paced
         >> BodyRead whole 12 bytes
         << CallApi 12 bytes
         >> ResponseHead 200
@@ -171,7 +171,7 @@ def test_bodies_that_do_not_come_whole(outcome: str, status: int, code: str) -> 
     told.body(outcome=outcome, waited_s=70.0)
     told.feed(d.Sent)
     assert told.reads(f"""
-        << ReadBody of 1048576 bytes at most, paced
+        << ReadBody of 4194304 bytes at most, paced
         >> BodyRead {outcome} 0 bytes
         << Reply {status} {code}
         >> Sent
@@ -185,7 +185,7 @@ def test_a_body_against_the_contract() -> None:
     told.body(b'{"count":1}')
     told.feed(d.Sent)
     assert told.reads("""
-        << ReadBody of 1048576 bytes at most, paced
+        << ReadBody of 4194304 bytes at most, paced
         >> BodyRead whole 11 bytes
         << Reply 422 contract.body
         >> Sent
@@ -203,7 +203,7 @@ def test_a_large_body_is_examined_off_the_loop() -> None:
     (offload,) = told.body(large())
     told.feed(d.Offloaded, offload.call())
     assert told.reads(f"""
-        << ReadBody of 1048576 bytes at most, paced
+        << ReadBody of 4194304 bytes at most, paced
         >> BodyRead whole {len(large())} bytes
         << Offload
         >> Offloaded
@@ -871,7 +871,7 @@ def test_a_restriction_made_while_the_body_is_read_keeps_it_from_the_api() -> No
     told.body(NAMED)
     told.feed(d.Sent)
     assert told.reads("""
-        << ReadBody of 1048576 bytes at most, paced
+        << ReadBody of 4194304 bytes at most, paced
         >> BodyRead whole 12 bytes
         << Reply 403 restriction.terminate
         >> Sent

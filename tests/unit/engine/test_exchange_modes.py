@@ -563,7 +563,7 @@ def test_the_api_is_asked_before_a_request_is_sent() -> None:
     told.feed(d.WorkDone, (ApiAnswered(asked, 200, (), b"{}"),))
     told.answer()
     assert told.reads("""
-        << ReadBody of 1048576 bytes at most, paced
+        << ReadBody of 4194304 bytes at most, paced
         >> BodyRead whole 12 bytes
         << Work AskApi
         >> WorkDone

@@ -237,8 +237,8 @@ def test_a_caller_without_identity_never_reaches_a_parser(bench) -> None:
         ([b'{"name":"a","name":"b"}'], [JSON, (b"content-length", b"23")], 400, "body.json"),
         ([b'{"count":1}'], [JSON, (b"content-length", b"11")], 422, "contract.body"),
         ([b'{"name":"a","x":1}'], [JSON, (b"content-length", b"18")], 422, "contract.body"),
-        ([b"x" * 700_000, b"x" * 700_000], [JSON, (b"transfer-encoding", b"chunked")], 413, "contract.body_size"),
-        ([b"x"], [JSON, (b"content-length", b"2000000")], 413, "contract.body_size"),
+        ([b"x" * 2_100_000, b"x" * 2_100_000], [JSON, (b"transfer-encoding", b"chunked")], 413, "contract.body_size"),
+        ([b"x"], [JSON, (b"content-length", b"5000000")], 413, "contract.body_size"),
         ([b"x"], [(b"content-length", b"1")], 415, "contract.content_type"),
     ],
 )
@@ -647,7 +647,7 @@ def test_large_bodies_are_examined_aside(bench) -> None:
     attack = json.dumps({"a": "x" * 70_000, "b": "<script>alert(1)</script>"}).encode()
     json_type = (b"content-type", b"application/json")
     assert made.call("/a", "POST", [attack], headers=[json_type, (b"content-length", b"%d" % len(attack))])[0] == 403
-    too_large = json.dumps({"a": "x" * 300_000}).encode()
+    too_large = json.dumps({"a": "x" * 4_300_000}).encode()
     for framing in ((b"content-length", b"%d" % len(too_large)), (b"transfer-encoding", b"chunked")):
         assert made.call("/a", "POST", [too_large], headers=[json_type, framing])[0] == 413
     assert made.last.decision.findings[0].code == "injection.size"

@@ -22,12 +22,19 @@ from sallygate.parsing.openapi.document import Document, OpenAPIError
 class _Compiled:
     """One operation, compiled."""
 
-    __slots__ = ("bodies", "by_field", "bytes_max", "parameters", "required", "takes_body")
+    __slots__ = ("bodies", "by_field", "bytes_max", "parameters", "passes_undeclared", "required", "takes_body")
 
     def __init__(
-        self, operation: Operation, parameters: ParameterPlan, bodies: dict[str, CompiledBody], bytes_max: int | None
+        self,
+        operation: Operation,
+        parameters: ParameterPlan,
+        bodies: dict[str, CompiledBody],
+        bytes_max: int | None,
+        *,
+        passes_undeclared: bool,
     ) -> None:
         self.bytes_max = bytes_max
+        self.passes_undeclared = passes_undeclared
         self.parameters = parameters
         self.bodies = bodies
         self.takes_body = bool(operation.body)
@@ -47,20 +54,45 @@ class Contract:
     ) -> None:
         self._settings = settings or ContractSettings()
         self.limits = BodyLimits(json_depth_max=self._settings.json_depth_max)
-        dialect = Dialect(document, self._settings)
-        operations = tuple(operations)
-        written = [_Written(dialect, operation) for operation in operations]
-        compiler = Compiler(dialect)
-        compiler.seal()
+        self._operations: dict[str, _Compiled] = {}
+        problems: list[tuple[str, str]] = []
+        notes: list[str] = []
         ignored = _query_keys(document)
-        readings = Readings(dialect)
-        self._operations = {found.operation.id: self._compile(found, readings, compiler, ignored) for found in written}
-        problems = (*dialect.problems, *compiler.problems)
+        for settings, those in self._by_settings(operations):
+            dialect = Dialect(document, settings)
+            written = [_Written(dialect, operation) for operation in those]
+            compiler = Compiler(dialect)
+            compiler.seal()
+            readings = Readings(dialect)
+            self._operations |= {
+                found.operation.id: self._compile(found, readings, compiler, ignored, settings) for found in written
+            }
+            problems += (*dialect.problems, *compiler.problems)
+            notes += compiler.notes
         if problems:
-            raise OpenAPIError(problems)
-        self.notes: tuple[str, ...] = tuple(compiler.notes)
+            raise OpenAPIError(tuple(dict.fromkeys(problems)))
+        self.notes: tuple[str, ...] = tuple(dict.fromkeys(notes))
 
-    def _compile(self, found: _Written, readings: Readings, compiler: Compiler, ignored: frozenset[str]) -> _Compiled:
+    def _by_settings(self, operations: Iterable[Operation]) -> list[tuple[ContractSettings, list[Operation]]]:
+        """Operations of equal settings together: they share what is compiled."""
+        own = self._settings.by_operation
+        groups: list[tuple[ContractSettings, list[Operation]]] = [(self._settings, [])]
+        for operation in operations:
+            settings = own.get(operation.id, self._settings)
+            those = next((those for known, those in groups if known == settings), None)
+            if those is None:
+                groups.append((settings, those := []))
+            those.append(operation)
+        return groups
+
+    def _compile(
+        self,
+        found: _Written,
+        readings: Readings,
+        compiler: Compiler,
+        ignored: frozenset[str],
+        settings: ContractSettings,
+    ) -> _Compiled:
         fields: dict[str, list[Field]] = {"path": [], "query": [], "header": [], "cookie": []}
         for parameter, schema in found.parameters:
             reading = readings.of(parameter.schema, parameter.pointer)
@@ -75,10 +107,12 @@ class Contract:
                 members = FormMembers(readings, media, self._settings.json_depth_max)
             text = readings.of(media.schema, media.pointer) if media.name.startswith("text/") else PLAIN_TEXT
             bodies[media.name] = CompiledBody(validator, members, text)
-        refuse = self._settings.unknown_query == "refuse"
+        refuse = settings.unknown_query == "refuse"
         operation = found.operation
         own = self._settings.bytes_max_by_operation.get(operation.id)
-        compiled = _Compiled(operation, ParameterPlan(operation.path, fields, ignored, refuse), bodies, own)
+        query = ParameterPlan(operation.path, fields, ignored, refuse)
+        passes = settings.undeclared_content == "ignore"
+        compiled = _Compiled(operation, query, bodies, own, passes_undeclared=passes)
         for media, _ in found.bodies:
             for field in (media.name, f"{media.name}; charset=utf-8", f"{media.name};charset=UTF-8"):
                 plan = self._plan_media(compiled, field) if "*" not in field else None
@@ -107,17 +141,16 @@ class Contract:
                 detail,
                 413,
                 where="header:content-length",
-                rule="bytes_max",
+                rule=plan.limit,
                 owasp="API4",
             )
         return plan
 
     def _plan_media(self, compiled: _Compiled, sent: str) -> BodyPlan | Finding:
-        settings = self._settings
         media = parse_content_type(sent)
         if not compiled.takes_body:
-            if settings.undeclared_content == "ignore":
-                return BodyPlan("stream", "binary", settings.upload_bytes_max, media.name if media else "")
+            if compiled.passes_undeclared:
+                return self._undeclared(compiled, media)
             return Finding(
                 "contract.body_unexpected",
                 "the operation takes no body",
@@ -127,8 +160,8 @@ class Contract:
             )
         declared = _declared(compiled.bodies, media.name) if media else None
         if media is None or declared is None:
-            if settings.undeclared_content == "ignore" and (media is not None or not sent):
-                return BodyPlan("stream", "binary", settings.upload_bytes_max, media.name if media else "")
+            if compiled.passes_undeclared and (media is not None or not sent):
+                return self._undeclared(compiled, media)
             detail = "the operation takes no body of this media type" if media else "not one well-formed media type"
             return Finding(
                 "contract.content_type",
@@ -140,16 +173,25 @@ class Contract:
             )
         return self._plan_declared(media, declared, compiled.bytes_max)
 
+    def _undeclared(self, compiled: _Compiled, media: ContentType | None) -> BodyPlan:
+        """A body that passes although the document lacks its media type."""
+        most, limit = compiled.bytes_max or self._settings.upload_bytes_max, _OWN if compiled.bytes_max else _UPLOAD
+        return BodyPlan("stream", "binary", most, media.name if media else "", limit=limit)
+
     def _plan_declared(self, media: ContentType, declared: str, own: int | None) -> BodyPlan | Finding:
         kind = kind_of(media.name)
         if kind == "binary":
-            return BodyPlan("stream", kind, own or self._settings.upload_bytes_max, media.name, declared=declared)
+            most = own or self._settings.upload_bytes_max
+            limit = _OWN if own else _UPLOAD
+            return BodyPlan("stream", kind, most, media.name, declared=declared, limit=limit)
         charset = judge_charset(media)
         if charset is not None:
             return charset
-        usual = self._settings.upload_bytes_max if kind == "multipart" else self._settings.body_bytes_max
+        upload = kind == "multipart"
+        most = own or (self._settings.upload_bytes_max if upload else self._settings.body_bytes_max)
+        limit = _OWN if own else _UPLOAD if upload else _BODY
         boundary = (media.parameter("boundary") or "") if kind == "multipart" else ""
-        return BodyPlan("whole", kind, own or usual, media.name, boundary, declared=declared)
+        return BodyPlan("whole", kind, most, media.name, boundary, declared=declared, limit=limit)
 
     def judge(self, operation: Operation, head: RequestHead, path_values: Pairs, body: Body) -> tuple[Finding, ...]:
         """What is wrong with the parameters and the parsed body; empty when nothing is."""
@@ -177,6 +219,8 @@ class _Written:
         ]
 
 
+_OWN, _UPLOAD, _BODY = "operations.body", "contract.upload", "contract.body"
+"""The policy's fields that limit a body."""
 _ANY_TEXT: Written = {"type": "string"}
 """Which every parameter is, until its schema says more: nothing to validate."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from msgspec.structs import replace
+
 from sallygate.controls.contract.compiled import Contract
 from sallygate.controls.contract.settings import ContractSettings
 from sallygate.model.control import Phase
@@ -13,11 +15,9 @@ from sallygate.model.judgement import Judgement
 from sallygate.model.operation import Operation
 from sallygate.model.request import EMPTY_BODY, BodyPlan
 from sallygate.parsing.http.body import STREAM_BYTES_MAX, parse_body, plain_body, with_coding
+from sallygate.policy.body_limits import body_bytes_max
 from sallygate.policy.schema import Policy
 from sallygate.state.parts import Parts
-
-_UNPLANNED = BodyPlan("stream", bytes_max=STREAM_BYTES_MAX)
-"""How a body is read in shadow, where enforced it would not be."""
 
 
 class ContractControl:
@@ -26,15 +26,18 @@ class ContractControl:
     name: ClassVar = "contract"
     section: ClassVar = "contract"
 
-    def __init__(self, contract: Contract) -> None:
+    def __init__(self, contract: Contract, bytes_max: int = STREAM_BYTES_MAX) -> None:
+        """`bytes_max` is the largest body in shadow where enforced it would be refused."""
         self.contract = contract
+        self._unplanned = BodyPlan("stream", bytes_max=bytes_max, over="limits.body_size", limit="limits.body")
 
     @classmethod
     def build(cls, parts: Parts) -> ContractControl:
         """The control of a policy. Raises `OpenAPIError` for schemas that do not compile."""
         loaded = parts.loaded
         assert loaded.document is not None
-        return cls(Contract(loaded.document, loaded.operations, contract_settings(loaded.policy)))
+        settings = contract_settings(loaded.policy)
+        return cls(Contract(loaded.document, loaded.operations, settings), body_bytes_max(loaded.policy))
 
     def applies(self, phase: Phase, operation: Operation | None) -> bool:
         """To operations of the contract."""
@@ -46,7 +49,7 @@ class ContractControl:
         assert operation is not None
         plan = self.contract.plan_body(operation, head)
         if isinstance(plan, Finding):
-            return Judgement((plan,), body=_UNPLANNED)
+            return Judgement((plan,), body=self._unplanned)
         coded = with_coding(plan, head)
         return Judgement((coded,), body=plan) if isinstance(coded, Finding) else Judgement(body=coded)
 
@@ -69,13 +72,20 @@ class ContractControl:
 def contract_settings(policy: Policy) -> ContractSettings:
     """What a policy changes about its contract."""
     section = policy.contract
-    return ContractSettings(
-        unknown_query=section.unknown_query,
-        unknown_fields=section.unknown_fields,
-        undeclared_content=section.undeclared_content,
-        read_only=section.read_only,
+    settings = ContractSettings(
+        **{name: getattr(section, name) for name in _STRICTNESS},
         body_bytes_max=section.body,
         json_depth_max=section.json_depth,
         bytes_max_by_operation={name: part.body for name, part in policy.operations.items() if part.body},
         upload_bytes_max=section.upload,
     )
+    own = {name: part.contract for name, part in policy.operations.items() if part.contract is not None}
+    changed = {
+        name: replace(settings, **{word: value for word in _STRICTNESS if (value := getattr(part, word)) is not None})
+        for name, part in own.items()
+    }
+    return replace(settings, by_operation=changed)
+
+
+_STRICTNESS = ("unknown_query", "unknown_fields", "undeclared_content", "read_only", "nulls", "overlaps")
+"""What the policy may say for all operations and for one."""

@@ -126,6 +126,8 @@ class Dialect:
         self._close = settings.unknown_fields == "refuse"
         self._formats = settings.formats
         self._refuse_read_only = settings.read_only == "refuse"
+        self._nulls = settings.nulls == "allow"
+        self._overlaps = settings.overlaps == "allow"
         self._names: dict[tuple[str, Role], str] = {}
         self._anchors: dict[str, str] | None = None
         self.definitions: dict[str, Written] = {}
@@ -263,10 +265,14 @@ class Dialect:
 
         for keyword in ("properties", "patternProperties"):
             if isinstance(schema.get(keyword), dict):
+                optional = self._nulls and keyword == "properties" and role is CLOSED
                 out[keyword] = {
                     name: self._member(inner, f"{pointer}/{keyword}/{escape_pointer(str(name))}", role, depth)
                     for name, inner in schema[keyword].items()
                 }
+                if optional:
+                    needed = schema.get("required") or ()
+                    out[keyword] |= {name: or_null(one) for name, one in out[keyword].items() if name not in needed}
         for pattern in out.get("patternProperties", ()):
             self.patterns.setdefault(pattern, pointer)
         items = schema.get("items")
@@ -313,7 +319,11 @@ class Dialect:
             if (named := named_alternatives(schema, keyword)) is not None:
                 out["allOf"] = [*out.get("allOf", ()), by_name(*named, keyword, written)]
             else:
-                out[keyword] = [*out.get(keyword, ()), *written]
+                many = "anyOf" if self._overlaps and keyword == "oneOf" else keyword
+                if many in out and many == "anyOf":  # both keywords stand in the schema: each has to be satisfied
+                    out["allOf"] = [*out.get("allOf", ()), {"anyOf": written}]
+                else:
+                    out[many] = [*out.get(many, ()), *written]
         for keyword in ("if", "not"):
             if keyword in schema:
                 out[keyword] = branch(schema[keyword], keyword, PLAIN)
@@ -372,11 +382,7 @@ class Dialect:
         compositions veto it; authors who write nullable next to them mean it."""
         if not self._old or schema.get("nullable") is not True:
             return out
-        kind = out.get("type")
-        if isinstance(kind, str) and not any(name in out for name in ("enum", "const", "not", *_IN_PLACE)):
-            out["type"] = [kind, "null"]
-            return out
-        return {"anyOf": [{"type": "null"}, out]} if out else out
+        return or_null(out)
 
     # -- looking ahead
 
@@ -404,6 +410,16 @@ class Dialect:
         """Notes what is wrong, once."""
         if (pointer, message) not in self.problems:
             self.problems.append((pointer, message))
+
+
+def or_null(written: Written) -> Written:
+    """What a schema takes, and null; unchanged where it takes nothing because it is read-only."""
+    if not isinstance(written, dict) or not written or written == READ_ONLY:
+        return written
+    kind = written.get("type")
+    if isinstance(kind, str) and not any(name in written for name in ("enum", "const", "not", *_IN_PLACE)):
+        return {**written, "type": [kind, "null"]}
+    return {"anyOf": [{"type": "null"}, written]}
 
 
 def _anchors(value: object, pointer: str = "") -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ does not know operations or where a value came from."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import jsonschema_rs
@@ -25,6 +26,12 @@ that is not being attacked; a value that exhausts them is refused."""
 ALL_ERRORS_NODES = 200
 """Up to this many values every error is gathered: jsonschema-rs builds them all before it gives the first, 14
 µs each."""
+THIN_NODES = 150
+"""Values of a larger body that are looked at for every error, the first of each array and object."""
+THIN_FEW = 4
+"""Elements of an array, or members of a map, that stand for the others; objects of a few more members stay whole."""
+_OF_LENGTH = frozenset(("minItems", "minContains", "contains", "uniqueItems", "minProperties", "required"))
+"""What a thinned value breaks although the whole does not."""
 ONE_ERROR_NODES = 1000
 """Above it the place is not looked for where alternatives are involved: for those all inner errors are built
 as well."""
@@ -45,11 +52,17 @@ class Validator:
     def errors(self, value: object, nodes: int) -> Iterator[tuple[str, str, str]]:
         """(JSON pointer, keyword, detail) of what is wrong with an invalid `value` of at most `nodes`
         values."""
-        if nodes > ONE_ERROR_NODES and self._alternatives:
-            yield "", "schema", "does not fit its schema, and is too large to say where"
+        if nodes <= ALL_ERRORS_NODES:
+            yield from say(list(self._compiled.iter_errors(value)))
             return
-        found = list(self._compiled.iter_errors(value)) if nodes <= ALL_ERRORS_NODES else self._first(value)
-        yield from say(found)
+        thin = thinned(value, THIN_NODES)
+        errors = [error for error in self._compiled.iter_errors(thin) if error.kind.name not in _OF_LENGTH]
+        if errors:
+            yield from say(errors)
+        elif nodes > ONE_ERROR_NODES and self._alternatives:
+            yield "", "schema", "does not fit its schema, and is too large to say where"
+        else:
+            yield from say(self._first(value))
 
     def _first(self, value: object) -> list[jsonschema_rs.ValidationError]:
         try:
@@ -71,6 +84,24 @@ def body_finding(pointer: str, keyword: str, detail: str) -> Finding:
         rule=keyword,
         owasp=owasp,
     )
+
+
+def thinned(value: object, nodes_max: int) -> object:
+    """A value with the first elements of its arrays and the first members of its large objects, of about `nodes_max`
+    values: what is wrong with many elements alike is wrong with the first of them."""
+    left = nodes_max
+
+    def thin(node: object) -> object:
+        nonlocal left
+        left -= 1
+        if type(node) is dict:
+            few = islice(node.items(), max(THIN_FEW, left // 2) if left > 0 else 1)
+            return {name: thin(child) for name, child in few}
+        if type(node) is list:
+            return [thin(child) for child in node[: THIN_FEW if left > 0 else 1]]
+        return node
+
+    return thin(value)
 
 
 class Compiler:

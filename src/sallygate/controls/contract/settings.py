@@ -8,6 +8,7 @@ from typing import Literal
 from msgspec import Struct
 
 Undeclared = Literal["refuse", "ignore"]
+Allowed = Literal["refuse", "allow"]
 
 
 class ContractSettings(Struct, frozen=True):
@@ -23,12 +24,18 @@ class ContractSettings(Struct, frozen=True):
     it is passed on as a stream that nobody reads."""
     read_only: Undeclared = "refuse"
     """A property marked `readOnly` in a request."""
+    nulls: Allowed = "refuse"
+    """`null` for a property that is not required and whose schema does not take it: as if it were left out."""
+    overlaps: Allowed = "refuse"
+    """A value that fits several alternatives of a `oneOf`, as 3 fits `integer` and `number`."""
     body_bytes_max: int = 1024 * 1024
     """JSON, form and text bodies. What most servers take by default (nginx: 1 MiB)."""
     upload_bytes_max: int = 10 * 1024 * 1024
     """Multipart and binary bodies, which carry files."""
     bytes_max_by_operation: Mapping[str, int] = {}
     """Operation → its own limit, whatever the kind of body."""
+    by_operation: Mapping[str, ContractSettings] = {}
+    """Operation → its own settings, instead of these. The limits of bodies are the same for all."""
     json_depth_max: int = 32
     """See `parsing.jsontext.DEPTH_MAX`."""
     formats: bool = True

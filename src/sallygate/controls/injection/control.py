@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import ClassVar
 
 from msgspec.structs import replace
@@ -39,6 +39,7 @@ from sallygate.controls.injection.pipeline.inspected_bodies import (
     too_large,
 )
 from sallygate.controls.injection.pipeline.judging import Effort, Judging, Seen
+from sallygate.controls.injection.pipeline.placing import Placing
 from sallygate.controls.injection.pipeline.prefilter import Prefilter
 from sallygate.controls.injection.pipeline.values import Value, texts_of, values_of
 from sallygate.model.control import Everywhere
@@ -95,6 +96,7 @@ class InjectionControl(Everywhere):
         self._credentials = credentials
         self._cleared = cleared if cleared is not None else ClearedTexts()
         self._judging = Judging(JUDGES, prefilter or make_prefilter(compile_patterns()))
+        self._placing = Placing(self._judging, self._threshold)
 
     @classmethod
     def build(cls, parts: Parts) -> InjectionControl:
@@ -102,7 +104,11 @@ class InjectionControl(Everywhere):
         section, loaded = parts.sections[cls.section], parts.loaded
         assert isinstance(section, Injection)
         # What a contract that is enforced confines needs no second look.
-        confined = confined_fields(loaded.operations, loaded.document) if parts.enforces("contract") else {}
+        confined = {
+            operation: fields
+            for operation, fields in confined_fields(loaded.operations, loaded.document).items()
+            if parts.enforces_contract(operation)
+        }
         judged = parts.credential_headers if parts.enforces("identity") else frozenset()
         prefilter = parts.prefilter
         assert prefilter is None or isinstance(prefilter, Prefilter)
@@ -179,7 +185,7 @@ class InjectionControl(Everywhere):
 
     def _seen(self, operation: str, head: RequestHead, values: Iterable[Value], effort: Effort) -> list[Seen]:
         confined = self._confined.get(operation, frozenset()) | self._credentials
-        found: list[Seen] = []
+        found: dict[tuple[str, str], Seen] = {}
         for value in self._judging.called(values):
             if value.where in confined or len(value.text) < 2:
                 continue
@@ -189,19 +195,25 @@ class InjectionControl(Everywhere):
             value = _without_own_host(value)
             stop = self._threshold if not self._exclusions else NEVER
             for seen in self._judging.judge(value, effort, stop):
-                if seen.evidence.score >= self._threshold and not self._is_excluded(operation, head, seen, excluded):
-                    found.append(seen)
+                if seen.evidence.score < self._threshold or seen.evidence.family in excluded:
+                    continue
+                if (left := self._left(operation, head, seen)) is not None:
+                    found.setdefault((left.evidence.family, left.value.where), left)
             if found and (effort.judged < 0 or len(found) >= FINDINGS_MAX):
                 break
-        return found
+        return list(found.values())
 
-    def _is_excluded(self, operation: str, head: RequestHead, seen: Seen, outer: frozenset[str]) -> bool:
-        """Whether the policy excludes what was seen in a field, or in a document the field holds."""
-        family, where = seen.evidence.family, seen.value.where
-        if family in outer or not self._exclusions:
-            return family in outer
-        inner = self._excluded(operation, head, where)
-        return family in inner or ALL in inner
+    def _left(self, operation: str, head: RequestHead, seen: Seen) -> Seen | None:
+        """What the policy's exclusions leave of evidence, at the place that an exclusion would name; None for nothing."""
+        if seen.evidence.family in ("effort", "encoding"):
+            return seen if not self.excludes(operation, head, seen.evidence.family, seen.value.where) else None
+        if self._exclusions:
+            excluded = partial(self.excludes, operation, head, seen.evidence.family)
+            kept = self._placing.kept(seen, head.segments, excluded)
+            if kept is None:
+                return None
+            seen = kept
+        return self._placing.placed(seen, head.segments)
 
     def excludes(self, operation: str, head: RequestHead, family: str, where: str) -> bool:
         """Whether the policy excludes `family` there."""

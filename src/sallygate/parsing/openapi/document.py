@@ -55,11 +55,14 @@ class OpenAPIError(ValueError):
         self.problems = problems
 
 
-def read_document(data: bytes, name: str, read: Callable[[str], bytes] | None = None) -> Document:
+def read_document(
+    data: bytes, name: str, read: Callable[[str], bytes] | None = None, overlay: tuple[bytes, str] | None = None
+) -> Document:
     """The document in `data`, JSON or YAML. Raises `OpenAPIError`, with `name` in front of what is wrong.
 
-    `read` gives the bytes of a file by its path relative to the document's directory; it raises `OSError` or
-    `ValueError` for one that cannot be read."""
+    `overlay` is a document of changes (OpenAPI Overlay 1.0) and its name. `read` gives the bytes of a
+    file by its path relative to the document's directory; it raises `OSError` or `ValueError` for one that cannot be
+    read."""
     document = _read_value(data, name)
     if not isinstance(document, dict):
         raise OpenAPIError(((name, "not an OpenAPI document: its root is not an object"),))
@@ -68,11 +71,22 @@ def read_document(data: bytes, name: str, read: Callable[[str], bytes] | None = 
         raise OpenAPIError(((name, "Swagger 2.0 is not read; convert it to OpenAPI 3 (swagger2openapi does)"),))
     if not isinstance(version, str) or not version.startswith(("3.0.", "3.1.")):
         raise OpenAPIError(((name, "`openapi` has to be a version 3.0.x or 3.1.x"),))
+    if overlay is not None:
+        document = _overlaid(document, *overlay)
     bundler = Bundler(lambda path: _read_beside(read, path))
     bundled = bundler.bundle(document)
     if bundler.problems:
         raise OpenAPIError(tuple(bundler.problems))
     return bundled
+
+
+def _overlaid(document: Document, data: bytes, name: str) -> Document:
+    from sallygate.parsing.openapi.overlay import OverlayError, apply_overlay  # loads JSONPath, which few need
+
+    try:
+        return apply_overlay(document, _read_value(data, name))
+    except OverlayError as error:
+        raise OpenAPIError(tuple((f"{name}{where}", message) for where, message in error.problems)) from None
 
 
 def _read_value(data: bytes, name: str) -> object:

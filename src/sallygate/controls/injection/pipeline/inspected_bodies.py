@@ -78,7 +78,7 @@ def plan_body(
     boundary = (media.parameter("boundary") or "") if media is not None and kind == "multipart" else ""
     return replace(
         plan, mode="whole", kind=kind, bytes_max=min(bytes_max, plan.bytes_max), media=name, boundary=boundary,
-        over="injection.size",
+        over="injection.size", limit="injection.inspect",
     )  # fmt: skip
 
 
@@ -89,7 +89,7 @@ def _is_over(length: str | None, bytes_max: int) -> bool:
 def too_large(bytes_max: int) -> Finding:
     """Finding `injection.size` (413): the body exceeds `bytes_max` bytes."""
     detail = f"The body is larger than the {bytes_max} bytes that are inspected."
-    return Finding("injection.size", detail, 413, where="body:", rule="inspect", owasp="API4")
+    return Finding("injection.size", detail, 413, where="body:", rule="injection.inspect", owasp="API4")
 
 
 def _charset() -> Finding:

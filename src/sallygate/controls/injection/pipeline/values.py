@@ -321,10 +321,10 @@ def _placed(where: str, members: list[tuple[str, Any]], calls: Calls) -> Iterato
     """Names and what they name."""
     for _, row in _rows(members, _texts_of_members, calls):
         for name, node in row:
-            below = _below(where, name)
+            place = below(where, name)
             if len(name) > 2 and not name.isalnum():
-                yield below, Value(below, name, "name")
-            yield below, node
+                yield place, Value(place, name, "name")
+            yield place, node
 
 
 def _numbered(where: str, children: list[Any], calls: Calls) -> Iterator[tuple[str, Any]]:
@@ -363,7 +363,8 @@ def _texts_of_elements(row: Sequence[Any]) -> list[str] | None:
     return [node for node in row if type(node) is str]
 
 
-def _below(where: str, step: str) -> str:
+def below(where: str, step: str) -> str:
+    """The place of a member, as a JSON pointer; the place itself where that is long already."""
     return where if len(where) >= WHERE_CHARS_MAX else f"{where}/{escape_pointer(step[:WHERE_CHARS_MAX])}"
 
 

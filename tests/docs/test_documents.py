@@ -132,12 +132,25 @@ def test_links_lead_somewhere() -> None:
     assert checked >= 10
 
 
+ORDERS = {
+    "openapi": "3.1.0",
+    "info": {"title": "orders", "version": "1"},
+    "paths": {"/orders": {"get": {"parameters": [], "responses": {}}}},
+    "components": {"schemas": {"Order": {"properties": {"name": {"type": "string", "pattern": "^[a-z]+$"}}}}},
+}
+"""What the examples of overlays change."""
+
+
 @pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: file.name)
 def test_examples_of_policies_are_right(file: Path, tmp_path: Path) -> None:
-    """Every YAML block is a policy, or sections of one."""
+    """Every YAML block is a policy, sections of one, or an overlay."""
     (tmp_path / "openapi.yaml").write_text(json.dumps(OPENAPI))
+    (tmp_path / "orders.json").write_text(json.dumps(ORDERS))
     for number, block in enumerate(re.findall(r"```yaml\n(.*?)```", file.read_text(), re.S)):
         given = yaml.safe_load(block)
+        if "overlay" in given:
+            assert Path(tmp_path / "overlay.yaml").write_text(block)
+            given = {"openapi": "orders.json", "contract": {"overlay": "overlay.yaml"}}
         base = {"version": 1, "openapi": "openapi.yaml", "identity": "none", "upstream": "http://127.0.0.1:9"}
         for named in set(re.findall(r"[\w.-]+\.(?:txt|mmdb|stix\.json|secret)\b", block)):
             if named.endswith(".mmdb"):

@@ -98,8 +98,9 @@ def test_from_shadow_over_tune_to_enforce(tmp_path: Path) -> None:
 
             told = until(lambda: (said := found()) and said["proposed"] and said["too_few_callers"] and said)
         (proposal,) = told["proposed"]
-        assert (proposal["family"], proposal["field"], proposal["path"]) == ("xss", "body:/html", "/posts/*")
-        assert proposal["callers"] == 3 and [one["family"] for one in told["too_few_callers"]] == ["sql"]
+        exclusion = proposal["change"]["value"]
+        assert (exclusion["family"], exclusion["field"], exclusion["path"]) == ("xss", "body:/html", "/posts/*")
+        assert proposal["callers"] == 3 and [one["cause"] for one in told["too_few_callers"]] == ["sql in query:q"]
         shown = CliRunner().invoke(app, ["tune", str(policy)]).output
         assert "not proposed" in shown and "posts/2" in shown
         patch = (tmp_path / "patch.yaml").read_text().replace("injection:\n", "injection:\n  mode: enforce\n")

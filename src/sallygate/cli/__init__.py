@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from sallygate.cli import accounts, feeds, keys, locations, policy, secrets, status, tune
+from sallygate.cli import accounts, feeds, init, keys, locations, policy, secrets, status, tune
 from sallygate.cli import decisions as look
 from sallygate.cli import maintenance as state
 from sallygate.cli import restrictions as restrict
@@ -26,7 +26,7 @@ app = typer.Typer(
 app.command()(run.demo)
 app.command()(run.up)
 app.command()(status.status)
-app.command()(policy.init)
+app.command()(init.init)
 app.command()(policy.check)
 app.command()(policy.diff)
 app.command()(policy.schema)

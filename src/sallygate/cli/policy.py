@@ -1,9 +1,8 @@
-"""Commands `sallygate init`, `check` and `schema`: write a first policy, and validate a policy."""
+"""Commands `sallygate check`, `diff`, `schema` and `patterns`: validate a policy, compare two, describe its fields."""
 
 from __future__ import annotations
 
 import json as json_
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,113 +10,10 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from sallygate.cli.terminal import NO, USAGE, JsonOption, StateOption, err, fail, out, plainly, print_json, writable
+from sallygate.cli.terminal import NO, JsonOption, StateOption, err, out, plainly, print_json, writable
 
 if TYPE_CHECKING:
     from sallygate.policy.load import Loaded
-
-FETCH_S = 20
-_LOOKS_INTERNAL = re.compile(
-    r"/_|/(?:actuator|admin|console|debug|dump|heap|internal|metrics|profil(?:e|ing)r?|reset|shutdown|test|trace)(?=[/_.-]|$)",
-    re.IGNORECASE,
-).search
-"""Paths that are rarely meant for callers from outside."""
-OPERATIONS_SHOWN = 8
-
-_TEMPLATE = """\
-# Sallygate's policy. `sallygate check {name}` says whether it is right; `sallygate up {name}` runs the gateway.
-version: 1
-
-upstream: {upstream}
-openapi: {openapi}        # what it does not describe is refused
-
-listen:
-  https: 127.0.0.1:8443
-  # certificate: {{cert: server.pem, key: server.key}}   # a development one is made when left out
-
-state: .sallygate         # keys, counters, restrictions, events
-
-identity:
-  api_keys: {{header: X-API-Key}}
-  public: []              # operations that need no key, by operationId
-
-plans:                    # sallygate keys create --account NAME --plan free
-  free:
-    rate: 5/s burst 20
-    quota: {{hour: 1000, day: 5000}}
-    data: {{bytes: 50MB/day}}
-    scopes: ["*"]         # or a list of the contract's scopes
-
-limits:
-  address: 50/s burst 200 # before identity, per client address
-
-# Try first what it would refuse: `mode: shadow` under any section records without enforcing.
-"""
-
-
-@plainly
-def init(
-    openapi: Annotated[str, typer.Option(help="The API's OpenAPI document: a file or a URL.")],
-    upstream: Annotated[str, typer.Option(help="URL of the API, http://127.0.0.1:9000.")],
-    out_file: Annotated[Path, typer.Option("--out", "-o", help="File to write the policy to.")] = Path(
-        "sallygate.yaml"
-    ),
-    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing policy.")] = False,
-) -> None:
-    """Write a small commented policy for an API.
-
-    Example: sallygate init --openapi openapi.yaml --upstream http://127.0.0.1:9000
-    """
-    from sallygate.policy.load import load_policy
-
-    if out_file.exists() and not force:
-        fail(f"{out_file}: exists already; write another file with --out, or use --force", USAGE)
-    contract = _contract(openapi, out_file.parent)
-    text = _TEMPLATE.format(name=out_file.name, upstream=json_.dumps(upstream), openapi=json_.dumps(contract))
-    out_file.write_text(text, "utf-8")
-    loaded = load_policy(out_file, "gateway")  # says what is wrong with the contract or the upstream
-    public = [operation.id for operation in loaded.operations if operation.security == ()]
-    out.print(f"{out_file} is written: {len(loaded.operations)} operations", highlight=False)
-    names = [operation.id for operation in loaded.operations[:OPERATIONS_SHOWN]]
-    more = ", …" if len(loaded.operations) > len(names) else ""
-    out.print(f"operationIds: {', '.join(names)}{more}", highlight=False)
-    if public:
-        out.print(f"public by the contract: {', '.join(public)}", highlight=False)
-    if internal := [operation.id for operation in loaded.operations if _LOOKS_INTERNAL(operation.path)]:
-        out.print(f"look internal: {', '.join(internal)}", style="yellow", markup=False, highlight=False)
-        out.print(f"  nobody can call one after: operations: {{{internal[0]!r}: {{deny: true}}}}", highlight=False)
-    out.print(f"next: sallygate keys create -p {out_file} --account me --plan free", highlight=False)
-    out.print(f"      sallygate up {out_file}", highlight=False)
-
-
-def _contract(openapi: str, directory: Path) -> str:
-    """The name of the contract's file as the policy will say it; a URL is fetched and kept beside the policy."""
-    from sallygate.policy.load import CONTRACT_BYTES_MAX
-
-    if not openapi.startswith(("http://", "https://")):
-        file = Path(openapi)
-        if not file.is_file():
-            fail(f"{openapi}: there is no such file", USAGE)
-        try:
-            return str(file.resolve().relative_to(directory.resolve()))
-        except ValueError:
-            return str(file.resolve())
-    import urllib.error
-    import urllib.request
-
-    try:
-        with urllib.request.urlopen(openapi, timeout=FETCH_S) as answer:  # noqa: S310 (scheme checked above)
-            data = answer.read(CONTRACT_BYTES_MAX + 1)
-    except (urllib.error.URLError, TimeoutError, OSError) as error:
-        fail(f"{openapi}: cannot be fetched: {error}", USAGE)
-    if len(data) > CONTRACT_BYTES_MAX:
-        fail(f"{openapi}: is larger than {CONTRACT_BYTES_MAX >> 20} MiB", USAGE)
-    name = "openapi.json" if data.lstrip()[:1] == b"{" else "openapi.yaml"
-    file = directory / name
-    if file.exists() and file.read_bytes() != data:
-        fail(f"{file}: another document exists already; move it first", USAGE)
-    file.write_bytes(data)
-    return name
 
 
 @plainly

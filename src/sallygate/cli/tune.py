@@ -1,4 +1,4 @@
-"""Command `sallygate tune`: honest values that injection would refuse, and exclusions for them."""
+"""Command `sallygate tune`: honest requests that a policy in shadow would refuse, and the changes that pass them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 from rich.markup import escape
 from rich.table import Table
@@ -15,60 +16,77 @@ from sallygate.cli.terminal import JsonOption, StateOption, duration, err, lines
 if TYPE_CHECKING:
     from sallygate.offline.tuning import Proposal
 
+_BEGINNING = b"# Changes proposed by `sallygate tune`"
+
 
 @plainly
 def tune(
     policy: Annotated[Path, typer.Argument(help="The policy file.")],
+    apply: Annotated[bool, typer.Option("--apply", help="Write the proposed changes into the policy.")] = False,
     since: Annotated[str, typer.Option(help="Time to look back, 7d.")] = "7d",
     callers: Annotated[int, typer.Option(min=1, help="Least number of callers for a proposal.")] = 2,
-    out_file: Annotated[Path | None, typer.Option("--out", "-o", help="Write the patch here.")] = None,
+    out_file: Annotated[Path | None, typer.Option("--out", "-o", help="Write the changes to this file.")] = None,
     state_dir: StateOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Propose exclusions from findings of `injection: {mode: shadow}`, each with the requests it would let through.
+    """Propose changes of the policy from findings of sections in shadow, each with the requests it would let through.
 
-    Nothing is changed: review the patch, then merge it into the policy.
+    The changes are exclusions of `injection`, settings of `contract` for one operation, actions of an OpenAPI overlay,
+    and limits of bodies. Without `--apply` no file of the policy changes.
 
-    Example: sallygate tune sallygate.yaml --since 7d --out exclusions.yaml
+    Example: sallygate tune sallygate.yaml --since 7d
+
+    Example: sallygate tune sallygate.yaml --apply
     """
-    from sallygate.offline.tuning import as_patch, propose
+    from sallygate.offline.policy_patch import apply_changes, patch_text
+    from sallygate.offline.tuning import propose
     from sallygate.policy.load import load_policy
     from sallygate.stores.events import read_events
 
-    directory = state_dir or load_policy(policy, "replay").state_dir
-    proposals, few = propose(read_events(directory / "events", time.time() - duration(since)), callers)
+    loaded = load_policy(policy, "replay")
+    directory = state_dir or loaded.state_dir
+    proposals, few = propose(read_events(directory / "events", time.time() - duration(since)), loaded, callers)
+    changes = [one.change for one in proposals]
     if out_file is not None and proposals:
-        writable(out_file, lambda beginning: beginning.startswith(b"injection:\n  exclude:\n")).write_text(
-            as_patch(proposals)
-        )
+        own = writable(out_file, lambda beginning: beginning.startswith(_BEGINNING))
+        own.write_text(f"{_BEGINNING.decode()}: merge them into {policy.name}.\n{patch_text(changes)}", "utf-8")
+    written = apply_changes(loaded, changes) if apply and proposals else []
     if json:
-        print_json({"proposed": proposals, "too_few_callers": few})
+        print_json({"proposed": proposals, "too_few_callers": few, "written": [str(file) for file in written]})
         return
     if not proposals and not few:
-        out.print(f"no findings in shadow in the last {since}; is `injection: {{mode: shadow}}` in the policy?",
+        out.print(f"nothing to propose: no findings in shadow in the last {since} that {policy.name} refuses",
                   highlight=False)  # fmt: skip
         return
     _print(proposals, "proposed: review the requests each would let through")
     _print(few, f"not proposed: fewer than {callers} callers, which may be attacks")
-    if proposals and out_file is None:
-        typer.echo(as_patch(proposals), nl=False)
+    if written:
+        names = " and ".join(file.name for file in written)
+        said = f"{len(proposals)} changes written to {names}; a gate that runs applies them at its next reload"
+        err.print(said, highlight=False)
+    elif proposals and out_file is None:
+        typer.echo(patch_text(changes), nl=False)
+        err.print("write them into the policy with --apply", highlight=False)
     elif out_file is not None:
-        err.print(f"{len(proposals)} exclusions written to {out_file}" if proposals else "no exclusions to write")
+        err.print(f"{len(proposals)} changes written to {out_file}" if proposals else "no changes to write")
 
 
 def _print(proposals: list[Proposal], title: str) -> None:
     if not proposals:
         return
-    table = Table("family", "field", "where", "requests", "callers", "for example", title=title, title_justify="left")
+    table = Table("cause", "where", "change", "requests", "callers", "for example", title=title, title_justify="left")
     for one in proposals:
-        examples = [f"{event.method} {event.path}  {_evidence(event, one)}" for event in one.examples[:3]]
+        shown = zip(one.examples[:3], one.evidence, strict=False)
+        examples = [f"{event.method} {event.path}  {evidence}" for event, evidence in shown]
         table.add_row(
-            one.family, escape(one.field), escape(one.operation or one.path), f"{one.requests:,}", str(one.callers),
-            lines(examples),
+            escape(one.cause), escape(one.operation or one.path), escape(_change(one)), f"{one.requests:,}",
+            str(one.callers), lines(examples),
         )  # fmt: skip
     out.print(table)
 
 
-def _evidence(event: object, proposal: Proposal) -> str:
-    findings = getattr(event, "findings", ())
-    return next((finding.evidence for finding in findings if finding.code == f"injection.{proposal.family}"), "")
+def _change(one: Proposal) -> str:
+    change = one.change
+    if change.file == "overlay":
+        return f"overlay: remove {change.value['target']}"
+    return f"{'.'.join(change.path)}: {'exclude' if change.is_item else msgspec.json.encode(change.value).decode()}"

@@ -21,7 +21,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sallygate.auth.routes import auth_operations
-from sallygate.controls.contract import ContractControl
+from sallygate.controls.contract import ContractControl, contract_settings
+from sallygate.controls.contract.settings import passed_by
 from sallygate.controls.identity import ACCOUNT
 from sallygate.controls.injection import InjectionControl, Prefilter
 from sallygate.controls.limits import LimitsControl
@@ -75,9 +76,6 @@ _KEPT = {
 """Findings that come from what events do not keep, by the first part of their code, and the control they are of."""
 _JUDGED_AGAIN = ("contract.query_unknown", "contract.parameter_repeated")
 """Of the contract's, what names alone tell; parameters in the path too, whose values events keep."""
-_SWITCHES = {"contract.query_unknown": "unknown_query", "contract.content_type": "undeclared_content"}
-_RULES = {"additionalProperties": "unknown_fields", "unevaluatedProperties": "unknown_fields", "readOnly": "read_only"}
-"""What the policy may ignore, by code, and by the rule of a finding in a body."""
 _KEPT_CODES = {
     "limits.concurrent": "limits", "limits.address_concurrent": "limits", "flood.prefix_concurrent": "flood",
     "flood.penalty": "flood", "flood.slow_body": "flood", "flood.shed": "flood.shedding",
@@ -179,7 +177,8 @@ class FromEvents:
             loaded, self._state, self._ring, secrets.token_bytes(32), now, auth_operations, prefilter
         )
         self._injection = self._gate.engine.controls.get(InjectionControl)
-        self._contract = loaded.policy.contract
+        self._contract = contract_settings(loaded.policy)
+        self._own_modes = {name: part.contract.mode for name, part in loaded.policy.operations.items() if part.contract}
         self._identity, self._auth = loaded.policy.identity, loaded.policy.auth
         flood = loaded.policy.flood  # recorded requests had no API of ours to load; what was found then stands
         self._how: dict[str, Guarded] = {
@@ -253,17 +252,21 @@ class FromEvents:
             how = self._how.get(control)
             # Names of parameters are kept of what was allowed alone.
             again = _is_judged(finding) and (event.decision == "allow" or finding.code == "contract.parameter")
-            if how is None or (control == "contract" and (again or self._is_ignored(finding))):
+            mode = how.mode if how is not None else "off"
+            if control == "contract" and operation is not None:
+                mode = self._own_modes.get(operation.id) or mode
+            if mode == "off" or (control == "contract" and (again or self._is_ignored(finding, operation))):
                 continue
             if control == "injection" and injection is not None:
                 family = finding.code.removeprefix("injection.")
                 if injection.excludes(operation.id if operation else "", head, family, finding.where):
                     continue
-            yield replace(finding, mode=how.mode)
+            yield replace(finding, mode=mode)
 
-    def _is_ignored(self, finding: Finding) -> bool:
-        switch = _SWITCHES.get(finding.code) or _RULES.get(finding.rule, "")
-        return getattr(self._contract, switch, "") == "ignore"
+    def _is_ignored(self, finding: Finding, operation: Operation | None) -> bool:
+        setting, value = passed_by(finding.code, finding.rule)
+        settings = self._contract.by_operation.get(operation.id if operation else "", self._contract)
+        return bool(setting) and getattr(settings, setting) == value
 
 
 class _Recalled:

@@ -1,72 +1,226 @@
-"""Exclusions proposed from what injection found in shadow."""
+"""Changes proposed from what was found in shadow: one for each cause, as narrow as it can be, and none twice."""
 
 from __future__ import annotations
 
-import yaml
+from pathlib import Path
+from typing import Any
+
+import pytest
 
 from sallygate.model.event import Event, Location
 from sallygate.model.finding import Finding
-from sallygate.offline.tuning import EXAMPLES_MAX, as_patch, propose
-from sallygate.policy.schema import Injection
+from sallygate.offline.policy_patch import apply_changes, patch_text, patched
+from sallygate.offline.tuning import EXAMPLES_MAX, Change, Proposal, propose
+from sallygate.offline.tuning.places import generalised, path_patterns
+from sallygate.policy.errors import PolicyError
+from sallygate.policy.load import Loaded, load_policy
+from support import write_policy
+
+ORDER: dict[str, Any] = {
+    "openapi": "3.1.0",
+    "info": {"title": "orders", "version": "1"},
+    "paths": {
+        "/orders": {
+            "post": {
+                "operationId": "addOrder",
+                "parameters": [{"name": "limit", "in": "query", "schema": {"type": "integer", "maximum": 10}}],
+                "requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Order"}}}},
+                "responses": {"200": {"description": "ok"}},
+            }
+        }
+    },
+    "components": {
+        "schemas": {
+            "Order": {
+                "allOf": [
+                    {"$ref": "#/components/schemas/Named"},
+                    {"type": "object", "properties": {"lines": {"type": "array", "items": {"$ref": "#/components/schemas/Line"}}}},
+                ]
+            },
+            "Named": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string", "pattern": "^[a-z]+$"}}},
+            "Line": {"type": "object", "properties": {"sku's": {"type": "string", "maxLength": 3}}},
+        }
+    },
+}  # fmt: skip
 
 
-def event(
-    where: str,
-    family: str = "xss",
-    address: str = "192.0.2.1",
-    operation: str = "",
-    path: str = "/posts/7",
-    mode: str = "shadow",
-    **more: object,
-) -> Event:
-    finding = Finding(f"injection.{family}", "x", where=where, rule="fragment", mode=mode, evidence="score 5: '<b>'")  # type: ignore[arg-type]
-    return Event(
-        1.0,
-        "r",
-        "t",
-        "allow",
-        200,
-        "POST",
-        path,
-        address,
-        Location(address),
-        findings=(finding,),
-        operation=operation,
-        **more,
-    )  # type: ignore[arg-type]
+@pytest.fixture
+def open_policy(tmp_path: Path) -> Loaded:
+    file = tmp_path / "sallygate.yaml"
+    file.write_text("version: 1\nopenapi: none\nidentity: none\ninjection: {mode: shadow}   # first look\n")
+    return load_policy(file, "replay")
 
 
-def test_what_several_callers_send_is_proposed_as_narrow_as_it_can_be() -> None:
-    events = [event(f"body:/items/{n}/html", address=f"192.0.2.{n}", path=f"/posts/{n}") for n in range(3)]
-    events += [event("query:q", "sql", address="198.51.100.9") for _ in range(9)]
-    events += [event("body:/items/0/html", mode="enforce", address="203.0.113.1")]
-    proposed, few = propose(events, callers_min=2)
+@pytest.fixture
+def orders(tmp_path: Path) -> Loaded:
+    more = "contract: {mode: shadow}\noperations: {}\n"
+    return load_policy(write_policy(tmp_path, more, openapi=ORDER), "replay")
+
+
+def event(code: str, where: str, address: str = "192.0.2.1", operation: str = "", path: str = "/posts/7",
+          mode: str = "shadow", rule: str = "fragment", detail: str = "x", **more: Any) -> Event:  # fmt: skip
+    finding = Finding(code, detail, where=where, rule=rule, mode=mode, evidence="score 5: '<b>'")  # type: ignore[arg-type]
+    return Event(1.0, f"{code}{where}{address}{path}", "t", "allow", 200, "POST", path, address, Location(address),
+                 findings=(finding,), operation=operation, **more)  # fmt: skip
+
+
+def seen(code: str, *places: str, callers: int = 2, **more: Any) -> list[Event]:
+    return [event(code, where, f"192.0.2.{n}", **more) for where in places for n in range(callers)]
+
+
+def fields(proposals: list[Proposal]) -> list[tuple[str, str]]:
+    return sorted((one.change.value["family"], one.change.value["field"]) for one in proposals)
+
+
+def test_what_several_callers_send_is_proposed_as_narrow_as_it_can_be(open_policy: Loaded) -> None:
+    events = [event("injection.xss", f"body:/items/{n}/html", f"192.0.2.{n}", path=f"/posts/{n}") for n in range(3)]
+    events += [event("injection.sql", "query:q", "198.51.100.9") for _ in range(9)]
+    events += [event("injection.xss", "body:/items/0/html", "203.0.113.1", mode="enforce")]
+    proposed, few = propose(events, open_policy, 2)
     (one,) = proposed
-    assert (one.family, one.field, one.operation, one.path) == ("xss", "body:/items/*/html", "", "/posts/*")
+    assert one.change.path == ("injection", "exclude") and one.change.is_item
+    assert one.change.value == {"family": "xss", "field": "body:/items/*/html", "path": "/posts/*",
+                                "reason": "3 requests of 3 callers: fragment"}  # fmt: skip
     assert (one.requests, one.callers, one.rules) == (3, 3, ("fragment",)) and len(one.examples) == 3
-    assert [(lone.family, lone.requests) for lone in few] == [("sql", 9)]
+    assert [(lone.cause, lone.callers) for lone in few] == [("sql in query:q", 1)]
 
 
-def test_with_a_contract_the_operation_says_where_and_counts_are_those_events_stand_for() -> None:
-    events = [event("body:/text", operation="createPost", account=f"a{n}", count=5, sampled=2) for n in range(9)]
-    (one,), _ = propose(events, 2)
-    assert (one.operation, one.path, one.requests, one.callers) == ("createPost", "", 90, 9)
-    assert len(one.examples) == EXAMPLES_MAX
+def test_with_a_contract_the_operation_says_where_and_counts_are_those_events_stand_for(orders: Loaded) -> None:
+    events = [event("injection.xss", "body:/text", operation="addOrder", account=f"a{n}", count=5, sampled=2, path=f"/{n}")
+              for n in range(9)]  # fmt: skip
+    (one,), _ = propose(events, orders, 2)
+    assert (one.change.value["operation"], one.requests, one.callers) == ("addOrder", 90, 9)
+    assert len(one.examples) == EXAMPLES_MAX == len(one.evidence)
 
 
-def test_nothing_is_proposed_of_findings_without_a_field_or_of_other_controls() -> None:
-    other = Finding("contract.body", "x", where="body:/a", mode="shadow")
-    bare = Finding("injection.effort", "x", where="body:", mode="shadow")
-    events = [
-        Event(1.0, "r", "t", "allow", 200, "GET", "/", f"192.0.2.{n}", Location("x"), findings=(other, bare))
-        for n in range(5)
-    ]
-    assert propose(events, 1) == ([], [])
+@pytest.mark.parametrize(
+    ("places", "patterns"),
+    [
+        (["body:/where/$and", "body:/where/$and/0/page/$gt", "body:/where/lang/$ne"], {"body:/where/*"}),
+        (["body:/where/page/$gt"], {"body:/where/*"}),
+        (["body:/page/$gt"], {"body:/page/*"}),
+        (["body:/title", "body:/text"], {"body:/title", "body:/text"}),
+        (["body:/a/title", "body:/a/text"], {"body:/a/title", "body:/a/text"}),
+        (["body:/env/A", "body:/env/B", "body:/env/C"], {"body:/env/*"}),
+        (["body:/a", "body:/b", "body:/c", "body:/d"], {"body:/a", "body:/b", "body:/c", "body:/d"}),
+        (["body:/items/0/html", "body:/items/17/html"], {"body:/items/*/html"}),
+        (["query:filter", "query:q"], {"query:filter", "query:q"}),
+        (["query:filter/where/a/$ne", "query:filter/where/$or"], {"query:filter/where/*"}),
+        (["body:/m/a key", "body:/m/b"], {"body:/m/*"}),
+        (["body:/$where"], {"body:/$where"}),
+        (["body:", "path:2"], {"body:", "path:2"}),
+    ],
+)
+def test_one_pattern_for_one_cause(places: list[str], patterns: set[str]) -> None:
+    assert set(generalised(places).values()) == patterns
 
 
-def test_the_patch_is_a_section_of_a_policy() -> None:
-    events = [event('body:/a "b"/c', address=f"192.0.2.{n}", path="/p") for n in range(2)]
-    section = yaml.safe_load(as_patch(propose(events, 2)[0]))["injection"]
-    (exclusion,) = Injection.model_validate(section).exclude
-    assert (exclusion.family, exclusion.field, exclusion.path) == ("xss", 'body:/a "b"/c', "/p")
-    assert exclusion.reason == "2 requests of 2 callers: fragment"
+@pytest.mark.parametrize(
+    ("paths", "patterns"),
+    [
+        (["/posts/7", "/posts/9"], {"/posts/*"}),
+        (["/api/records/ab12cd34ef56gh7", "/api/records/zz12cd34ef56gh7"], {"/api/records/*"}),
+        (["/o/3f2b6c1e-0000-4000-8000-000000000001/x"], {"/o/*/x"}),
+        (["/api/posts/records", "/api/people/records"], {"/api/posts/records", "/api/people/records"}),
+        (["/api/a/records", "/api/b/records", "/api/c/records"], {"/api/*/records"}),
+        (["/" + "a" * 300], {"/*"}),
+    ],
+)
+def test_one_pattern_for_paths_alike(paths: list[str], patterns: set[str]) -> None:
+    assert set(path_patterns({path[:256] for path in paths}).values()) == patterns
+
+
+@pytest.mark.parametrize(
+    ("code", "rule", "where", "setting", "value"),
+    [
+        ("contract.body", "nullable", "body:/lines", "nulls", "allow"),
+        ("contract.body", "additionalProperties", "body:/more", "unknown_fields", "ignore"),
+        ("contract.body", "readOnly", "body:/id", "read_only", "ignore"),
+        ("contract.body", "oneOf", "body:/size", "overlaps", "allow"),
+        ("contract.query_unknown", "", "query:x", "unknown_query", "ignore"),
+        ("contract.content_type", "content", "header:content-type", "undeclared_content", "ignore"),
+        ("contract.body", "schema", "body:/", "mode", "shadow"),
+        ("body.json", "duplicate", "body:", "mode", "shadow"),
+    ],
+)
+def test_a_setting_of_the_operation(orders: Loaded, code: str, rule: str, where: str, setting: str, value: str) -> None:
+    (one,), _ = propose(seen(code, where, rule=rule, operation="addOrder"), orders, 2)
+    assert one.change == Change(("operations", "addOrder", "contract", setting), value)
+
+
+@pytest.mark.parametrize(
+    ("code", "where", "rule", "detail", "target"),
+    [
+        ("contract.body", "body:/name", "pattern", "", "$['components']['schemas']['Named']['properties']['name']['pattern']"),
+        ("contract.body", "body:/", "required", "/ lacks name", "$['components']['schemas']['Named']['required'][?@ == 'name']"),
+        ("contract.body", "body:/lines/0/sku's", "maxLength", "",
+         "$['components']['schemas']['Line']['properties']['sku\\'s']['maxLength']"),
+        ("contract.body", "body:/lines", "type", "", "$['components']['schemas']['Order']['allOf'][1]['properties']['lines']['type']"),
+        ("contract.parameter", "query:limit", "maximum", "",
+         "$['paths']['/orders']['post']['parameters'][0]['schema']['maximum']"),
+    ],
+)  # fmt: skip
+def test_a_keyword_of_the_document(orders: Loaded, code: str, where: str, rule: str, detail: str, target: str) -> None:
+    (one,), _ = propose(seen(code, where, rule=rule, detail=detail, operation="addOrder"), orders, 2)
+    assert one.change == Change(("actions",), {"target": target, "remove": True}, is_item=True, file="overlay")
+    apply_changes(orders, [one.change])
+    changed = load_policy(orders.file, "replay")
+    assert changed.hash != orders.hash and changed.policy.contract.overlay == "sallygate.overlay.yaml"
+
+
+@pytest.mark.parametrize(
+    ("code", "sent", "path", "value"),
+    [
+        ("contract.body_size", 9_000_000, ("operations", "addOrder", "body"), "16MiB"),
+        ("injection.size", 5_000_000, ("injection", "inspect"), "8MiB"),
+        ("limits.body_size", 70_000_000, ("limits", "body"), "128MiB"),
+    ],
+)
+def test_a_limit_of_bodies(orders: Loaded, code: str, sent: int, path: tuple[str, ...], value: str) -> None:
+    (one,), _ = propose(seen(code, "body:", operation="addOrder", request_bytes=sent), orders, 2)
+    assert one.change == Change(path, value)
+
+
+def test_what_is_in_the_policy_already_is_not_proposed_again(open_policy: Loaded) -> None:
+    events = seen("injection.nosql", "body:/where/a/$gt", "body:/where/$or") + seen("injection.sql", "query:q")
+    proposed, few = propose(events, open_policy, 2)
+    assert fields(proposed) == [("nosql", "body:/where/*"), ("sql", "query:q")] and not few
+    apply_changes(open_policy, [one.change for one in proposed])
+    again = load_policy(open_policy.file, "replay")
+    assert propose(events, again, 2) == ([], [])
+    more = seen("injection.nosql", "body:/where/b/$lt", path="/posts/8") + seen("injection.nosql", "body:/other/$lt")
+    assert fields(propose(more, again, 2)[0]) == [("nosql", "body:/other/*")]
+
+
+def test_findings_of_another_policy_propose_no_setting(orders: Loaded) -> None:
+    """The setting that they ask for may be there already, and the finding gone."""
+    events = seen("contract.body", "body:/lines", rule="nullable", operation="addOrder", policy="000000000000")
+    assert propose(events, orders, 2) == ([], [])
+
+
+def test_comments_and_order_of_the_policy_stay(open_policy: Loaded) -> None:
+    before = (
+        "# ours\nversion: 1\nopenapi: none   # no document yet\nidentity: none\n\noperations:\n  a: {cost: 2}  # dear\n"
+    )
+    changes = [Change(("injection", "exclude"), {"family": "sql", "field": 'body:/a "b"/*'}, is_item=True),
+               Change(("operations", "a", "contract", "nulls"), "allow")]  # fmt: skip
+    text = patched(before, changes)
+    assert text.startswith(
+        "# ours\nversion: 1\nopenapi: none   # no document yet\nidentity: none\n\noperations:\n  a: "
+    )
+    assert "# dear" in text and patched(text, changes) == text
+    assert "injection:" in patch_text(changes) and "version" not in patch_text(changes)
+
+
+def test_a_change_that_makes_the_policy_invalid_is_not_written(open_policy: Loaded) -> None:
+    before = open_policy.file.read_bytes()
+    with pytest.raises(PolicyError):
+        apply_changes(open_policy, [Change(("injection", "inspect"), "8 bananas")])
+    assert open_policy.file.read_bytes() == before
+    assert [file.name for file in open_policy.file.parent.iterdir()] == ["sallygate.yaml"]
+
+
+def test_the_file_keeps_its_mode(open_policy: Loaded) -> None:
+    open_policy.file.chmod(0o640)
+    apply_changes(open_policy, [Change(("injection", "inspect"), "8MiB")])
+    assert open_policy.file.stat().st_mode & 0o777 == 0o640

@@ -64,7 +64,7 @@ def _say(error: jsonschema_rs.ValidationError, depth: int) -> Iterator[Said]:
         yield pointer, "false", "is not allowed here"
     elif keyword in ("oneOf", "anyOf") and depth < ALTERNATIVES_DEPTH_MAX:
         yield from _alternatives(pointer, keyword, asked["context"], len(error.instance_path), depth)
-    elif keyword == "type" and error.instance is None:
+    elif error.instance is None and keyword in ("type", "enum", "const"):
         yield pointer, "nullable", _asked(keyword, asked, None)
     else:
         yield pointer, keyword, _asked(keyword, asked, error.instance)

@@ -40,3 +40,20 @@ class ContractSettings(Struct, frozen=True):
     """See `parsing.jsontext.DEPTH_MAX`."""
     formats: bool = True
     """Whether `format` is checked: `date-time`, `uuid`, `email`, `int32` and the like."""
+
+
+PASSED_BY: Mapping[tuple[str, str], tuple[str, str]] = {
+    ("contract.query_unknown", ""): ("unknown_query", "ignore"),
+    ("contract.content_type", ""): ("undeclared_content", "ignore"),
+    ("contract.body_unexpected", ""): ("undeclared_content", "ignore"),
+    ("contract.body", "additionalProperties"): ("unknown_fields", "ignore"),
+    ("contract.body", "readOnly"): ("read_only", "ignore"),
+    ("contract.body", "nullable"): ("nulls", "allow"),
+    ("contract.body", "oneOf"): ("overlaps", "allow"),
+}
+"""(code of a finding, its rule, or empty for any) → the setting and the value of it that let the request pass."""
+
+
+def passed_by(code: str, rule: str) -> tuple[str, str]:
+    """Setting and value that let what was found pass; empty for what no setting covers."""
+    return PASSED_BY.get((code, rule)) or PASSED_BY.get((code, "")) or ("", "")

@@ -21,12 +21,13 @@ A body that is passed uninspected by the policy's own words is not inspected.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from functools import cache, partial
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import ClassVar
 
 from msgspec.structs import replace
 
+from sallygate.controls.injection.exclusions import ALL, Exclusions, pattern
 from sallygate.controls.injection.judges.registry import JUDGES, compile_patterns, make_prefilter
 from sallygate.controls.injection.judges.ssrf import is_internal
 from sallygate.controls.injection.pipeline.evidence import Family
@@ -56,7 +57,6 @@ from sallygate.policy.schema import Injection
 from sallygate.state.cleared_texts import ClearedTexts
 from sallygate.state.parts import Parts
 
-ALL = "*"
 NEVER = 10
 """No score is so high."""
 THRESHOLDS = {"relaxed": 8, "balanced": 5, "strict": 3}
@@ -91,7 +91,7 @@ class InjectionControl(Everywhere):
         self._threshold = THRESHOLDS[section.sensitivity]
         self._bytes_max = section.inspect
         self._uninspected = section.uninspected
-        self._exclusions = tuple(section.exclude)
+        self._exclusions = Exclusions(section.exclude)
         self._confined = confined or {}
         self._credentials = credentials
         self._cleared = cleared if cleared is not None else ClearedTexts()
@@ -189,7 +189,7 @@ class InjectionControl(Everywhere):
         for value in self._judging.called(values):
             if value.where in confined or len(value.text) < 2:
                 continue
-            excluded = self._excluded(operation, head, value.where)
+            excluded = self._exclusions.families(operation, head.path, value.where)
             if ALL in excluded:
                 continue
             value = _without_own_host(value)
@@ -217,19 +217,7 @@ class InjectionControl(Everywhere):
 
     def excludes(self, operation: str, head: RequestHead, family: str, where: str) -> bool:
         """Whether the policy excludes `family` there."""
-        return bool(self._excluded(operation, head, where) & {ALL, family})
-
-    def _excluded(self, operation: str, head: RequestHead, where: str) -> frozenset[str]:
-        """Families the policy does not want looked for in this field; `ALL` of them where it does not say."""
-        if not self._exclusions:
-            return frozenset()
-        return frozenset(
-            one.family or ALL
-            for one in self._exclusions
-            if (one.operation is None or one.operation == operation)
-            and (one.path is None or _pattern(one.path)(head.path))
-            and (one.field is None or _pattern(one.field)(where))
-        )
+        return self._exclusions.excludes(operation, head.path, family, where)
 
 
 _NAMING = ("header:referer", "header:origin")
@@ -257,13 +245,7 @@ _TAGS: dict[Family, tuple[str, str]] = {
 
 
 def _matches(place: str, patterns: Iterable[str]) -> bool:
-    return any(_pattern(pattern)(place) for pattern in patterns)
-
-
-@cache
-def _pattern(pattern: str) -> Callable[[str], re.Match[str] | None]:
-    """Matches what `pattern` means, in which only `*` is special: brackets are part of many names."""
-    return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL).fullmatch
+    return any(pattern(one)(place) for one in patterns)
 
 
 def _finding(seen: Seen, *, stripped: bool = False) -> Finding:

@@ -19,7 +19,7 @@ from sallygate.controls.injection.pipeline.judging import Effort, Judging, Seen
 from sallygate.controls.injection.pipeline.nested_documents import document_in
 from sallygate.controls.injection.pipeline.values import Value
 
-PLACING_CHARS_MAX = 65_536
+PLACING_CHARS_MAX = 131_072
 """Characters judged again to place one piece of evidence. In a larger document the place is less deep."""
 Excluded = Callable[[str], bool]
 """Whether the policy excludes a place from the family in question."""
@@ -62,8 +62,10 @@ class Placing:
         def shows(part: object) -> bool:
             nonlocal left
             alone = _as_text(value, part)
+            if len(alone.text) > left:  # too large to look into; a smaller part may show it
+                return False
             left -= len(alone.text)
-            return left >= 0 and self._shown(alone, family) is not None
+            return self._shown(alone, family) is not None
 
         return replace(seen, value=replace(value, where=deepest_place(tree, value.where, shows)))
 

@@ -1,0 +1,44 @@
+"""Proposals for injection: the narrowest exclusions that would remove its findings in shadow."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from sallygate.controls.injection.exclusions import Exclusions
+from sallygate.offline.tuning.places import generalised, path_patterns
+from sallygate.offline.tuning.proposals import Change, Proposal, Seen, proposal
+
+EXCLUDE = ("injection", "exclude")
+_NOT_OF_A_VALUE = ("injection.size", "injection.charset", "injection.effort")
+"""What no exclusion of a family covers."""
+
+
+def exclusions(seen: Iterable[Seen], known: Exclusions) -> list[Proposal]:
+    """Exclusions for what was found and is not excluded by the policy yet, one for each cause."""
+    those = [one for one in seen if one.code not in _NOT_OF_A_VALUE and not _is_excluded(one, known)]
+    paths = path_patterns({one.event.path for one in those if not one.event.operation})
+    groups: dict[tuple[str, str, str], list[Seen]] = defaultdict(list)
+    for one in those:
+        path = "" if one.event.operation else paths[one.event.path]
+        groups[one.code.removeprefix("injection."), one.event.operation, path].append(one)
+    made = []
+    for (family, operation, path), found in groups.items():
+        fields = generalised(one.where for one in found)
+        by_field: dict[str, list[Seen]] = defaultdict(list)
+        for one in found:
+            by_field[fields[one.where]].append(one)
+        made += [_proposal(family, operation, path, field, of_field) for field, of_field in by_field.items()]
+    return made
+
+
+def _is_excluded(one: Seen, known: Exclusions) -> bool:
+    return known.excludes(one.event.operation, one.event.path, one.code.removeprefix("injection."), one.where)
+
+
+def _proposal(family: str, operation: str, path: str, field: str, seen: list[Seen]) -> Proposal:
+    where = {"operation": operation} if operation else {"path": path}
+    made = proposal(f"{family} in {field}", operation, path, Change(EXCLUDE, {}, True), seen)
+    reason = f"{made.requests} requests of {made.callers} callers: {', '.join(made.rules)}"
+    value = {"family": family, "field": field, **where, "reason": reason}
+    return proposal(made.cause, operation, path, Change(EXCLUDE, value, is_item=True), seen)

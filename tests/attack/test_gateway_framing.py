@@ -3,6 +3,7 @@ heads that are huge or never end."""
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Iterator
 
@@ -36,6 +37,14 @@ def key(gateway: Running) -> bytes:
 @pytest.fixture(autouse=True)
 def _forget(upstream: Upstream) -> None:
     upstream.received.clear()
+
+
+def read_to_end(client: ssl.SSLSocket) -> bytes:
+    """All that the gateway sends until it closes the connection; fails where it keeps the connection."""
+    answer = b""
+    while part := client.recv(65536):
+        answer += part
+    return answer
 
 
 def post(key: bytes, *lines: bytes, body: bytes = b"", close: bool = True, version: bytes = b"1.1") -> bytes:
@@ -144,6 +153,75 @@ def test_lengths_that_the_server_may_mend_leave_in_one_reading(
         assert len(got) <= 1
         assert all(request.body == JSON for request in upstream.received)
     check_only_inspected_left(gateway, upstream)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (b"Host: b",),
+        (b"Content_Length: 12",),
+        (b"Transfer_Encoding: chunked",),
+        (b"Transfer-Encoding: gzip, chunked",),
+        (b"Connection: x-role", b"X-Role: a"),
+        (b"X-API-Key: other",),
+        (b"X: a\x01",),
+    ],
+)
+def test_a_request_behind_one_with_two_readings(
+    gateway: Running, upstream: Upstream, key: bytes, lines: tuple[bytes, ...]
+) -> None:
+    """A front end that reads the first request otherwise takes the second one for the body, or for another client's."""
+    hidden = b"GET /things?q=hidden HTTP/1.1\r\nHost: a\r\nX-API-Key: %s\r\n\r\n" % key
+    body = b"c\r\n" + JSON + b"\r\n0\r\n\r\n" if lines == (b"Transfer-Encoding: gzip, chunked",) else b""
+    with gateway.connect() as client:
+        client.sendall(post(key, *lines, body=body, close=False) + hidden)
+        answer = read_to_end(client)
+    assert statuses(answer) == [400]
+    assert b"connection: close" in answer.lower()
+    assert not upstream.received
+
+
+@pytest.mark.parametrize("path", [b"/../things", b"/things%2f..%2fadmin", b"/things%00"])
+def test_a_request_behind_a_path_with_two_readings(
+    gateway: Running, upstream: Upstream, key: bytes, path: bytes
+) -> None:
+    hidden = b"GET /things?q=hidden HTTP/1.1\r\nHost: a\r\nX-API-Key: %s\r\n\r\n" % key
+    with gateway.connect() as client:
+        client.sendall(b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n" % path + hidden)
+        assert statuses(read_to_end(client)) == [400]
+    assert not upstream.received
+
+
+@pytest.mark.parametrize("lines", [(b"Content-Length: 3", b"Transfer-Encoding: chunked"),
+                                   (b"Transfer-Encoding: chunked", b"Content-Length: 3")])  # fmt: skip
+def test_a_request_behind_a_length_and_chunks(
+    gateway: Running, upstream: Upstream, key: bytes, lines: tuple[bytes, ...]
+) -> None:
+    """The server reads the chunks, drops the length before the gate sees it, and closes (RFC 9112, section 6.3)."""
+    hidden = b"GET /things?q=hidden HTTP/1.1\r\nHost: a\r\nX-API-Key: %s\r\n\r\n" % key
+    with gateway.connect() as client:
+        client.sendall(post(key, *lines, body=b"c\r\n" + JSON + b"\r\n0\r\n\r\n", close=False) + hidden)
+        assert statuses(read_to_end(client)) == [200]
+    (request,) = upstream.received
+    assert request.body == JSON and request.values(b"content-length") == [b"12"]
+    assert not request.values(b"transfer-encoding")
+
+
+@pytest.mark.parametrize(
+    "target", [b"/things/<", b"/things/>", b"/things/`", b"/things/\xff", b"/things?q=<", b"/things?q=>", b'/things?q="',
+               b"/things?q=\xff"],
+)  # fmt: skip
+def test_a_target_that_the_server_refuses_before_the_gate_sees_it(
+    gateway: Running, upstream: Upstream, key: bytes, target: bytes
+) -> None:
+    """No problem document and no event, as docs/errors.md says; but the connection ends, and no request leaves."""
+    hidden = b"GET /things?q=hidden HTTP/1.1\r\nHost: a\r\nX-API-Key: %s\r\n\r\n" % key
+    with gateway.connect() as client:
+        client.sendall(b"GET %s HTTP/1.1\r\nHost: a\r\nX-API-Key: %s\r\n\r\n" % (target, key) + hidden)
+        answer = read_to_end(client)
+    assert statuses(answer) == [400]
+    assert b"content-length: 0\r\n" in answer
+    assert not upstream.received
 
 
 def test_expect_is_answered_by_the_gate_after_it_has_judged_the_head(

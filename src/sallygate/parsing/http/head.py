@@ -2,7 +2,7 @@
 
 Target by RFC 9112, section 3.2.1 and RFC 3986, section 3.3; header fields by RFC 9110, section 5. Servers differ in
 what they let through, so everything is checked here again, for every server. What a server drops before us
-(a `#fragment`, a lone `?`, the authority of an absolute-form target) is neither inspected nor forwarded.
+(a `#fragment`, a lone `?`, an authority beside `Host`, a length beside chunks) is neither inspected nor forwarded.
 
 Refuses to know what any of it means to the API.
 """

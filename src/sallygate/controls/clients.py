@@ -99,7 +99,7 @@ class ClientsControl:
     def reply(self, head: RequestHead, match: Match | None) -> Reply | None:
         """What the gate answers by itself: the specification, and preflights."""
         if match is None and head.raw_path == self._path and head.method in ("GET", "HEAD"):
-            if head.fields.get("if-none-match") == self._unchanged.headers[0][1].decode():
+            if _names(head.fields.get("if-none-match", ""), self._unchanged.headers[0][1].decode()):
                 return self._unchanged
             return self._specification
         if (
@@ -167,6 +167,11 @@ def base_paths_of(loaded: Loaded) -> tuple[str, ...]:
     """Where the API's paths begin: as the policy says, or each of the document's servers."""
     own = loaded.policy.contract.base_path
     return (base_paths((loaded.document or {}).get("servers")) or ("",)) if own is None else (own.rstrip("/"),)
+
+
+def _names(field: str, tag: str) -> bool:
+    """Whether `If-None-Match` names this entity tag, by weak comparison (RFC 9110, section 13.1.2)."""
+    return field.strip() == "*" or tag in [one.strip().removeprefix("W/") for one in field.split(",")]
 
 
 def _public(loaded: Loaded, denied: frozenset[str]) -> dict[str, object] | None:

@@ -90,6 +90,8 @@ class BodyPlan(Struct, frozen=True, gc=False):
     """The content coding to undo before the body is parsed, `gzip`."""
     declared: str = ""
     """The contract's own key for the media type (`application/*`), where its schema is found again."""
+    ascii: bool = False
+    """Whether the text has to be ASCII, because its charset is not UTF-8."""
     over: str = "contract.body_size"
     """The code of the finding that a larger body gets (413)."""
     limit: str = ""

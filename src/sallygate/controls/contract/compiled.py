@@ -15,7 +15,7 @@ from sallygate.model.finding import Finding
 from sallygate.model.operation import MediaType, Operation, Parameter
 from sallygate.model.request import NO_BODY, Body, BodyPlan, RequestHead
 from sallygate.parsing.http.body import BodyLimits
-from sallygate.parsing.http.media_types import ContentType, judge_charset, kind_of, parse_content_type
+from sallygate.parsing.http.media_types import ContentType, is_ascii_only, judge_charset, kind_of, parse_content_type
 from sallygate.parsing.openapi.document import Document, OpenAPIError
 
 
@@ -163,6 +163,7 @@ class Contract:
             if compiled.passes_undeclared and (media is not None or not sent):
                 return self._undeclared(compiled, media)
             detail = "the operation takes no body of this media type" if media else "not one well-formed media type"
+            detail = detail if sent else "the body has no Content-Type"
             return Finding(
                 "contract.content_type",
                 detail,
@@ -191,7 +192,8 @@ class Contract:
         most = own or (self._settings.upload_bytes_max if upload else self._settings.body_bytes_max)
         limit = _OWN if own else _UPLOAD if upload else _BODY
         boundary = (media.parameter("boundary") or "") if kind == "multipart" else ""
-        return BodyPlan("whole", kind, most, media.name, boundary, declared=declared, limit=limit)
+        only = is_ascii_only(media)
+        return BodyPlan("whole", kind, most, media.name, boundary, declared=declared, limit=limit, ascii=only)
 
     def judge(self, operation: Operation, head: RequestHead, path_values: Pairs, body: Body) -> tuple[Finding, ...]:
         """What is wrong with the parameters and the parsed body; empty when nothing is."""

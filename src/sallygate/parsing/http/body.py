@@ -5,6 +5,8 @@ It does not know operations or schemas. What cannot be read in one way is a find
 
 from __future__ import annotations
 
+import re
+
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -13,6 +15,7 @@ from sallygate.model.request import EMPTY_BODY, Body, BodyPlan, RequestHead
 from sallygate.parsing import json_text as jsontext
 from sallygate.parsing.http import forms, multipart
 from sallygate.parsing.http.codings import READABLE, CodingError, undo_coding
+from sallygate.parsing.http.media_types import other_charset
 
 
 class BodyLimits(Struct, frozen=True, gc=False):
@@ -24,6 +27,7 @@ class BodyLimits(Struct, frozen=True, gc=False):
     part_header_bytes_max: int = multipart.HEADER_BYTES_MAX
 
 
+_NOT_ASCII = re.compile(rb"%[89A-Fa-f]").search
 LIMITS = BodyLimits()
 STREAM_BYTES_MAX = 16 << 20
 """Largest request body where nothing says less."""
@@ -55,6 +59,8 @@ def _coded(finding: Finding) -> Finding:
 def parse_body(plan: BodyPlan, raw: bytes, limits: BodyLimits = LIMITS) -> Body | Finding:
     """The body as its kind reads it, or why it cannot be read. A stream is never parsed: its tree is None."""
     kind = plan.kind
+    if plan.ascii and not _is_ascii(plan, raw):
+        return other_charset()
     if kind == "json":
         try:
             tree = jsontext.parse_json(raw, limits.json_depth_max)
@@ -71,6 +77,11 @@ def parse_body(plan: BodyPlan, raw: bytes, limits: BodyLimits = LIMITS) -> Body 
         return _finding("body.multipart", error.rule, error.detail)
     except UnicodeDecodeError:
         return _finding("body.text", "utf8", "the text is not UTF-8")
+
+
+def _is_ascii(plan: BodyPlan, raw: bytes) -> bool:
+    """Whether text reads the same in every charset: of a form after decoding, since `%E9` is a byte, too."""
+    return raw.isascii() and not (plan.kind == "form" and _NOT_ASCII(raw))
 
 
 def _parsed(plan: BodyPlan, raw: bytes, limits: BodyLimits) -> object:

@@ -49,14 +49,14 @@ _PER_HOP = frozenset(
 )
 """What `Connection` may name (RFC 9110, section 7.6.1). Honest clients name nothing else."""
 
-# RFC 3986's pchar, and the brackets that browsers leave as they are (URL standard, path percent-encode set).
-_PLAIN_PATH = re.compile(rb"/[A-Za-z0-9\-._~!$&'()*+,;=:@/\[\]]*").fullmatch
-_PATH = re.compile(rb"/(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/\[\]]|%[0-9A-Fa-f]{2})*").fullmatch
+# RFC 3986's pchar, and what browsers leave as it is (URL standard, path percent-encode set; `^` until 2023).
+_PLAIN_PATH = re.compile(rb"/[A-Za-z0-9\-._~!$&'()*+,;=:@/\[\]|^]*").fullmatch
+_PATH = re.compile(rb"/(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/\[\]|^]|%[0-9A-Fa-f]{2})*").fullmatch
 _QUERY_BAD = re.compile(rb"[\x00-\x20\x7f-\xff#]|%(?![0-9A-Fa-f]{2})|%00").search
 _TOKEN_BYTES = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _METHOD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,24}").fullmatch
 _VALUE_BAD_BYTES = bytes([*range(9), *range(10, 32), 127])
-_HOST = re.compile(r"(?:[A-Za-z0-9\-._~%!$&'()*+,;=]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?").fullmatch
+_HOST = re.compile(r"(?:[A-Za-z0-9\-._~%!$&'()*+,;=]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?").fullmatch
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\\]").search
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}").match
 _LENGTH = re.compile(r"[0-9]{1,18}").fullmatch

@@ -19,10 +19,14 @@ LENGTH_MAX = 256
 _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # noqa: S105 - a grammar, no secret
 _TYPE = re.compile(rf"({_TOKEN})/({_TOKEN})")
 _PARAMETER = re.compile(rf'[ \t]*;[ \t]*({_TOKEN})=(?:({_TOKEN})|"((?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[\t -~])*)")')
+_NO_PARAMETER = re.compile(r"[ \t]*;(?=[ \t]*(?:;|\Z))")
+"""A semicolon with nothing behind it, which the grammar allows (RFC 9110, section 5.6.6)."""
 _ESCAPE = re.compile(r"\\(.)")
 
 READ_CHARSETS = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 """The last is a subset of the first; any other charset is a second reading of the same bytes."""
+ASCII_READ_CHARSETS = frozenset({"iso-8859-1"})
+"""Written by default by Apache HttpClient and Spring. Text of ASCII characters alone has one reading in it."""
 
 
 class ContentType(Struct, frozen=True, gc=False):
@@ -59,6 +63,9 @@ def parse_content_type(field: str) -> ContentType | None:
     at = kind.end()
     parameters: list[tuple[str, str]] = []
     while at < len(field):
+        if (empty := _NO_PARAMETER.match(field, at)) is not None:
+            at = empty.end()
+            continue
         found = _PARAMETER.match(field, at)
         if found is None:
             return None
@@ -74,8 +81,18 @@ def parse_content_type(field: str) -> ContentType | None:
 def judge_charset(media: ContentType) -> Finding | None:
     """A 415 finding when the text is announced in a charset other than UTF-8 or its subset."""
     charset = media.parameter("charset")
-    if charset is None or charset.lower() in READ_CHARSETS:
+    if charset is None or charset.lower() in READ_CHARSETS | ASCII_READ_CHARSETS:
         return None
+    return other_charset()
+
+
+def is_ascii_only(media: ContentType) -> bool:
+    """Whether the text is announced in a charset that reads as UTF-8 does for ASCII characters alone."""
+    return (media.parameter("charset") or "").lower() in ASCII_READ_CHARSETS
+
+
+def other_charset() -> Finding:
+    """The 415 finding of text in a charset other than UTF-8."""
     return Finding(
         "body.charset",
         "text is read as UTF-8 only",

@@ -13,7 +13,7 @@ import re
 from urllib.parse import unquote_to_bytes
 
 from sallygate.model.request import Part
-from sallygate.parsing.http.media_types import parse_content_type
+from sallygate.parsing.http.media_types import READ_CHARSETS, is_ascii_only, parse_content_type
 
 PARTS_MAX = 100
 """Parts of one body. Forms written for people have tens of fields; Starlette and Django stop at 1,000."""
@@ -57,8 +57,7 @@ def parse_multipart(
     last = pieces.pop()
     if last not in (b"--", b"--\r\n"):
         raise MultipartError("epilogue", "does not end with its closing boundary")
-    if not pieces:
-        raise MultipartError("parts", "has no parts")
+    # Browsers write an empty `FormData` as the closing boundary alone.
     return tuple(_part(piece, delimiter, header_bytes_max) for piece in pieces)
 
 
@@ -73,7 +72,7 @@ def _part(piece: bytes, delimiter: bytes, header_bytes_max: int) -> Part:
         raise MultipartError("boundary", "a boundary stands after a bare line feed")
     fields = _fields(piece[2:end])
     name, filename = _disposition(fields.get("content-disposition"))
-    media = _media(fields.get("content-type"))
+    media = _media(fields.get("content-type"), data)
     if fields.get("content-transfer-encoding", "8bit").lower() not in _PLAIN_ENCODINGS:
         raise MultipartError("transfer_encoding", "a part is encoded for mail")
     length = fields.get("content-length")
@@ -125,7 +124,7 @@ def _disposition(field: str | None) -> tuple[str, str | None]:
     return parameters["name"], parameters.get("filename")
 
 
-def _media(field: str | None) -> str:
+def _media(field: str | None, data: bytes) -> str:
     if field is None:
         return "text/plain"
     media = parse_content_type(field)
@@ -134,6 +133,6 @@ def _media(field: str | None) -> str:
     if media.name.startswith(("multipart/", "message/")):
         raise MultipartError("nested", "a part holds parts of its own")
     charset = media.parameter("charset")
-    if charset is not None and charset.lower() not in ("utf-8", "us-ascii"):
+    if charset is not None and charset.lower() not in READ_CHARSETS and not (is_ascii_only(media) and data.isascii()):
         raise MultipartError("charset", "a part is in a charset other than UTF-8")
     return media.name

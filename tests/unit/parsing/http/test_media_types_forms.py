@@ -12,12 +12,14 @@ READ = {
     "Application/JSON ; Charset=UTF-8": ContentType("application/json", (("charset", "UTF-8"),)),
     'multipart/form-data; boundary="a b"': ContentType("multipart/form-data", (("boundary", "a b"),)),
     'a/b; x="q\\"uo\\\\te"': ContentType("a/b", (("x", 'q"uo\\te'),)),
+    "a/b;": ContentType("a/b"),
+    "a/b; ;x=1 ; ;": ContentType("a/b", (("x", "1"),)),
     "a/b;x=1;y=2": ContentType("a/b", (("x", "1"), ("y", "2"))),
     "application/vnd.a.b+json": ContentType("application/vnd.a.b+json"),
     " a/b ": ContentType("a/b"),
 }
 REFUSED = [
-    "", "json", "a/", "/b", "a/b/c", "a/b,c/d", "a/b;", "a/b;x", "a/b; x=", "a/b; x = 1", "a/b;x=1;x=2", "a/b;X=1;x=2", 'a/b; x="1', "a/b x=1",
+    "", "json", "a/", "/b", "a/b/c", "a/b,c/d", "a/b;x", "a/b; x=", "a/b; x = 1", "a/b;x=1;x=2", "a/b;X=1;x=2", 'a/b; x="1', "a/b x=1",
     "a/b;x=1 y=2", "a b/c", "a/b\x00", "a/b;x=\"\n\"", "ä/b", "a/b;" + "x=1;" * 100, "a/" + "b" * 300, "a/b\r\nX: y", "a/b;charset=utf-8,a/c",
 ]  # fmt: skip
 

@@ -108,3 +108,38 @@ def test_statements_of_whoever_administers(value: str) -> None:
 )
 def test_what_french_labels_and_prose_are_excused_for_is_no_way_in(value: str) -> None:
     assert said(query(value)) == ["sql query:q"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "x' or products.stock and instr(name,char(76)) or '",
+        "x' or products.stock or '",
+        "x' <> name or '",
+        "x'||(p.stock)||'",
+        "4 or products.stock",
+        "4 and instr(name,char(76))",
+        "4-(select stock from products)",
+    ],
+)
+def test_by_a_condition_whose_truth_the_answer_shows(value: str) -> None:
+    everywhere(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "it's this or that",
+        "O'Brien and sons",
+        "'tis or isn't",
+        "rock 'n' roll or jazz",
+        "docs.example.com or www.example.org",
+        "Macy's or amazon.com or Sears' shops",
+        "version 1.2.3 or 1.2.4, don't know",
+        "the app's config.json or the user's settings.json",
+        "2 and example.com",
+    ],
+)
+def test_apostrophes_and_dotted_names_in_prose_are_no_condition(value: str) -> None:
+    assert said(query(value)) == []
+    assert said(as_json({"a": value})) == []

@@ -29,6 +29,7 @@ from msgspec.structs import replace
 
 from sallygate.controls.injection.judges.sql.sql_hints import held_in, regions_of
 from sallygate.controls.injection.judges.sql.sql_lexer import TOKENS_MAX, Tokens, marked, read, read_blind
+from sallygate.controls.injection.judges.sql.sql_oracles import is_oracle_behind, is_oracle_from_start
 from sallygate.controls.injection.judges.sql.sql_rules import (
     COMPUTED,
     IN_TEXT,
@@ -177,6 +178,8 @@ def _from_start(text: str, tokens: Tokens) -> Evidence | None:
     best = stronger(best, found)
     if best is None:
         best = _of_folded("from-start", tokens, 0) or _of_whole(text, tokens)
+    if best is None and len(text) <= WHOLE_MAX and is_oracle_from_start(tokens):
+        best = Evidence("sql", "oracle", LIKELY, 0, len(text))
     return _discounted(best, tokens)
 
 
@@ -197,10 +200,24 @@ def _behind_quote(text: str, lower: str, start: int) -> Evidence | None:
     if found is not None and not _holds(text, start, found):
         found = None
     best = stronger(best, found)
-    if best is None and PROBE.search(called) and _is_probe(text, start, tokens):
+    if best is None:
         end = tokens.spans()[-1][1] if tokens.flat else len(text)
-        best = Evidence("sql", "quoted-probe", LIKELY, start - 1, end)
+        if PROBE.search(called) and _is_probe(text, start, tokens):
+            best = Evidence("sql", "quoted-probe", LIKELY, start - 1, end)
+        elif _is_oracle(text, start, tokens):
+            best = Evidence("sql", "quoted-oracle", ATTACK, start - 1, end)
     return _discounted(best, tokens)
+
+
+def _is_oracle(text: str, start: int, tokens: Tokens) -> bool:
+    """Whether a condition without a comparison follows the quote at `start - 1`, and no literal of JSON or code."""
+    if not is_oracle_behind(tokens, text[start - 1]) or (
+        text[: start - 1].rstrip()[-1:] in _OPENERS and _is_literal(text, start)
+    ):
+        return False
+    if tokens.flat.lstrip("s;1N")[0] in "&H":
+        return True
+    return _is_bare(text, start) and (text[start - 1] == "'" or bool(text[: start - 1].strip()))
 
 
 def _is_label(text: str, start: int) -> bool:

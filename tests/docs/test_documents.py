@@ -47,7 +47,8 @@ def codes_in_source() -> set[str]:
     logged = {"upstream.up", "upstream.down"}
     hosts = {"replay.invalid"}
     files = {"policy.yaml", "control.sock"}
-    fields = {"contract.upload", "injection.inspect", "limits.body"}
+    limits = "body form_fields header_bytes header_fields parts query_fields target".split()
+    fields = {"contract.upload", "injection.inspect", *(f"limits.{name}" for name in limits)}
     operations = {auth.CODES, auth.INTROSPECT, auth.KEYS, auth.LOCATIONS, auth.METADATA, auth.REVOKE, auth.TOKEN}
     return found - acts - logged - hosts - files - fields - operations - set(SECTIONS)
 

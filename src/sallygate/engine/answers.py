@@ -34,7 +34,7 @@ def problem_reply(gate: Gate, head: RequestHead, refuse: Refuse) -> Reply:
     decision = refuse.decision
     body = problem_body(decision, head.request_id)
     headers = problem_headers(b"" if head.method == "HEAD" else body, refuse.headers)
-    if head.http_version[:1] == "1" and (head.fault is not None or decision.verdict == "terminate"):
+    if head.http_version[:1] == "1" and (head.fault in decision.findings or decision.verdict == "terminate"):
         # After a head with two readings, client and gate may disagree on where the next request begins (RFC 9112,
         # section 11.2).
         headers = [*headers, (b"connection", b"close")]

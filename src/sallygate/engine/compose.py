@@ -21,9 +21,9 @@ from sallygate.parsing.http.hop_fields import CLIENT_CLAIMS
 from sallygate.parsing.identifiers import IdHasher
 from sallygate.parsing.openapi.routes import RouteTable
 from sallygate.policy.auth import Auth
-from sallygate.policy.body_limits import body_bytes_max
 from sallygate.policy.fields import ControlSection
 from sallygate.policy.load import Loaded
+from sallygate.policy.request_limits import body_bytes_max, head_limits
 from sallygate.policy.schema import Policy, Transport
 from sallygate.security.key_ring import KeyRing
 from sallygate.state.parts import Parts, sections_in_force
@@ -94,6 +94,7 @@ def _compose(parts: Parts, id_key: bytes, own_operations: OwnOperations) -> Gate
         transport.forwarded,
         transport.ambiguous_paths or ("refuse" if routes is not None else "allow"),
         SINGLETONS | {parts.key_header.lower()},
+        head_limits(policy),
     )
     limits = controls.get(LimitsControl)
     return Gate(

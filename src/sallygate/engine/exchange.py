@@ -152,7 +152,7 @@ class ExchangeDriver:
             event = yield read
             if (finding := request.whole(event)) is not None:
                 return (yield from self._refuse(refusal(finding, admission, come_back(finding, head))))
-        aside = len(request.raw or b"") > OFFLOADED_BYTES and gate.engine.may_offload(admission)
+        aside = request.is_larger_than(OFFLOADED_BYTES) and gate.engine.may_offload(admission)
         examined = (yield from self._aside(self._examine)) if aside else self._judged(self._examine)
         if isinstance(examined, Ask):
             examined = yield from self._answered(self._examine, examined, aside)

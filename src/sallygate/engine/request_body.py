@@ -53,6 +53,10 @@ class RequestBody:
             return (d.ReadBody(plan.bytes_max, self._enforced_pace, self._ledger.keep),)
         return (d.Spool("client", plan.bytes_max, self._enforced_pace),) if plan.mode == "spool" else ()
 
+    def is_larger_than(self, size: int) -> bool:
+        """Whether what is to be examined lies in a file, or is larger than so many bytes."""
+        return self.spool is not None or len(self.raw or b"") > size
+
     def whole(self, event: d.Event) -> Finding | None:
         """What is wrong with how it came."""
         if isinstance(event, d.Spooled):

@@ -104,6 +104,18 @@ class Limits(ControlSection):
     body: Bytes = Field(
         64 << 20, description="Largest request body where no contract gives a limit; also in shadow, for any body."
     )
+    form_fields: Annotated[int, Field(ge=1, le=100_000)] = Field(1000, description="Most fields of a form.")
+    parts: Annotated[int, Field(ge=1, le=10_000)] = Field(1000, description="Most parts of a multipart body.")
+    target: Annotated[Bytes, Field(ge=1024, le=64 << 10)] = Field(
+        16 << 10, description="Longest request target, path and query together; then 414."
+    )
+    query_fields: Annotated[int, Field(ge=1, le=10_000)] = Field(256, description="Most fields of a query.")
+    header_fields: Annotated[int, Field(ge=10, le=100)] = Field(
+        100, description="Most header fields of a request, 100 at most; then 431."
+    )
+    header_bytes: Annotated[Bytes, Field(ge=1024, le=64 << 10)] = Field(
+        32 << 10, description="Most bytes of header fields together; then 431."
+    )
     address_concurrent: Count = Field(200, description="Requests of one client address under way at once.")
     time_zone: str = Field("UTC", description="Time zone of the hours, days and months of quotas, `Europe/Berlin`.")
     on_exceed: Literal["finish", "cut"] = Field(
@@ -199,9 +211,9 @@ class Injection(ControlSection):
         4 << 20,
         description="Largest body that is inspected; of multipart bodies, the fields without the files.",
     )
-    uninspected: Literal["refuse", "pass"] = Field(
+    uninspected: Literal["refuse", "pass", "spool"] = Field(
         "refuse",
-        description="What happens to a body that is larger than `inspect`, or in a coding or charset that cannot be read: `pass` lets it through uninspected.",
+        description="What happens to a body that is larger than `inspect`, or in a coding or charset that cannot be read: `pass` lets it through uninspected. `spool` keeps a larger one in a file, inspects it there in pieces, and then calls the API; structures that span two pieces are not seen.",
     )
     exclude: list[InjectionExclusion] = Field([], description="Where not to look; `sallygate tune` proposes.")
 

@@ -53,7 +53,8 @@ class Contract:
         self, document: Document, operations: Iterable[Operation], settings: ContractSettings | None = None
     ) -> None:
         self._settings = settings or ContractSettings()
-        self.limits = BodyLimits(json_depth_max=self._settings.json_depth_max)
+        given = self._settings
+        self.limits = BodyLimits(given.json_depth_max, given.form_pairs_max, given.parts_max)
         self._operations: dict[str, _Compiled] = {}
         problems: list[tuple[str, str]] = []
         notes: list[str] = []

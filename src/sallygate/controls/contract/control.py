@@ -15,7 +15,7 @@ from sallygate.model.judgement import Judgement
 from sallygate.model.operation import Operation
 from sallygate.model.request import EMPTY_BODY, BodyPlan
 from sallygate.parsing.http.body import STREAM_BYTES_MAX, parse_body, plain_body, with_coding
-from sallygate.policy.body_limits import body_bytes_max
+from sallygate.policy.request_limits import body_bytes_max, body_limits
 from sallygate.policy.schema import Policy
 from sallygate.state.parts import Parts
 
@@ -71,11 +71,13 @@ class ContractControl:
 
 def contract_settings(policy: Policy) -> ContractSettings:
     """What a policy changes about its contract."""
-    section = policy.contract
+    section, limits = policy.contract, body_limits(policy)
     settings = ContractSettings(
         **{name: getattr(section, name) for name in _STRICTNESS},
         body_bytes_max=section.body,
-        json_depth_max=section.json_depth,
+        json_depth_max=limits.json_depth_max,
+        form_pairs_max=limits.form_pairs_max,
+        parts_max=limits.parts_max,
         bytes_max_by_operation={name: part.body for name, part in policy.operations.items() if part.body},
         upload_bytes_max=section.upload,
     )

@@ -7,6 +7,9 @@ from typing import Literal
 
 from msgspec import Struct
 
+from sallygate.parsing.http.forms import PAIRS_MAX
+from sallygate.parsing.http.multipart import PARTS_MAX
+
 Undeclared = Literal["refuse", "ignore"]
 Allowed = Literal["refuse", "allow"]
 
@@ -38,6 +41,8 @@ class ContractSettings(Struct, frozen=True):
     """Operation → its own settings, instead of these. The limits of bodies are the same for all."""
     json_depth_max: int = 32
     """See `parsing.jsontext.DEPTH_MAX`."""
+    form_pairs_max: int = PAIRS_MAX
+    parts_max: int = PARTS_MAX
     formats: bool = True
     """Whether `format` is checked: `date-time`, `uuid`, `email`, `int32` and the like."""
 

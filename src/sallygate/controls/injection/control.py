@@ -20,10 +20,11 @@ A body that is passed uninspected by the policy's own words is not inspected.
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import ClassVar
+from typing import IO, ClassVar, cast
 
 from msgspec.structs import replace
 
@@ -34,6 +35,7 @@ from sallygate.controls.injection.pipeline.evidence import Family
 from sallygate.controls.injection.pipeline.field_stripping import strip_fields
 from sallygate.controls.injection.pipeline.inspected_bodies import (
     as_text,
+    codec_of,
     inspected_bytes,
     plan_body,
     read_body,
@@ -42,6 +44,7 @@ from sallygate.controls.injection.pipeline.inspected_bodies import (
 from sallygate.controls.injection.pipeline.judging import Effort, Judging, Seen
 from sallygate.controls.injection.pipeline.placing import Placing
 from sallygate.controls.injection.pipeline.prefilter import Prefilter
+from sallygate.controls.injection.pipeline.spooled_bodies import spooled_values
 from sallygate.controls.injection.pipeline.values import Value, texts_of, values_of
 from sallygate.model.control import Everywhere
 from sallygate.model.decision import Edit
@@ -52,7 +55,9 @@ from sallygate.model.request import EMPTY_BODY, Body, BodyPlan, RequestHead
 from sallygate.parsing.edits import edit_body, edit_head
 from sallygate.parsing.http.body import LIMITS, BodyLimits, plain_body, with_coding
 from sallygate.parsing.http.forms import FormError
+from sallygate.parsing.http.media_types import parse_content_type
 from sallygate.parsing.openapi.confined import confined_fields
+from sallygate.policy.request_limits import body_limits
 from sallygate.policy.schema import Injection
 from sallygate.state.cleared_texts import ClearedTexts
 from sallygate.state.parts import Parts
@@ -82,11 +87,13 @@ class InjectionControl(Everywhere):
         confined: Mapping[str, frozenset[str]] | None = None,
         credentials: frozenset[str] = frozenset(),
         cleared: ClearedTexts | None = None,
+        limits: BodyLimits = LIMITS,
     ) -> None:
         """`prefilter` is that of all judges, which controls may share; compiled here when it is None. `confined`: by
         operation, the places (`query:limit`) whose schema leaves no room for an attack; `credentials`:
         those (`header:x-api-key`) that hold what identity has checked, chance that may spell anything; `cleared`: texts known to hold
-        nothing when read by these `credentials`."""
+        nothing when read by these `credentials`; `limits`: of bodies that no contract reads."""
+        self._limits = limits
         self._strip = tuple(section.strip)
         self._threshold = THRESHOLDS[section.sensitivity]
         self._bytes_max = section.inspect
@@ -113,14 +120,21 @@ class InjectionControl(Everywhere):
         prefilter = parts.prefilter
         assert prefilter is None or isinstance(prefilter, Prefilter)
         credentials = frozenset(f"header:{name.decode()}" for name in judged)
-        return cls(section, prefilter, confined, credentials, parts.state.cleared_texts(credentials))
+        return cls(
+            section,
+            prefilter,
+            confined,
+            credentials,
+            parts.state.cleared_texts(credentials),
+            body_limits(loaded.policy),
+        )
 
     def plan(self, evaluation: Evaluation) -> Judgement | None:
         """Reads what would stream past, or says why it is not going to be read."""
         if evaluation.body_plan.mode != "stream":
             return None
         plan = self.plan_body(evaluation.head, evaluation.body_plan)
-        if isinstance(plan, BodyPlan) and plan.mode == "whole":
+        if isinstance(plan, BodyPlan) and plan.mode in ("whole", "spool"):
             plan = with_coding(plan, evaluation.head)
         return Judgement((plan,)) if isinstance(plan, Finding) else Judgement(body=plan)
 
@@ -130,12 +144,17 @@ class InjectionControl(Everywhere):
         if evaluation.raw is not None and body is EMPTY_BODY:
             plain = plain_body(evaluation.body_plan, evaluation.raw)
             found = (
-                plain if isinstance(plain, Finding) else self.read(evaluation.head, evaluation.body_plan, plain, LIMITS)
+                plain
+                if isinstance(plain, Finding)
+                else self.read(evaluation.head, evaluation.body_plan, plain, self._limits)
             )
             if isinstance(found, Finding):
                 return Judgement((found,))
             body = read = found
         operation = evaluation.operation.id if evaluation.operation is not None else ""
+        if evaluation.spool is not None and evaluation.body_plan.kind != "none":
+            spooled = self.judge_spooled(operation, evaluation.head, evaluation.body_plan, evaluation.spool)
+            return Judgement(spooled) if spooled else None
         findings, edits = self.judge(operation, evaluation.head, body)
         return Judgement(findings, parsed=read, edits=edits) if findings or read is not None else None
 
@@ -153,7 +172,10 @@ class InjectionControl(Everywhere):
         if body.kind == "binary" and body.raw and body.tree is None:
             body = as_text(body.raw, body.media)
         if inspected_bytes(body) > self._bytes_max:
-            if self._uninspected == "refuse":
+            if self._uninspected == "spool" and body.kind in ("json", "form", "text"):
+                file = io.BytesIO(body.raw)
+                return self.judge_spooled(operation, head, BodyPlan("whole", body.kind, media=body.media), file), ()
+            if self._uninspected != "pass":
                 return (too_large(self._bytes_max),), ()
             body = EMPTY_BODY
         seen = self._look(operation, head, body)
@@ -165,6 +187,17 @@ class InjectionControl(Everywhere):
             if edits is not None and self._is_clear(operation, head, body, edits):
                 return tuple([_finding(one, stripped=True) for one in seen]), edits
         return tuple([_finding(one) for one in seen]), ()
+
+    def judge_spooled(self, operation: str, head: RequestHead, plan: BodyPlan, file: object) -> tuple[Finding, ...]:
+        """What attacks in the head, or in a body that lies in a file, a piece of it at a time."""
+        seen = self._look(operation, head, EMPTY_BODY)
+        codec = codec_of(parse_content_type(head.fields.get("content-type", ""))) or "utf-8"
+        assert hasattr(file, "read")
+        for values in () if seen else spooled_values(cast(IO[bytes], file), plan.kind, plan.media, codec):
+            effort = self._judging.looks([value.text for value in values], None)
+            if effort is not None and (seen := self._seen(operation, head, values, effort)):
+                break
+        return tuple([_finding(one) for one in seen[:FINDINGS_MAX]])
 
     def _is_clear(self, operation: str, head: RequestHead, body: Body, edits: tuple[Edit, ...]) -> bool:
         """Whether nothing is seen in what `edits` leave."""

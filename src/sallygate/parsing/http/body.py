@@ -37,7 +37,7 @@ def with_coding(plan: BodyPlan, head: RequestHead) -> BodyPlan | Finding:
     """The plan with the content coding that is undone before the body is read, or why it cannot be."""
     if (coding := head.fields.get("content-encoding", "").strip().lower()) in ("", "identity"):
         return plan
-    if plan.mode == "stream" or coding not in READABLE:
+    if plan.mode in ("stream", "spool") or coding not in READABLE:
         return _coded(Finding("body.coding", "Bodies of this content coding are not accepted.", 415))
     return replace(plan, coding=coding)
 
@@ -72,7 +72,7 @@ def parse_body(plan: BodyPlan, raw: bytes, limits: BodyLimits = LIMITS) -> Body 
     try:
         return Body(raw, kind, plan.media, _parsed(plan, raw, limits), plan.declared)
     except forms.FormError as error:
-        return _finding("body.form", "form", error.detail)
+        return _finding("body.form", error.rule, error.detail)
     except multipart.MultipartError as error:
         return _finding("body.multipart", error.rule, error.detail)
     except UnicodeDecodeError:

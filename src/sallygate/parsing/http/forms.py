@@ -19,15 +19,17 @@ _BROKEN = re.compile(r"%(?![0-9A-Fa-f]{2})")
 class FormError(ValueError):
     """The bytes are not pairs that read one way. `detail` never holds any of them."""
 
-    def __init__(self, detail: str) -> None:
+    def __init__(self, detail: str, rule: str = "form") -> None:
+        """`rule` is the field of the policy that has the limit, if it is one."""
         super().__init__(detail)
         self.detail = detail
+        self.rule = rule
 
 
 def split_pairs(raw: bytes, pairs_max: int = PAIRS_MAX) -> list[tuple[str, str]]:
     """Names and values still encoded, in order; empty pairs (`a=1&&b=2`) left out. Raises `FormError`."""
     if raw.count(b"&") >= pairs_max:
-        raise FormError(f"more than {pairs_max} pairs")
+        raise FormError(f"more than {pairs_max} pairs", "limits.form_fields")
     try:
         text = raw.decode("ascii") if raw.isascii() else raw.decode("utf-8")
     except UnicodeDecodeError:

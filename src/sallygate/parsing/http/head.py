@@ -65,8 +65,21 @@ _LENGTH = re.compile(r"[0-9]{1,18}").fullmatch
 class Fault(Exception):
     """The head reads two ways, or none. Carries the finding; never leaves this module."""
 
-    def __init__(self, code: str, detail: str, status: int = 400, where: str = "") -> None:
-        self.finding = Finding(f"request.{code}", detail, status, where=where, owasp="API8", attack="T1190")
+    def __init__(self, code: str, detail: str, status: int = 400, where: str = "", rule: str = "") -> None:
+        """`rule` is the field of the policy that has the limit."""
+        self.finding = Finding(f"request.{code}", detail, status, where=where, rule=rule, owasp="API8", attack="T1190")
+
+
+class HeadLimits(Struct, frozen=True, gc=False):
+    """Bounds of a head; each default has its reason where it is defined."""
+
+    target_bytes: int = TARGET_BYTES_MAX
+    fields: int = HEADERS_MAX
+    bytes: int = HEADER_BYTES_MAX
+    query_pairs: int = QUERY_PAIRS_MAX
+
+
+LIMITS = HeadLimits()
 
 
 class HeadReader(Struct, frozen=True):
@@ -78,6 +91,7 @@ class HeadReader(Struct, frozen=True):
     """Encoded slashes and doubly encoded separators in the path."""
     singletons: frozenset[str] = SINGLETONS
     """With the headers that carry credentials."""
+    limits: HeadLimits = LIMITS
 
     def read(
         self,
@@ -110,10 +124,11 @@ class HeadReader(Struct, frozen=True):
             trace = fields.get("traceparent")
             if trace and (found := _TRACEPARENT(trace)) and found[1].strip("0"):
                 trace_id = found[1]
-            if len(raw_path) + len(raw_query) > TARGET_BYTES_MAX:
-                raise Fault("target_size", f"The request target is longer than {TARGET_BYTES_MAX} bytes.", 414)
+            if len(raw_path) + len(raw_query) > (most := self.limits.target_bytes):
+                said = f"The request target is longer than {most} bytes."
+                raise Fault("target_size", said, 414, rule="limits.target")
             segments = self._segments(raw_path)
-            query = read_query(raw_query) if raw_query else ()
+            query = read_query(raw_query, self.limits.query_pairs) if raw_query else ()
         except Fault as error:
             fault = error.finding
         return RequestHead(
@@ -175,11 +190,11 @@ class HeadReader(Struct, frozen=True):
         return tuple(segments)
 
     def _fields(self, headers: Headers, http_version: str) -> Mapping[str, str]:
-        if len(headers) > HEADERS_MAX and _fields_in(headers) > HEADERS_MAX:
-            raise Fault("headers", f"There are more than {HEADERS_MAX} header fields.", 431)
+        if len(headers) > (most := self.limits.fields) and _fields_in(headers) > most:
+            raise Fault("headers", f"There are more than {most} header fields.", 431, rule="limits.header_fields")
         values = b"".join([value for _, value in headers])
-        if len(values) > HEADER_BYTES_MAX:
-            raise Fault("headers", f"The header fields are longer than {HEADER_BYTES_MAX} bytes.", 431)
+        if len(values) > (most := self.limits.bytes):
+            raise Fault("headers", f"The header fields are longer than {most} bytes.", 431, rule="limits.header_bytes")
         if len(values.translate(None, _VALUE_BAD_BYTES)) < len(values):
             raise Fault("headers", "A header field contains a control character.")
         names = b"".join([name or b":" for name, _ in headers])
@@ -308,13 +323,13 @@ def _check_framing(fields: Mapping[str, str], http_version: str) -> None:
         raise Fault("host", "The Host header is not a host and port.", where="header:host")
 
 
-def read_query(raw_query: bytes) -> tuple[tuple[str, str], ...]:
+def read_query(raw_query: bytes, pairs_max: int = QUERY_PAIRS_MAX) -> tuple[tuple[str, str], ...]:
     """Decoded pairs, `+` as a space (the form encoding every framework reads queries by)."""
     if _QUERY_BAD(raw_query):
         raise Fault("query", "The query has a character, a NUL or a percent sign that is not allowed.")
     parts = raw_query.decode("ascii").split("&")
-    if len(parts) > QUERY_PAIRS_MAX:
-        raise Fault("query", f"The query has more than {QUERY_PAIRS_MAX} pairs.")
+    if len(parts) > pairs_max:
+        raise Fault("query", f"The query has more than {pairs_max} pairs.", rule="limits.query_fields")
     plain = b"%" not in raw_query and b"+" not in raw_query
     pairs = []
     for part in parts:

@@ -15,8 +15,8 @@ from urllib.parse import unquote_to_bytes
 from sallygate.model.request import Part
 from sallygate.parsing.http.media_types import READ_CHARSETS, is_ascii_only, parse_content_type
 
-PARTS_MAX = 100
-"""Parts of one body. Forms written for people have tens of fields; Starlette and Django stop at 1,000."""
+PARTS_MAX = 1000
+"""Parts of one body. Forms written for people have tens of fields; Starlette and Django stop at 1,000, too."""
 HEADER_BYTES_MAX = 4096
 """Header lines of one part: three short fields and a file name of 255 characters, escaped, fit three
 times."""
@@ -52,7 +52,7 @@ def parse_multipart(
     if not raw.startswith(delimiter):
         raise MultipartError("preamble", "does not begin with its boundary")
     if raw.count(b"\r\n" + delimiter) > parts_max:
-        raise MultipartError("parts_max", f"more than {parts_max} parts")
+        raise MultipartError("limits.parts", f"more than {parts_max} parts")
     pieces = (b"\r\n" + raw).split(b"\r\n" + delimiter)[1:]
     last = pieces.pop()
     if last not in (b"--", b"--\r\n"):

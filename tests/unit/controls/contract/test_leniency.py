@@ -29,7 +29,7 @@ RECORD = {
     ("body", "strict", "lenient"),
     [
         ({"name": "a", "note": None}, ["body body:/note nullable"], []),
-        ({"name": "a", "kind": None}, ["body body:/kind enum"], []),
+        ({"name": "a", "kind": None}, ["body body:/kind nullable"], []),
         ({"name": "a", "to": {"city": None}}, ["body body:/to/city nullable"], []),
         ({"name": "a", "to": None}, ["body body:/to nullable"], []),
         ({"name": None}, ["body body:/name nullable"], ["body body:/name nullable"]),

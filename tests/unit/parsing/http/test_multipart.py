@@ -118,7 +118,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "a charset": (body(D + b'name="a"\r\nContent-Type: text/plain; charset=utf-7\r\n\r\n1'), "charset"),
     "a broken type": (body(D + b'name="a"\r\nContent-Type: text\r\n\r\n1'), "content_type"),
     "a wrong length": (body(D + b'name="a"\r\nContent-Length: 2\r\n\r\n1'), "content_length"),
-    "too many parts": (body(*[FIELD] * 101), "parts_max"),
+    "too many parts": (body(*[FIELD] * 1001), "limits.parts"),
 }
 
 

@@ -58,7 +58,7 @@ def is_opaque(media: str) -> bool:
 
 
 def plan_body(
-    head: RequestHead, plan: BodyPlan, bytes_max: int, uninspected: Literal["refuse", "pass"]
+    head: RequestHead, plan: BodyPlan, bytes_max: int, uninspected: Literal["refuse", "pass", "spool"]
 ) -> BodyPlan | Finding:
     """How to read what would otherwise stream past; or why it is not going to be."""
     media = parse_content_type(head.fields.get("content-type", ""))
@@ -71,15 +71,18 @@ def plan_body(
     length = head.fields.get("content-length")
     if length is None and is_opaque(name):  # how large it is, nobody can say: as one that says it is large
         return plan
-    if _is_over(length, bytes_max):
+    spooled = uninspected == "spool" and kind != "multipart" and (length is None or _is_over(length, bytes_max))
+    if not spooled and _is_over(length, bytes_max):
         return plan if uninspected == "pass" or is_opaque(name) else too_large(bytes_max)
     if codec_of(media) is None:
         return plan if uninspected == "pass" else _charset()
+    if spooled:
+        return plan if is_opaque(name) else replace(plan, mode="spool", kind=kind, media=name)
     boundary = (media.parameter("boundary") or "") if media is not None and kind == "multipart" else ""
-    return replace(
-        plan, mode="whole", kind=kind, bytes_max=min(bytes_max, plan.bytes_max), media=name, boundary=boundary,
-        over="injection.size", limit="injection.inspect",
-    )  # fmt: skip
+    whole = replace(plan, mode="whole", kind=kind, media=name, boundary=boundary)
+    if plan.bytes_max <= bytes_max:
+        return whole
+    return replace(whole, bytes_max=bytes_max, over="injection.size", limit="injection.inspect")
 
 
 def _is_over(length: str | None, bytes_max: int) -> bool:
@@ -114,7 +117,7 @@ def read_body(head: RequestHead, plan: BodyPlan, raw: bytes, limits: BodyLimits)
     body has to be what it says: of two readers of a broken one each would find other fields."""
     if plan.kind in ("json", "form", "multipart"):
         parsed = parse_body(plan, raw, limits)
-        if isinstance(parsed, Body) or plan.kind == "multipart":
+        if isinstance(parsed, Body) or plan.kind == "multipart" or parsed.rule == "limits.form_fields":
             return parsed
         if plan.kind == "form":
             return Body(raw, "form", plan.media, lenient_pairs(raw))

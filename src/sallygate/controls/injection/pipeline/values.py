@@ -162,7 +162,7 @@ def _body_texts(body: Body) -> tuple[list[str], Iterable[str]]:
 
 def _pieces(text: str, media: str, where: str = "body:") -> list[str]:
     """The texts of the values a text is, of a long one itself: that is not scanned among others."""
-    return [value.text for value in _text_values(text, media, where)] if len(text) < TEXT_SHORT else [text]
+    return [value.text for value in text_values(text, media, where)] if len(text) < TEXT_SHORT else [text]
 
 
 def _leaves_and_keys(tree: Any) -> tuple[list[str], list[str]]:
@@ -294,7 +294,7 @@ def _body_values(body: Body, calls: Calls) -> Iterator[Value]:
         for part in tree:  # type: ignore[attr-defined]
             yield from _part_values(part)
     elif isinstance(tree, str):
-        yield from _text_values(tree, body.media)
+        yield from text_values(tree, body.media)
 
 
 def json_values(place: str, tree: object, calls: Calls) -> Iterator[Value]:
@@ -376,10 +376,11 @@ def _part_values(part: Part) -> Iterator[Value]:
     if (text := part_text(part)) is not None:
         if not part.filename and part.media == "text/plain" and _begins_document(text):
             yield Value(where, text, "body")  # a field as in a form, that nobody said to be XML
-        yield from _text_values(text, part.media, where)
+        yield from text_values(text, part.media, where)
 
 
-def _text_values(text: str, media: str, where: str = "body:") -> Iterator[Value]:
+def text_values(text: str, media: str, where: str = "body:") -> Iterator[Value]:
+    """The values of a text by its media type: those of a document of XML, of the parts of a message, or the text."""
     if media.endswith("xml") or _begins_document(text):
         yield Value(where, text, "xml")
         for inner in xml_texts(text):

@@ -84,7 +84,8 @@ def policy_text(modes: Mapping[str, str] | None = None, plans: Mapping[str, str]
             part for part in ({**OWN, **own}.get(section, ""), f"mode: {(modes or {}).get(section, 'enforce')}") if part
         ]
         text += f"{section}: {{{', '.join(parts)}}}\n"
-    return text + "operations: {listThings: {records: /items}, createThing: {cost: 2, rate: 10/s burst 10}}\n"
+    own = "cost: 2, rate: 10/s burst 10, rates: [{by: 'body:/name', rate: 10/s burst 10}]"
+    return text + f"operations: {{listThings: {{records: /items}}, createThing: {{{own}}}}}\n"
 
 
 @lru_cache(64)

@@ -141,7 +141,7 @@ def test_a_refused_request_is_a_line_of_the_log(tmp_path: Path, upstream: Upstre
         running.get("/things", traceparent=f"00-{trace}-b7ad6b7169203331-01")
         running.get("/status")
         line = until(lambda: [line for line in log_lines(running.log) if line["event"].startswith("refused")])[0]
-        assert line["event"] == "refused 401 GET /things: This operation needs an API key."
+        assert line["event"] == "refused 401 GET /things: This operation needs an API key in X-API-Key."
         assert line["trace_id"] == trace and line["request_id"] and line["reason"] == "identity.missing"
         assert not [line for line in log_lines(running.log) if line["event"].startswith("passed")]
 

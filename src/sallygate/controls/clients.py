@@ -21,6 +21,7 @@ from sallygate.model.operation import Match, Operation
 from sallygate.model.request import RequestHead
 from sallygate.parsing.openapi.document import public_view
 from sallygate.parsing.openapi.servers import base_paths
+from sallygate.policy.identity import Identity
 from sallygate.policy.load import Loaded
 from sallygate.policy.schema import Clients, Cors
 from sallygate.state.parts import Parts
@@ -71,7 +72,7 @@ class ClientsControl:
         section, loaded = parts.sections[cls.section], parts.loaded
         assert isinstance(section, Clients)
         denied = denied_operations(loaded)
-        return cls(section, _public(loaded, denied), _credential_fields(parts), loaded.hash, denied)
+        return cls(section, _public(loaded, denied, section.shows), _credential_fields(parts), loaded.hash, denied)
 
     def applies(self, phase: Phase, operation: Operation | None) -> bool:
         """To all requests: what leads to no operation is what it is for. To responses where it says who reads them."""
@@ -174,13 +175,57 @@ def _names(field: str, tag: str) -> bool:
     return field.strip() == "*" or tag in [one.strip().removeprefix("W/") for one in field.split(",")]
 
 
-def _public(loaded: Loaded, denied: frozenset[str]) -> dict[str, object] | None:
-    """What unknown clients may read: the document's own servers are replaced by the gate itself."""
+def _public(loaded: Loaded, denied: frozenset[str], shows: str) -> dict[str, object] | None:
+    """What unknown clients may read: the document's own servers and security schemes are replaced by the gate's."""
     if loaded.document is None:
         return None
-    hidden = {(one.method.lower(), one.path) for one in loaded.operations if one.id in denied}
-    servers = [{"url": path or "/"} for path in base_paths_of(loaded)]
-    return {**public_view(loaded.document, hidden), "servers": servers}
+    public = _open_operations(loaded)
+    hidden = {
+        (one.method.lower(), one.path)
+        for one in loaded.operations
+        if one.id in denied or (shows == "public" and one.id not in public)
+    }
+    view = public_view(loaded.document, hidden)
+    schemes = _schemes(loaded.policy.identity, tokens=loaded.policy.auth is not None)
+    for operation in loaded.operations:
+        described = view["paths"].get(operation.path, {}).get(operation.method.lower())
+        if isinstance(described, dict):
+            described.pop("security", None)
+            if schemes and operation.id in public:
+                described["security"] = []
+    view.pop("security", None)
+    components = {**view.get("components", {})}
+    components.pop("securitySchemes", None)
+    if schemes:
+        view["security"] = [{name: []} for name in schemes]
+        components["securitySchemes"] = schemes
+    if components:
+        view["components"] = components
+    return {**view, "servers": [{"url": path or "/"} for path in base_paths_of(loaded)]}
+
+
+def _open_operations(loaded: Loaded) -> frozenset[str]:
+    """The ids of those that need no credential."""
+    identity = loaded.policy.identity
+    if identity is None or identity.mode == "off":
+        return frozenset(one.id for one in loaded.operations)
+    declared = (
+        one.id for one in loaded.operations if one.security is not None and not (one.security and all(one.security))
+    )
+    return frozenset((*identity.public, *declared))
+
+
+def _schemes(identity: Identity | None, *, tokens: bool) -> dict[str, object]:
+    """The gate's own security schemes (OpenAPI 3.1.1, section 4.8.27)."""
+    if identity is None or identity.mode == "off":
+        return {}
+    keys = identity.api_keys
+    found: dict[str, object] = {"apiKey": {"type": "apiKey", "in": "header", "name": keys.header}}
+    if keys.bearer or identity.jwt or tokens:
+        found["bearer"] = {"type": "http", "scheme": "bearer"}
+    if keys.basic or identity.basic is not None:
+        found["basic"] = {"type": "http", "scheme": "basic"}
+    return found
 
 
 def _credential_fields(parts: Parts) -> tuple[str, ...]:

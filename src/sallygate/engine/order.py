@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from sallygate.controls.clients import ClientsControl
 from sallygate.controls.contract import ContractControl
+from sallygate.controls.field_rates import FieldRatesControl
 from sallygate.controls.flood import FloodControl, SheddingControl
 from sallygate.controls.headers import HeadersControl
 from sallygate.controls.identity import IdentityControl, ScopesControl
@@ -66,6 +67,7 @@ ORDER: tuple[Row, ...] = (
     Row("plan", FloodControl, own=True),
     Row("examine", ContractControl, may_offload=True),
     Row("examine", InjectionControl, may_offload=True),
+    Row("examine", FieldRatesControl),
     Row("release", ClientsControl, own=True),
     Row("release", FloodControl, own=True),
     Row("release", LimitsControl),

@@ -79,9 +79,9 @@ _JUDGED_AGAIN = ("contract.query_unknown", "contract.parameter_repeated")
 _KEPT_CODES = {
     "limits.concurrent": "limits", "limits.address_concurrent": "limits", "flood.prefix_concurrent": "flood",
     "flood.penalty": "flood", "flood.slow_body": "flood", "flood.shed": "flood.shedding",
-    "flood.memory": "flood",
+    "flood.memory": "flood", "limits.field": "limits",
 }  # fmt: skip
-"""What hung on how much was under way, how fast it came, or what was refused before."""
+"""What hung on a value, on how much was under way, how fast it came, or what was refused before."""
 _NEW_LOCATION = ("location.new", "location.unverified")
 _NO_POLICY = frozenset(("upstream", "request", "control", "transport"))
 """What the connection, the API or a fault decided."""

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, WithJsonSchema, field_validator, model_validator
 
+from sallygate.parsing.request_fields import PLACE
 from sallygate.policy.accounts import AccountsSection
 from sallygate.policy.auth import Auth
 from sallygate.policy.contract import ContractSection, OperationContract
@@ -161,6 +162,10 @@ class Clients(ControlSection):
         description="Where the public view of the contract is served; `null` serves none.",
         pattern="^/",
     )
+    shows: Literal["described", "public"] = Field(
+        "described",
+        description="Operations in the specification: all that the contract describes and nobody denied, or only those that need no credential.",
+    )
     cors: Cors | None = Field(None, description="Cross-origin rules.")
 
 
@@ -240,11 +245,30 @@ class Location(ControlSection):
     """New locations of callers; each plan's `new_location` gives the treatment."""
 
 
+class FieldRate(Section):
+    """Rate of one operation by the value of a field, over all callers."""
+
+    by: str = Field(
+        description="The field, as findings name it: `body:/username`, `query:email`, `path:id`, `header:x-device`, `cookie:sid`."
+    )
+    rate: RateText = Field(description="Calls for one value of the field, `5/min burst 10`.")
+
+    @field_validator("by")
+    @classmethod
+    def _is_place(cls, by: str) -> str:
+        if PLACE(by) is None:
+            raise ValueError(f"{by!r} is not a field; write for example body:/username or query:email")
+        return by
+
+
 class OperationSection(Section):
     """What one operation adds."""
 
     cost: Count = Field(1, description="How many requests one call counts as, in rates and quotas.")
     rate: RateText | None = Field(None, description="A rate of its own per account (per address where public).")
+    rates: list[FieldRate] = Field(
+        [], description="Rates by fields of the request, over all callers: at most so many calls for one user name."
+    )
     records: str | None = Field(
         None,
         description="JSON pointer to the array of records in the answer, `/items`; an empty string is the whole answer.",

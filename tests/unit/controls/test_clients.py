@@ -36,6 +36,22 @@ def test_an_operation_that_is_denied_is_not_there() -> None:
     assert "get" in view["paths"]["/things"] and "post" not in view["paths"]["/things"]
 
 
+def test_the_specification_names_the_gates_own_security_schemes() -> None:
+    _, _, view = reply(house(), Request(path="/openapi.json"))
+    assert view["components"]["securitySchemes"] == {"apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"}}
+    assert view["security"] == [{"apiKey": []}]
+    assert view["paths"]["/status"]["get"]["security"] == [] and "security" not in view["paths"]["/things"]["get"]
+    bearer = house(identity="api_keys: {header: X-Key, bearer: true}, public: [listThings]")
+    _, _, view = reply(bearer, Request(path="/openapi.json"))
+    assert list(view["components"]["securitySchemes"]) == ["apiKey", "bearer"]
+    assert view["paths"]["/things"]["get"]["security"] == [] and view["security"] == [{"apiKey": []}, {"bearer": []}]
+
+
+def test_the_specification_may_show_public_operations_alone() -> None:
+    _, _, view = reply(house("specification: /openapi.json, shows: public"), Request(path="/openapi.json"))
+    assert list(view["paths"]) == ["/status"]
+
+
 def test_no_other_method_tells_of_what_is_denied() -> None:
     made = house(operations="createThing: {deny: true}, listThings: {deny: true}")
     assert [reply(made, Request(method, key="large"))[0] for method in ("DELETE", "OPTIONS", "HEAD")] == [404] * 3

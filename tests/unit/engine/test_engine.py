@@ -210,7 +210,7 @@ def test_off_does_not_look(bench) -> None:
 
 
 ASKED = [row for row in ORDER if row.phase not in ("early", "release", "inspect")]
-OFF = ("network", "intelligence", "location", "transport")
+OFF = ("network", "intelligence", "location", "transport", "field_rates")
 """Controls that the policy of the next test does without."""
 
 

@@ -102,6 +102,7 @@ class IdentityControl(Everywhere):
         )
         """After a credential that was refused (RFC 6750, section 3.1): the same for every reason."""
         authorizes = bool(self._schemes) or basic is not None
+        self._wanted = f"an API key in {section.api_keys.header}{', or a credential in Authorization' * authorizes}"
         self.credential_headers = {self._header.encode()} | ({b"authorization"} if authorizes else set())
         """What must not travel on to the API."""
 
@@ -150,7 +151,7 @@ class IdentityControl(Everywhere):
             return self._keys.admit(sent, now, done)
         if not self.needs_identity(operation):
             return None
-        return missing("an API key" if self._tokens is None else "a credential")
+        return missing(self._wanted)
 
     def prove_key(self, text: str, now: float, done: tuple[WorkDone, ...]) -> Principal | Finding | OwnWork:
         """Whom a key stands for, wherever it was sent."""

@@ -1,0 +1,57 @@
+"""Value of one field of a request, by the place that findings name it with: `body:/username`, `query:q`, `path:id`.
+
+Refuses to know what a value means.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from msgspec.json import encode
+
+from sallygate.model.request import Body, Part, RequestHead
+from sallygate.parsing.pointers import resolve_pointer, unescape_pointer
+
+PLACE = re.compile(r"(?:query|header|cookie|path):[^\s:]+|body:(?:/[^/]*)+").fullmatch
+"""A field that a policy may name."""
+VALUE_CHARS_MAX = 512
+"""Characters of a value that count; longer ones with the same beginning are one."""
+
+
+def field_value(place: str, head: RequestHead, path_values: Iterable[tuple[str, str]], body: Body) -> str | None:
+    """The field's value as text, in one spelling: without space around it, and without capitals. None where the request
+    does not have it. Repeated values are one text with commas."""
+    kind, _, name = place.partition(":")
+    if kind == "query":
+        found = [value for known, value in head.query if known == name]
+    elif kind == "path":
+        found = [value for known, value in path_values if known == name]
+    elif kind == "header":
+        found = [head.fields[name.lower()]] if name.lower() in head.fields else []
+    elif kind == "cookie":
+        pairs = (pair.strip().partition("=") for pair in head.fields.get("cookie", "").split(";"))
+        found = [value for known, _, value in pairs if known == name]
+    else:
+        found = _in_body(name, body)
+    return _spelled(",".join(found)) if found else None
+
+
+def _in_body(pointer: str, body: Body) -> list[str]:
+    if body.kind == "json":
+        try:
+            value = resolve_pointer(body.tree, pointer)
+        except (LookupError, ValueError):
+            return []
+        return [value if isinstance(value, str) else encode(value).decode()]
+    name = unescape_pointer(pointer[1:])
+    pairs = body.tree if isinstance(body.tree, tuple) else ()
+    if body.kind == "multipart":
+        parts = (part for part in pairs if isinstance(part, Part) and part.name == name and part.filename is None)
+        return [part.data[: VALUE_CHARS_MAX * 4].decode("utf-8", "replace") for part in parts]
+    return [pair[1] for pair in pairs if pair[0] == name] if body.kind == "form" else []
+
+
+def _spelled(value: str) -> str:
+    return unicodedata.normalize("NFKC", value[:VALUE_CHARS_MAX]).casefold().strip()

@@ -1,0 +1,133 @@
+"""Rates by a field of the request: one value, many callers, and the spellings that are one value."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from sallygate.offline.decide import Offline
+from sallygate.offline.recordings import Recorded
+from sallygate.policy.errors import PolicyError
+from sallygate.policy.load import load_policy
+from support import write_policy
+
+SCHEMA = {"type": "object", "properties": {"username": {}, "user": {"type": "object"}, "password": {"type": "string"}}}
+FORM, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data; boundary=X"
+DOCUMENT: dict[str, Any] = {
+    "openapi": "3.1.0",
+    "info": {"title": "logins", "version": "1"},
+    "paths": {
+        "/login/{tenant}": {
+            "parameters": [{"name": "tenant", "in": "path", "required": True, "schema": {"type": "string"}}],
+            "post": {
+                "operationId": "login",
+                "security": [],
+                "parameters": [{"name": "email", "in": "query", "schema": {"type": "string"}}],
+                "requestBody": {
+                    "content": {name: {"schema": SCHEMA} for name in ("application/json", FORM, "multipart/form-data")}
+                },
+                "responses": {"200": {"description": "ok"}},
+            },
+        }
+    },
+}
+
+
+def gate(directory: Path, *rates: str, more: str = "") -> Offline:
+    listed = ", ".join(f"{{by: '{by}', rate: 3/min burst 3}}" for by in rates)
+    text = f"operations: {{login: {{rates: [{listed}]}}}}\n{more}"
+    return Offline(write_policy(directory, text, openapi=DOCUMENT))
+
+
+def login(
+    body: object, number: int = 0, query: str = "", tenant: str = "a", media: str = "application/json"
+) -> Recorded:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    headers = ((b"host", b"a.example"), (b"content-type", media.encode()), (b"content-length", b"%d" % len(raw)),
+               (b"x-device", b"phone"), (b"cookie", b"b=c; sid=s1"))  # fmt: skip
+    return Recorded("POST", "https", f"/login/{tenant}".encode(), query.encode(), headers, raw, f"192.0.{number}.7")
+
+
+def refused(offline: Offline, *requests: Recorded) -> list[str]:
+    findings = [offline.decide(one).decision.findings for one in requests]
+    return [f"{found[0].code} {found[0].where}" if found else "" for found in findings]
+
+
+def test_many_addresses_have_one_rate_for_one_account(tmp_path: Path) -> None:
+    offline = gate(tmp_path, "body:/username")
+    tries = [login({"username": "kim", "password": str(n)}, n) for n in range(40)]
+    assert refused(offline, *tries) == [""] * 3 + ["limits.field body:/username"] * 37
+    assert refused(offline, login({"username": "lee"})) == [""]
+
+
+@pytest.mark.parametrize(
+    ("by", "same", "other"),
+    [
+        (
+            "body:/username",
+            [{"username": "Kim "}, {"username": "kim"}, {"username": "KIM"}, {"username": "\uff4bim"}],
+            {"username": "ki m"},
+        ),
+        ("body:/user/name", [{"user": {"name": "a"}}] * 4, {"user": {"name": "b"}}),
+        ("body:/username", [{"username": 7}] * 4, {"username": 8}),
+        ("body:/username", [{"username": ["a", {"b": 1}]}] * 4, {"username": ["a"]}),
+    ],
+)
+def test_spellings_of_one_value(tmp_path: Path, by: str, same: list[object], other: object) -> None:
+    offline = gate(tmp_path, by)
+    assert refused(offline, *map(login, same)) == ["", "", "", f"limits.field {by}"]
+    assert refused(offline, login(other), login({})) == ["", ""]
+
+
+def test_fields_of_every_kind(tmp_path: Path) -> None:
+    multipart = b'--X\r\nContent-Disposition: form-data; name="username"\r\n\r\nkim\r\n--X--\r\n'
+    kinds = {
+        "body:/username": login(urlencode({"username": "kim"}).encode(), media=FORM),
+        "body:/username ": login(multipart, media=MULTIPART),
+        "query:email": login({}, query="email=kim%40a.example"),
+        "path:tenant": login({}, tenant="acme"),
+        "header:X-Device": login({}),
+        "cookie:sid": login({}),
+    }
+    for number, (by, request) in enumerate(kinds.items()):
+        place = by.strip()
+        assert refused(gate(tmp_path / str(number), place), *[request] * 4)[3] == f"limits.field {place}"
+
+
+def test_several_fields_count_each_by_itself(tmp_path: Path) -> None:
+    offline = gate(tmp_path, "body:/username", "query:email")
+    assert (
+        refused(offline, *[login({"username": str(n)}, query="email=e") for n in range(4)])[3]
+        == "limits.field query:email"
+    )
+    assert (
+        refused(offline, *[login({"username": "u"}, query=f"email={n}") for n in range(4)])[3]
+        == "limits.field body:/username"
+    )
+
+
+def test_in_shadow_nothing_is_refused(tmp_path: Path) -> None:
+    offline = gate(tmp_path, "body:/username", more="limits: {mode: shadow}\n")
+    found = [offline.decide(login({"username": "kim"})).decision for _ in range(5)]
+    assert [one.verdict for one in found] == ["allow"] * 5 and found[4].findings[0].mode == "shadow"
+
+
+def test_a_name_that_is_used_up_says_when_to_come_back_and_not_what_it_was(tmp_path: Path) -> None:
+    offline = gate(tmp_path, "body:/username")
+    decision = [offline.decide(login({"username": "kim-secret"})).decision for _ in range(4)][3]
+    assert decision.status == 429 and "kim-secret" not in repr(decision)
+
+
+@pytest.mark.parametrize("by", ["username", "body:username", "body:", "form:/a", "query:"])
+def test_what_is_no_field_is_refused_at_load(tmp_path: Path, by: str) -> None:
+    with pytest.raises(PolicyError) as caught:
+        load_policy(
+            write_policy(
+                tmp_path, f"operations: {{login: {{rates: [{{by: '{by}', rate: 1/s burst 1}}]}}}}\n", openapi=DOCUMENT
+            )
+        )
+    assert any("is not a field" in one.message for one in caught.value.problems)

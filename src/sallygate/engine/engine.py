@@ -10,6 +10,10 @@ the table in `order`; how each is run is in `evaluation`.
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import takewhile
+from operator import attrgetter
+
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -35,6 +39,7 @@ from sallygate.model.outcome import (
     Refuse,
     Release,
     ResponseBody,
+    Rest,
 )
 from sallygate.model.request import NO_BODY, Body, BodyPlan, RequestHead, Side
 from sallygate.model.work import WorkDone
@@ -204,9 +209,10 @@ class Engine:
         done: tuple[WorkDone, ...] = (),
         trace: list[Step] | None = None,
         spool: object = None,
-    ) -> Ask | Refuse | Pass:
+        aside: bool = False,
+    ) -> Ask | Refuse | Pass | Rest:
         """What was sent, judged against the contract and for attacks. `raw` is the whole body, or None when it streams
-        unread, or lies in the file `spool`. May be run off the event loop where the plan's rows say so."""
+        unread, or lies in the file `spool`. `aside`: off the event loop, as far as the plan's rows allow it."""
         if admission.own:
             return Pass(admission.decision)
         evaluation = OpenEvaluation.resumed(admission, head, head.received_at, trace)
@@ -214,7 +220,25 @@ class Engine:
             evaluation.raw = raw
         if done or spool is not None:
             evaluation.done, evaluation.spool = done, spool
-        evaluation.run(self._plan_of(admission.operation, False).examine)
+        judges = self._plan_of(admission.operation, False).examine
+        here = judges if not aside else tuple(takewhile(attrgetter("may_offload"), judges))
+        if not evaluation.run(here) and len(here) < len(judges):
+            return Rest(partial(self._rest, evaluation, judges[len(here) :], admission, head))
+        return self._examined(evaluation, admission, head)
+
+    def _rest(
+        self,
+        evaluation: OpenEvaluation,
+        judges: tuple[Judge, ...],
+        admission: Admission,
+        head: RequestHead,
+        done: tuple[WorkDone, ...],
+    ) -> Ask | Refuse | Pass:
+        """What reads state, after the others have run off the event loop."""
+        evaluation.run(judges)
+        return self._examined(evaluation, admission, head)
+
+    def _examined(self, evaluation: OpenEvaluation, admission: Admission, head: RequestHead) -> Ask | Refuse | Pass:
         decision = admission.decision
         if evaluation.findings:
             decision = decide((*decision.findings, *evaluation.findings))
@@ -232,8 +256,9 @@ class Engine:
         )  # fmt: skip
 
     def may_offload(self, admission: Admission) -> bool:
-        """Whether all that examines a request reads nothing that changes, so that it may run off the event loop."""
-        return all(judge.may_offload for judge in self._plan_of(admission.operation, admission.own).examine)
+        """Whether what examines a request first reads nothing that changes, so that it may run off the event loop."""
+        judges = self._plan_of(admission.operation, admission.own).examine
+        return not judges or judges[0].may_offload
 
     # the response --------------------------------------------------------------------------------------------------
 

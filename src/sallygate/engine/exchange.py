@@ -32,12 +32,9 @@ from sallygate.model import driver as d
 from sallygate.model.decision import ALLOW, Decision
 from sallygate.model.event import Location
 from sallygate.model.exchange import GONE, NOTHING_LEARNED, Exchange
-from sallygate.model.outcome import Admission, Answer, Ask, Inspection, Pass, Refuse
+from sallygate.model.outcome import Admission, Answer, Ask, Inspection, Pass, Refuse, Rest
 from sallygate.model.request import EMPTY_BODY, Body, RequestHead
 from sallygate.model.work import ROUNDS_MAX, ApiAnswered, AskApi, Work, WorkDone
-
-OFFLOADED_BYTES = 64 * 1024
-"""Larger bodies are examined off the event loop, where they make nobody wait."""
 
 Judge = Callable[[tuple[WorkDone, ...]], Any]
 """A phase, with what was found out for it."""
@@ -152,10 +149,11 @@ class ExchangeDriver:
             event = yield read
             if (finding := request.whole(event)) is not None:
                 return (yield from self._refuse(refusal(finding, admission, come_back(finding, head))))
-        aside = request.is_larger_than(OFFLOADED_BYTES) and gate.engine.may_offload(admission)
-        examined = (yield from self._aside(self._examine)) if aside else self._judged(self._examine)
+        aside = request.is_large and gate.engine.may_offload(admission)
+        examine = partial(self._examine, aside)
+        examined = (yield from self._aside(examine)) if aside else self._judged(examine)
         if isinstance(examined, Ask):
-            examined = yield from self._answered(self._examine, examined, aside)
+            examined = yield from self._answered(examine, examined, aside)
         if examined.charges or ledger.reserved:
             ledger.charge(examined.charges, self.now)
             ledger.give_reserved_back()
@@ -186,11 +184,11 @@ class ExchangeDriver:
             return self._unchecked(error)
 
     def _aside(self, judge: Judge, done: tuple[WorkDone, ...] = ()) -> Generator[Commands, d.Event, Any]:
-        """The same, off the event loop."""
+        """The same, off the event loop, but for what has to run on it."""
         event = yield (d.Offload(partial(judge, done)),)
         if not isinstance(event, d.Offloaded) or event.result is None:
             return self._unchecked(event.error if isinstance(event, d.Offloaded) else None)
-        return event.result
+        return self._judged(event.result.run) if isinstance(event.result, Rest) else event.result
 
     def _answered(self, judge: Judge, outcome: Ask, aside: bool = False) -> Generator[Commands, d.Event, Any]:
         """The outcome of a phase that asks: after at most three rounds of finding out."""
@@ -236,10 +234,10 @@ class ExchangeDriver:
     def _admit(self, done: tuple[WorkDone, ...]) -> Ask | Refuse | Answer | Admission:
         return self._gate.engine.admit(self._head, self.now, done, self._trace)
 
-    def _examine(self, done: tuple[WorkDone, ...]) -> Ask | Refuse | Pass:
+    def _examine(self, aside: bool, done: tuple[WorkDone, ...]) -> Ask | Refuse | Pass | Rest:
         admission, request = self._admission, self._request
         assert admission is not None and request is not None
-        return self._gate.engine.examine(admission, self._head, request.raw, done, self._trace, request.spool)
+        return self._gate.engine.examine(admission, self._head, request.raw, done, self._trace, request.spool, aside)
 
     def _unchecked(self, error: BaseException | None) -> Refuse:
         """The engine itself failed: nobody passes."""

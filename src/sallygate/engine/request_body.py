@@ -22,6 +22,10 @@ from sallygate.model.request import RequestHead
 Commands = tuple[d.Command, ...]
 
 
+OFFLOADED_BYTES = 64 * 1024
+"""Larger bodies are examined off the event loop, where they make nobody wait."""
+
+
 class RequestBody:
     """Lives from the admission on. `findings` are those of the body; the driver decides what they mean."""
 
@@ -53,9 +57,10 @@ class RequestBody:
             return (d.ReadBody(plan.bytes_max, self._enforced_pace, self._ledger.keep),)
         return (d.Spool("client", plan.bytes_max, self._enforced_pace),) if plan.mode == "spool" else ()
 
-    def is_larger_than(self, size: int) -> bool:
-        """Whether what is to be examined lies in a file, or is larger than so many bytes."""
-        return self.spool is not None or len(self.raw or b"") > size
+    @property
+    def is_large(self) -> bool:
+        """Whether what is to be examined lies in a file, or is too large to be examined on the event loop."""
+        return self.spool is not None or len(self.raw or b"") > OFFLOADED_BYTES
 
     def whole(self, event: d.Event) -> Finding | None:
         """What is wrong with how it came."""

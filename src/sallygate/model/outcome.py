@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from msgspec import Struct
 
 from sallygate.model.decision import Decision, HeaderList, Reply
@@ -10,7 +12,7 @@ from sallygate.model.judgement import Meter, Pace, ResponsePlan, Slot
 from sallygate.model.operation import Operation
 from sallygate.model.principal import Principal
 from sallygate.model.request import EMPTY_BODY, NO_BODY, Body, BodyPlan
-from sallygate.model.work import Charge, Work
+from sallygate.model.work import Charge, Work, WorkDone
 
 STREAM = ResponsePlan()
 
@@ -35,6 +37,13 @@ class Refuse(Struct, frozen=True, gc=False):
     principal: Principal | None = None
     answer_at: float = 0.0
     """Time before which the refusal is not sent, in seconds since the epoch."""
+
+
+class Rest(Struct, frozen=True):
+    """What is left of a phase after the part that ran off the event loop: it reads state, so it runs on the loop."""
+
+    run: Callable[[tuple[WorkDone, ...]], object]
+    """Gives the phase's outcome; takes the answers to work, which the first part has had already."""
 
 
 class Answer(Struct, frozen=True, gc=False):

@@ -12,13 +12,14 @@ import pytest
 from msgspec.structs import replace
 
 from bench import break_phase
-from gatehouse import NOW, House, Request
+from gatehouse import NOW, House, Request, policy_text
 from sallygate.controls.flood import FloodControl
 from sallygate.controls.limits import LimitsControl
-from sallygate.engine.exchange import OFFLOADED_BYTES
+from sallygate.engine.request_body import OFFLOADED_BYTES
 from sallygate.model import driver as d
 from sallygate.model.finding import Finding
 from sallygate.model.judgement import Judgement
+from sallygate.model.outcome import Rest
 from sallygate.model.restriction import Restriction
 from sallygate.services.restriction_tables import add_restrictions
 from support import OPENAPI
@@ -209,6 +210,23 @@ def test_a_large_body_is_examined_off_the_loop() -> None:
         >> Offloaded
         << Reply 422 contract.body
     """)
+
+
+def test_what_reads_state_runs_on_the_loop_after_the_rest() -> None:
+    """The rate of a name is looked at on the loop, once the body was read; reading a large body is not."""
+    text, _, _ = policy_text().rpartition("\noperations:")
+    rated = "createThing: {rates: [{by: 'body:/name', rate: 1/min burst 1}]}"
+    made = House(text=f"{text}\noperations: {{{rated}}}\n")
+    body = b'{"name":"kim","count":1}' + b" " * OFFLOADED_BYTES
+    for passes in (True, False):
+        told = Transcript(made, post(body))
+        (offload,) = told.body(body)
+        rest = offload.call()
+        assert isinstance(rest, Rest)
+        (command,) = told.feed(d.Offloaded, rest)
+        assert isinstance(command, d.CallApi) == passes
+        told.close()
+    assert told.record.decision.reasons == ("limits.field",)
 
 
 @pytest.mark.parametrize("error", [MemoryError("secret"), None])

@@ -348,11 +348,14 @@ def test_a_request_in_a_file_is_judged_and_sent_from_there() -> None:
     file = io.BytesIO(b"x" * 50)
     told = Transcript(spooling(seen.append), UPLOAD)
     told.feed(d.Spooled, file, 50)
+    told.feed(d.Offloaded, told.of(d.Offload)[0].call())
     told.answer()
-    assert told.lines[:3] == ["<< Spool client, 100 bytes at most", ">> Spooled 50 bytes", "<< CallApi spooled"]
+    assert told.lines[:5] == ["<< Spool client, 100 bytes at most", ">> Spooled 50 bytes", "<< Offload",
+                              ">> Offloaded", "<< CallApi spooled"]  # fmt: skip
     assert told.of(d.CallApi)[0].spool is file and seen == [b"x" * 50] and told.record.request_bytes == 50
     bad = Transcript(spooling(lambda data: Judgement((OWN,))), UPLOAD)
     bad.feed(d.Spooled, file, 50)
+    bad.feed(d.Offloaded, bad.of(d.Offload)[0].call())
     assert bad.lines[-1] == "<< Reply 403 own.seen"
 
 

@@ -76,10 +76,7 @@ def network_named(where: str) -> str:
     """A /24 or /48, named by itself or by an address in it."""
     if (address := parse_address(where.strip())) is not None:
         return location_network(address.text)
-    try:
-        bits, length, _ = parse_prefix(where)
-    except ValueError as error:
-        raise ValueError(f"not an address or network ({error}); write for example 203.0.113.0/24") from None
+    bits, length, _ = parse_prefix(where)
     if length != (24 if bits == 32 else 48):
         raise ValueError("a location is a /24 or a /48; write an address in it, or for example 203.0.113.0/24")
     return location_network(where.partition("/")[0].strip())

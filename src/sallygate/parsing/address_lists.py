@@ -30,7 +30,7 @@ def read_address_list(data: bytes) -> Prefixes:
         try:
             found.append(parse_prefix(entry))
         except ValueError as error:
-            problems.append((number, f"not an address or prefix ({error})"))
+            problems.append((number, str(error)))
             if len(problems) == BAD_SHOWN:
                 break
     if problems:

@@ -88,11 +88,21 @@ def parse_prefix(text: str) -> tuple[int, int, int]:
         raise ValueError(
             f"{text[:64]!r} names an interface of this machine; write the address without `%` and what follows"
         )
-    network = ip_network(text.strip(), strict=True)
+    try:
+        network = ip_network(text.strip(), strict=True)
+    except ValueError:
+        raise ValueError(_no_prefix(text)) from None
     number = int(network.network_address)
     if network.version == 6 and network.prefixlen >= MAPPED_BITS and number >> 32 == 0xFFFF:
         return 32, network.prefixlen - MAPPED_BITS, number & 0xFFFFFFFF
     return network.max_prefixlen, network.prefixlen, number
+
+
+def _no_prefix(text: str) -> str:
+    try:
+        return f"{text[:64]!r} has host bits set; write {ip_network(text.strip(), strict=False)}"
+    except ValueError:
+        return f"{text[:64]!r} is not an address or prefix; write for example 192.0.2.0/24"
 
 
 def prefix_set(texts: tuple[str, ...]) -> Prefixes:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
 from sallygate.parsing.addresses import is_loopback
 from sallygate.policy.fields import RateText, Seconds, Section
 from sallygate.policy.units import read_rate
+
+
+def _split(url: str) -> SplitResult:
+    """The parts of a URL; those of an empty one for what is none."""
+    try:
+        parts = urlsplit(url)
+        return parts if parts.port is None or parts.port > 0 else urlsplit("")
+    except ValueError:
+        return urlsplit("")
 
 
 class Smtp(Section):
@@ -49,7 +58,7 @@ class Webhook(Section):
     @field_validator("url")
     @classmethod
     def _https(cls, url: str) -> str:
-        parts = urlsplit(url)
+        parts = _split(url)
         if parts.scheme not in ("https", "http") or not parts.hostname or parts.username:
             raise ValueError("not a URL; write for example https://codes.example/send")
         if parts.scheme == "http" and not is_loopback(parts.hostname):
@@ -117,7 +126,7 @@ class Auth(Section):
     @field_validator("issuer")
     @classmethod
     def _issuer(cls, issuer: str) -> str:
-        parts = urlsplit(issuer)
+        parts = _split(issuer)
         plain = parts.scheme == "http" and is_loopback(parts.hostname or "")
         if (parts.scheme != "https" and not plain) or not parts.hostname or parts.query or parts.fragment:
             raise ValueError("not an https URL without query and fragment; write for example https://api.example")

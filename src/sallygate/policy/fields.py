@@ -32,10 +32,7 @@ Count = Annotated[int, Field(ge=1)]
 
 
 def _prefix(text: str) -> str:
-    try:
-        parse_prefix(text)
-    except ValueError as error:
-        raise ValueError(f"not an address or prefix ({error}); write for example 192.0.2.0/24") from None
+    parse_prefix(text)
     return text.strip()
 
 

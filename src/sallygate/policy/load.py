@@ -16,9 +16,10 @@ from sallygate.model.operation import Operation
 from sallygate.parsing.addresses import Prefixes, is_loopback
 from sallygate.parsing.openapi.document import OpenAPIError, read_document, read_operations
 from sallygate.policy.errors import PolicyError, Problem
-from sallygate.policy.fields import ControlSection, Section
+from sallygate.policy.fields import ControlSection
 from sallygate.policy.issuers import check_issuers, without_secret
 from sallygate.policy.list_files import check_network, read_lists
+from sallygate.policy.messages import say_problems
 from sallygate.policy.reading import POLICY_BYTES_MAX, Path_, Reader, read_bounded, read_mapping
 from sallygate.policy.schema import Plan, Policy
 
@@ -132,48 +133,8 @@ def _read_types(reader: Reader, data: bytes) -> Policy | None:
     try:
         return Policy.model_validate(value)
     except ValidationError as error:
-        for problem in error.errors(include_url=False, include_context=True):
-            _say_validation(reader, tuple(problem["loc"]), problem["type"], problem["msg"])
+        say_problems(reader, value, error.errors(include_url=False))
         return None
-
-
-def _say_validation(reader: Reader, path: Path_, kind: str, message: str) -> None:
-    path = path[:-1] if path[-1:] == ("[key]",) else path  # a name that is not right, not its value
-    name = ".".join(str(part) for part in path) or "the file"
-    if kind == "extra_forbidden":
-        known = _fields_at(path[:-1])
-        close = difflib.get_close_matches(str(path[-1]), known, 1)
-        hint = f"did you mean `{close[0]}`?" if close else f"write one of: {', '.join(known)}"
-        reader.say(path, "unknown_field", f"`{name}` is not a field", hint)
-    elif kind == "missing":
-        reader.say(path[:-1], "missing", f"`{name}` is missing")
-    elif kind in ("model_type", "dict_type"):
-        known = _fields_at(path) if kind == "model_type" else []
-        fields = f"its fields, {', '.join(known)}," if known else "names and their values"
-        reader.say(path, "value", f"`{name}` is a section, not a value", f"write {fields} one per line under it")
-    else:
-        said = message.removeprefix("Value error, ")
-        what, _, hint = said.partition("; ")
-        reader.say(path, "value", f"`{name}`: {what[:1].lower()}{what[1:]}", hint)
-
-
-def _fields_at(path: Path_) -> list[str]:
-    """The fields of the section at `path`, for a hint."""
-    section: type[Section] = Policy
-    for part in path:
-        field = section.model_fields.get(str(part))
-        if field is None:
-            continue  # a plan's or an operation's name: its section was found one step before
-        inner = [a for a in _classes(field.annotation) if issubclass(a, Section)]
-        if inner:
-            section = inner[0]
-    return list(section.model_fields)
-
-
-def _classes(annotation: object) -> list[type]:
-    if isinstance(annotation, type):
-        return [annotation]
-    return [found for part in getattr(annotation, "__args__", ()) for found in _classes(part)]
 
 
 class _ContractFiles:

@@ -14,6 +14,8 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600
             "day": 86400.0, "w": 604800.0, "y": 31536000.0}  # fmt: skip
 _BYTES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
           "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}  # fmt: skip
+_AMOUNT = r"[0-9]{1,15}(?:\.[0-9]{1,15})?"
+"""What a double holds exactly; no amount needs more."""
 RATE_PER_S_MAX = 1_000_000.0
 """Above what one process can decide: a larger number is a typing error."""
 BURST_MAX = 10_000_000
@@ -37,7 +39,7 @@ class Budget(Struct, frozen=True):
 
 def read_duration_s(text: str) -> float:
     """Duration in seconds from a text like `30s`. Raises `ValueError`."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]+)", text.strip())
+    match = re.fullmatch(rf"({_AMOUNT})\s*([a-z]+)", text.strip())
     if not match or match[2] not in _SECONDS:
         raise ValueError("not a duration; write for example 30s, 10m, 12h or 7d")
     return float(match[1]) * _SECONDS[match[2]]
@@ -45,7 +47,7 @@ def read_duration_s(text: str) -> float:
 
 def read_bytes(text: str) -> int:
     """Size in bytes from a text like `10MB` or `1GiB`. Raises `ValueError`."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", text.strip())
+    match = re.fullmatch(rf"({_AMOUNT})\s*([A-Za-z]*)", text.strip())
     if not match or match[2].upper() not in _BYTES:
         raise ValueError("not a size; write for example 512KiB, 10MB or 1GiB")
     return int(float(match[1]) * _BYTES[match[2].upper()])
@@ -53,7 +55,7 @@ def read_bytes(text: str) -> int:
 
 def read_rate(text: str) -> Rate:
     """Rate from a text like `10/s burst 20`; without a burst, that of one second. Raises `ValueError`."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*/\s*(s|sec|min|m|h|hour|d|day)(?:\s+burst\s+(\d+))?", text.strip())
+    match = re.fullmatch(rf"({_AMOUNT})\s*/\s*(s|sec|min|m|h|hour|d|day)(?:\s+burst\s+([0-9]{{1,15}}))?", text.strip())
     if not match:
         raise ValueError("not a rate; write for example 10/s, 10/s burst 20 or 600/min")
     per_s = float(match[1]) / _SECONDS[match[2]]
@@ -71,9 +73,9 @@ def read_budget(text: str, *, of_bytes: bool) -> Budget:
     amount, slash, window = (part.strip() for part in text.rpartition("/"))
     if not slash or window not in ("hour", "day", "month"):
         raise ValueError(f"not a budget; write for example {'50MB' if of_bytes else '10000'}/day (hour, day or month)")
-    most = read_bytes(amount) if of_bytes else int(amount) if amount.isdecimal() else -1
+    most = read_bytes(amount) if of_bytes else int(amount) if re.fullmatch("[0-9]{1,15}", amount) else -1
     if most < 1:
-        raise ValueError("a budget needs an amount of at least 1, for example 10000/day")
+        raise ValueError("a budget needs an amount of at least 1; write for example 10000/day")
     return Budget(most, window, text.strip())  # type: ignore[arg-type]  # checked above
 
 
@@ -81,6 +83,6 @@ def read_endpoint(text: str) -> tuple[str, int]:
     """(address, port) of `127.0.0.1:8443` or `[::1]:8443`."""
     host, colon, port = text.strip().rpartition(":")
     address = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    if not colon or not port.isdecimal() or int(port) > 65535 or parse_address(address) is None:
+    if not colon or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535 or parse_address(address) is None:
         raise ValueError("not an address and port; write for example 127.0.0.1:8443 or [::1]:8443")
     return address, int(port)

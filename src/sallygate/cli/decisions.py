@@ -19,6 +19,7 @@ from sallygate.cli.terminal import (
     STATE,
     USAGE,
     JsonOption,
+    PolicyArgument,
     PolicyOption,
     StateOption,
     bytes_progress,
@@ -26,6 +27,7 @@ from sallygate.cli.terminal import (
     err,
     fail,
     find_installation,
+    named_policy,
     out,
     plainly,
     print_json,
@@ -128,12 +130,18 @@ def _finding_line(finding: Finding) -> str:
 
 @plainly
 def replay(
-    policy: Annotated[Path, typer.Argument(help="The policy file.")],
-    file: Annotated[Path, typer.Argument(help="Recorded requests, one line of JSON each; may be gzipped.")],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Recorded requests, one line of JSON each; may be gzipped. A policy may precede it.",
+            metavar="[POLICY] FILE",
+        ),
+    ],
     out_file: Annotated[
         Path | None,
         typer.Option("--out", help="Write the decisions here, one line each; - is standard output."),
     ] = None,
+    policy: PolicyOption = DEFAULT_POLICY,
     state_dir: StateOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -147,6 +155,9 @@ def replay(
     from sallygate.offline.replay import open_recorded
     from sallygate.offline.replay import replay as run
 
+    if len(paths) > 2:
+        fail("name one file of recorded requests, and before it the policy", USAGE)
+    file, policy = paths[-1], named_policy(paths[0] if len(paths) == 2 else None, policy)
     if not file.is_file():
         fail(f"{file}: there is no such file", USAGE)
     offline = Offline(policy, state_dir)
@@ -209,6 +220,7 @@ def _print_summary(summary: Summary, json: bool, *, to_stderr: bool) -> None:
 
 @plainly
 def events(
+    policy_file: PolicyArgument = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow new events until Ctrl-C.")] = False,
     decision: Annotated[str | None, typer.Option(help="allow, challenge, throttle, deny or terminate.")] = None,
     principal: Annotated[str | None, typer.Option(help="key:<id>, or an account.")] = None,
@@ -224,6 +236,7 @@ def events(
     """
     if decision is not None and decision not in COLOURS:
         raise ValueError(f"--decision is one of {', '.join(COLOURS)}")
+    policy = named_policy(policy_file, policy)
     if state_dir is None:
         state_dir = find_installation(policy, None).directory
     if not state_dir.is_dir():

@@ -204,6 +204,10 @@ def _waited(installation: Installation, names: set[str], began: float, wait_s: f
         running = ask_status(installation.control)
         if running is None:
             fail(f"no gate runs on {installation.directory}; `sallygate up` starts one", STATE)
+        if missing := names - {one.name for one in running.feeds}:
+            fail(
+                f"the running gate has no feed {', '.join(sorted(missing))}; its policy is {running.policy_file}", STATE
+            )
         left = [one for one in running.feeds if one.name in names and one.tried_at < began]
         if not left or time.time() >= began + wait_s:
             return running.feeds
@@ -228,7 +232,7 @@ def _section(sections: list[FeedSection], name: str) -> FeedSection:
 
 
 def _states(installation: Installation, loaded: Loaded, sections: list[FeedSection]) -> list[FeedState]:
-    """Of the running gate, where one runs; otherwise what is kept."""
+    """Of the running gate, where one runs under this policy; otherwise what is kept."""
     from msgspec import ValidationError
 
     from sallygate.services.feeds.cache import Kept
@@ -239,7 +243,7 @@ def _states(installation: Installation, loaded: Loaded, sections: list[FeedSecti
         running = ask_status(installation.control)
     except (OSError, ValidationError):
         running = None
-    if running is not None:
+    if running is not None and running.policy == loaded.hash:
         return list(running.feeds)
     found = []
     for section in sections:

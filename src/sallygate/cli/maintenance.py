@@ -18,12 +18,14 @@ from sallygate.cli.terminal import (
     NO,
     USAGE,
     JsonOption,
+    PolicyArgument,
     PolicyOption,
     StateOption,
     actor,
     err,
     fail,
     moment,
+    named_policy,
     out,
     plainly,
     print_json,
@@ -161,6 +163,7 @@ def erase(
 
 @plainly
 def doctor(
+    policy_file: PolicyArgument = None,
     policy: PolicyOption = DEFAULT_POLICY,
     state_dir: StateOption = None,
     json: JsonOption = False,
@@ -174,7 +177,7 @@ def doctor(
     from sallygate.offline.doctor import examine
     from sallygate.stores.sqlite.files import SqliteFiles
 
-    found = list(examine(policy, state_dir, SqliteFiles()))
+    found = list(examine(named_policy(policy_file, policy), state_dir, SqliteFiles()))
     wrong = sum(one.verdict == "wrong" for one in found)
     if json:
         print_json({"ok": not wrong, "found": found})

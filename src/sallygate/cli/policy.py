@@ -10,7 +10,20 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from sallygate.cli.terminal import NO, JsonOption, StateOption, err, out, plainly, print_json, writable
+from sallygate.cli.terminal import (
+    DEFAULT_POLICY,
+    NO,
+    JsonOption,
+    PolicyArgument,
+    PolicyOption,
+    StateOption,
+    err,
+    named_policy,
+    out,
+    plainly,
+    print_json,
+    writable,
+)
 
 if TYPE_CHECKING:
     from sallygate.policy.load import Loaded
@@ -18,7 +31,7 @@ if TYPE_CHECKING:
 
 @plainly
 def check(
-    policy: Annotated[Path, typer.Argument(help="The policy file.")],
+    policy_file: PolicyArgument = None,
     in_process: Annotated[
         bool, typer.Option("--in-process", help="For `Guard(app, …)`, which needs no upstream.")
     ] = False,
@@ -30,6 +43,7 @@ def check(
     old: Annotated[
         Path | None, typer.Option(help="With a file, the policy to compare with; else the decisions in the file.")
     ] = None,
+    policy: PolicyOption = DEFAULT_POLICY,
     state_dir: StateOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -43,11 +57,14 @@ def check(
     """
     from sallygate.policy.errors import PolicyError, Problem
     from sallygate.policy.load import load_policy
+    from sallygate.policy.modes import not_enforced
     from sallygate.telemetry.exporter import check_telemetry
 
+    policy = named_policy(policy_file, policy)
     try:
         loaded = load_policy(policy, "in_process" if in_process else "gateway")
         check_telemetry(loaded)
+        _check_feeds(loaded)
         notes = _compile(loaded)
     except PolicyError as error:
         problems: tuple[Problem, ...] = error.problems
@@ -62,7 +79,8 @@ def check(
         compare(policy, against, since, old, state_dir, json=json)
         return
     if json:
-        print_json({"ok": True, "policy": loaded.hash, "operations": len(loaded.operations), "notes": notes})
+        modes = not_enforced(loaded.policy)
+        print_json({"ok": True, "policy": loaded.hash, "operations": len(loaded.operations), "notes": notes, **modes})
         return
     _print_checked(loaded, notes)
 
@@ -124,7 +142,33 @@ def _compile(loaded: Loaded) -> tuple[str, ...]:
     return (*loaded.notes, *(control.contract.notes if control is not None else ()))
 
 
+def _check_feeds(loaded: Loaded) -> None:
+    """Reads the feeds that are files as `feeds check` does. Raises `PolicyError` for those that would be refused."""
+    from sallygate.policy.errors import PolicyError, Problem
+    from sallygate.ports import StoreError
+    from sallygate.services.feeds.preview import try_feed
+    from sallygate.services.feeds.schedule import sections_of
+
+    problems = []
+    for section in sections_of(loaded):
+        if section.kind != "file":
+            continue
+        try:
+            found = try_feed(section, loaded)
+            said = found.said if found.failing else ""
+        except StoreError as error:
+            said = str(error)
+        if said:
+            file = loaded.beside(section.locator)
+            hint = f"sallygate feeds check --name {section.name} -p {loaded.file.name}"
+            problems.append(Problem(str(file), 0, "policy.feed", f"feed `{section.name}`: {said}", hint))
+    if problems:
+        raise PolicyError(problems)
+
+
 def _print_checked(loaded: Loaded, notes: tuple[str, ...]) -> None:
+    from sallygate.policy.modes import not_enforced
+
     table = Table("plan", "rate", "requests", "data", title=f"policy {loaded.hash}", title_justify="left")
     for name, plan in loaded.plans.items():
         quota = " ".join(
@@ -136,6 +180,8 @@ def _print_checked(loaded: Loaded, notes: tuple[str, ...]) -> None:
     out.print(table)
     for note in notes:
         out.print(f"note: {note}", style="yellow", markup=False)
+    for mode, names in not_enforced(loaded.policy).items():
+        out.print(f"{mode}: {', '.join(names)}", style="yellow", markup=False, highlight=False)
     out.print(f"[green]{loaded.file} is valid[/green]: {len(loaded.operations)} operations", highlight=False)
 
 

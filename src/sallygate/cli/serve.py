@@ -7,18 +7,18 @@ from typing import Annotated
 
 import typer
 
-from sallygate.cli.terminal import DEFAULT_POLICY, JsonOption, plainly
+from sallygate.cli.terminal import DEFAULT_POLICY, JsonOption, PolicyArgument, PolicyOption, named_policy, plainly
 
 
 @plainly
-def up(policy: Annotated[Path, typer.Argument(help="The policy file.")] = DEFAULT_POLICY) -> None:
+def up(policy_file: PolicyArgument = None, policy: PolicyOption = DEFAULT_POLICY) -> None:
     """Run the gateway until Ctrl-C or SIGTERM; SIGHUP reloads the policy.
 
     Example: sallygate up sallygate.yaml
     """
     from sallygate.runtime.gateway import run_gateway
 
-    run_gateway(policy)
+    run_gateway(named_policy(policy_file, policy))
 
 
 @plainly

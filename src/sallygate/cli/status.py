@@ -14,10 +14,12 @@ from sallygate.cli.terminal import (
     NO,
     STATE,
     JsonOption,
+    PolicyArgument,
     PolicyOption,
     StateOption,
     fail,
     moment,
+    named_policy,
     out,
     plainly,
     print_json,
@@ -34,7 +36,12 @@ TABLES_SHOWN = 8
 
 
 @plainly
-def status(policy: PolicyOption = DEFAULT_POLICY, state_dir: StateOption = None, json: JsonOption = False) -> None:
+def status(
+    policy_file: PolicyArgument = None,
+    policy: PolicyOption = DEFAULT_POLICY,
+    state_dir: StateOption = None,
+    json: JsonOption = False,
+) -> None:
     """Show the state of the running gate: policy, listeners, certificates, upstreams, stores, queues, losses.
 
     Example: sallygate status
@@ -46,6 +53,7 @@ def status(policy: PolicyOption = DEFAULT_POLICY, state_dir: StateOption = None,
     from sallygate.security.state_directory import Installation
     from sallygate.telemetry.control import ask_status
 
+    policy = named_policy(policy_file, policy)
     control = Installation(state_directory(policy, state_dir), create=False).control
     try:
         found = ask_status(control)
@@ -75,6 +83,8 @@ def print_status(found: Status) -> None:
     refused = f", {found.reloads_refused} refused since" if found.reloads_refused else ""
     policy = f"in force for {_span(time.time() - found.policy_at)}, {found.reloads} reloads{refused}"
     table.add_row("policy", found.policy, f"{policy}; {escape(found.policy_file)}")
+    for mode, names in found.not_enforced.items():
+        table.add_row("policy", mode, f"[yellow]{escape(', '.join(names))}[/yellow]")
     for listener in found.listeners:
         table.add_row("listener", f"{listener.name} {listener.address}", _certificate(listener.certificate_until))
     for upstream in found.upstreams:

@@ -70,12 +70,23 @@ PolicyOption = Annotated[
     Path,
     typer.Option("--policy", "-p", envvar="SALLYGATE_POLICY", help="The policy file.", show_default=True),
 ]
+PolicyArgument = Annotated[
+    Path | None,
+    typer.Argument(help="The policy file, instead of `--policy`.", metavar="[POLICY]", show_default=False),
+]
 StateOption = Annotated[
     Path | None,
     typer.Option("--state-dir", envvar="SALLYGATE_STATE_DIR", help="The state directory, instead of the policy's."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 DEFAULT_POLICY = Path("sallygate.yaml")
+
+
+def named_policy(argument: Path | None, option: Path) -> Path:
+    """The policy file of a command that takes it as an argument or by `--policy`."""
+    if argument is not None and option not in (DEFAULT_POLICY, argument):
+        fail(f"two policies are named, {argument} and {option}; name one", USAGE)
+    return argument or option
 
 
 def plainly(command: Callable[P, R]) -> Callable[P, R]:

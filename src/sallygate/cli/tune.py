@@ -11,7 +11,21 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from sallygate.cli.terminal import JsonOption, StateOption, duration, err, lines, out, plainly, print_json, writable
+from sallygate.cli.terminal import (
+    DEFAULT_POLICY,
+    JsonOption,
+    PolicyArgument,
+    PolicyOption,
+    StateOption,
+    duration,
+    err,
+    lines,
+    named_policy,
+    out,
+    plainly,
+    print_json,
+    writable,
+)
 
 if TYPE_CHECKING:
     from sallygate.offline.tuning import Proposal
@@ -21,11 +35,12 @@ _BEGINNING = b"# Changes proposed by `sallygate tune`"
 
 @plainly
 def tune(
-    policy: Annotated[Path, typer.Argument(help="The policy file.")],
+    policy_file: PolicyArgument = None,
     apply: Annotated[bool, typer.Option("--apply", help="Write the proposed changes into the policy.")] = False,
     since: Annotated[str, typer.Option(help="Time to look back, 7d.")] = "7d",
     callers: Annotated[int, typer.Option(min=1, help="Least number of callers for a proposal.")] = 2,
     out_file: Annotated[Path | None, typer.Option("--out", "-o", help="Write the changes to this file.")] = None,
+    policy: PolicyOption = DEFAULT_POLICY,
     state_dir: StateOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -43,6 +58,7 @@ def tune(
     from sallygate.policy.load import load_policy
     from sallygate.stores.events import read_events
 
+    policy = named_policy(policy_file, policy)
     loaded = load_policy(policy, "replay")
     directory = state_dir or loaded.state_dir
     proposals, few = propose(read_events(directory / "events", time.time() - duration(since)), loaded, callers)

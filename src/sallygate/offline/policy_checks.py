@@ -20,6 +20,7 @@ from msgspec import Struct
 from sallygate.policy.accounts import HASH_MIB
 from sallygate.policy.issuers import is_url, read_key_file
 from sallygate.policy.load import Loaded
+from sallygate.policy.modes import not_enforced
 from sallygate.policy.units import read_endpoint
 from sallygate.security.state_directory import Installation
 from sallygate.services.auth_endpoints import channel_of
@@ -52,6 +53,12 @@ class Found(Struct, frozen=True):
 def ok(what: str, said: str) -> Found:
     """Result of a check without a fault."""
     return Found(what, "ok", said)
+
+
+def _modes(loaded: Loaded, directory: Path) -> Iterator[Found]:
+    for mode, names in not_enforced(loaded.policy).items():
+        how = "recorded, not refused" if mode == "shadow" else "not looked at"
+        yield Found("policy", "note", f"{mode} ({how}): {', '.join(names)}", "write `mode: enforce` once it is tried")
 
 
 def _certificate(loaded: Loaded, directory: Path) -> Iterator[Found]:
@@ -237,5 +244,5 @@ def _unreachable(url: str) -> str:
     return ""
 
 
-PARTS = (_certificate, _listeners, _upstreams, _issuers, _feeds, _telemetry, _hashing, _delivery)
+PARTS = (_modes, _certificate, _listeners, _upstreams, _issuers, _feeds, _telemetry, _hashing, _delivery)
 """Every check, in the order of the report; each gets the policy and the state directory."""

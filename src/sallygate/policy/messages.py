@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from pydantic import WithJsonSchema
 from pydantic.fields import FieldInfo
@@ -64,14 +64,14 @@ def _has_deeper(path: Path_, found: Mapping[Path_, object]) -> bool:
     return any(len(other) > len(path) and other[: len(path)] == path for other in found)
 
 
-def _as_written(written: object, path: Path_, kind: str) -> Path_:
+def _as_written(written: Any, path: Path_, kind: str) -> Path_:
     """The validator's path without what is not in the file: labels of alternatives, parts of a short spelling."""
     kept: list[str | int] = []
     for number, part in enumerate(path):
         if (isinstance(written, dict) and part in written) or (
             isinstance(written, list) and isinstance(part, int) and part < len(written)
         ):
-            written = written[part]
+            written = cast(Any, written)[part]
         elif not (kind == "missing" and number == len(path) - 1):
             continue
         kept.append(part)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sallygate.policy.load import Loaded
+from sallygate.policy.modes import not_enforced
 from sallygate.security.state_directory import Installation
 from sallygate.services.clock import Clock
 from sallygate.services.event_sinks import EventSinks
@@ -114,7 +115,8 @@ async def gather_status(parts: Parts, loaded: Loaded, under_way: int) -> Status:
         counters={name: len(table.subjects()) for name, table in state.tables.items()},
         failures=dict(parts.failures.counts), sinks_lost=parts.sinks.lost,
         clock_jumps=parts.clock.jumps, log_lines_lost=Unfailing.lost_in_all,
-        memory_bytes=_resident_bytes(), api=loaded.policy.api, issuers=issuers, feeds=feeds,
+        memory_bytes=_resident_bytes(), api=loaded.policy.api, not_enforced=not_enforced(loaded.policy),
+        issuers=issuers, feeds=feeds,
         geography=parts.network.states(),
         act_taken_over=life.act_taken_over,
         flood=parts.load.state(flood) if flood.mode != "off" or flood.shedding.mode != "off" else None,

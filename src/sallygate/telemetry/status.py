@@ -180,5 +180,7 @@ class Status(Struct, frozen=True):
     feeds: tuple[FeedState, ...] = ()
     act_taken_over: int = 0
     """Number of the last administrative act that this gate has taken over."""
+    not_enforced: dict[str, tuple[str, ...]] = {}
+    """`shadow` and `off`, each with the sections of the policy in force that are so."""
     flood: FloodState | None = None
     """None of a gate whose policy has no such section in force."""

@@ -93,6 +93,12 @@ class KeySets:
         missing_until = self._missing.get((issuer, kid or ""), 0.0)
         return not now < missing_until <= now + MISSING_S
 
+    def may_have_changed(self, issuer: str, now: float) -> bool:
+        """Whether a request to the issuer may find other keys than those known. A file of keys is watched, not asked."""
+        keys = self._sets.get(issuer)
+        fetched_at = keys.fetched_at if keys is not None else 0.0
+        return 0.0 < fetched_at <= now - REFETCH_S and self.is_worth_asking(issuer, None, now)
+
     def is_failing(self, issuer: str) -> bool:
         """Whether it could not be asked the last time: what it would say now is not known."""
         return issuer in self._failing

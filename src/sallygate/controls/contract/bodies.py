@@ -57,9 +57,11 @@ class FormMembers:
         """The object a multipart form spells: files are opaque, JSON parts parsed, the rest text."""
         parts: Any = body.tree  # a tuple of Part, as Body says for its kind
         value: dict[str, object] = {}
+        wholes: set[str] = set()
         for part in parts:
             reading = self.reading.member(part.name)
-            many = reading.is_array and not _is_json(part)
+            whole = reading.is_array and _is_json(part) and part.data.lstrip()[:1] == b"["
+            many = reading.is_array and not whole
             pointer = "/" + printable(part.name)
             types = self._types.get(part.name)
             if types and not any(_fits(part.media, wanted) for wanted in types):
@@ -71,12 +73,13 @@ class FormMembers:
             except Unreadable as error:
                 findings.append(body_finding(pointer, error.rule, error.detail))
                 continue
-            if many:
+            if many and part.name not in wholes:
                 value.setdefault(part.name, []).append(entry)  # type: ignore[attr-defined]
             elif part.name in value:
                 findings.append(body_finding(pointer, "repeated", "is given more than once"))
             else:
                 value[part.name] = entry
+                wholes.add(part.name)
         return value
 
     def _part(self, part: Part, reading: Reading) -> object:

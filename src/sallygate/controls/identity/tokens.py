@@ -123,6 +123,9 @@ class Tokens:
             fetched = any(isinstance(one, KeysFetched) for one in done)
             return self._charged(key, address) if fetched and isinstance(key, Finding) and key.status == 401 else key
         if not is_signed_by(key, token):
+            asked = any(isinstance(one, KeysFetched) and one.issuer == terms.issuer for one in done)
+            if not asked and self._state.issuers.may_have_changed(terms.issuer, now):
+                return FetchKeys(terms.issuer, token.kid)  # there may be a new key under an old name
             return self._charged(invalid("signature", terms.name), address)
         return self._verified(digest, terms, claims, now, done)
 

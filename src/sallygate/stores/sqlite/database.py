@@ -29,6 +29,7 @@ _RESTORE = "bring a backup back with `sallygate restore`"
 _CURES = {
     "database is locked": "another process holds it; try again when it is done",
     "database or disk is full": "free some space",
+    "disk I/O error": "free some space on its disk, of which opening needs 100 kB, and check the disk",
     "attempt to write a readonly database": "make the state directory writable",
     "unable to open database file": "make its directory exist and be writable",
     "file is not a database": _RESTORE,

@@ -170,6 +170,22 @@ def multipart(api: Api, *parts: bytes) -> list[str]:
     return api.post(b"".join(parts) + b"--B--\r\n", media="multipart/form-data; boundary=B")
 
 
+def test_an_array_of_objects_in_parts() -> None:
+    item = {"type": "object", "required": ["a"], "properties": {"a": {"type": "integer"}}}
+    schema = {"type": "object", "properties": {"items": {"type": "array", "maxItems": 3, "items": item}}}
+    api = Api(one_body(schema, "multipart/form-data"))
+
+    def json_part(text: str) -> bytes:
+        return part("items", text.encode(), None, "application/json")
+
+    assert multipart(api, json_part('{"a":1}'), json_part('{"a":2}')) == []
+    assert multipart(api, json_part('{"a":1}')) == [] == multipart(api, json_part('[{"a":1},{"a":2}]'))
+    assert multipart(api, json_part('{"a":1}'), json_part('{"a":"x"}')) == ["body body:/items/1/a type"]
+    assert multipart(api, *[json_part('{"a":1}')] * 4) == ["body body:/items maxItems"]
+    assert multipart(api, json_part("[]"), json_part('{"a":1}')) == ["body body:/items repeated"]
+    assert multipart(api, json_part('{"a":1}'), json_part('[{"a":1}]')) == ["body body:/items repeated"]
+
+
 def test_multipart() -> None:
     api = Api(one_body(UPLOAD, "multipart/form-data", encoding={"file": {"contentType": "image/png, image/*"}}))
     file = part("file", b"\x89PNG\x00\xff", "a.png", "image/png")

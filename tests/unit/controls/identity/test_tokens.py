@@ -160,6 +160,20 @@ def test_an_unknown_key_is_asked_for_once_and_failure_is_no_answer(tmp_path: Pat
     assert bench.said(text, done=(KeysFetched(ISSUER, "new"),)) == "ok"
 
 
+def test_a_new_key_under_an_old_name_is_asked_for_once(tmp_path: Path) -> None:
+    bench, changed = Bench(tmp_path), Key("ES256", KEY.kid, "changed")
+    text = token(key=changed)
+    bench.state.issuers.put(ISSUER, KeySet(read_key_set(key_set(KEY)).keys, NOW - 60))
+    assert bench.bearer(text) == Ask((FetchKeys(ISSUER, KEY.kid),))
+    assert bench.said(text, done=(KeysFetched(ISSUER, KEY.kid),)) == "identity.invalid: signature"
+    bench.state.issuers.asked(ISSUER, NOW, failed=False)
+    refused = bench.bearer(text)
+    assert said(refused) == "identity.invalid: signature", "a flood of forged tokens asks no more often"
+    assert [charge.table for charge in refused.charges if charge.table == "identity:forged"] == ["identity:forged"]
+    bench.state.issuers.put(ISSUER, KeySet(read_key_set(key_set(changed)).keys))
+    assert bench.said(text) == "ok"
+
+
 def test_without_keys_of_its_issuer_a_token_is_neither_good_nor_bad(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.state.issuers.drop(ISSUER)

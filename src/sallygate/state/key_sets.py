@@ -94,7 +94,7 @@ class KeySets:
         return not now < missing_until <= now + MISSING_S
 
     def may_have_changed(self, issuer: str, now: float) -> bool:
-        """Whether a request to the issuer may find other keys than those known. A file of keys is watched, not asked."""
+        """Whether a request to the issuer may find other keys than those known. Files are watched instead."""
         keys = self._sets.get(issuer)
         fetched_at = keys.fetched_at if keys is not None else 0.0
         return 0.0 < fetched_at <= now - REFETCH_S and self.is_worth_asking(issuer, None, now)

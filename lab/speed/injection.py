@@ -16,7 +16,7 @@ from sallygate.controls.injection.pipeline.inspected_bodies import read_body
 from sallygate.model.request import EMPTY_BODY, Body, BodyKind, BodyPlan, RequestHead
 from sallygate.parsing.http.body import LIMITS
 from sallygate.parsing.http.head import HeadReader
-from sallygate.policy.schema import Injection
+from sallygate.policy.injection import Injection
 
 ROUNDS = 5
 REQUESTS = 5000

@@ -19,7 +19,7 @@ from sallygate.controls.injection.pipeline.judging import WINDOW, Effort, Judgin
 from sallygate.controls.injection.pipeline.values import BETWEEN, Value
 from sallygate.model.request import EMPTY_BODY, Body
 from sallygate.parsing.http.head import HeadReader
-from sallygate.policy.schema import Injection
+from sallygate.policy.injection import Injection
 from sallygate.state.cleared_texts import ClearedTexts
 
 PIECES = (

@@ -124,8 +124,8 @@ def _compile(loaded: Loaded) -> tuple[str, ...]:
     from sallygate.engine.compose import compose
     from sallygate.parsing.openapi.document import OpenAPIError
     from sallygate.policy.errors import PolicyError, Problem
+    from sallygate.policy.injection import Injection
     from sallygate.policy.load import contract_problems
-    from sallygate.policy.schema import Injection
     from sallygate.security.key_ring import KeyRing
     from sallygate.state.state import State
 

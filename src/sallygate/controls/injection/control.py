@@ -28,7 +28,7 @@ from typing import IO, ClassVar, cast
 
 from msgspec.structs import replace
 
-from sallygate.controls.injection.exclusions import ALL, Exclusions, pattern
+from sallygate.controls.injection.exclusions import ALL, Exclusions, covers, pattern
 from sallygate.controls.injection.judges.registry import JUDGES, compile_patterns, make_prefilter
 from sallygate.controls.injection.judges.ssrf import is_internal
 from sallygate.controls.injection.pipeline.evidence import Family
@@ -57,8 +57,9 @@ from sallygate.parsing.http.body import LIMITS, BodyLimits, plain_body, with_cod
 from sallygate.parsing.http.forms import FormError
 from sallygate.parsing.http.media_types import parse_content_type
 from sallygate.parsing.openapi.confined import confined_fields
+from sallygate.parsing.openapi.field_kinds import kinds_by_operation
+from sallygate.policy.injection import Injection
 from sallygate.policy.request_limits import body_limits
-from sallygate.policy.schema import Injection
 from sallygate.state.cleared_texts import ClearedTexts
 from sallygate.state.parts import Parts
 
@@ -88,17 +89,19 @@ class InjectionControl(Everywhere):
         credentials: frozenset[str] = frozenset(),
         cleared: ClearedTexts | None = None,
         limits: BodyLimits = LIMITS,
+        declared: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         """`prefilter` is that of all judges, which controls may share; compiled here when it is None. `confined`: by
         operation, the places (`query:limit`) whose schema leaves no room for an attack; `credentials`:
         those (`header:x-api-key`) that hold what identity has checked, chance that may spell anything; `cleared`: texts known to hold
-        nothing when read by these `credentials`; `limits`: of bodies that no contract reads."""
+        nothing when read by these `credentials`; `limits`: of bodies that no contract reads; `declared`:
+        kinds of fields by operation and place."""
         self._limits = limits
         self._strip = tuple(section.strip)
         self._threshold = THRESHOLDS[section.sensitivity]
         self._bytes_max = section.inspect
         self._uninspected = section.uninspected
-        self._exclusions = Exclusions(section.exclude)
+        self._exclusions = Exclusions(section.exclude, section.kinds, declared)
         self._confined = confined or {}
         self._credentials = credentials
         self._cleared = cleared if cleared is not None else ClearedTexts()
@@ -127,6 +130,7 @@ class InjectionControl(Everywhere):
             credentials,
             parts.state.cleared_texts(credentials),
             body_limits(loaded.policy),
+            kinds_by_operation(loaded.operations, loaded.document),
         )
 
     def plan(self, evaluation: Evaluation) -> Judgement | None:
@@ -228,7 +232,8 @@ class InjectionControl(Everywhere):
             value = _without_own_host(value)
             stop = self._threshold if not self._exclusions else NEVER
             for seen in self._judging.judge(value, effort, stop):
-                if seen.evidence.score < self._threshold or seen.evidence.family in excluded:
+                in_name = seen.value.kind in ("name", "json")
+                if seen.evidence.score < self._threshold or covers(excluded, seen.evidence.family, in_name=in_name):
                     continue
                 if (left := self._left(operation, head, seen)) is not None:
                     found.setdefault((left.evidence.family, left.value.where), left)
@@ -238,10 +243,11 @@ class InjectionControl(Everywhere):
 
     def _left(self, operation: str, head: RequestHead, seen: Seen) -> Seen | None:
         """What the policy's exclusions leave of evidence, at the place that an exclusion would name; None for nothing."""
-        if seen.evidence.family in ("effort", "encoding"):
-            return seen if not self.excludes(operation, head, seen.evidence.family, seen.value.where) else None
+        family, in_name = seen.evidence.family, seen.value.kind in ("name", "json")
+        excluded = partial(self._exclusions.excludes, operation, head.path, family, in_name=in_name)
+        if family in ("effort", "encoding"):
+            return None if excluded(seen.value.where) else seen
         if self._exclusions:
-            excluded = partial(self.excludes, operation, head, seen.evidence.family)
             kept = self._placing.kept(seen, head.segments, excluded)
             if kept is None:
                 return None

@@ -1,4 +1,8 @@
-"""Exclusions of a policy: which families are not looked for at a place, for an operation or path.
+"""What a policy does not look for at a place: exclusions of families, and kinds of fields.
+
+A kind says what a field is for. Each kind leaves out the families whose language such a field holds on purpose, and no
+others: what breaks out of the request itself is judged in every kind (lines of headers and mail, XML entities, lookups,
+serialised objects, prototypes, operators in names).
 
 Refuses to know what was found.
 """
@@ -6,39 +10,81 @@ Refuses to know what was found.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 
-from sallygate.policy.schema import InjectionExclusion
+from sallygate.policy.injection import InjectionExclusion, KindOfField
 
 ALL = "*"
 """Stands for every family."""
+VALUES = "nosql:values"
+"""Stands for the family `nosql` in values alone, not for operators in names."""
+_PROSE = frozenset(("sql", "command", "traversal", "template", VALUES, "ldap", "xpath", "ssrf", "code", "graphql",
+                    "scanner", "probe"))  # fmt: skip
+LEFT_OUT: Mapping[str, frozenset[str]] = {
+    "text": _PROSE | {"xss"},
+    "code": _PROSE | {"xss"},
+    "markdown": _PROSE | {"xss"},
+    "html": _PROSE | {"xss"},
+    "sql": frozenset(("sql", "nosql", "command", "template", "code", "traversal", "ldap", "xpath", "probe")),
+    "query": frozenset(
+        ("sql", "nosql", "command", "template", "code", "traversal", "ldap", "xpath", "graphql", "probe")
+    ),
+    "shell": frozenset(("command", "traversal", "template", "code", "sql", "ssrf", "probe")),
+    "path": frozenset(("traversal",)),
+    "url": frozenset(("ssrf", "traversal")),
+}
+"""Families that a field of a kind holds on purpose."""
 
 
 class Exclusions:
-    """The exclusions of one policy."""
+    """Exclusions and kinds of one policy, with the kinds that its contract declares."""
 
-    def __init__(self, exclusions: Iterable[InjectionExclusion]) -> None:
-        self._all = tuple(exclusions)
+    def __init__(
+        self,
+        exclusions: Iterable[InjectionExclusion],
+        kinds: Iterable[KindOfField] = (),
+        declared: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
+        """`declared` is by operation and place."""
+        self._exclusions, self._kinds = tuple(exclusions), tuple(kinds)
+        self._declared = {
+            operation: tuple((place, LEFT_OUT[kind]) for place, kind in places.items() if kind in LEFT_OUT)
+            for operation, places in (declared or {}).items()
+        }
 
     def __bool__(self) -> bool:
-        return bool(self._all)
+        return bool(self._exclusions or self._kinds or self._declared)
 
     def families(self, operation: str, path: str, where: str) -> frozenset[str]:
-        """Families that the policy excludes at a place; `ALL` for each of them."""
-        if not self._all:
+        """Families that are not looked for at a place; `ALL` for each of them, `VALUES` for a part of one."""
+        if not self:
             return frozenset()
-        return frozenset(
+        found = {
             one.family or ALL
-            for one in self._all
-            if (one.operation is None or one.operation == operation)
-            and (one.path is None or pattern(one.path)(path))
-            and (one.field is None or pattern(one.field)(where))
-        )
+            for one in self._exclusions
+            if _applies(one, operation, path) and (one.field is None or pattern(one.field)(where))
+        }
+        for kind in self._kinds:
+            if _applies(kind, operation, path) and pattern(kind.field)(where):
+                found |= LEFT_OUT[kind.kind]
+        for place, families in self._declared.get(operation, ()):
+            if pattern(place)(where):
+                found |= families
+        return frozenset(found)
 
-    def excludes(self, operation: str, path: str, family: str, where: str) -> bool:
-        """Whether the policy excludes a family there."""
-        return bool(self.families(operation, path, where) & {ALL, family})
+    def excludes(self, operation: str, path: str, family: str, where: str, *, in_name: bool = False) -> bool:
+        """Whether a family is not looked for there; `in_name`: in the name of a member, or in a document's structure."""
+        return covers(self.families(operation, path, where), family, in_name=in_name)
+
+
+def covers(families: frozenset[str], family: str, *, in_name: bool) -> bool:
+    """Whether what was found is of one of the families."""
+    return family in families or ALL in families or (family == "nosql" and not in_name and VALUES in families)
+
+
+def _applies(one: InjectionExclusion | KindOfField, operation: str, path: str) -> bool:
+    return (one.operation is None or one.operation == operation) and (one.path is None or bool(pattern(one.path)(path)))
 
 
 @cache

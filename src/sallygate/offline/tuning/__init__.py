@@ -12,8 +12,8 @@ from sallygate.controls.injection.exclusions import Exclusions
 from sallygate.model.event import Event
 from sallygate.offline.tuning import contract, injection
 from sallygate.offline.tuning.proposals import EXAMPLES_MAX, Change, Proposal, Seen
+from sallygate.policy.injection import Injection
 from sallygate.policy.load import Loaded
-from sallygate.policy.schema import Injection
 
 __all__ = ["EXAMPLES_MAX", "Change", "Proposal", "propose"]
 

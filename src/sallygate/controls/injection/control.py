@@ -197,10 +197,13 @@ class InjectionControl(Everywhere):
         seen = self._look(operation, head, EMPTY_BODY)
         codec = codec_of(parse_content_type(head.fields.get("content-type", ""))) or "utf-8"
         assert hasattr(file, "read")
-        for values in () if seen else spooled_values(cast(IO[bytes], file), plan.kind, plan.media, codec):
-            effort = self._judging.looks([value.text for value in values], None)
-            if effort is not None and (seen := self._seen(operation, head, values, effort)):
-                break
+        try:
+            for values in () if seen else spooled_values(cast(IO[bytes], file), plan.kind, plan.media, codec):
+                effort = self._judging.looks([value.text for value in values], None)
+                if effort is not None and (seen := self._seen(operation, head, values, effort)):
+                    break
+        except FormError as error:
+            return (Finding("body.form", error.detail, 400, where="body:", rule=error.rule, owasp="API8"),)
         return tuple([_finding(one) for one in seen[:FINDINGS_MAX]])
 
     def _is_clear(self, operation: str, head: RequestHead, body: Body, edits: tuple[Edit, ...]) -> bool:

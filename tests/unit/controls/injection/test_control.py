@@ -23,7 +23,8 @@ PLACES: dict[str, tuple[Any, str]] = {
     "JSON key": (as_json({SQL: 1}), f"body:/{SQL}"),
     "JSON string alone": (as_json(XSS), "body:"),
     "form field": (post("a=1&b=%3Cscript%3Ealert(1)%3C/script%3E", "application/x-www-form-urlencoded"), "body:/b"),
-    "form with broken percent signs": (post(b"a=100%&b=<script>alert(1)</script>", "application/x-www-form-urlencoded"), "body:/b"),
+    "form with broken percent signs": (post(b"a=100%&b=<script>alert(1)</script>", "application/x-www-form-urlencoded"), "body:"),
+    "JSON that says to be a form": (post(b'{"a": "50%", "b": "<script>alert(1)</script>"}', "application/x-www-form-urlencoded"), "body:/b"),
     "multipart field": (post(f'--x\r\nContent-Disposition: form-data; name="c"\r\n\r\n{XSS}\r\n--x--\r\n', "multipart/form-data; boundary=x"), "body:/c"),
     "file name": (post('--x\r\nContent-Disposition: form-data; name="f"; filename="a.php"\r\nContent-Type: image/png\r\n\r\n.\r\n--x--\r\n', "multipart/form-data; boundary=x"), "body:/f"),
     "XML text": (post("<a><b>1' or '1'='1</b></a>", "application/xml"), "body:"),
@@ -45,6 +46,39 @@ def test_it_looks_everywhere(name: str) -> None:
     recorded, where = PLACES[name]
     found = said(recorded)
     assert found and any(one.partition(" ")[2] == where for one in found), found
+
+
+@pytest.mark.parametrize(
+    ("body", "media", "code"),
+    [
+        ("p=%zz", "application/x-www-form-urlencoded", "body.form"),
+        ("p=%c1%af", "application/x-www-form-urlencoded", "body.form"),
+        ("p=%00", "application/x-www-form-urlencoded", "body.form"),
+        ("a=1&p=5%", "application/x-www-form-urlencoded; charset=utf-8", "body.form"),
+        ("{x=1&p=%zz", "application/x-www-form-urlencoded", "body.form"),
+        ('{"a":1,"a":2}', "application/json", "body.json"),
+        ('{"a":{"b":1,"b":2}}', "application/vnd.api+json", "body.json"),
+        (b'{"a":"\xc1\xaf"}', "application/json", "body.json"),
+    ],
+)
+def test_what_two_readers_read_differently_is_refused(body: str | bytes, media: str, code: str) -> None:
+    decision = verdict(post(body, media)).decision
+    assert (decision.status, [one.code for one in decision.findings]) == (400, [code])
+
+
+@pytest.mark.parametrize(
+    ("body", "media"),
+    [
+        ('{"discount":"50%"}', "application/x-www-form-urlencoded"),
+        ("<a>50%</a>", "application/x-www-form-urlencoded"),
+        ("{'a': 'b'}", "application/json"),
+        ('{"a":1}\n{"b":2}\n', "application/json"),
+        ("a=1&&b=2&c", "application/x-www-form-urlencoded"),
+        ("a=%E9%81%93&b=+", "application/x-www-form-urlencoded"),
+    ],
+)
+def test_what_clients_write_in_their_own_way_passes(body: str, media: str) -> None:
+    assert said(post(body, media)) == []
 
 
 def test_places_are_as_many_as_there_are() -> None:

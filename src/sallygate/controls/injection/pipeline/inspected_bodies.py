@@ -20,6 +20,7 @@ from sallygate.model.finding import Finding
 from sallygate.model.request import Body, BodyKind, BodyPlan, RequestHead
 from sallygate.parsing.http.body import BodyLimits, parse_body
 from sallygate.parsing.http.media_types import ContentType, kind_of, parse_content_type
+from sallygate.parsing.json_text import DEPTH_MAX, JsonError, parse_json
 
 _OPAQUE = ("image/", "audio/", "video/", "font/", "application/octet-stream", "application/pdf", "application/zip",
            "application/gzip", "application/x-tar", "application/wasm", "application/vnd.openxmlformats",
@@ -48,6 +49,8 @@ _ZEROS: dict[tuple[bool, ...], str] = {
     (False, True, True, True): "utf-32-le", (True, True, True, False): "utf-32-be",
     (False, True, False, True): "utf-16-le", (True, False, True, False): "utf-16-be",
 }  # fmt: skip
+_TWO_READINGS = frozenset(("duplicate", "utf8"))
+"""Rules of JSON whose breach readers take differently. Other broken JSON is text: some applications take it."""
 _BOUNDARY = re.compile(rb"--([\x21-\x7e]{1,70})\r\nContent-Disposition:", re.IGNORECASE)
 """How a multipart body begins whose media type was lost."""
 
@@ -113,13 +116,18 @@ def codec_of(media: ContentType | None) -> str | None:
 
 
 def read_body(head: RequestHead, plan: BodyPlan, raw: bytes, limits: BodyLimits) -> Body | Finding:
-    """A body read without a contract: as its media type says, or, where the bytes are not that, as text. Only a multipart
-    body has to be what it says: of two readers of a broken one each would find other fields."""
+    """A body read without a contract: as its media type says, or, where the bytes are not that, as text. What two readers
+    would take for different fields is refused: a broken multipart body or form, a member of JSON that is given twice. JSON
+    and XML that say to be a form are read as what they are: such is the default of some clients (curl)."""
     if plan.kind in ("json", "form", "multipart"):
         parsed = parse_body(plan, raw, limits)
-        if isinstance(parsed, Body) or plan.kind == "multipart" or parsed.rule == "limits.form_fields":
+        if isinstance(parsed, Body) or plan.kind == "multipart":
+            return parsed
+        if plan.kind == "json" and parsed.rule in _TWO_READINGS:
             return parsed
         if plan.kind == "form":
+            if parsed.rule == "limits.form_fields" or not _is_document(raw):
+                return parsed
             return Body(raw, "form", plan.media, lenient_pairs(raw))
     media = parse_content_type(head.fields.get("content-type", ""))
     if raw.startswith(b"--") and (boundary := _BOUNDARY.match(raw)) is not None:
@@ -127,6 +135,14 @@ def read_body(head: RequestHead, plan: BodyPlan, raw: bytes, limits: BodyLimits)
         if isinstance(parsed, Body):
             return parsed
     return as_text(raw, plan.media, codec_of(media) or "utf-8")
+
+
+def _is_document(raw: bytes) -> bool:
+    """Whether the bytes are JSON, or begin as XML does."""
+    try:
+        return raw.lstrip()[:1] == b"<" or isinstance(parse_json(raw, DEPTH_MAX), (dict, list))
+    except JsonError:
+        return False
 
 
 def as_text(raw: bytes, media: str, codec: str = "utf-8") -> Body:

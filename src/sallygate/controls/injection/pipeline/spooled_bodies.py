@@ -14,9 +14,9 @@ import re
 from collections.abc import Iterator
 from typing import IO
 
-from sallygate.controls.injection.pipeline.inspected_bodies import lenient_pairs
 from sallygate.controls.injection.pipeline.values import Value, text_values
 from sallygate.model.request import BodyKind
+from sallygate.parsing.http.forms import decode_pairs
 
 PIECE_BYTES = 131_072
 """Read at once: so much of a body is in memory, twice."""
@@ -32,7 +32,7 @@ _STRUCTURE = re.compile(r"(?:[\s\d{}\[\]:,.+\-eE]|true|false|null)*+").fullmatch
 
 
 def spooled_values(file: IO[bytes], kind: BodyKind, media: str, codec: str = "utf-8") -> Iterator[list[Value]]:
-    """The values of a body, a piece at a time. The file is read from its beginning, wherever it was read to before."""
+    """The values of a body, a piece at a time. Raises `FormError` for a form that is not one. The file is read from its beginning, wherever it was read to before."""
     file.seek(0)
     pieces = _decoded(file, codec)
     if kind == "json":
@@ -119,8 +119,9 @@ def _form(pieces: Iterator[str]) -> Iterator[list[Value]]:
 
 
 def _pairs(text: str) -> list[Value]:
+    """Raises `FormError` for what is not encoded as forms are."""
     values = []
-    for name, value in lenient_pairs(text.encode("utf-8", "replace")):
+    for name, value in decode_pairs(text.encode("utf-8", "replace"), len(text) + 1):
         values += [Value(f"{WHERE}/{name[:64]}", value, "body")] if value else []
         values += [Value(WHERE, name, "name")] if len(name) > 2 else []
     return values

@@ -15,12 +15,11 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from sallygate.controls.injection.pipeline.decodings import folded, percent, utf8
+from sallygate.controls.injection.pipeline.decodings import folded, utf8
 from sallygate.model.finding import Finding
 from sallygate.model.request import Body, BodyKind, BodyPlan, RequestHead
 from sallygate.parsing.http.body import BodyLimits, parse_body
 from sallygate.parsing.http.media_types import ContentType, kind_of, parse_content_type
-from sallygate.parsing.json_text import DEPTH_MAX, JsonError, parse_json
 
 _OPAQUE = ("image/", "audio/", "video/", "font/", "application/octet-stream", "application/pdf", "application/zip",
            "application/gzip", "application/x-tar", "application/wasm", "application/vnd.openxmlformats",
@@ -126,9 +125,7 @@ def read_body(head: RequestHead, plan: BodyPlan, raw: bytes, limits: BodyLimits)
         if plan.kind == "json" and parsed.rule in _TWO_READINGS:
             return parsed
         if plan.kind == "form":
-            if parsed.rule == "limits.form_fields" or not _is_document(raw):
-                return parsed
-            return Body(raw, "form", plan.media, lenient_pairs(raw))
+            return parsed if parsed.rule == "limits.form_fields" else _mislabelled(plan, raw, limits) or parsed
     media = parse_content_type(head.fields.get("content-type", ""))
     if raw.startswith(b"--") and (boundary := _BOUNDARY.match(raw)) is not None:
         parsed = parse_body(replace(plan, kind="multipart", boundary=boundary[1].decode()), raw, limits)
@@ -137,12 +134,12 @@ def read_body(head: RequestHead, plan: BodyPlan, raw: bytes, limits: BodyLimits)
     return as_text(raw, plan.media, codec_of(media) or "utf-8")
 
 
-def _is_document(raw: bytes) -> bool:
-    """Whether the bytes are JSON, or begin as XML does."""
-    try:
-        return raw.lstrip()[:1] == b"<" or isinstance(parse_json(raw, DEPTH_MAX), (dict, list))
-    except JsonError:
-        return False
+def _mislabelled(plan: BodyPlan, raw: bytes, limits: BodyLimits) -> Body | None:
+    """A document that says to be a form; None for bytes that are neither JSON nor begin as XML does."""
+    if raw.lstrip()[:1] == b"<":
+        return as_text(raw, "application/xml")
+    document = parse_body(replace(plan, kind="json"), raw, limits)
+    return document if isinstance(document, Body) and isinstance(document.tree, (dict, list)) else None
 
 
 def as_text(raw: bytes, media: str, codec: str = "utf-8") -> Body:
@@ -166,15 +163,6 @@ def _wide_codec(raw: bytes) -> str | None:
         if raw.startswith(mark):
             return codec
     return _ZEROS.get(tuple(byte == 0 for byte in raw[:4]))
-
-
-def lenient_pairs(raw: bytes) -> tuple[tuple[str, str], ...]:
-    """Names and values as lenient parsers decode them."""
-    pairs = []
-    for pair in utf8(raw).replace("+", " ").split("&"):
-        name, _, value = pair.partition("=")
-        pairs.append((percent(name) or name, percent(value) or value))
-    return tuple(pairs)
 
 
 def inspected_bytes(body: Body) -> int:

@@ -44,6 +44,7 @@ from sallygate.controls.injection.pipeline.inspected_bodies import (
 from sallygate.controls.injection.pipeline.judging import Effort, Judging, Seen
 from sallygate.controls.injection.pipeline.placing import Placing
 from sallygate.controls.injection.pipeline.prefilter import Prefilter
+from sallygate.controls.injection.pipeline.shown_code import ShownCode
 from sallygate.controls.injection.pipeline.spooled_bodies import spooled_values
 from sallygate.controls.injection.pipeline.values import Value, texts_of, values_of
 from sallygate.model.control import Everywhere
@@ -99,6 +100,7 @@ class InjectionControl(Everywhere):
         self._limits = limits
         self._strip = tuple(section.strip)
         self._threshold = THRESHOLDS[section.sensitivity]
+        self._passes_shown_code = section.sensitivity != "strict"
         self._bytes_max = section.inspect
         self._uninspected = section.uninspected
         self._exclusions = Exclusions(section.exclude, section.kinds, declared)
@@ -107,6 +109,7 @@ class InjectionControl(Everywhere):
         self._cleared = cleared if cleared is not None else ClearedTexts()
         self._judging = Judging(JUDGES, prefilter or make_prefilter(compile_patterns()))
         self._placing = Placing(self._judging, self._threshold)
+        self._shown_code = ShownCode(self._judging, self._threshold)
 
     @classmethod
     def build(cls, parts: Parts) -> InjectionControl:
@@ -255,7 +258,8 @@ class InjectionControl(Everywhere):
             if kept is None:
                 return None
             seen = kept
-        return self._placing.placed(seen, head.segments)
+        shown = self._shown_code.left(seen) if self._passes_shown_code else seen
+        return self._placing.placed(shown, head.segments) if shown is not None else None
 
     def excludes(self, operation: str, head: RequestHead, family: str, where: str) -> bool:
         """Whether the policy excludes `family` there."""

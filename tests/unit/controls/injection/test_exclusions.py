@@ -68,6 +68,15 @@ def test_an_exclusion_of_the_body_as_a_whole_covers_all_of_it() -> None:
     assert said(as_json({"f": CLIMB}), 'exclude: [{family: nosql, field: "body:*"}]') != []
 
 
+@pytest.mark.parametrize("odd", ["\\ud8cf", "123456789012345678901234567890", "1e400"])
+def test_what_no_strict_writer_writes_is_placed_all_the_same(odd: str) -> None:
+    value = f'"{odd}"' if odd.startswith("\\") else odd
+    inner = '{"a": ' + value + ', "where": {"$ne": 1}, "x": "1\' or \'1\'=\'1"}'
+    for text in (inner, json.dumps({"f": inner})):
+        found = said(post(text))
+        assert found and not any("control.failed" in one for one in found), found
+
+
 def test_placing_is_bounded_by_the_size_of_the_document() -> None:
     """A large document is refused all the same, with a place that is less deep."""
     large = {"rows": [{"a": "x" * 1000} for _ in range(200)], "where": {"$gt": 1}}

@@ -45,6 +45,8 @@ _PHP_SHORT = (
 _ENGLISH = r"(?:mail|copy|exit|header|rename|dir|define|extract|constant|file|trim|cos|sin|tan|round|floor|array|range|pack|link|print|include|require|sleep|unset|empty|explode|stat|rand|shuffle|glob|abs|pi|pow|sqrt)"
 """Names of functions that are words as well: with plain words in parentheses they are no call."""
 _REMARK = r"(?:(?:#[^\n\x1e]{0,40}\n|/\*[^\x1e]{0,40}\*/|//[^\n\x1e]{0,40}\n)\s{0,4})?"
+_NO_MACRO = r"(?!__(?:time|interval|from|to|unixepoch|date|range|rate|schema|table|column|sqlstring)[a-z]*\b)"
+"""Not a macro of dashboards, `$__timeFilter(ts)` (Grafana)."""
 _CALLED = r"(?!\$[a-z_]\w{0,24}(?:\#|//)[^\n\x1e]{0,80}\x1e|\$(?:[a-z_]\w{0,24})?(?:\[\s{0,2}\]|\{\s{0,2}\})\()"
 """Neither behind a remark to the line's end, nor an element without an index: PHP takes both for no call."""
 _PLAIN_ARGUMENTS = r"\s{0,3}[$'\"a-z0-9_.,+*@-]{0,40}\s{0,3}\)?"
@@ -83,14 +85,14 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("code", "php-call", LIKELY, rf"{_PHP_SURE}(?:\s|/\*[^\x1e]{{0,20}}\*/){{0,4}}=?\([^\x1e)]{{0,40}}\)", 120),
     Idiom("code", "php-call", LIKELY, r"(?:\(\s{0,3}string\s{0,3}\)\s{0,3})?[(\[{]{1,2}\s{0,3}['\"]?(?:system|exec|passthru|shell_exec|popen|assert|eval|phpinfo|sy['\"]?\.)[a-z().'\" \x5d{}0]{0,24}[)\]}]\s{0,4}"
           r"(?:\[[^\]\x1e]{0,8}\])?\s{0,4}\(\s{0,4}['\"]?[a-z/ _-]{1,40}['\"]?\s{0,4}\)", 160),
-    Idiom("code", "php-variable", LIKELY, _CALLED + r"\$(?:\s{0,4}[{$@]){0,4}[a-z_][@\w.\[\]{}~!'\"/*#\r\n\t +>-]{0,60}\([0-9$]{0,6}[a-z_]{0,12}\)|\$\s{1,20}\{(?!\s{0,8}[}\x1e])", 120,
+    Idiom("code", "php-variable", LIKELY, _CALLED + r"\$" + _NO_MACRO + r"(?:\s{0,4}[{$@]){0,4}[a-z_][@\w.\[\]{}~!'\"/*#\r\n\t +>-]{0,60}\([0-9$]{0,6}[a-z_]{0,12}\)|\$\s{1,20}\{(?!\s{0,8}[}\x1e])", 120,
           trigger=r"\$[\s{$@]{0,4}[a-z_][@\w.\[\]{}~!'\"/*#\r\n\t +>-]{0,60}\([0-9$]{0,6}[a-z_]{0,12}\)|\$\s{1,20}\{"),
     Idiom("code", "php-setting", LIKELY, r"\x1e(?:opcache\.[a-z_]{3,40}|mbstring\.[a-z_]{3,40}|unserialize_max_depth|memory_limit|max_execution_time|"
           r"display_errors|log_errors|error_log|file_uploads|upload_tmp_dir|include_path|session\.[a-z_]{3,30}|sendmail_path|zend_extension|short_open_tag)\s{0,3}=\s{0,3}[\w./-]{1,30}\x1e", 100),
     Idiom("code", "php-call", LIKELY, rf"[^a-z0-9_.](?<![a-z]-)(?!{_ENGLISH}\s{{0,3}}\(\s{{0,3}}[a-z0-9 ]{{0,20}}\)(?!\s{{0,3}};))(?:{_PHP_RUNS}(?:['\"]{{0,3}}{_REMARK}\((?!e?s\)){_PLAIN_ARGUMENTS}[\s;]{{0,3}}|\s{{1,3}}\(\s{{0,3}}[$'\"]{_PLAIN_ARGUMENTS}[\s;]{{0,3}}|"
           rf"['\"\s]{{0,3}}{_REMARK}\((?!e?s\)){_PLAIN_ARGUMENTS}\s{{0,3}};\s{{0,3}})|(?:{_PHP_SHORT})['\"\s]{{0,3}}{_REMARK}\((?!e?s\)){_PLAIN_ARGUMENTS}\s{{0,3}};\s{{0,3}})\x1e", 160,
           trigger=rf"[^a-z0-9_.](?:{_PHP_RUNS[3:-1]}|{_PHP_SHORT})(?:\(| \(|['\"]\(|/\*|#)"),
-    Idiom("code", "php-variable", LIKELY, _CALLED + r"\$(?:\s{0,4}[{$]){0,16}\s{0,2}[@a-z_\[{~!-](?<!\$\s[a-z])(?<!\$\s\s[a-z])[@\w.\[\]{}~! -]{0,30}[\s)]{0,8}\([^)\x1e]{0,60}\)", 160,
+    Idiom("code", "php-variable", LIKELY, _CALLED + r"\$" + _NO_MACRO + r"(?:\s{0,4}[{$]){0,16}\s{0,2}[@a-z_\[{~!-](?<!\$\s[a-z])(?<!\$\s\s[a-z])[@\w.\[\]{}~! -]{0,30}[\s)]{0,8}\([^)\x1e]{0,60}\)", 160,
           trigger=r"\$[\s{$]*[@a-z_\[{~!-][@\w.\[\]{}~! -]*[\s)]*\("),
     Idiom("code", "php-concat", ATTACK, r"\(\s{0,4}(?:\(\s{0,3}string\s{0,3}\)|['\"]|/\*|\[)[^()\x1e]{0,60}['\"\]/)]\s{0,4}\)?\s{0,4}(?:\{[^}\x1e]{0,20}\}|\[[^\]\x1e]{0,20}\])?(?:\((?!https?:|mailto:|/[a-z])|\s{1,4}\((?=\s{0,4}['\"][a-z/ -]{1,20}['\"]\s{0,4}\)))\s{0,4}['\"a-z/]", 300,
           trigger=r"\(\s*(?:\(\s*string\s*\)|['\"]|/\*|\[)[^()\x1e]*['\"\]/)]\s*\)?\s*(?:\{[^}\x1e]{0,20}\}|\[[^\]\x1e]{0,20}\])?\s*\("),

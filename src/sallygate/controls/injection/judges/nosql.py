@@ -37,6 +37,12 @@ _LITERAL = r"(?:'[^'\x1e]{0,24}'|\"[^\"\x1e]{0,24}\"|[0-9]{1,9})"
 _LEFT = r"\x1e[^'\"\x1e(){}=<>]{0,60}"
 """The beginning of a text, up to what leaves the string or statement it was put into."""
 
+_FIELDS_ALONE = r"(?:doc\[\\?'[\w.@-]{1,60}\\?'\]\.(?:value|length|empty|size\(\))|params\.\w{1,40}|math\.\w{1,12}|_score|[\d.\s+*/%()<>=?:-]|&&|\|\|){1,60}"
+"""A script that computes with fields and parameters, and calls nothing else."""
+_SCRIPT_OF_ITS_OWN = (
+    rf"[^\x1e]{{0,4000}}[\"'](?:script|source|inline)[\"']\s{{0,20}}:\s{{0,20}}[\"'](?!{_FIELDS_ALONE}[\"'])"
+)
+
 IDIOMS: tuple[Idiom, ...] = (
     # Operators
     Idiom("nosql", "operator", ATTACK, rf"\x1e\s{{0,2}}\$(?:{_SHARP}|{_COMMON})\s{{0,2}}\x1e"),
@@ -77,7 +83,8 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("nosql", "redis", ATTACK, r"\bredis\.p?call\s{0,4}\(\s{0,4}['\"]", 2000),
     Idiom("nosql", "couchdb", LIKELY, r"_users/_all_docs|/_node/[^/\x1e]{1,40}/_config|\.\./_all_(?:dbs|docs)|/_all_dbs\b|\borg\.couchdb\.user:"),
     Idiom("nosql", "couchdb", ODD, r"/_all_docs\b"),
-    Idiom("nosql", "elasticsearch", ATTACK, r"[\"']script_fields[\"']\s{0,20}:|[\"']script[\"']\s{0,20}:\s{0,20}\{\s{0,20}[\"'](?:inline|source|lang)[\"']\s{0,20}:|\bscript_score\b[^\x1e]{0,20}:"),
+    Idiom("nosql", "elasticsearch", ATTACK, rf"(?:[\"']script_fields[\"']\s{{0,20}}:|[\"']script[\"']\s{{0,20}}:\s{{0,20}}\{{\s{{0,20}}[\"'](?:inline|source|lang)[\"']\s{{0,20}}:|\bscript_score\b[^\x1e]{{0,20}}:)(?={_SCRIPT_OF_ITS_OWN})", 4000,
+          trigger=r"[\"']script_fields[\"']\s{0,20}:|[\"']script[\"']\s{0,20}:\s{0,20}\{\s{0,20}[\"'](?:inline|source|lang)[\"']\s{0,20}:|\bscript_score\b[^\x1e]{0,20}:"),
     Idiom("nosql", "elasticsearch", LIKELY, r"/_cluster/(?:settings|state|health)|/_cat/(?:indices|nodes|shards)|/_search/?\?(?:source|pretty|size)"),
     Idiom("nosql", "cassandra", ATTACK, r"(?:['\"]|\*/|[=<>]\s{0,4}[a-z0-9_]{1,40}\s)\s{0,6}allow\s{1,6}filtering\s{0,4}(?:;|--|/\*|//|%00|\x00|\x1e|['\"])", 600),
     Idiom("nosql", "cypher", ATTACK, r"\bload\s{1,6}csv\s{1,6}(?:with\s{1,6}headers\s{1,6})?from\s{1,6}['\"]|\bcall\s{1,6}(?:apoc|dbms?)\.[a-z]{2,30}[.(]|['\"})]\s{0,6}(?:detach\s{1,6}delete|(?:optional\s{1,6})?match\s{0,6}\([a-z0-9_]{0,20}(?::[a-z_]{1,30})?\s{0,4}\)\s{0,6}(?:-|<|return\b|detach\b|delete\b|set\b|where\b|with\b))", 2000),

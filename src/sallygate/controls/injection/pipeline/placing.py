@@ -8,6 +8,7 @@ Refuses to know how exclusions are written.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 
 from msgspec.json import encode
@@ -42,10 +43,10 @@ class Placing:
             parts = [part if not is_excluded(f"path:{at}") else "-" for at, part in enumerate(segments)]
             text = "/" + "/".join(parts)
             return seen if text == value.text else self._shown(replace(value, text=text), seen.evidence.family)
-        if (tree := _document(value)) is None:
+        if (tree := document_of(value)) is None:
             return seen
         left, changed = without(tree, value.where, is_excluded)
-        return seen if not changed else self._shown(_as_text(value, left), seen.evidence.family)
+        return seen if not changed else self._shown(as_text(value, left), seen.evidence.family)
 
     def placed(self, seen: Seen, segments: Sequence[str]) -> Seen:
         """The evidence at the deepest part that shows it alone."""
@@ -55,13 +56,13 @@ class Placing:
                 if part and (shown := self._shown(replace(value, where=f"path:{at}", text=part), family)) is not None:
                     return shown
             return seen
-        if (tree := _document(value)) is None:
+        if (tree := document_of(value)) is None:
             return seen
         left = PLACING_CHARS_MAX
 
         def shows(part: object) -> bool:
             nonlocal left
-            alone = _as_text(value, part)
+            alone = as_text(value, part)
             if len(alone.text) > left:  # too large to look into; a smaller part may show it
                 return False
             left -= len(alone.text)
@@ -76,7 +77,7 @@ class Placing:
         return next(counts, None)
 
 
-def _document(value: Value) -> object | None:
+def document_of(value: Value) -> object | None:
     """The object or array that a value spells; None for any other."""
     try:
         tree = document_in(value.text)
@@ -85,5 +86,9 @@ def _document(value: Value) -> object | None:
     return tree if type(tree) in (dict, list) else None
 
 
-def _as_text(value: Value, tree: object) -> Value:
-    return replace(value, text=encode(tree).decode())
+def as_text(value: Value, tree: object) -> Value:
+    """A value with a document written out as its text."""
+    try:
+        return replace(value, text=encode(tree).decode())
+    except (UnicodeEncodeError, OverflowError):  # half a surrogate pair, or a number of more than 64 bits
+        return replace(value, text=json.dumps(tree))

@@ -51,7 +51,11 @@ ATTACKS: list[tuple[str, str]] = [
     ("k\r\nSET a b\r\nSAVE", "redis"),
     ("redis.call('get', 'x')", "redis"),
     ("../_all_dbs", "couchdb"),
-    ('{"script_fields":{"a":{}}}', "elasticsearch"),
+    ('{"script_fields":{"a":{"script":"java.lang.Math.class.forName(1)"}}}', "elasticsearch"),
+    (
+        '{"query":{"x":1},"script_fields":{"a":{"script":{"lang":"painless","source":"def x = new Thing(); x.run()"}}}}',
+        "elasticsearch",
+    ),
     ("x' ALLOW FILTERING; --", "cassandra"),
     ("'}) MATCH (n) DETACH DELETE n //", "cypher"),
 ]
@@ -112,7 +116,7 @@ def test_honest_texts_pass() -> None:
 
 
 def test_number_of_attacks() -> None:
-    assert len(ATTACKS) == 41
+    assert len(ATTACKS) == 42
     assert {rule for _, rule in ATTACKS} == {idiom.rule for idiom in nosql.IDIOMS}
 
 

@@ -72,7 +72,7 @@ RULES: tuple[Rule, ...] = (
         ATTACK,
         "document",
         _FREE + r"document[\s)]*+(?:\?\.|\.)\s*+(?:write(?:ln)?\s*+[(`]"
-        r"|(?:cookie|domain)\s*+(?:[=),;.+\]\"'<]|$)|(?:location|url|referrer)\s*+[=)+;\]]"
+        r"|(?:cookie|domain)\s*+(?:(?!\.(?:split|match|indexof|includes)\()[=),;.+\]\"'<]|$)|(?:location|url|referrer)\s*+[=)+;\]]"
         r"|body\s*+\.\s*+(?:innerhtml|outerhtml|appendchild|insertadjacent)|createelement\s*+\(\s*+['\"`]script|default[vw]iew|documenturi\b)",
     ),
     rule_of("document-subscript", LIKELY, "document", _FREE + r"document[\s)]*+(?:\?\.)?\[\s*+['\"`/(+!]"),

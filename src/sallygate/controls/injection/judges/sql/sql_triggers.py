@@ -33,8 +33,11 @@ _CALLED = (
     r"|system_user|isnull|ifnull|nullif|coalesce|count|char|chr|concat|concat_ws|group_concat|cast|elt|make_set|find_in_set"
     r"|encode|decode|sysdate|pow|power|div|rand|floor|exp|iif|db_name|user_name|unistr|starts_with|gtid_subset|insert)"
 )
-_READING = r"(?:instr|substr|substring|mid|ascii|ord|unicode|hex|length|char_length|bit_length|locate|position|strcmp|charindex)"
-_OPERATOR = r"(?:x?or|and|not|r?like|glob|regexp|is|in|between|match|[-+*/%|&^<>=!~]{1,3})"
+_EXPRESSION = r"[\w\s.()`\"\[\]$@+*/%|&^<>=!~\x00-\x1b\xc2\xa0-]"
+_COLUMN = rf"(?:[\w`\"\]]{_GAP}*\.{_GAP}*[a-z_`\"\[]|[a-z]_[a-z]|rowid|oid)"
+_WORDED = r"(?:x?or|and|not|r?like|glob|regexp|is|in|between|match)[\s+(!~'\"`/@\[\x00-\x1b\xc2-]"
+_BEGUN_AS_NUMBER = r"\x1e[\s+(!~'\"-]*(?:\d[\w.]*|null|true|false)[\s)+'\"/*\x00-\x1b\xc2\xa0]*"
+_STOPPED = r"(?:--[\s+-]|--\x1e|#|/\*|;[\s+/*\w-]*\x1e)"
 TRIGGERS: tuple[str, ...] = (
     rf"union(?:{_GAP}|all|distinct|values|table|select|[{{\"'`@]|\x1e|--|#)",
     r"select[\s\x00-\x1b\xc2(*/+@\[!`{~#-]{1,20}[^\x1e]",
@@ -84,11 +87,11 @@ TRIGGERS: tuple[str, ...] = (
     r"\x1e\s{0,3}i?if\s?\(\s?[\w.]{1,40}\s?(?:[=<>!]|like|r)", r"\x1e[\s(]{0,4}[\w.]{1,40}[\s)+/*]{1,9}(?:regexp|rlike|like|glob)[\s(+/*]{0,9}['\"(]", r"\x1e-?\d{1,9}\s{0,3}(?:regexp|rlike)\s{0,3}\(",
     r"['\"]\s{0,3},[\s+/*]{0,9}\w{1,30}\s{0,3}=\s{0,3}(?:['\"\dx]|null\b|true\b|false\b)", r"\)[\s+/*]{0,9}returning[\s(+/*]", r"on[\s+/*]{1,9}(?:duplicate[\s+/*]{1,9}key|conflict)\b",
     r";[\s+*/]{0,8}(?:(?:un)?install|change|purge|reindex|start|stop|import|reassign|security)[\s+*/]{1,8}(?:plugin|component|soname|master|replication|binary|table|database|system|index|schema|slave|replica|foreign|owned|label)\b",
-    rf"['\"`]{_GAP}*[\s)+;]*(?:[-+*/%|&^<>=!~]{{1,3}}|match\b)[\s+(!~/*-]*[a-z_`\"\[][^\x1e]*(?:['\"`][\s(]*\w*\s*\x1e|--|#|;|/\*)",
-    rf"\x1e[\s+(!~'\"-]*(?:\d[\w.]*|null|true|false)[\s)+'\"/*\x00-\x1b\xc2\xa0]*{_OPERATOR}[^\x1e]*"
-    rf"(?:[\w`\"\]]{_GAP}*\.{_GAP}*[a-z_`\"\[]|[a-z]_[a-z]|rowid|oid|[a-z]\(|{_READING}\s?\()",
+    rf"['\"`][\s)+;/*\x00-\x1b\xc2\xa0]*(?:[-+*/%|&^<>=!~]{{1,3}}|match\b)[\s+(!~/*-]*[a-z_`\"\[](?:{_EXPRESSION}|\([^;{{}}\x1e]*\))*(?:['\"`][\s(]*\w*\s*\x1e|{_STOPPED})",
+    rf"{_BEGUN_AS_NUMBER}(?:{_WORDED}|\|\||&&|[*^&|]|[<>!]{{1,2}}=?>?){_EXPRESSION}*(?:{_COLUMN}[\w\s.()`\"\[\]$@+*/%|&^<>=!~,'\x00-\x1b\xc2\xa0-]*(?:\x1e|{_STOPPED})|[a-z_]\()",
+    rf"{_BEGUN_AS_NUMBER}[-+/%][\s+!~-]*\({_EXPRESSION}*{_COLUMN}",
     r"\x1e1[\s+]{1,4}like", rf"\x1e\s{{0,3}}{_CALLED}\s{{0,2}}=?\\?\(", r"\b(?:pg_|json_|jsonb_|sqlite_|dbms_|utl_|lo_|fn_)\w{1,30}(?:\.\w{1,30})?\s{0,2}\(",
-    rf"(?:or|and|xor|[=|&,+-]){_GAP}{{0,8}}(?:ascii|ord|hex|conv|mid|substr|substring|md5|length|len|char|chr|concat|elt|make_set|exp)\s{{0,2}}\(",
+    rf"(?:or|and|xor|[=|&,+*/%^-]){_GAP}{{0,8}}(?:ascii|ord|hex|unicode|instr|locate|position|strcmp|charindex|patindex|conv|mid|substr|substring|md5|length|len|char|chr|concat|elt|make_set|exp)\s{{0,2}}\(",
     r"(?:ascii|ord|hex|unhex|len|length|conv|mid|substr|substring|left|md5|lower|upper|charset|coercibility|compress|uncompress"
     r"|convert|cast)\s?\(\s?(?:int\s?,\s?)?(?:\w+\s?\(\s?)*(?:version|database|current_user|user|load_file|@@|select|passw)",
     r"[\x1e'][\s)]{0,3}\d{0,4},\s?null,\s?null", r"\d-(?:true|false|null)", r"\x1e\s{0,2}[,;]{1,2}\s{0,2}(?:find_in_set|drop|truncate|declare)",

@@ -50,8 +50,23 @@ _REFERENCE = re.compile(r"(&(?:#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[^\t\n\f <&#;]{1,32
 _ESCAPED = re.compile(r"(\\(?:x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|u\{[0-9A-Fa-f]{1,6}\}|[0-3][0-7]{2}|[nrt]))")
 _LETTERS = {"n": "\n", "r": "\r", "t": "\t"}
 _CSS_ESCAPED = re.compile(r"\\([0-9A-Fa-f]{1,6})[ \t\r\n\f]?")
-is_base64 = re.compile(rf"[A-Za-z0-9+/_-]{{{BASE64_CHARS_MIN},}}={{0,2}}").fullmatch
-_BASE64_WORDS = re.compile(rf"[A-Za-z0-9+/_-]{{{BASE64_CHARS_MIN},}}={{0,2}}").findall
+is_base64 = re.compile(rf"[A-Za-z0-9+/_-]{{{BASE64_CHARS_MIN},}}={{0,4}}").fullmatch
+_BASE64_WORDS = re.compile(rf"[A-Za-z0-9+/_-]{{{BASE64_CHARS_MIN},}}={{0,4}}").findall
+_BLANKS, _LETTERS_64 = r" \t\r\n", "A-Za-z0-9+/_-"
+_TEXT_BEGINS = (
+    rf"(?=[{_BLANKS}]*+(?:[A-Za-f](?:[{_BLANKS}]|[0-3A-HQ-Xg-nw-z][^26CGKOSWaeimquy+-]|[89M-Oc-es-u+-][26CGKOSWaeimquy+{_BLANKS}-])"
+    rf"|[w-z0-9][4-7I-LYZabo-r{_BLANKS}]))"
+)
+"""Letters that spell three bytes that may begin text of UTF-8: ASCII, then ASCII or the first byte of another character and
+its second; or the two first bytes of such a character. Six of seven words of prose begin otherwise."""
+BLANK_BASE64 = (
+    rf"{_TEXT_BEGINS}(?=[={_LETTERS_64}]*+[{_BLANKS}])"
+    rf"[{_BLANKS}]*+[{_LETTERS_64}]++(?:[{_BLANKS}]++[{_LETTERS_64}]++)*+[{_BLANKS}]*+={{0,4}}[{_BLANKS}]*+"
+)
+"""Base64 with blanks: `+` that a query spells as a blank, lines, padding apart."""
+_is_blank_base64 = re.compile(BLANK_BASE64).fullmatch
+_BLANK_BASE64_PARTS = re.compile(rf"(?<![^\x1e\"]){BLANK_BASE64}(?![^\x1e\"])").findall
+_UNBROKEN = str.maketrans("", "", "\t\r\n")
 _INVISIBLE = re.compile("[\x00\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]")
 _LOOKALIKE = str.maketrans("\u2044\u2215\u2216\u29f5\u29f8\ufe68\u2032\u02b9\u2039\u203a\u3008\u3009\u2018\u2019\u02bc",
                            "//\\\\/\\''<><>'''")  # fmt: skip
@@ -135,7 +150,7 @@ def is_plain(text: str) -> bool:
     """Whether no decoder can change `text`: the short way for most values."""
     return text.isascii() and not (
         "%" in text or "\\" in text or "&" in text or "\x00" in text
-    ) and is_base64(text) is None and text[:3] != _SEGMENT_BEGINS  # fmt: skip
+    ) and is_base64(text) is None and text[:3] != _SEGMENT_BEGINS and _is_blank_base64(text) is None  # fmt: skip
 
 
 def percent(text: str) -> str | None:
@@ -235,19 +250,40 @@ def folded(text: str) -> str | None:
     return None if decoded == text else decoded
 
 
+def base64_text(text: str) -> str | None:
+    """What a text of nothing but base64, with blanks or without, spells when it spells text."""
+    return _spelled(text) if is_base64(text) is not None else _spelled_with_blanks(text)
+
+
 def from_base64(text: str) -> str | None:
     """The text a whole base64 value spells, either alphabet, when it spells text; of a JSON Web Token or a signed cookie
     the list of what its parts spell."""
-    if is_base64(text) is not None:
-        return _spelled(text)
+    if is_base64(text) is not None or _is_blank_base64(text) is not None:
+        return base64_text(text)
     if text[:3] != _SEGMENT_BEGINS or "." not in text:
         return None
     parts = [spelled for part in text.split(".", 2)[:2] if is_base64(part) and (spelled := _spelled(part)) is not None]
     return f"[{','.join(parts)}]" if parts else None
 
 
+def _spelled_with_blanks(text: str) -> str | None:
+    """What base64 with blanks spells: each blank as the `+` that it was in a query, and as nothing, as lenient decoders read
+    it. Both, a line each, where both spell text."""
+    unbroken = text.translate(_UNBROKEN)
+    bare = unbroken.replace(" ", "")
+    if len(bare) < BASE64_CHARS_MIN:
+        return None
+    ended = unbroken.rstrip(" ") if "=" in unbroken else unbroken
+    found = [
+        spelled for one in dict.fromkeys((ended.replace(" ", "+"), bare)) if (spelled := _spelled(one)) is not None
+    ]
+    return "\n".join(found) if found else None
+
+
 def _spelled(text: str) -> str | None:
     plain = text.rstrip("=").replace("-", "+").replace("_", "/")
+    if len(plain) % 4 == 1:
+        plain = plain[:-1]  # six bits are no byte: lenient decoders ignore them
     if len(plain) > BASE64_LOOK and not _begins_as_text(plain[:BASE64_LOOK]):
         return None
     try:
@@ -258,8 +294,12 @@ def _spelled(text: str) -> str | None:
 
 
 def base64_texts(text: str) -> list[str]:
-    """What the words of `text` spell that are base64 of text."""
-    return [spelled for word in _BASE64_WORDS(text) if (spelled := _spelled(word)) is not None]
+    """What the words of `text` spell that are base64 of text, and its parts between quotes that are base64 with blanks."""
+    found = [spelled for word in _BASE64_WORDS(text) if (spelled := _spelled(word)) is not None]
+    for part in _BLANK_BASE64_PARTS(text):
+        if is_base64(part) is None and (spelled := _spelled_with_blanks(part)) is not None:
+            found.append(spelled)
+    return found
 
 
 def _begins_as_text(plain: str) -> bool:

@@ -17,7 +17,14 @@ from typing import Any, Literal, TypeVar
 
 from msgspec import Struct
 
-from sallygate.controls.injection.pipeline.decodings import BASE64_CHARS_MIN, base64_texts, from_base64, utf8
+from sallygate.controls.injection.pipeline.decodings import (
+    BASE64_CHARS_MIN,
+    BLANK_BASE64,
+    base64_text,
+    base64_texts,
+    from_base64,
+    utf8,
+)
 from sallygate.controls.injection.pipeline.header_fields import ATTACK_MARKS, SPECIAL, UNREAD, credential_in, kind_of
 from sallygate.controls.injection.pipeline.nested_documents import mixed_texts, xml_texts
 from sallygate.model.request import Body, Part, RequestHead
@@ -53,7 +60,9 @@ _DOCUMENT = re.compile(r'\s*+(?:[{["]|(?:query|mutation|subscription|fragment)\b
 """Of JSON or GraphQL, whose texts are values."""
 _TOKEN_PARTS = re.compile(r"eyJ[A-Za-z0-9_-]{8,}(?=={0,2}\.)|(?<=\.)eyJ[A-Za-z0-9_-]{8,}").findall
 """What JSON Web Tokens and signed cookies are made of."""
-_BASE64_PARTS = re.compile(rf"{BETWEEN}([A-Za-z0-9+/_-]{{{BASE64_CHARS_MIN},}}={{0,2}})(?={BETWEEN})").findall
+_BASE64_PARTS = re.compile(
+    rf"{BETWEEN}([A-Za-z0-9+/_-]{{{BASE64_CHARS_MIN},}}={{0,4}}|{BLANK_BASE64})(?={BETWEEN})"
+).findall
 _NAME, _TEXT = itemgetter(0), itemgetter(1)
 _TELLING_NAMES = ("constructor", "json_class", "__type", *(BETWEEN + mark for mark in "$@^&"))
 """What names of members hold that tell something together with what they name: the document is looked at as a whole."""
@@ -123,7 +132,7 @@ def texts_of(
 def together(parts: list[str]) -> list[str]:
     """The surface of texts: themselves, and what is spelled in those of base64 and in documents."""
     edged = f"{BETWEEN}{BETWEEN.join(parts)}{BETWEEN}"
-    spelled = [text for word in _BASE64_PARTS(edged) if (text := from_base64(word)) is not None]
+    spelled = [text for word in _BASE64_PARTS(edged) if (text := base64_text(word)) is not None]
     if "eyJ" in edged:
         spelled += [
             _QUOTES.sub(BETWEEN, text) for word in _TOKEN_PARTS(edged) if (text := from_base64(word)) is not None

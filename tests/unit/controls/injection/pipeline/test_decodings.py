@@ -42,6 +42,24 @@ def test_steps_say_what_was_undone() -> None:
     assert {form.text: form.steps for form in forms}["<"] == ("percent", "percent", "unescaped")
 
 
+@pytest.mark.parametrize(
+    ("text", "spelled"),
+    [
+        ("Pj4 Pj4 IGE8Yj4", ">>>>>> a<b>"),
+        ("Pj4 Pj4 Pj4 Pj4 ", ">>>>>>>>>>>>"),
+        ("Pj4+\r\nPj4+\r\nIGE=\r\n", ">>>>>> a"),
+        (" PHN2ZyBvbmxvYWQ9 YWxlcnQoMSk ", "<svg onload=alert(1)"),
+        ("PHN2ZyBvbmxvYWQ9YWxlcnQoMSk =", "<svg onload=alert(1)>\n<svg onload=alert(1)"),
+        ("PHN2ZyBvbmxvYWQ9YWxlcnQoMSkx", "<svg onload=alert(1)1"),
+        ("PHN2ZyBvbmxvYWQ9YWxlcnQoMSkxA", "<svg onload=alert(1)1"),
+        ("red running shoes", None),
+        ("Add to your list", None),
+    ],
+)
+def test_base64_with_blanks_lines_and_lost_letters(text: str, spelled: str | None) -> None:
+    assert from_base64(text) == spelled
+
+
 def test_going_on_decoding_is_reported() -> None:
     text = "%27"
     for _ in range(ROUNDS_MAX + 1):

@@ -61,26 +61,21 @@ def _against_events(policy: Path, since: str, state_dir: Path | None) -> Compari
 
 
 def _against_file(policy: Path, file: Path, old: Path | None, state_dir: Path | None) -> Comparison:
-    import msgspec
-
     from sallygate.offline.decide import Offline
-    from sallygate.offline.recordings import UnreadableRequest, from_json
-    from sallygate.offline.replay import LINE_BYTES_MAX, open_recorded
+    from sallygate.offline.replay import open_recorded
+    from sallygate.offline.time_order import lines_in_time
 
     if not file.is_file():
         fail(f"{file}: there is no such file; --against takes `events` or a file of recorded requests", USAGE)
     new, before = Offline(policy, state_dir), Offline(old, state_dir) if old is not None else None
-    comparison, decoder = Comparison(), msgspec.json.Decoder()
+    comparison = Comparison()
     with open_recorded(file) as (plain, raw), bytes_progress("deciding", file.stat().st_size) as done:
-        for number, line in enumerate(iter(lambda: plain.readline(LINE_BYTES_MAX), b""), 1):
-            if not line.strip():
-                continue
-            try:
-                record = decoder.decode(line)
-                compare_recorded(from_json(record), record, new, before, number, comparison)
-            except (msgspec.DecodeError, UnreadableRequest, RecursionError):
+        for line in lines_in_time(plain, lambda _: None):
+            if line.request is None:
                 comparison.unreadable += 1
-            if number % 256 == 0:
+            else:
+                compare_recorded(line.request, line.record, new, before, line.number, comparison)
+            if line.number % 256 == 0:
                 done(raw.tell())
     return comparison
 

@@ -13,10 +13,7 @@ from typing import IO, Any
 import msgspec
 
 from sallygate.offline.decide import Offline
-from sallygate.offline.recordings import UnreadableRequest, from_json
-
-LINE_BYTES_MAX = 64 << 20
-"""Of one recorded request; a longer line is not a record but a broken file."""
+from sallygate.offline.time_order import Line, lines_in_time
 
 
 class Summary:
@@ -47,42 +44,31 @@ def replay(
     write: Callable[[bytes], object] | None,
     advance: Callable[[int], None],
 ) -> Summary:
-    """Decide every line of `source`. `write` gets one line of JSON each; `advance`, the bytes read."""
-    summary, encoder, decoder = Summary(), msgspec.json.Encoder(), msgspec.json.Decoder()
+    """Decide every line of `source`, by time. `write` gets one line of JSON each; `advance`, the bytes read."""
+    summary, encoder = Summary(), msgspec.json.Encoder()
     started = time.perf_counter()
-    for number, line in enumerate(iter(lambda: source.readline(LINE_BYTES_MAX), b""), 1):
-        advance(len(line))
-        if not line.strip():
-            continue
-        record, outcome = _decide_line(offline, decoder, line, number, summary)
+    for line in lines_in_time(source, advance):
+        outcome = _decide_line(offline, line, summary)
         if write is not None:
-            write(encoder.encode({**record, **outcome}) + b"\n")
+            write(encoder.encode({**line.record, **outcome}) + b"\n")
     summary.seconds = time.perf_counter() - started
     return summary
 
 
-def _decide_line(
-    offline: Offline, decoder: msgspec.json.Decoder[Any], line: bytes, number: int, summary: Summary
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    record: dict[str, Any] = {}
-    try:
-        decoded = decoder.decode(line)
-        record = decoded if isinstance(decoded, dict) else {}
-        recorded = from_json(decoded)
-    except (msgspec.DecodeError, UnreadableRequest, RecursionError) as error:
+def _decide_line(offline: Offline, line: Line, summary: Summary) -> dict[str, Any]:
+    if line.request is None:
         summary.unreadable += 1
         summary.decisions["deny"] += 1
         summary.reasons["replay.unreadable"] += 1
-        said = f"line {number}: {error}"
-        return record, {
+        return {
             "decision": "deny",
             "status": 400,
             "reasons": ["replay.unreadable"],
             "us": 0.0,
-            "error": said,
+            "error": line.error,
         }
     before = time.perf_counter_ns()
-    verdict = offline.decide(recorded, number)
+    verdict = offline.decide(line.request, line.number)
     us = (time.perf_counter_ns() - before) / 1000
     decision = verdict.decision
     summary.decisions[decision.verdict] += 1
@@ -98,7 +84,7 @@ def _decide_line(
     if shadow := [finding.code for finding in decision.findings if finding.mode == "shadow"]:
         outcome["shadow"] = shadow
         summary.shadow_reasons.update(shadow)
-    return record, outcome
+    return outcome
 
 
 @contextmanager

@@ -96,6 +96,18 @@ def test_the_assertion_is_verified_with_the_published_key_and_no_other(tmp_path:
         jwt.decode(other.sign(ACME, NOW).decode(), keys, algorithms=["ES256"])
 
 
+def test_signing_keys_that_are_gone_are_replaced_and_sign_no_old_token(tmp_path: Path) -> None:
+    installation = Installation(tmp_path)
+    before = Assertions(SigningKeys(installation.signing_keys("assertion")))
+    token = before.sign(ACME, NOW).decode()
+    (tmp_path / "secrets" / "assertion.pem").unlink()
+    after = Assertions(SigningKeys(Installation(tmp_path).signing_keys("assertion")))
+    keys = KeySet.import_key_set(json.loads(after.jwks(0.0)))
+    assert jwt.decode(after.sign(ACME, NOW).decode(), keys, algorithms=["ES256"]).claims["account"] == "acme"
+    with pytest.raises((JoseError, ValueError)):
+        jwt.decode(token, keys, algorithms=["ES256"])
+
+
 def test_an_assertion_serves_a_while_and_never_another_caller(tmp_path: Path) -> None:
     assertions = Assertions(SigningKeys(Installation(tmp_path).signing_keys("assertion")))
     first = assertions.headers(ACME, NOW, signed=True)

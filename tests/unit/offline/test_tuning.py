@@ -163,7 +163,9 @@ def test_a_setting_of_the_operation(orders: Loaded, code: str, rule: str, where:
 def test_a_keyword_of_the_document(orders: Loaded, code: str, where: str, rule: str, detail: str, target: str) -> None:
     (one,), _ = propose(seen(code, where, rule=rule, detail=detail, operation="addOrder"), orders, 2)
     assert one.change == Change(("actions",), {"target": target, "remove": True}, is_item=True, file="overlay")
+    document = (orders.file.parent / "openapi.json").read_bytes()
     apply_changes(orders, [one.change])
+    assert (orders.file.parent / "openapi.json").read_bytes() == document
     changed = load_policy(orders.file, "replay")
     assert changed.hash != orders.hash and changed.policy.contract.overlay == "sallygate.overlay.yaml"
 

@@ -238,6 +238,8 @@ class InjectionControl(Everywhere):
             value = _without_own_host(value)
             stop = self._threshold if not self._exclusions else NEVER
             for seen in self._judging.judge(value, effort, stop):
+                if _is_routing(seen):
+                    continue
                 in_name = seen.value.kind in ("name", "json")
                 if seen.evidence.score < self._threshold or covers(excluded, seen.evidence.family, in_name=in_name):
                     continue
@@ -264,6 +266,18 @@ class InjectionControl(Everywhere):
     def excludes(self, operation: str, head: RequestHead, family: str, where: str) -> bool:
         """Whether the policy excludes `family` there."""
         return self._exclusions.excludes(operation, head.path, family, where)
+
+
+_ROUTED = ("system-file", "kernel-file", "account-file")
+
+
+def _is_routing(seen: Seen) -> bool:
+    """Whether the name of a file stands within a path that does not climb: `/v1/proc/self` leads to an operation of the API,
+    `/proc/self` at the root is what scanners ask for."""
+    evidence, value = seen.evidence, seen.value
+    if value.kind != "path" or evidence.rule not in _ROUTED or seen.form.steps:
+        return False
+    return evidence.start > 0 and not any(mark in value.text for mark in ("..", "\\", "\0", "%"))
 
 
 _NAMING = ("header:referer", "header:origin")

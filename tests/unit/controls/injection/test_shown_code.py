@@ -74,6 +74,11 @@ WITHIN = [
     "PS '; DROP TABLE x--> ls",
     "a@b:'or'1'='1$ ls",
     "$ '; cat /etc/passwd",
+    "<button onclick={alert`1`}>",
+    "';alert `1`//",
+    "javascript:alert`1`",
+    "<a href=javascript:alert`1`>x</a>",
+    "{{constructor.constructor`alert(1)```}}",
     "at com.acme.Cart.total(Cart.java:42)' union select a,b from users-- ",
 ]
 

@@ -59,7 +59,7 @@ _JAVA = (
 
 IDIOMS: tuple[Idiom, ...] = (
     # PHP
-    Idiom("code", "php-tag", ATTACK, r"<\?(?:\s{0,4}php|=\s{0,4}(?:\$[a-z_]|[$a-z_(]{3})|\s{0,8}(?:\$|echo|eval|system|exec|include|require|print|passthru|assert|@))"),
+    Idiom("code", "php-tag", ATTACK, r"<\?(?:\s{0,4}php|=\s{0,4}(?:\$[a-z_]|\x60|[$a-z_(]{3})|\s{0,8}(?:\$|echo|eval|system|exec|include|require|print|passthru|assert|@))"),
     Idiom("code", "php-tag", ATTACK, r"<script[^>\x1e]{1,40}language\s{0,4}=\s{0,4}['\"]?php"),
     Idiom("code", "php-tag", LIKELY, r"<\?[^x\x1e]{1,200}\?>|\[\\?/?php\]|<\?\s{0,4}\x1e"),
     Idiom("code", "php-call", ATTACK, rf"[^a-z0-9_.$>\x60-]{_PHP_SURE}{_S}\([^)\x1e]{{0,200}}\)"),

@@ -44,7 +44,6 @@ NESTED_ARGUMENTS_MAX = 24
 
 TRIGGERS: tuple[str, ...] = (
     r"__schema[\s,{@#\\\x1e]",
-    r"__type[\s,#\\]{0,20}\(",
     r"\x1e[\s,]*(?:query|mutation|subscription|fragment)[\s,{(@#]",
     r"\x1e[\s,]{0,40}\{[\s,]{0,40}(?:[a-z_][a-z0-9_]{0,60}[\s,({:@}]|\.\.\.|#)",
     r"\x1e[\s,]{0,40}#[^\n\x1e]{0,200}\n[\s,]{0,40}(?:query|mutation|subscription|fragment|#|\{)",
@@ -55,7 +54,6 @@ TRIGGERS: tuple[str, ...] = (
 _IGNORED = r"(?:[\s,\ufeff]{1,200}+|\\[nrt]|#[^\n]{0,80}+(?:\n|\Z)){0,12}+"
 _SCHEMA = re.compile(r"(?<![\w$\"'.])__schema\b")
 _SELECTS = re.compile(rf"{_IGNORED}[{{@]").match
-_TYPE = re.compile(rf"(?<![\w$\"'.])__type\b{_IGNORED}\({_IGNORED}name{_IGNORED}:")
 _BATCHED = re.compile(
     r'[{,]\s*+"query"\s*+:\s*+"(?:\s|,|\\[nrt])*+(?:query\b|mutation\b|subscription\b|fragment\b|\{|#)'
 )
@@ -98,7 +96,7 @@ JUDGE: Judge = GraphqlJudge()
 
 def _introspection(text: str) -> Evidence | None:
     """A question for the schema in a document or a piece of one."""
-    found = _TYPE.search(text) if "__type" in text else None
+    found = None
     for named in _SCHEMA.finditer(text):
         at = named.start()
         if _SELECTS(text, named.end()) or text[max(at - 80, 0) : at].rstrip(" \t\r\n,").endswith("{"):
@@ -197,7 +195,7 @@ class _Reading:
             if self._aliases > ALIASES_MAX:
                 self.rule = "aliases"
         self._count(mark)
-        if mark == "__schema" or (mark == "__type" and tokens[at + 1 : at + 2] == ["("]):
+        if mark == "__schema":
             self.introspects = True
         return self._rest(tokens, at + 1)
 

@@ -77,7 +77,7 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("nosql", "shell", ATTACK, r"\bmapreduce\s{0,4}\(\s{0,4}(?:function|\()", 1000),
     # Other stores
     Idiom("nosql", "redis", CERTAIN, r"\*[0-9]{1,3}\r?\n\$[0-9]{1,5}\r?\n[a-z]{3,16}"),
-    Idiom("nosql", "redis", ATTACK, r"(?:\n|\\n|\x1e)\s{0,4}(?:flushall|flushdb|config\s{1,4}(?:set|get|rewrite)\s{1,4}[a-z*]|slaveof\s{1,4}[a-z0-9]|replicaof\s{1,4}[a-z0-9]|bgsave|module\s{1,4}load\s|script\s{1,4}(?:load|flush)|eval\s{1,4}['\"][^\x1e]{1,400}['\"]\s{1,4}[0-9])[^\n\x1e]{0,200}", 1000),
+    Idiom("nosql", "redis", ATTACK, r"(?:\n|\\n|\x1e)\s{0,4}(?:flushall|flushdb|config\s{1,4}(?:set|get|rewrite)\s{1,4}[a-z*]|slaveof\s{1,4}[a-z0-9]|replicaof\s{1,4}[a-z0-9]|bgsave|module\s{1,4}load\s|script\s{1,4}(?:load\s{1,4}['\"]|flush\b)|eval\s{1,4}['\"][^\x1e]{1,400}['\"]\s{1,4}[0-9])[^\n\x1e]{0,200}", 1000),
     Idiom("nosql", "redis", ATTACK, r"\n\s{0,4}(?:(?:set|lpush|rpush|hset|sadd|zadd|del|keys)\s{1,4}[^\s\x1e]{1,80}(?:\s{1,4}[^\n\x1e]{1,400})?\r?\n\s{0,4}(?:(?:save|quit|bgsave|exec|flushall)\s{0,4}(?:[\r\n]|\x1e)|config\s{1,4}set)|(?-i:GET|KEYS|SET) [^\n\x1e]{1,200}\r?\n(?-i:GET|SET|SAVE|QUIT|CONFIG|EXEC|KEYS)\b)", 1000,
           trigger=r"\n\s{0,4}(?:set|lpush|rpush|hset|sadd|zadd|del|keys|get)\s{1,4}[^\s\x1e]{1,80}(?:\s{1,4}[^\n\x1e]{1,400})?\r?\n\s{0,4}(?:save|quit|config|bgsave|exec|get|set|keys|flushall)\b"),
     Idiom("nosql", "redis", ATTACK, r"\bredis\.p?call\s{0,4}\(\s{0,4}['\"]", 2000),

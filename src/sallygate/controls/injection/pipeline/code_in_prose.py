@@ -85,14 +85,14 @@ def code_parts(text: str) -> tuple[Part, ...]:
     return (Part("program", 0, len(text), text),) if _is_program(text) else ()
 
 
-def without_code(text: str, parts: list[Part] | tuple[Part, ...]) -> str:
-    """The text with a word in the place of each part, which no judge reads as anything."""
+def without_code(text: str, parts: list[Part] | tuple[Part, ...], span: str = "that") -> str:
+    """The text with a word in the place of each part, which no judge reads as anything; `span` in that of each span."""
     left: list[str] = []
     at = 0
     for part in parts:
         if part.start >= at:
             left.append(text[at : part.start])
-            left.append("\n" if part.kind in ("block", "trace") else "that")
+            left.append("\n" if part.kind in ("block", "trace") else span if part.kind == "span" else "that")
             at = part.end
     return "".join([*left, text[at:]])
 
@@ -217,6 +217,9 @@ def _spans(text: str) -> Iterator[Part]:
     at = 0
     while at < len(runs):
         start, inside = runs[at]
+        if start and (text[start - 1].isalnum() or text[start - 1] in "_)]}$"):
+            at += 1  # a template that something is called with, not a span
+            continue
         for ahead in range(at + 1, min(at + 1 + RUNS_AHEAD, len(runs))):
             until, end = runs[ahead]
             if end - until == inside - start:

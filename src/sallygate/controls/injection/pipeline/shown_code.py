@@ -55,6 +55,12 @@ TEXT_MIN = 20
 """Characters of the shortest text that shows code beside prose."""
 
 
+def _without(text: str, parts: tuple[Part, ...], family: Family) -> str:
+    """The text without its parts. JavaScript calls what stands before a backtick, so but for shells and databases, which
+    read backticks in their own way, a span leaves its marks."""
+    return without_code(text, parts, "that" if family in ("command", "sql") else "`that`")
+
+
 class ShownCode:
     """Code in prose, judged by the judges that found something in the text, with the score from which on they count."""
 
@@ -73,7 +79,7 @@ class ShownCode:
         parts = code_parts(value.text)
         if not parts:
             return seen
-        outside = self._shown(replace(value, text=without_code(value.text, parts)), family) or self._around(
+        outside = self._shown(replace(value, text=_without(value.text, parts, family)), family) or self._around(
             value, parts, family
         )
         if outside is not None:
@@ -109,7 +115,7 @@ class ShownCode:
             return node, False
         if any(self._of_part(leaf, part, family) is not None for part in parts):
             return node, False
-        return without_code(node, parts), True
+        return _without(node, parts, family), True
 
     def _of_part(self, value: Value, part: Part, family: Family) -> Seen | None:
         passes = PASSES[part.kind].get(family, frozenset())

@@ -53,7 +53,7 @@ _SHELLSHOCK = re.compile(r"\(\s{0,8}+\)\s{0,8}+\{(?!\s{0,8}(?:return|var|let|con
 _SHELLSHOCK_LEAD = re.compile(r"[\s'\"=;]{0,8}\Z")
 _SHELLSHOCK_BODY = re.compile(r"\(\s{0,8}+\)\s{0,8}+\{\s{0,4}+[:_\"]")
 _WHOLE = re.compile(
-    r"\s*+(?:~[+-]\d{0,4}|!-?\d{1,4}(?:[!:-].{0,20})?|\$\((?!['\"]|document\b|this\b|window\b).{0,400}\)|`[^`]{1,400}`)\s*+\Z",
+    r"\s*+(?:[;&|]{1,2}\s*+(?=[$`]))?(?:~[+-]\d{0,4}|!-?\d{1,4}(?:[!:-].{0,20})?|\$\((?!['\"]|document\b|this\b|window\b).{0,400}\)|`[^`]{1,400}`)\s*+\Z",
     re.DOTALL,
 )
 _PREFIX = (

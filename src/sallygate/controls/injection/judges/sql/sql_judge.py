@@ -84,7 +84,7 @@ _WHOLE = re.compile(
       (?:\.{1,2}\w{1,30})?(?:\s{1,3}['"@;].{0,60})?
     |mysql\.(?:user|db)|tempdb|msdb|schema_name|\)\s{0,3}like\s{0,3}\(
     |["'`](?:[-^*&=|<>!%+]{1,2}|\s(?:like|regexp|rlike)\s)["'`]?|\S{1,80}::(?:jsonb?|int\d?|bigint|text|varchar|numeric|double\ precision)
-    |'{1,2}|`{1,2}|\d'\d|\d{1,9}(?:\s?--(?:\s-?)?|\s?;--|\#)|\d{1,4}/0--
+    |'|`{1,2}|\d'\d|\d{1,9}(?:\s?--(?:\s-?)?|\s?;--)|\d{1,4}/0--
     |drop\s{1,5}(?:table|database|schema|user|login|function|procedure|trigger)\s{1,5}\w{1,30}|truncate\s{1,5}table\s{1,5}\w{1,30}|/?create\s{1,5}table\s{1,5}\w{1,30}
     |grant\s{1,5}(?:all|all\s{1,5}privileges|select|execute)\s{1,5}on\s{1,5}\S{1,40}\s{1,5}to\s.{1,60}|create\s{1,5}user\s{1,5}\w{1,30}\s{1,5}identified\b.{0,60}
     |load\s{1,5}data\s{1,5}(?:local\s{1,5})?infile\b.{1,80}|create\s{1,5}function\b.{1,80}\b(?:soname|returns)\b.{0,80})\s*""",

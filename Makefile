@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test test-long check format pictures setup setup-dev lock clean lab-speed lab-injection lab-flood lab-clients lab-peers help
+.PHONY: run test test-long check format pictures setup setup-dev lock clean lab-speed lab-injection lab-flood lab-clients lab-first-request lab-peers help
 
 help:            ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -47,6 +47,9 @@ lab-flood: $(VENV)/.dev  ## Effects of floods and slow senders: docs/flood-evalu
 
 lab-clients: $(VENV)/.dev  ## Real products' own clients behind the gate: Chroma, Prefect, PocketBase
 	$(BIN)/python -m lab.clients
+
+lab-first-request: $(VENV)/.dev  ## Time from git clone to the first protected request of an API
+	$(BIN)/python -m lab.first_request
 
 lab-peers: .venv-lab/.peers  ## Install the peers of the measurements: from Debian, and in an environment of their own
 	@for program in nginx wrk; do PATH=$$PATH:/usr/sbin command -v $$program >/dev/null && continue; \

@@ -112,6 +112,8 @@ class Part(Struct, frozen=True, gc=False):
     media: str
     """Lower-case media type without parameters; `text/plain` when the part names none (RFC 7578, section 4.4)."""
     data: bytes
+    others: tuple[str, ...] = ()
+    """Values of header fields that forms do not have: data to whatever reads them."""
 
 
 class Body(Struct, frozen=True):

@@ -143,6 +143,8 @@ class InjectionControl(Everywhere):
         plan = self.plan_body(evaluation.head, evaluation.body_plan)
         if isinstance(plan, BodyPlan) and plan.mode in ("whole", "spool"):
             plan = with_coding(plan, evaluation.head)
+            if isinstance(plan, Finding) and self._uninspected == "pass":
+                return None
         return Judgement((plan,)) if isinstance(plan, Finding) else Judgement(body=plan)
 
     def examine(self, evaluation: Evaluation) -> Judgement | None:

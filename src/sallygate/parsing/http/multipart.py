@@ -29,7 +29,7 @@ _DISPOSITION = re.compile(r"""form-data((?:;[ \t]*[a-z*]+=(?:"[^"\\]*"|[\w.'%-]+
 _PARAMETER = re.compile(r""";[ \t]*([a-zA-Z*]+)=(?:"([^"\\]*)"|([\w.'%-]+))""", re.ASCII)
 _EXTENDED = re.compile(r"utf-8''([\w.%-]+)", re.IGNORECASE | re.ASCII)
 """A value of RFC 8187."""
-_ALLOWED = frozenset({"content-disposition", "content-type", "content-transfer-encoding", "content-length"})
+_READ = frozenset({"content-disposition", "content-type", "content-transfer-encoding", "content-length"})
 _PLAIN_ENCODINGS = frozenset({"7bit", "8bit", "binary"})
 
 
@@ -78,7 +78,8 @@ def _part(piece: bytes, delimiter: bytes, header_bytes_max: int) -> Part:
     length = fields.get("content-length")
     if length is not None and length != str(len(data)):
         raise MultipartError("content_length", "a part's Content-Length is not its length")
-    return Part(name, filename, media, data)
+    others = tuple([value for field, value in fields.items() if field not in _READ])
+    return Part(name, filename, media, data, others)
 
 
 def _fields(head: bytes) -> dict[str, str]:
@@ -90,8 +91,8 @@ def _fields(head: bytes) -> dict[str, str]:
         if found is None:
             raise MultipartError("headers", "a line of a part's header is folded, or is none")
         name = found.group(1).decode().lower()
-        if name in fields or name not in _ALLOWED:
-            raise MultipartError("headers", "a part has a header twice, or one that forms do not have")
+        if name in fields:
+            raise MultipartError("headers", "a part has a header twice")
         try:
             fields[name] = found.group(2).decode("utf-8")
         except UnicodeDecodeError:

@@ -101,7 +101,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "no semicolon": (body(D + b'name="a" filename="b"\r\n\r\n1'), "disposition"),
     "disposition twice": (body(D + b'name="a"\r\n' + D + b'name="b"\r\n\r\n1'), "headers"),
     "type twice": (body(D + b'name="a"\r\nContent-Type: a/b\r\ncontent-type: c/d\r\n\r\n1'), "headers"),
-    "another header": (body(D + b'name="a"\r\nX-Name: b\r\n\r\n1'), "headers"),
+    "another header twice": (body(D + b'name="a"\r\nX-Name: b\r\nx-name: c\r\n\r\n1'), "headers"),
     "folded": (body(D + b'\r\n name="a"\r\n\r\n1'), "headers"),
     "space before the colon": (body(b'Content-Disposition : form-data; name="a"\r\n\r\n1'), "headers"),
     "NUL in a header": (body(D + b'name="a\x00b"\r\n\r\n1'), "headers"),
@@ -147,3 +147,8 @@ def test_as_many_parts_as_allowed() -> None:
 def test_a_body_full_of_almost_boundaries_is_linear() -> None:
     raw = body(D + b'name="a"\r\n\r\n' + b"\r\n--X-B0undar" * 100_000)
     assert len(parse_multipart(raw, B)[0].data) == 13 * 100_000
+
+
+def test_headers_that_forms_do_not_have_are_data() -> None:
+    (part,) = parse_multipart(body(D + b'name="a"\r\nX-Name: b\r\nContent-ID: <1>\r\n\r\n1'), B)
+    assert (part.name, part.data, part.others) == ("a", b"1", ("b", "<1>"))

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterator
 from html import unescape
+from urllib.parse import unquote, unquote_plus
 
 from sallygate.parsing.json_text import JsonError, parse_json
 
@@ -18,6 +19,9 @@ _TAG = re.compile(r"<[^<>]*+>")
 _CDATA = re.compile(r"<!\[CDATA\[([^\]]*+(?:\](?!\]>)[^\]]*+)*+)\]\]>")
 """Markup in such a section is text to the parser of the document, and markup to a browser that shows it."""
 _ATTRIBUTE = re.compile(r"=[ \t\r\n]*+(?:\"([^\"]*+)\"|'([^']*+)')")
+_REQUEST_LINE = re.compile(
+    r"\n{0,2}(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (\S{1,8000}) HTTP/[12](?:\.\d)?(?:\n|\Z)"
+)
 _PART = re.compile(r"(?:\A|\r?\n)--[^\r\n]{1,80}(?:\r?\n|\Z)")
 
 
@@ -37,8 +41,22 @@ def mixed_texts(text: str) -> Iterator[str]:
     """The heads and bodies of the parts of a message of several (`multipart/mixed`), those of messages within one too."""
     for part in _PART.split(text):
         for piece in part.replace("\r\n", "\n").split("\n\n"):
+            if (found := _REQUEST_LINE.match(piece)) is not None:  # a request in a batch (OData, Google)
+                yield from target_texts(found[1])
+                piece = piece[found.end() :]
             if piece and not piece.isspace():
                 yield from piece.split("\n") if ": " in piece.partition("\n")[0] else (piece,)
+
+
+def target_texts(target: str) -> Iterator[str]:
+    """Segments of the path, names and values of the query of a request's target, decoded; and the path as a whole."""
+    path, _, query = target.partition("?")
+    yield unquote(path)
+    yield from (unquote(segment) for segment in path.split("/") if len(segment) > 1)
+    for pair in query.split("&") if query else ():
+        name, _, value = pair.partition("=")
+        yield unquote_plus(name)
+        yield unquote_plus(value)
 
 
 def document_in(text: str) -> object | None:

@@ -161,6 +161,7 @@ def _body_texts(body: Body) -> tuple[list[str], Iterable[str]]:
         names = []
         for part in tree:  # type: ignore[attr-defined]
             names.append(part.name)
+            texts += part.others
             if part.filename is not None:
                 texts.append(FILE_MARK + part.filename)
             if (text := part_text(part)) is not None:
@@ -380,6 +381,7 @@ def below(where: str, step: str) -> str:
 def _part_values(part: Part) -> Iterator[Value]:
     where = "body:/" + part.name
     yield Value(where, part.name, "name")
+    yield from (Value(where, value, "header") for value in part.others)
     if part.filename is not None:
         yield Value(where, part.filename, "file")
     if (text := part_text(part)) is not None:

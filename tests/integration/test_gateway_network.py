@@ -156,7 +156,13 @@ def test_a_list_that_changes_is_in_force_and_a_bad_one_is_not(tmp_path: Path, up
         (tmp_path / "bad.txt").write_text(f"192.0.2.1\n{JAPAN}\n")
         until(lambda: call(running, key, JAPAN) == (403, "network.denied"))
         (tmp_path / "bad.txt").write_text(f"{BRAZIL}\nnot an address\n")
-        until(lambda: [one for one in log_lines(running.log) if "line 2: not an address" in json.dumps(one)])
+        until(
+            lambda: [
+                one
+                for one in log_lines(running.log)
+                if "line 2: 'not an address' is not an address or prefix" in json.dumps(one)
+            ]
+        )
         assert call(running, key, JAPAN) == (403, "network.denied") and call(running, key, BRAZIL)[0] == 200
         (tmp_path / "bad.txt").unlink()
         time.sleep(1.5)

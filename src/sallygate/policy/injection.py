@@ -45,7 +45,7 @@ class KindOfField(Section):
 
     field: str = Field(
         description="The field, as findings name it, `body:/messages/*/content`; `*` matches any text.",
-        pattern="^(query|header|cookie|path|body):.",
+        pattern="^(query|header|cookie|path|body):",
     )
     kind: FieldKind = Field(
         description="`text`, `markdown`, `html` and `code` for people and interpreters of their own; `sql` and `query` for statements and search languages; `shell`, `path`, `url`."

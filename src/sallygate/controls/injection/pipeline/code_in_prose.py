@@ -19,6 +19,8 @@ PartKind = Literal["block", "span", "trace", "statement", "mark", "program"]
 after a colon. `mark`: a link, a substitution or a cell between bars. `program`: a whole text that is one."""
 WORDS_MIN = 3
 """Words of prose that a text has besides its code. A value that is code alone shows it to nobody."""
+HEADING_WORDS_MIN = 2
+"""The same beside a block: a heading is enough."""
 TRACE_LINES_MIN = 2
 """Lines of a stack trace that need no prose beside them."""
 PROGRAM_LINES_MIN = 3
@@ -56,6 +58,8 @@ _VERB = re.compile(
     re.IGNORECASE,
 )
 _BLANK_LINE = re.compile(r"\n[ \t]*\n")
+_SENTENCE = re.compile(r"(?:[^\W\d_]{2,}[,;:]? ){5}").search
+"""Words in a row, as no line of code has them outside of a comment."""
 _WORD = re.compile(r"[^\W\d_]{2,}")
 
 
@@ -80,7 +84,10 @@ def code_parts(text: str) -> tuple[Part, ...]:
     if sum(part.kind == "trace" for part in parts) >= TRACE_LINES_MIN:
         return tuple(parts)
     words = len(_WORD.findall(without_code(text, parts))) if parts else 0
-    if words >= WORDS_MIN or (words and text.lstrip().partition("\n")[0].rstrip().endswith(":")):
+    has_block = any(part.kind == "block" for part in parts)
+    if words >= (HEADING_WORDS_MIN if has_block else WORDS_MIN):
+        return tuple(parts)
+    if words and text.lstrip().partition("\n")[0].rstrip().endswith(":"):
         return tuple(parts)
     return (Part("program", 0, len(text), text),) if _is_program(text) else ()
 
@@ -127,7 +134,9 @@ def _blocks(text: str) -> Iterator[Part]:
     starts = [0]
     for line in lines:
         starts.append(starts[-1] + len(line))
-    at, after_blank = 0, True
+    at, after_blank = _ended_by_the_first_fence(lines), True
+    if at:
+        yield Part("block", 0, starts[at], "".join(lines[: at - 1]))
     while at < len(lines):
         line = lines[at]
         end = at
@@ -166,6 +175,17 @@ def _is_paragraph_of_program(lines: list[str], at: int) -> bool:
             return False
         at += 1
     return lines[at - 1].rstrip().endswith((";", "}", ")", "{", ":"))
+
+
+def _ended_by_the_first_fence(lines: list[str]) -> int:
+    """Number of lines up to a fence that has no beginning, as in a piece that was cut out of a longer text; 0 for none: the
+    first fence names no language, and the fences do not come in pairs."""
+    fences = [at for at, line in enumerate(lines) if _FENCE.match(line) is not None]
+    if not fences or len(fences) % 2 == 0 or lines[fences[0]].strip().strip("`~"):
+        return 0
+    if any(_SENTENCE(line) for line in lines[: fences[0]] if not line.lstrip().startswith(("#", "//"))):
+        return 0
+    return fences[0] + 1
 
 
 def _closing(lines: list[str], opened: int, marks: str) -> int:

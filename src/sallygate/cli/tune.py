@@ -105,4 +105,5 @@ def _change(one: Proposal) -> str:
     change = one.change
     if change.file == "overlay":
         return f"overlay: remove {change.value['target']}"
-    return f"{'.'.join(change.path)}: {'exclude' if change.is_item else msgspec.json.encode(change.value).decode()}"
+    shown = change.value.get("kind", "exclude") if change.is_item else msgspec.json.encode(change.value).decode()
+    return f"{'.'.join(change.path)}: {shown}"

@@ -183,6 +183,24 @@ def test_a_limit_of_bodies(orders: Loaded, code: str, sent: int, path: tuple[str
     assert one.change == Change(path, value)
 
 
+def test_a_field_of_many_families_is_a_text(open_policy: Loaded) -> None:
+    families = ("sql", "xss", "command", "lookup")
+    events = [
+        one for family in families for one in seen(f"injection.{family}", "body:/messages/0/content", path="/chat")
+    ]
+    proposed, _ = propose(events, open_policy, 2)
+    kind, exclusion = sorted((one.change for one in proposed), key=lambda change: change.path, reverse=True)
+    assert kind.path == ("injection", "kinds")
+    assert (kind.value["field"], kind.value["kind"], kind.value["path"]) == (
+        "body:/messages/*/content",
+        "text",
+        "/chat",
+    )
+    assert exclusion.value["family"] == "lookup", "what breaks out of the request is proposed by itself"
+    apply_changes(open_policy, [one.change for one in proposed])
+    assert propose(events, load_policy(open_policy.file, "replay"), 2) == ([], [])
+
+
 def test_what_is_in_the_policy_already_is_not_proposed_again(open_policy: Loaded) -> None:
     events = seen("injection.nosql", "body:/where/a/$gt", "body:/where/$or") + seen("injection.sql", "query:q")
     proposed, few = propose(events, open_policy, 2)

@@ -12,6 +12,7 @@ from sallygate.controls.injection.exclusions import Exclusions
 from sallygate.model.event import Event
 from sallygate.offline.tuning import contract, injection
 from sallygate.offline.tuning.proposals import EXAMPLES_MAX, Change, Proposal, Seen
+from sallygate.parsing.openapi.field_kinds import kinds_by_operation
 from sallygate.policy.injection import Injection
 from sallygate.policy.load import Loaded
 
@@ -22,7 +23,8 @@ def propose(events: Iterable[Event], loaded: Loaded, callers_min: int) -> tuple[
     """Changes for what was found in shadow and the policy does not pass yet, by number of requests; and those that too
     few callers speak for."""
     seen, policy = list(_found_in_shadow(events)), loaded.policy
-    known = Exclusions((policy.injection or Injection()).exclude)
+    section = policy.injection or Injection()
+    known = Exclusions(section.exclude, section.kinds, kinds_by_operation(loaded.operations, loaded.document))
     made = injection.exclusions((one for one in seen if one.code.startswith("injection.")), known)
     # Of a setting, only what the present policy found is known not to be covered by it.
     present = [one for one in seen if one.event.policy in ("", loaded.hash)]

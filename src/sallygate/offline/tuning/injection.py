@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from sallygate.controls.injection.exclusions import Exclusions
+from sallygate.controls.injection.exclusions import LEFT_OUT, Exclusions
 from sallygate.offline.tuning.places import generalised, path_patterns
 from sallygate.offline.tuning.proposals import Change, Proposal, Seen, proposal
 
-EXCLUDE = ("injection", "exclude")
+EXCLUDE, KINDS = ("injection", "exclude"), ("injection", "kinds")
+FAMILIES_OF_TEXT = 3
+"""Families found in one field from which on the field is proposed as a text, instead of one exclusion for each."""
 _NOT_OF_A_VALUE = ("injection.size", "injection.charset", "injection.effort")
 """What no exclusion of a family covers."""
 
@@ -23,13 +25,30 @@ def exclusions(seen: Iterable[Seen], known: Exclusions) -> list[Proposal]:
         path = "" if one.event.operation else paths[one.event.path]
         groups[one.code.removeprefix("injection."), one.event.operation, path].append(one)
     made = []
+    by_place: dict[tuple[str, str, str], dict[str, list[Seen]]] = defaultdict(lambda: defaultdict(list))
     for (family, operation, path), found in groups.items():
         fields = generalised(one.where for one in found)
         by_field: dict[str, list[Seen]] = defaultdict(list)
         for one in found:
             by_field[fields[one.where]].append(one)
-        made += [_proposal(family, operation, path, field, of_field) for field, of_field in by_field.items()]
+        for field, of_field in by_field.items():
+            by_place[operation, path, field][family] += of_field
+    for (operation, path, field), by_family in by_place.items():
+        if len(LEFT_OUT["text"].intersection(by_family)) >= FAMILIES_OF_TEXT and field.partition(":")[2]:
+            texts = [one for family in LEFT_OUT["text"].intersection(by_family) for one in by_family[family]]
+            made.append(_kind(operation, path, field, texts))
+            by_family = {name: found for name, found in by_family.items() if name not in LEFT_OUT["text"]}
+        made += [_proposal(family, operation, path, field, found) for family, found in by_family.items()]
     return made
+
+
+def _kind(operation: str, path: str, field: str, seen: list[Seen]) -> Proposal:
+    """A field in which honest callers write whatever people write."""
+    where = {"operation": operation} if operation else {"path": path}
+    made = proposal(f"texts in {field}", operation, path, Change(KINDS, {}, True), seen)
+    reason = f"{made.requests} requests of {made.callers} callers"
+    value = {"field": field, "kind": "text", **where, "reason": reason}
+    return proposal(made.cause, operation, path, Change(KINDS, value, is_item=True), seen)
 
 
 def _is_excluded(one: Seen, known: Exclusions) -> bool:

@@ -63,7 +63,9 @@ lab-peers: .venv-lab/.peers  ## Install the peers of the measurements: from Debi
 	.venv-lab/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r lab/requirements.lock
 	touch $@
 
-setup: $(VENV)/.run
+# The patterns of injection are compiled once for a user; without a cache for them the first start compiles them.
+setup: $(VENV)/.run    ## Set up, and compile the patterns of injection
+	@$(BIN)/sallygate patterns || true
 setup-dev: $(VENV)/.dev
 
 # On Debian the module `venv` is a separate package.

@@ -11,11 +11,15 @@ import os
 import platform
 from functools import cache
 from pathlib import Path
-from unittest.mock import patch
 
-from sallygate.controls.injection import Prefilter, compile_patterns, make_prefilter, patterns_signature
-from sallygate.controls.injection.judges import registry
-from sallygate.security.state_directory import keep_patterns_ahead, patterns_ahead
+from sallygate.controls.injection import (
+    Prefilter,
+    compile_patterns,
+    load_prefilter,
+    make_prefilter,
+    patterns_signature,
+)
+from sallygate.security.kept_patterns import keep_patterns_ahead, patterns_ahead
 
 
 def keep(directory: Path) -> Path:
@@ -32,8 +36,7 @@ def keep(directory: Path) -> Path:
             keep_patterns_ahead(part, signature, compile_patterns())
             part.replace(file)
     if compiled is not None:
-        with patch.object(registry, "make_prefilter", lambda: make_prefilter(compiled)):
-            compile_patterns()  # which keeps what it returns
+        load_prefilter(compiled)  # which `compile_patterns` gives from then on
     return file
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sallygate.admin.keys import Administration
+from sallygate.policy.load import load_policy
 from sallygate.security.key_ring import KeyRing
 from sallygate.security.state_directory import Installation
 from sallygate.services.injection_patterns import compiled_prefilter
@@ -92,7 +93,7 @@ def install_copy(directory: Path, more: str) -> Installed:
     if not template.exists():
         made = install(template, "")
         (template / "keys.json").write_text(json.dumps([made.loyal, made.stolen]))
-        compiled_prefilter(Installation(made.state), open_log(quiet=True))
+        compiled_prefilter(load_policy(made.policy, "gateway"), Installation(made.state), open_log(quiet=True).info)
     shutil.copytree(template, directory)
     loyal, stolen = json.loads((directory / "keys.json").read_text())
     policy = directory / "sallygate.yaml"

@@ -82,6 +82,7 @@ class Reader:
             "PATH": f"{commands}:{bin_directory}:{os.environ['PATH']}",
             "PYTHONPATH": f"{directory}:{Path(sallygate.__file__).parents[1]}",
             "NO_COLOR": "1",
+            "XDG_CACHE_HOME": str(directory / "cache"),
         }
 
     def close(self) -> None:

@@ -6,6 +6,8 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import quote
 
@@ -116,8 +118,8 @@ def test_from_shadow_over_tune_to_enforce(tmp_path: Path) -> None:
 def test_patterns_are_compiled_once_and_mended_when_broken(tmp_path: Path) -> None:
     with Upstream() as upstream:
         policy = write_policy(tmp_path, OPEN, upstream=upstream.url)
-        own = {"SALLYGATE_PATTERNS_FILE": ""}
-        kept = tmp_path / "state"
+        own = {"SALLYGATE_PATTERNS_FILE": "", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+        kept = tmp_path / "cache" / "sallygate"
 
         def starts() -> bytes:
             with running_gateway(policy, 60.0, own) as running:
@@ -127,10 +129,38 @@ def test_patterns_are_compiled_once_and_mended_when_broken(tmp_path: Path) -> No
 
         first = starts()
         (file,) = kept.glob("patterns-*.bin")
-        when = file.stat().st_mtime_ns
-        assert starts() == first and file.stat().st_mtime_ns == when, "loaded, not compiled"
+        made = file.stat().st_ino
+        assert starts() == first and file.stat().st_ino == made, "loaded, not compiled"
         broken = first[:-1] + bytes([first[-1] ^ 1])
         file.write_bytes(broken)
         assert starts() != broken
         log = (tmp_path / "gateway.log").read_text()
-        assert log.count("compiling the patterns") == 2
+        assert log.count("the patterns of injection are compiled") == 2
+
+
+@pytest.mark.long
+def test_of_two_gates_that_start_at_once_one_compiles_and_both_say_that_they_start(tmp_path: Path) -> None:
+    own = {"SALLYGATE_PATTERNS_FILE": "", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    with Upstream() as upstream, ExitStack() as stack:
+        policies = []
+        for name in ("one", "two"):
+            (tmp_path / name).mkdir()
+            policies.append(write_policy(tmp_path / name, OPEN, upstream=upstream.url))
+        gates = ThreadPoolExecutor(len(policies))
+        starts = [gates.submit(stack.enter_context, running_gateway(policy, 120.0, own)) for policy in policies]
+        seen = set()
+        while not all(start.done() for start in starts):
+            for policy in policies:
+                state = policy.parent / "state"
+                if state.is_dir():
+                    found = CliRunner().invoke(app, ["status", "--policy", str(policy)])
+                    seen.add((found.exit_code, "is starting" in found.output))
+            threading.Event().wait(0.2)
+        assert (1, True) in seen, seen
+        for start in starts:
+            assert start.result().code("/a?q=" + quote(SQL)) == "injection.sql"
+        gates.shutdown()
+    logs = [(policy.parent / "gateway.log").read_text() for policy in policies]
+    assert sum("waiting for another process" in log for log in logs) == 1
+    assert len(list((tmp_path / "cache" / "sallygate").glob("patterns-*.bin"))) == 1
+    assert not list(tmp_path.glob("*/state/patterns-*.bin"))

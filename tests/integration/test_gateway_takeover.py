@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from sallygate.controls.injection import InjectionControl
 from sallygate.model.work import LoadCredential
 from sallygate.policy.load import load_policy
 from sallygate.ports import StoreError
@@ -125,6 +126,22 @@ def test_a_file_written_while_it_is_read_is_read_again(tmp_path: Path, monkeypat
         assert await runtime.reload()
         await runtime._watch()
         assert runtime.loaded.hash == load_policy(policy, "in_process").hash
+        await runtime.stop()
+
+    asyncio.run(run())
+
+
+def test_injection_that_a_reload_puts_in_force_gets_its_patterns_then(tmp_path: Path) -> None:
+    policy = write_policy(tmp_path, "injection: {mode: off}")
+
+    async def run() -> None:
+        runtime = Runtime(policy, "in_process")
+        assert runtime._prefilter is None, "nothing is compiled or loaded before"
+        await runtime.start()
+        write_policy(tmp_path, "injection: {mode: enforce}")
+        assert await runtime.reload()
+        assert runtime._prefilter is not None
+        assert runtime.gate.engine.controls.get(InjectionControl) is not None
         await runtime.stop()
 
     asyncio.run(run())

@@ -23,7 +23,7 @@ from msgspec.json import encode as to_json
 from sallygate.model.event import Event
 from sallygate.ports import DatabaseFiles, StoreError
 from sallygate.security.state_directory import Installation, pepper_lines, pepper_mark
-from sallygate.security.state_locks import RESTORING, SERVING, SHARED
+from sallygate.security.state_locks import COMPILING, RESTORING, SERVING, SHARED, STARTING
 from sallygate.version import __version__
 
 MANIFEST = "manifest.json"
@@ -202,7 +202,7 @@ def _swap(directory: Path, fresh: Path) -> str:
     """File by file: the directory, or one in it, may be a mount point, which no rename moves. Undone when it fails."""
     stamp = time.strftime("%Y-%m-%dT%H%M%S", time.gmtime())
     kept = directory / f"before-restore-{stamp}-{secrets.token_hex(2)}"
-    stays = {SHARED, SERVING, fresh.name, COPYING}
+    stays = {SHARED, SERVING, STARTING, COMPILING, fresh.name, COPYING}
     old = [
         file
         for file in directory.rglob("*")

@@ -202,6 +202,8 @@ def _waited(installation: Installation, names: set[str], began: float, wait_s: f
 
     while True:
         running = ask_status(installation.control)
+        if running is None and installation.is_starting():
+            fail(f"the gate on {installation.directory} is starting; try again when it is ready", NO)
         if running is None:
             fail(f"no gate runs on {installation.directory}; `sallygate up` starts one", STATE)
         if missing := names - {one.name for one in running.feeds}:

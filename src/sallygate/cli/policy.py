@@ -203,21 +203,30 @@ def schema(
 
 @plainly
 def patterns(
-    file: Annotated[Path, typer.Argument(help="File to write the patterns to.")],
+    file: Annotated[
+        Path | None, typer.Argument(help="File to write the patterns to; the user's cache by default.")
+    ] = None,
 ) -> None:
-    """Compile the patterns of injection before the first start, for an image or a read-only root.
+    """Compile the patterns of injection before the first start.
 
-    Name the file in SALLYGATE_PATTERNS_FILE. It fits this version of Sallygate on this kind of processor; another one
-    compiles its own at its first start.
+    Without FILE, into the cache that all gates and commands of this user share: CACHE_DIRECTORY (of systemd),
+    XDG_CACHE_HOME/sallygate or ~/.cache/sallygate. With FILE, for an image or a read-only root: name the file in
+    SALLYGATE_PATTERNS_FILE. The patterns fit this version of Sallygate on this kind of processor.
 
-    Example: sallygate patterns /usr/lib/sallygate/patterns.bin
+    Example: sallygate patterns
     """
-    from sallygate.controls.injection import compile_patterns, patterns_signature
-    from sallygate.security.state_directory import is_patterns_file, keep_patterns_ahead
+    from sallygate.controls.injection import patterns_signature
+    from sallygate.security.kept_patterns import is_patterns_file, keep_patterns_ahead
+    from sallygate.services.injection_patterns import compile_with_progress, fill_cache
+    from sallygate.telemetry.compilation import Compilation, on_standard_error
 
+    if file is None:
+        name, new = fill_cache(on_standard_error)
+        out.print(f"{name}: {'compiled' if new else 'is there already'}", markup=False, highlight=False, soft_wrap=True)
+        return
     signature = patterns_signature()
     writable(file, lambda beginning: is_patterns_file(file, len(signature)))
-    with err.status("compiling"):
-        compiled = compile_patterns()
+    with Compilation(on_standard_error) as progress:
+        compiled = compile_with_progress(progress)
     keep_patterns_ahead(file, signature, compiled)
     out.print(f"{file}: {len(compiled):,} bytes, version {signature}", highlight=False)

@@ -46,7 +46,7 @@ def status(
 
     Example: sallygate status
 
-    Exit code 0 when it is ready, 1 when it is not, 3 when none runs.
+    Exit code 0 when it is ready, 1 when it is not (or is starting), 3 when none runs.
     """
     from msgspec import ValidationError
 
@@ -54,13 +54,18 @@ def status(
     from sallygate.telemetry.control import ask_status
 
     policy = named_policy(policy_file, policy)
-    control = Installation(state_directory(policy, state_dir), create=False).control
+    installation = Installation(state_directory(policy, state_dir), create=False)
+    control = installation.control
     try:
         found = ask_status(control)
     except OSError as error:
         fail(f"the running gate does not answer: {error}; the log may say why, `/livez` too", NO)
     except ValidationError as error:
         fail(f"the running gate is of another version: {error}; use its own `sallygate status`", STATE)
+    if found is None and installation.is_starting():
+        fail(
+            f"the gate on {control.parent} is starting; a first start compiles patterns, and its log says how long", NO
+        )
     if found is None:
         fail(f"no gate runs on {control.parent}; `sallygate up` starts one", STATE)
     if json:

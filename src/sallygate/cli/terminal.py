@@ -224,7 +224,9 @@ def _confirm(installation: Installation, act: int) -> None:
                 f"it does not hold: {said}"
             )
         time.sleep(CONFIRM_POLL_S)
-    err.print(f"no gate runs on {installation.directory}: this holds from its next start", markup=False,
+    starts = "the gate is starting on" if installation.is_starting() else "no gate runs on"
+    when = "once it has started" if starts.startswith("the") else "from its next start"
+    err.print(f"{starts} {installation.directory}: this holds {when}", markup=False,
               highlight=False, soft_wrap=True)  # fmt: skip
 
 

@@ -33,7 +33,7 @@ def compare(policy: Path, against: str, since: str, old: Path | None, state_dir:
 def _against_events(policy: Path, since: str, state_dir: Path | None) -> Comparison:
     from sallygate.policy.load import load_policy
     from sallygate.security.state_directory import Installation
-    from sallygate.services.injection_patterns import prefilter_of
+    from sallygate.services.injection_patterns import offline_prefilter
     from sallygate.stores.events import read_events
     from sallygate.stores.sqlite.store import SqliteStore
 
@@ -47,7 +47,7 @@ def _against_events(policy: Path, since: str, state_dir: Path | None) -> Compari
         judged = FromEvents(
             loaded,
             store.credentials(),
-            prefilter_of(directory),
+            offline_prefilter(loaded, directory),
             begun,
             store.accounts(),
             Installation(directory, create=False),

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, deque
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,7 +31,9 @@ from sallygate.parsing.printable import printable
 from sallygate.ports import StoreError
 from sallygate.runtime.gateway import Gateway
 from sallygate.security.key_ring import KeyRing
+from sallygate.services.injection_patterns import fill_cache, kept_prefilter
 from sallygate.stores.sqlite.opening import open_store
+from sallygate.telemetry.compilation import on_standard_error
 from sallygate.telemetry.log import open_log
 
 READY_S = 15.0
@@ -57,7 +59,9 @@ def run_demo(state_dir: Path | None, port: int, json: bool) -> None:
         except OSError as error:
             raise StoreError(f"{state_dir}: cannot be written: {error.strerror}; choose another --state-dir") from None
         api = _start_api(stack, upstream_port, state_dir / "shop.db")
-        uvloop.run(_serve(state_dir, f"http://127.0.0.1:{upstream_port}", json, api))
+        _compile_patterns()
+        gateway = Gateway(state_dir / "sallygate.yaml", open_log(quiet=True))
+        uvloop.run(_serve(gateway, state_dir, f"http://127.0.0.1:{upstream_port}", json, api))
 
 
 def _free_port(wanted: int) -> int:
@@ -108,12 +112,18 @@ def _end_api(api: subprocess.Popen[bytes]) -> None:
         api.wait()
 
 
-async def _serve(state_dir: Path, upstream: str, json: bool, api: subprocess.Popen[bytes]) -> None:
+def _compile_patterns() -> None:
+    """Once for this user, with its progress: the gate's log is quiet."""
+    if kept_prefilter(None) is None:
+        with suppress(StoreError):  # without a cache the gate compiles them into its state directory
+            fill_cache(on_standard_error)
+
+
+async def _serve(gateway: Gateway, state_dir: Path, upstream: str, json: bool, api: subprocess.Popen[bytes]) -> None:
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ended.set)
-    gateway = Gateway(state_dir / "sallygate.yaml", open_log(quiet=True))
     keys = _make_keys(gateway)
     await gateway.start()
     try:

@@ -1,9 +1,9 @@
 """Shell for recorded requests: runs the exchange driver from a recording and sends nothing.
 
 Builds the gate of a policy over the state its directory has, if there is one, and decides recorded requests in memory.
-Nothing is sent, nothing is written. Time stands still unless the records move it, so that the same file under the same
-policy and state gives the same decisions. The connection a request came on is not recorded, so `transport` is not
-judged, and sections the policy does not have are not made up.
+Nothing is sent, and nothing is written but compiled patterns into the user's cache. Time stands still unless the
+records move it, so that the same file under the same policy and state gives the same decisions. The connection a
+request came on is not recorded, so `transport` is not judged, and sections the policy does not have are not made up.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from sallygate.security.signing import SigningKeys
 from sallygate.security.state_directory import Installation
 from sallygate.services.auth_endpoints import own_key_set
 from sallygate.services.feeds.schedule import load_kept
-from sallygate.services.injection_patterns import prefilter_of
+from sallygate.services.injection_patterns import offline_prefilter
 from sallygate.services.issuer_keys import load_known
 from sallygate.services.network_files import databases_of, geography_of
 from sallygate.services.restriction_tables import add_restrictions
@@ -76,7 +76,7 @@ class Offline:
         self.now = time.time()
         self.state = State()
         self._verified: dict[bytes, PasswordVerified] = {}
-        prefilter = prefilter_of(directory)
+        prefilter = offline_prefilter(self.loaded, directory)
         self.state.geography = geography_of(databases_of(self.loaded))
         self.gate: Gate = compose(self.loaded, self.state, ring, pepper, self.now, auth_operations, prefilter)
         load_known(self.state, self.loaded, installation)

@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from sallygate.controls.injection import patterns_signature
 from sallygate.offline.policy_checks import PARTS, Found, ok
 from sallygate.policy.errors import PolicyError
 from sallygate.policy.load import Loaded, load_policy
@@ -23,6 +22,7 @@ from sallygate.policy.reading import state_directory_of
 from sallygate.ports import DatabaseFiles, StoreError
 from sallygate.security.state_directory import Installation
 from sallygate.security.state_locks import RESTORING
+from sallygate.services.injection_patterns import kept_prefilter
 from sallygate.telemetry.control import ask_status
 from sallygate.version import __version__
 
@@ -199,15 +199,18 @@ def _clock(installation: Installation, databases: DatabaseFiles) -> Iterator[Fou
 
 
 def _patterns(installation: Installation) -> Iterator[Found]:
-    if installation.patterns(patterns_signature()) is None:
+    if kept_prefilter(installation) is None:
         yield Found("patterns", "note", "the patterns of injection are not compiled for this version",
-                    "the next start compiles them in some seconds; or run `sallygate patterns FILE`")  # fmt: skip
+                    "the next start compiles them in some ten seconds; or run `sallygate patterns`")  # fmt: skip
     else:
         yield ok("patterns", "compiled for this version")
 
 
 def _running(installation: Installation) -> Iterator[Found]:
     found = ask_status(installation.control)
+    if found is None and installation.is_starting():
+        yield Found("gate", "note", "the gate is starting", "wait; `sallygate status` shows when it is ready")
+        return
     if found is None:
         yield Found("gate", "note", "no gate runs on this state directory", "run `sallygate up`")
         return

@@ -277,7 +277,5 @@ def run_gateway(policy: str | Path) -> None:
 
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
 
-    async def main() -> None:
-        await serve_until_signalled(Gateway(policy))
-
-    uvloop.run(main())
+    # Before there is a loop, whose signals would wait: a first start compiles patterns for seconds.
+    uvloop.run(serve_until_signalled(Gateway(policy)))

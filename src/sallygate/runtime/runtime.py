@@ -106,7 +106,8 @@ class Runtime:
         self.secrets = GateSecrets(self.installation, self.now)
         self.state = State(self.secrets.bucket_key)
         self.state.verified = VerifiedPasswords(secrets.token_bytes(TAG_KEY_BYTES))
-        self._prefilter = compiled_prefilter(self.installation, self.log)
+        with self.installation.starting():
+            self._prefilter = compiled_prefilter(self.loaded, self.installation, self.log.info)
         self.network = NetworkFiles(self.state, self.now, self.failures, self.log.warning)
         self.network.configure(self.loaded, databases_of(self.loaded))
         self.gate = self._compose(self.loaded)
@@ -191,6 +192,15 @@ class Runtime:
         if self._started:
             return
         self._started = True
+        with self.installation.starting():
+            await self._start_services()
+        self.life.act_taken_over = self.sync.act
+        self._begin()
+        self._stamps = self._file_stamps()
+        with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):  # not in the main thread
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload_soon)
+
+    async def _start_services(self) -> None:
         try:
             await self.in_store(self._serving.take)
             await self.in_store(self.load_state)
@@ -207,11 +217,6 @@ class Runtime:
             self._started = False  # a later start must not find a gate that knows no restriction
             self._serving.release()
             raise
-        self.life.act_taken_over = self.sync.act
-        self._begin()
-        self._stamps = self._file_stamps()
-        with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):  # not in the main thread
-            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload_soon)
 
     def _begin(self) -> None:
         steps: list[tuple[float, str, Callable[[], Coroutine[Any, Any, None]]]] = [
@@ -333,6 +338,8 @@ class Runtime:
                 raise StoreError("`state` cannot change while running; restart instead")
             channel_of(loaded, self.installation.directory)
             databases = databases_of(loaded)
+            if self._prefilter is None:  # the control was off
+                self._prefilter = await asyncio.to_thread(compiled_prefilter, loaded, self.installation, self.log.info)
             gate = self._compose(loaded)
         except Exception as error:  # whatever is wrong with it
             self.life.refused(str(error))

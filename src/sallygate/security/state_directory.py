@@ -24,13 +24,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from sallygate.ports import StoreError
 from sallygate.security.private_files import read_private, replace_private, write_private
-from sallygate.security.state_locks import TAKE_OVER_S, held, is_served, served
+from sallygate.security.state_locks import TAKE_OVER_S, compiling, held, is_served, is_starting, served, starting
 
 KeyName = Literal["signing", "assertion"]
 PEPPER_BYTES = 32
 PEPPERS_MAX = 4
 """The present one and those before it: each further one costs a look at an old key 2 µs."""
-PATTERNS_VARIABLE = "SALLYGATE_PATTERNS_FILE"
 _IDENTITY = re.compile("[0-9a-f]{32}")
 TAG_BYTES = 32
 """Of the HMAC-SHA-256, or SHA-256, before kept patterns."""
@@ -135,6 +134,14 @@ class Installation:
         """Whether a gate serves from this directory. Raises `StoreError`."""
         return is_served(self.directory)
 
+    def starting(self) -> AbstractContextManager[None]:
+        """Mark of a gate that starts, see `state_locks.starting`."""
+        return starting(self.directory)
+
+    def is_starting(self) -> bool:
+        """Whether a gate is about to serve from this directory. Raises `StoreError`."""
+        return is_starting(self.directory)
+
     def pepper(self, *, make: bool = True) -> bytes:
         """The secret all stored keys are hashed under. Losing it is losing every key.
 
@@ -209,10 +216,8 @@ class Installation:
         return hmac.digest(self.peppers()[-1], b"sallygate object ids", "sha256")
 
     def patterns(self, signature: str) -> bytes | None:
-        """The compiled patterns kept under `signature`, or those made ahead in the file that `SALLYGATE_PATTERNS_FILE`
-        names; None when there are none, or not as they were written: they are loaded as they are."""
-        if os.environ.get(PATTERNS_VARIABLE):
-            return patterns_ahead(signature)
+        """The compiled patterns kept under `signature`; None when there are none, or not as they were written: they are
+        loaded as they are."""
         try:
             data = self._patterns_file(signature).read_bytes()
         except OSError:
@@ -226,6 +231,10 @@ class Installation:
             with contextlib.suppress(OSError):
                 other.unlink()
         write_private(self._patterns_file(signature), self._patterns_tag(patterns) + patterns)
+
+    def patterns_lock(self, waiting: Callable[[], None]) -> AbstractContextManager[bool]:
+        """Lock of the one process that compiles patterns for this directory. Calls `waiting` while it waits."""
+        return compiling(self.directory, waiting)
 
     def _patterns_file(self, signature: str) -> Path:
         return self.directory / f"patterns-{signature}.bin"
@@ -318,39 +327,6 @@ class Installation:
         if make is not None and not file.exists():
             write_private(file, make())
         return read_private(file)
-
-
-def patterns_ahead(signature: str) -> bytes | None:
-    """Patterns that `sallygate patterns` compiled ahead, where the environment names their file. None for another
-    version's, and for a file that others than its owner could have changed, or whose owner is neither the user of this
-    process nor root."""
-    named = os.environ.get(PATTERNS_VARIABLE)
-    if not named:
-        return None
-    try:
-        with Path(named).open("rb") as stream:
-            status = os.fstat(stream.fileno())
-            data = stream.read()
-    except OSError:
-        return None
-    if status.st_mode & 0o022 or status.st_uid not in (0, os.getuid()):
-        return None
-    head, patterns = data[: TAG_BYTES + len(signature)], data[TAG_BYTES + len(signature) :]
-    right = hashlib.sha256(patterns).digest() + signature.encode()
-    return patterns if hmac.compare_digest(head, right) else None
-
-
-def is_patterns_file(file: Path, signature_chars: int) -> bool:
-    """Whether `keep_patterns_ahead` wrote it, for whatever version."""
-    data = file.read_bytes()
-    return data[:TAG_BYTES] == hashlib.sha256(data[TAG_BYTES + signature_chars :]).digest()
-
-
-def keep_patterns_ahead(file: Path, signature: str, patterns: bytes) -> None:
-    """Writes what `patterns_ahead` reads. Raises `StoreError`."""
-    with contextlib.suppress(OSError):
-        file.unlink(missing_ok=True)
-    write_private(file, hashlib.sha256(patterns).digest() + signature.encode() + patterns)
 
 
 def pepper_lines(data: bytes) -> tuple[bytes, ...]:

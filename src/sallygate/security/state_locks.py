@@ -9,13 +9,14 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from sallygate.ports import StoreError
+from sallygate.security.kept_patterns import wait_for_lock
 
-SHARED, SERVING = "lock", "gate.lock"
+SHARED, SERVING, STARTING, COMPILING = "lock", "gate.lock", "starting.lock", "patterns.lock"
 """Names of the locks' files in a state directory."""
 RESTORING = ".restoring"
 """There while a restore is under way, or when one was cut short."""
@@ -116,6 +117,49 @@ def is_served(directory: Path) -> bool:
     descriptor = _opened(directory / SERVING)
     try:
         return not _locked(descriptor, fcntl.LOCK_SH)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def starting(directory: Path) -> Iterator[None]:
+    """Mark of a gate that starts, for commands that ask for one that runs. Two gates may start at once; a directory
+    that cannot be written has no mark."""
+    try:
+        descriptor = _opened(directory / STARTING)
+    except StoreError:
+        yield
+        return
+    try:
+        _locked(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)  # also where a child has the file, too
+        os.close(descriptor)
+
+
+def is_starting(directory: Path) -> bool:
+    """Whether a gate starts on `directory`. Raises `StoreError`."""
+    if not (directory / STARTING).exists():
+        return False
+    descriptor = _opened(directory / STARTING)
+    try:
+        return not _locked(descriptor, fcntl.LOCK_EX)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def compiling(directory: Path, waiting: Callable[[], None]) -> Iterator[bool]:
+    """Lock of the one process that compiles patterns for `directory`; false if it is not to be had, see
+    `kept_patterns.wait_for_lock`."""
+    try:
+        descriptor = _opened(directory / COMPILING)
+    except StoreError:
+        yield False
+        return
+    try:
+        yield wait_for_lock(descriptor, waiting)
     finally:
         os.close(descriptor)
 

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sallygate.cli import app
-from sallygate.security.state_directory import is_patterns_file, keep_patterns_ahead
+from sallygate.security.kept_patterns import is_patterns_file, keep_patterns_ahead
 from support import OPENAPI, make_key, write_policy
 
 

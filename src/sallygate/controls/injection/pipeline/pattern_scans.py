@@ -9,14 +9,17 @@ Refuses to know what is an attack.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
 
 import hyperscan
 
-__all__ = ["SCANS", "Scan", "dump", "load", "pack", "possible", "superset", "unpack"]
+__all__ = ["SCANS", "Scan", "dump", "is_loadable", "load", "pack", "possible", "processor", "superset", "unpack"]
 
+PLATFORM_END = 20
+"""Bytes of a database's head up to its processor: mark, version, length (of one expression always the same), platform."""
 Found = Callable[[int, int, int, int, object], bool | None]
 
 
@@ -74,6 +77,22 @@ def load(dumped: Sequence[bytes]) -> None:
                     scan.database = hyperscan.loadb(data, hyperscan.HS_MODE_BLOCK)
     for scan in SCANS:
         scan.compiled()
+
+
+def is_loadable(packed: bytes) -> bool:
+    """Whether what was packed was compiled by this version of Hyperscan for a processor like this one."""
+    try:
+        hyperscan.loadb(unpack(packed)[-1], hyperscan.HS_MODE_BLOCK)
+    except (hyperscan.HyperscanError, IndexError):
+        return False
+    return True
+
+
+def processor() -> str:
+    """What Hyperscan takes this processor for, as 16 hexadecimal digits: databases are compiled for it."""
+    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+    database.compile(expressions=[b"a"], ids=[0], flags=[0])
+    return hashlib.sha256(hyperscan.dumpb(database)[:PLATFORM_END]).hexdigest()[:16]
 
 
 def pack(parts: Iterable[bytes]) -> bytes:

@@ -92,6 +92,12 @@ def _compiled(triggers: Sequence[Sequence[str]], judges: Collection[int]) -> hyp
     return database
 
 
+def compile_database(triggers: Sequence[Sequence[str]], judges: Collection[int]) -> bytes:
+    """One of the databases in `Prefilter.dump`: of all judges, then of those asked about documents."""
+    dumped: bytes = hyperscan.dumpb(_compiled(triggers, judges))
+    return dumped
+
+
 def signature(triggers: Sequence[Sequence[str]], documents: Collection[int] = ()) -> str:
     """What compiled databases depend on besides the processor, as 16 hexadecimal digits."""
     digest = hashlib.sha256(f"{version('hyperscan')}\0{_FLAGS}\0{sorted(documents)}\0".encode())

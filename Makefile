@@ -12,6 +12,8 @@ help:            ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
 
 run: $(VENV)/.run      ## Set up, and run the demonstration
+	@command -v curl >/dev/null || { apt-get update -q && apt-get install -qy --no-install-recommends curl; } \
+		|| echo "Without root: have curl installed for the lines that the demonstration prints"
 	$(BIN)/sallygate demo
 
 test: $(VENV)/.dev     ## Set up, and run the test suite: within five minutes on two idle cores

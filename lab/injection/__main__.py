@@ -10,16 +10,22 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from lab.injection import data, evasion, peer, report, suites
-from lab.injection.evaluate import Count, Evaluation
+from lab.injection.evaluate import POLICY, Count, Evaluation
 from lab.injection.report import Part, Row
 from lab.speed.servers import Missing
 
-PARTS = ("honest", "attacks", "suites", "evasion")
+PARTS = ("honest", "texts", "attacks", "suites", "evasion")
 HONEST_MAX, SUITE_HONEST_MAX = 0.003, 0.03
 MAIN_MIN, OTHER_MIN, CRS_MIN, GOTESTWAF_MIN = 0.995, 0.97, 0.92, 0.95
 LOST_MAX = 0.02
 MAIN_FAMILIES = ("sql", "xss", "traversal")
 HONEST_REQUESTS = 102_965
+MODERN, SECTIONS, CVE = (
+    "benign/modern_api.jsonl.gz", "benign/markdown_sections.jsonl.gz", "attacks/cve_requests.jsonl.gz",
+)  # fmt: skip
+SECTIONS_MAX, CVE_MIN = 0.003, 0.97
+TEXTS = "{field: 'body:*', kind: text}, {field: 'body:*', kind: query}"
+"""What a policy says of bodies whose fields hold prompts and queries on purpose."""
 
 
 def main() -> None:
@@ -67,6 +73,25 @@ def _honest(evaluation: Evaluation, _: list[data.Payload], progress: Progress, e
     rows += [Row(f"values, in {name}", count, HONEST_MAX) for name, count in by_location.items()]
     rows += [Row(f"sentences, in {name}", count, 0.0) for name, count in sentences.items()]
     return [Part("Honest traffic", "Whatever is refused here is refused wrongly.", rows)]
+
+
+def _texts(evaluation: Evaluation, _: list[data.Payload], progress: Progress, every: int) -> list[Part]:
+    task = progress.add_task("texts that show code", total=None)
+    kinds = Evaluation(evaluation.root, POLICY.replace("{mode: enforce}", f"{{mode: enforce, kinds: [{TEXTS}]}}"))
+    modern = list(data.recorded(evaluation.root, MODERN))
+    sections = [one["text"] for one in data.lines(data.find(evaluation.root, SECTIONS))]
+    known = list(data.recorded(evaluation.root, CVE))
+    rows = [
+        Row("modern API requests", evaluation.requests(modern, right_refused=False), 0.0),
+        Row("… where all fields have the kind text", kinds.requests(modern, right_refused=False), 0.0),
+        Row("sections of documentation, as prompts", evaluation.prompts(sections), SECTIONS_MAX),
+        Row("… where the field has the kind text", kinds.prompts(sections), 0.0),
+        Row("exploit requests of known CVEs", evaluation.requests(known, right_refused=True), CVE_MIN, "at least"),
+    ]
+    progress.update(task, total=1, completed=1)
+    return [Part("Texts that show code, and known exploits", "Requests as API clients send them today (prompts, telemetry, "
+                 "webhooks, dashboards), and README sections as prompts. Some exploit requests carry no injection: an "
+                 "authentication bypass, a probe.", rows)]  # fmt: skip
 
 
 def _attacks(evaluation: Evaluation, payloads: list[data.Payload], progress: Progress, every: int) -> list[Part]:
@@ -137,7 +162,7 @@ def _evasion(evaluation: Evaluation, payloads: list[data.Payload], progress: Pro
     ]
 
 
-_RUN = {"honest": _honest, "attacks": _attacks, "suites": _suites, "evasion": _evasion}
+_RUN = {"honest": _honest, "texts": _texts, "attacks": _attacks, "suites": _suites, "evasion": _evasion}
 
 if __name__ == "__main__":
     main()

@@ -17,9 +17,11 @@ from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import yaml
+
+from sallygate.offline.recordings import Recorded
 
 DEFAULT = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 REMOVED_SHARE_MAX = 0.01
@@ -72,6 +74,25 @@ def lines(file: Path) -> Iterator[Any]:
     with gzip.open(file, "rt", encoding="utf-8") as stream:
         for line in stream:
             yield json.loads(line)
+
+
+def recorded(root: Path, name: str) -> Iterator[tuple[str, Recorded]]:
+    """Name and request of each line of a file of requests, headers as pairs or as an object."""
+    for one in lines(find(root, name)):
+        headers = one.get("headers") or {}
+        pairs = headers.items() if isinstance(headers, dict) else headers
+        kept = [(str(key).lower(), str(value)) for key, value in pairs]
+        body = one.get("body") or ""
+        raw = (body if isinstance(body, str) else json.dumps(body)).encode("utf-8", "surrogatepass")
+        kept = [pair for pair in kept if pair[0] not in ("content-length", "transfer-encoding")]
+        kept += [("host", "api.example")] if "host" not in dict(kept) else []
+        kept += [("content-length", str(len(raw)))] if raw else []
+        url = urlsplit(one["url"])
+        fields = tuple([(key.encode(), value.encode("utf-8", "replace")) for key, value in kept])
+        yield (
+            one["name"],
+            Recorded(one["method"], "https", (url.path or "/").encode(), url.query.encode(), fields, raw, "192.0.2.7"),
+        )
 
 
 def is_harmless(value: str) -> bool:

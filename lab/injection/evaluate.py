@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import tempfile
 from collections import Counter, defaultdict
@@ -80,6 +81,23 @@ class Evaluation:
                 counts["of which held out"].add(bool(findings), right=not findings, example=said)
         self.reasons = reasons
         return counts
+
+    def requests(self, named: Iterable[tuple[str, Recorded]], *, right_refused: bool) -> Count:
+        """Requests by name, of which all are to be refused, or none."""
+        count = Count()
+        for name, request in named:
+            findings = self.decide(request)
+            count.add(bool(findings), right=bool(findings) == right_refused, example=_said(findings, name))
+        return count
+
+    def prompts(self, texts: Iterable[str]) -> Count:
+        """Texts as the message of a user in a request to a language model."""
+        count = Count()
+        for text in texts:
+            body = json.dumps({"messages": [{"role": "user", "content": text}]}).encode()
+            findings = self.decide(requests.post(body, "application/json"))
+            count.add(bool(findings), right=not findings, example=_said(findings, text[:60]))
+        return count
 
     def honest_texts(self, texts: Iterable[str], advance: Advance) -> dict[str, Count]:
         counts = {name: Count() for name in requests.PLACES}

@@ -21,7 +21,7 @@ from sallygate.model.finding import Finding
 from sallygate.model.judgement import Judgement
 from sallygate.model.operation import Operation
 from sallygate.model.work import Charge
-from sallygate.parsing.request_fields import field_value
+from sallygate.parsing.request_fields import field_values
 from sallygate.state.bounded_table import Table
 from sallygate.state.counters import RateTable
 from sallygate.state.parts import Parts
@@ -63,16 +63,14 @@ class FieldRatesControl:
         assert evaluation.operation is not None
         charges: list[Charge] = []
         for rate in self._rates[evaluation.operation.id]:
-            value = field_value(rate.place, evaluation.head, evaluation.path_values, evaluation.body)
-            if value is None:
-                continue
-            # A digest: the table holds no name or address of a person.
-            subject = blake2b(value.encode("utf-8", "replace"), digest_size=16).hexdigest()
-            room = rate.table.look(subject, evaluation.now)
-            if not room.allowed:
-                detail = "This operation was called too often for this value."
-                finding = Finding("limits.field", detail, 429, "throttle", where=rate.place, rule=rate.table.name,
-                                  owasp="API2", attack="T1110")  # fmt: skip
-                return Judgement((finding,), headers=retry_after(room.reset_s))
-            charges.append(Charge(rate.table.name, subject, 1))
+            for value in field_values(rate.place, evaluation.head, evaluation.path_values, evaluation.body):
+                # A digest: the table holds no name or address of a person.
+                subject = blake2b(value.encode("utf-8", "replace"), digest_size=16).hexdigest()
+                room = rate.table.look(subject, evaluation.now)
+                if not room.allowed:
+                    detail = "This operation was called too often for this value."
+                    finding = Finding("limits.field", detail, 429, "throttle", where=rate.place, rule=rate.table.name,
+                                      owasp="API2", attack="T1110")  # fmt: skip
+                    return Judgement((finding,), headers=retry_after(room.reset_s))
+                charges.append(Charge(rate.table.name, subject, 1))
         return Judgement(charges=tuple(charges)) if charges else None

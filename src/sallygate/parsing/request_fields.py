@@ -20,9 +20,9 @@ VALUE_CHARS_MAX = 512
 """Characters of a value that count; longer ones with the same beginning are one."""
 
 
-def field_value(place: str, head: RequestHead, path_values: Iterable[tuple[str, str]], body: Body) -> str | None:
-    """The field's value as text, in one spelling: without space around it, and without capitals. None where the request
-    does not have it. Repeated values are one text with commas."""
+def field_values(place: str, head: RequestHead, path_values: Iterable[tuple[str, str]], body: Body) -> tuple[str, ...]:
+    """The field's values as texts, each once and in one spelling: without space around it, and without capitals.
+    Several where the field is repeated, since an API may take any of them; none where the request does not have it."""
     kind, _, name = place.partition(":")
     if kind == "query":
         found = [value for known, value in head.query if known == name]
@@ -35,7 +35,7 @@ def field_value(place: str, head: RequestHead, path_values: Iterable[tuple[str, 
         found = [value for known, _, value in pairs if known == name]
     else:
         found = _in_body(name, body)
-    return _spelled(",".join(found)) if found else None
+    return tuple(dict.fromkeys(map(_spelled, found)))
 
 
 def _in_body(pointer: str, body: Body) -> list[str]:

@@ -57,6 +57,10 @@ def refused(offline: Offline, *requests: Recorded) -> list[str]:
     return [f"{found[0].code} {found[0].where}" if found else "" for found in findings]
 
 
+def refused_by_rate(offline: Offline, requests: list[Recorded]) -> list[bool]:
+    return ["limits.field" in offline.decide(one).decision.reasons for one in requests]
+
+
 def test_many_addresses_have_one_rate_for_one_account(tmp_path: Path) -> None:
     offline = gate(tmp_path, "body:/username")
     tries = [login({"username": "kim", "password": str(n)}, n) for n in range(40)]
@@ -96,6 +100,14 @@ def test_fields_of_every_kind(tmp_path: Path) -> None:
     for number, (by, request) in enumerate(kinds.items()):
         place = by.strip()
         assert refused(gate(tmp_path / str(number), place), *[request] * 4)[3] == f"limits.field {place}"
+
+
+def test_a_repeated_field_counts_each_of_its_values(tmp_path: Path) -> None:
+    """An API may take the first one, or the last: junk beside the name does not make it another."""
+    offline = gate(tmp_path, "query:email", more="contract: {mode: shadow}\n")
+    tries = [login({}, query=f"email=kim%40a.example&email=junk{n}") for n in range(5)]
+    assert refused_by_rate(offline, tries) == [False] * 3 + [True] * 2
+    assert refused_by_rate(offline, [login({}, query="email=other&email=kim%40a.example")]) == [True]
 
 
 def test_several_fields_count_each_by_itself(tmp_path: Path) -> None:

@@ -183,6 +183,13 @@ def test_a_limit_of_bodies(orders: Loaded, code: str, sent: int, path: tuple[str
     assert one.change == Change(path, value)
 
 
+@pytest.mark.parametrize(
+    ("where", "path"), [("body:/*", "/a"), ("query:*", "/a"), ("body:/a*/b", "/a"), ("body:/a", "/*")]
+)
+def test_a_sender_cannot_name_a_field_that_stands_for_all(open_policy: Loaded, where: str, path: str) -> None:
+    assert propose(seen("injection.xss", where, path=path), open_policy, 2) == ([], [])
+
+
 def test_a_field_of_many_families_is_a_text(open_policy: Loaded) -> None:
     families = ("sql", "xss", "command", "lookup")
     events = [

@@ -19,6 +19,8 @@ _NOT_OF_A_VALUE = ("injection.size", "injection.charset", "injection.effort")
 def exclusions(seen: Iterable[Seen], known: Exclusions) -> list[Proposal]:
     """Exclusions for what was found and is not excluded by the policy yet, one for each cause."""
     those = [one for one in seen if one.code not in _NOT_OF_A_VALUE and not _is_excluded(one, known)]
+    # A sender who names a field or path `*` would have it stand for all others in the exclusion.
+    those = [one for one in those if "*" not in one.where and "*" not in one.event.path]
     paths = path_patterns({one.event.path for one in those if not one.event.operation})
     groups: dict[tuple[str, str, str], list[Seen]] = defaultdict(list)
     for one in those:

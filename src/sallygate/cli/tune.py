@@ -30,6 +30,7 @@ from sallygate.cli.terminal import (
 if TYPE_CHECKING:
     from sallygate.offline.tuning import Proposal
 
+EXAMPLES_SHOWN = 2
 _BEGINNING = b"# Changes proposed by `sallygate tune`"
 
 
@@ -92,8 +93,10 @@ def _print(proposals: list[Proposal], title: str) -> None:
         return
     table = Table("cause", "where", "change", "requests", "callers", "for example", title=title, title_justify="left")
     for one in proposals:
-        shown = zip(one.examples[:3], one.evidence, strict=False)
-        examples = [f"{event.method} {event.path}  {evidence}" for event, evidence in shown]
+        shown = zip(one.examples, one.evidence, strict=False)
+        # With an operation, method and path say nothing more.
+        said = (evidence if one.operation else f"{event.method} {event.path}  {evidence}" for event, evidence in shown)
+        examples = list(dict.fromkeys(said))[:EXAMPLES_SHOWN]
         table.add_row(
             escape(one.cause), escape(one.operation or one.path), escape(_change(one)), f"{one.requests:,}",
             str(one.callers), lines(examples),

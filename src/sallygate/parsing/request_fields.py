@@ -44,14 +44,16 @@ def _in_body(pointer: str, body: Body) -> list[str]:
             value = resolve_pointer(body.tree, pointer)
         except (LookupError, ValueError):
             return []
-        return [value if isinstance(value, str) else encode(value).decode()]
+        values = value if isinstance(value, list) and value else [value]
+        return [one if isinstance(one, str) else encode(one).decode() for one in values]
     name = unescape_pointer(pointer[1:])
     pairs = body.tree if isinstance(body.tree, tuple) else ()
     if body.kind == "multipart":
-        parts = (part for part in pairs if isinstance(part, Part) and part.name == name and part.filename is None)
+        parts = (part for part in pairs if isinstance(part, Part) and part.name == name)
         return [part.data[: VALUE_CHARS_MAX * 4].decode("utf-8", "replace") for part in parts]
     return [pair[1] for pair in pairs if pair[0] == name] if body.kind == "form" else []
 
 
 def _spelled(value: str) -> str:
-    return unicodedata.normalize("NFKC", value[:VALUE_CHARS_MAX]).casefold().strip()
+    shown = "".join(char for char in value.strip() if unicodedata.category(char) not in ("Cc", "Cf"))
+    return unicodedata.normalize("NFKC", shown[:VALUE_CHARS_MAX]).casefold().strip()

@@ -25,7 +25,8 @@ class ContractSection(ControlSection):
     )
     read_only: Undeclared = Field("refuse", description="`readOnly` properties in requests.")
     nulls: Allowed = Field(
-        "refuse", description="`null` for a body field that is not required, where the document does not declare it."
+        "refuse",
+        description="`null` for a body field whose document does not declare it, unless the schema that declares the field also requires it.",
     )
     overlaps: Allowed = Field(
         "refuse",

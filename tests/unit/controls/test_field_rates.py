@@ -78,7 +78,10 @@ def test_many_addresses_have_one_rate_for_one_account(tmp_path: Path) -> None:
         ),
         ("body:/user/name", [{"user": {"name": "a"}}] * 4, {"user": {"name": "b"}}),
         ("body:/username", [{"username": 7}] * 4, {"username": 8}),
-        ("body:/username", [{"username": ["a", {"b": 1}]}] * 4, {"username": ["a"]}),
+        ("body:/username", [{"username": "kim" + "\u200b" * n} for n in range(4)], {"username": "ki"}),
+        ("body:/username", [{"username": ["kim"] * n} for n in range(1, 5)], {"username": "ki"}),
+        ("body:/username", [{"username": " " * 600 + "kim"}] * 4, {"username": " " * 600 + "lee"}),
+        ("body:/username", [{"username": ["a", {"b": 1}]}] * 4, {"username": ["c"]}),
     ],
 )
 def test_spellings_of_one_value(tmp_path: Path, by: str, same: list[object], other: object) -> None:
@@ -108,6 +111,13 @@ def test_a_repeated_field_counts_each_of_its_values(tmp_path: Path) -> None:
     tries = [login({}, query=f"email=kim%40a.example&email=junk{n}") for n in range(5)]
     assert refused_by_rate(offline, tries) == [False] * 3 + [True] * 2
     assert refused_by_rate(offline, [login({}, query="email=other&email=kim%40a.example")]) == [True]
+
+
+@pytest.mark.parametrize("name", [b'name="username"; filename=""', b'name="username"; filename="a"'])
+def test_a_part_that_says_to_be_a_file_counts(tmp_path: Path, name: bytes) -> None:
+    offline = gate(tmp_path, "body:/username", more="contract: {mode: shadow}\n")
+    body = b"--X\r\nContent-Disposition: form-data; " + name + b"\r\n\r\nkim\r\n--X--\r\n"
+    assert refused_by_rate(offline, [login(body, media=MULTIPART)] * 4) == [False] * 3 + [True]
 
 
 def test_several_fields_count_each_by_itself(tmp_path: Path) -> None:

@@ -150,8 +150,11 @@ class InjectionControl(Everywhere):
     def examine(self, evaluation: Evaluation) -> Judgement | None:
         """What attacks."""
         body, read = evaluation.body, None
-        if evaluation.raw is not None and body is EMPTY_BODY:
-            plain = plain_body(evaluation.body_plan, evaluation.raw)
+        raw, spool = evaluation.raw, evaluation.spool
+        if spool is not None and evaluation.body_plan.kind != "none" and raw is None:
+            raw = self._small(spool)
+        if raw is not None and body is EMPTY_BODY:
+            plain = plain_body(evaluation.body_plan, raw)
             found = (
                 plain
                 if isinstance(plain, Finding)
@@ -161,11 +164,18 @@ class InjectionControl(Everywhere):
                 return Judgement((found,))
             body = read = found
         operation = evaluation.operation.id if evaluation.operation is not None else ""
-        if evaluation.spool is not None and evaluation.body_plan.kind != "none":
+        if spool is not None and raw is None and evaluation.body_plan.kind != "none":
             spooled = self.judge_spooled(operation, evaluation.head, evaluation.body_plan, evaluation.spool)
             return Judgement(spooled) if spooled else None
         findings, edits = self.judge(operation, evaluation.head, body)
         return Judgement(findings, parsed=read, edits=edits) if findings or read is not None else None
+
+    def _small(self, file: object) -> bytes | None:
+        """The bytes of a spooled body that is small enough to be inspected whole; None for a larger one."""
+        spooled = cast(IO[bytes], file)
+        spooled.seek(0)
+        data = spooled.read(self._bytes_max + 1)
+        return data if len(data) <= self._bytes_max else None
 
     def plan_body(self, head: RequestHead, plan: BodyPlan) -> BodyPlan | Finding:
         """The plan by which a body that would stream past is read instead; or why it is not going to be."""
@@ -245,7 +255,11 @@ class InjectionControl(Everywhere):
                 in_name = seen.value.kind in ("name", "json")
                 if seen.evidence.score < self._threshold or covers(excluded, seen.evidence.family, in_name=in_name):
                     continue
-                if (left := self._left(operation, head, seen)) is not None:
+                left = self._left(operation, head, seen)
+                if left is None and seen.value is not value:
+                    # One piece of evidence a family is kept: another may stand elsewhere in the document that holds it.
+                    left = self._left(operation, head, replace(seen, value=value))
+                if left is not None:
                     found.setdefault((left.evidence.family, left.value.where), left)
             if found and (effort.judged < 0 or len(found) >= FINDINGS_MAX):
                 break

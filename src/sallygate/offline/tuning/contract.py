@@ -17,8 +17,12 @@ from sallygate.offline.tuning.proposals import Change, Proposal, Seen, proposal
 from sallygate.offline.tuning.schema_targets import targets_of
 from sallygate.policy.schema import Policy
 
+_TWO_READINGS = ("contract.parameter_repeated",)
+"""What two readers may read differently, as is a body that cannot be read at all: no setting passes it."""
 _SIZES = {"contract.body_size": "", "limits.body_size": "limits.body", "injection.size": "injection.inspect"}
 """Codes of bodies that are too large → the policy's field; empty for the operation's own."""
+MEBIBYTES_MAX: Mapping[str, int] = {"injection.inspect": 64}
+"""Largest limits that a field may have, where that is less than a gibibyte."""
 SPARE = 1.5
 """Times the largest body seen that a proposed limit is at least."""
 
@@ -34,7 +38,7 @@ def changes(
         name = one.event.operation
         if one.code in _SIZES:
             largest[_SIZES[one.code] or f"operations.{name}.body", name].append(one)
-        elif one.code.startswith(("contract.", "body.")) and name in by_id:
+        elif one.code.startswith("contract.") and one.code not in _TWO_READINGS and name in by_id:
             for cause, change in _changes(one, policy, by_id[name], document):
                 groups.setdefault((cause, name, encode(change)), (change, []))[1].append(one)
     made = [proposal(cause, name, "", change, found) for (cause, name, _), (change, found) in groups.items()]
@@ -63,7 +67,7 @@ def _changes(
 
 def _size(field: str, operation: str, seen: list[Seen]) -> Proposal:
     mebibytes = 1
-    while mebibytes << 20 < _sent(seen) * SPARE:
+    while mebibytes << 20 < _sent(seen) * SPARE and mebibytes < MEBIBYTES_MAX.get(field, 1024):
         mebibytes *= 2
     cause = f"bodies of {_sent(seen):,} bytes"
     return proposal(cause, operation, "", Change(tuple(field.split(".")), f"{mebibytes}MiB"), seen)

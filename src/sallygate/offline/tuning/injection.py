@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from sallygate.controls.injection.exclusions import LEFT_OUT, Exclusions
-from sallygate.offline.tuning.places import generalised, path_patterns
+from sallygate.offline.tuning.places import PATH_CHARS, generalised, path_patterns
 from sallygate.offline.tuning.proposals import Change, Proposal, Seen, proposal
 
 EXCLUDE, KINDS = ("injection", "exclude"), ("injection", "kinds")
@@ -21,6 +21,8 @@ def exclusions(seen: Iterable[Seen], known: Exclusions) -> list[Proposal]:
     those = [one for one in seen if one.code not in _NOT_OF_A_VALUE and not _is_excluded(one, known)]
     # A sender who names a field or path `*` would have it stand for all others in the exclusion.
     those = [one for one in those if "*" not in one.where and "*" not in one.event.path]
+    # Of a path that was cut nobody knows the rest.
+    those = [one for one in those if one.event.operation or len(one.event.path) < PATH_CHARS]
     paths = path_patterns({one.event.path for one in those if not one.event.operation})
     groups: dict[tuple[str, str, str], list[Seen]] = defaultdict(list)
     for one in those:

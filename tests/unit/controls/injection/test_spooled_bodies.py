@@ -13,6 +13,7 @@ import pytest
 from injection_harness import SQL, XSS, post, request, said, verdict
 from sallygate.controls.injection.pipeline.spooled_bodies import PIECE_BYTES, TEXT_LONG, spooled_values
 from sallygate.model.request import BodyKind
+from sallygate.offline.recordings import Recorded
 from support import Upstream, running_gateway, write_policy
 
 SPOOL = "inspect: 64KiB, uninspected: spool"
@@ -62,6 +63,23 @@ def test_every_kind_of_text_is_read(media: str, body: str) -> None:
     attack = "1'+union+select+a,b+from+users--+" if "form" in media else "1' union select a,b from users-- "
     assert said(post(body % attack, media), SPOOL) != []
     assert said(post(body % "17", media), SPOOL) == []
+
+
+@pytest.mark.parametrize("body", [b'["' + b'\\"' * 400_000, b'"' * 500_000, b'"\\' * 300_000, b'{"a":' * 100_000])
+def test_reading_is_linear(body: bytes) -> None:
+    assert texts(body)
+
+
+@pytest.mark.parametrize("before", range(0, 60, 7))
+def test_an_attack_across_a_border_of_what_is_no_json(before: int) -> None:
+    body = "{a:'" + "x " * ((PIECE_BYTES - before) // 2) + SQL + "'}"
+    assert said(post(body), SPOOL) != []
+
+
+def test_a_small_body_without_a_length_is_read_as_strictly() -> None:
+    head = ((b"host", b"a.example"), (b"content-type", b"application/json"), (b"transfer-encoding", b"chunked"))
+    found = verdict(Recorded("POST", "https", b"/", b"", head, b'{"a":"x","a":"y"}', "192.0.2.7"), SPOOL).decision
+    assert found.reasons == ("body.json",)
 
 
 def test_names_are_read_as_names() -> None:

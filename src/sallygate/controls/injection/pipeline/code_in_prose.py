@@ -30,7 +30,9 @@ RUNS_AHEAD = 40
 TEXT_MAX = 262_144
 """Characters of a text that is looked at in this way."""
 
-_FENCE = re.compile(r"[ \t]{0,8}(?:[-*+>]\s+|\d+[.)]\s+)?(`{3,}|~{3,})[ \t]*[\w+#.{}=:, -]{0,60}[ \t]*$")
+_FENCE = re.compile(
+    r"[ \t]{0,8}(?:[-*+>]\s+|\d+[.)]\s+)?(`{3,}|~{3,})[ \t]*(?:[\w+#.-]{0,30}(?: ?\{[\w .#=:-]{0,60}\}|(?: [\w-]{1,20}=[\w./-]{1,40}){1,3})?)[ \t]*$"
+)
 """Beginning of a fence with its info string, which holds words alone: it is not judged."""
 _INDENTED = re.compile(r"(?: {4}|\t)")
 _PROMPT = re.compile(
@@ -50,7 +52,7 @@ _PROGRAM_LINE = re.compile(
     r"|(?:if|for|while|elif|else|try|with|return|use|using)\b.*[;{}:)]$|[\w.\[\]'\"]{1,80}\s?(?:=|\+=|:=)\s?\S"
     r"|[\w.]{1,80}\(.*\)?[;,{]?$|!?(?:pip|npm|apt|conda|%\w+)\b|[})\];]+[;,]?$|#|//|/\*|\*|@\w)"
 )
-_BETWEEN_BARS = re.compile(r"\|[A-Za-z][\w .+/-]{0,40}\|")
+_BETWEEN_BARS = re.compile(r"(?<![^\s|])\|(?=[A-Z]|[a-z0-9]+[ .+-])[A-Za-z][\w .+-]{0,40}\|(?=[\s|\d]|\Z)")
 _READING = re.compile(r"\((?:reading|setting) '[\w$]{1,60}'\)")
 """Property that an error of JavaScript names."""
 _VERB = re.compile(
@@ -137,6 +139,7 @@ def _blocks(text: str) -> Iterator[Part]:
     at, after_blank = _ended_by_the_first_fence(lines), True
     if at:
         yield Part("block", 0, starts[at], "".join(lines[: at - 1]))
+    read_to = 0  # lines whose paragraph was read, so that each is read once
     while at < len(lines):
         line = lines[at]
         end = at
@@ -147,10 +150,13 @@ def _blocks(text: str) -> Iterator[Part]:
             end, inner = min(closing + 1, len(lines)), "".join(lines[at + 1 : closing])
         elif _TRACE.match(line):
             kind, end, inner = "trace", at + 1, line
-        elif after_blank and at and _PROGRAM_LINE.match(line) and _is_paragraph_of_program(lines, at):
-            end = at + 1
-            while end < len(lines) and lines[end].strip():
-                end += 1
+        elif (
+            after_blank
+            and at >= max(read_to, 1)
+            and (read_to := _end_of_paragraph(lines, at))
+            and _is_program_from(lines[at:read_to])
+        ):
+            end = read_to
             inner = "".join(lines[at:end])
         elif after_blank and _INDENTED.match(line) and line.strip():
             end = at + 1
@@ -168,13 +174,20 @@ def _blocks(text: str) -> Iterator[Part]:
             at += 1
 
 
-def _is_paragraph_of_program(lines: list[str], at: int) -> bool:
-    """Whether the lines up to the next blank one are a program's, and end as statements of one do."""
+def _end_of_paragraph(lines: list[str], at: int) -> int:
+    """Number of the next blank line."""
     while at < len(lines) and lines[at].strip():
-        if _PROGRAM_LINE.match(lines[at]) is None:
-            return False
         at += 1
-    return lines[at - 1].rstrip().endswith((";", "}", ")", "{", ":"))
+    return at
+
+
+def _is_program_from(paragraph: list[str]) -> bool:
+    """Whether the lines are a program's, and end as statements of one do."""
+    return (
+        bool(paragraph)
+        and all(map(_PROGRAM_LINE.match, paragraph))
+        and paragraph[-1].rstrip().endswith((";", "}", ")", "{", ":"))
+    )
 
 
 def _ended_by_the_first_fence(lines: list[str]) -> int:

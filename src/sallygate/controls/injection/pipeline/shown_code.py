@@ -47,9 +47,22 @@ PASSES: Mapping[PartKind, Mapping[Family, frozenset[str]]] = {
 """Rules that say what a part of a kind is made of, by family. A rule that is not here stands."""
 _BREAKS_OUT: Mapping[Family, Callable[[str], re.Match[str] | None]] = {
     "command": re.compile(r"[\s'\")\]}]*[;|&]").match,
-    "sql": re.compile(r"\s*[)'\"]|\s*[\w.]{1,20}\s*['\")]", re.IGNORECASE).match,
+    "sql": re.compile(
+        r"\s*(?:[)'\"(;|&+*/-]|\d|(?:union|and|or|xor|not|exec|execute|where|having|order|group|limit|into|from|like|in|is|between)\b)"
+        r"|\s*[\w.]{1,20}\s*['\")]",
+        re.IGNORECASE,
+    ).match,
+    "xss": re.compile(r"\s*['\"`)}\];]").match,
 }
 """How a part begins that goes on with something, or ends it, in whatever it was put into."""
+_GOES_ON: Mapping[Family, Callable[[str], re.Match[str] | None]] = {
+    "command": re.compile(r"['\";|&]\s*\Z").search,
+    "sql": re.compile(
+        r"(?:['\";|&(,=+*/-]|\b\d{1,9}\)*|\b(?:or|and|union|not|where|select|like|in|by|from))\s*\Z", re.IGNORECASE
+    ).search,
+}
+"""How the text before a part ends that goes on in it: a quote, a separator, an operator, a number."""
+BEFORE_CHARS = 80
 _NEVER = re.compile(r"(?!)").match
 TEXT_MIN = 20
 """Characters of the shortest text that shows code beside prose."""
@@ -59,6 +72,13 @@ def _without(text: str, parts: tuple[Part, ...], family: Family) -> str:
     """The text without its parts. JavaScript calls what stands before a backtick, so but for shells and databases, which
     read backticks in their own way, a span leaves its marks."""
     return without_code(text, parts, "that" if family in ("command", "sql") else "`that`")
+
+
+def _is_led_into(text: str, parts: tuple[Part, ...], family: Family) -> bool:
+    """Whether the text goes on in one of its parts, so that neither can be judged by itself."""
+    goes_on = _GOES_ON.get(family, _NEVER)
+    blocks = (part for part in parts if part.kind in ("block", "statement", "span", "program") and part.start)
+    return any(goes_on(text[max(0, part.start - BEFORE_CHARS) : part.start]) for part in blocks)
 
 
 class ShownCode:
@@ -77,7 +97,7 @@ class ShownCode:
             left, changed = self._without_shown(tree, value, family)
             return self._shown(as_text(value, left), family) if changed else seen
         parts = code_parts(value.text)
-        if not parts:
+        if not parts or _is_led_into(value.text, parts, family):
             return seen
         outside = self._shown(replace(value, text=_without(value.text, parts, family)), family) or self._around(
             value, parts, family
@@ -111,13 +131,14 @@ class ShownCode:
             return [child for child, _ in children], any(changed for _, changed in children)
         parts = code_parts(node) if type(node) is str and len(node) >= TEXT_MIN else ()
         leaf = replace(value, text=node, kind="body") if parts else value
-        if not parts or self._around(leaf, parts, family) is not None:
+        if not parts or _is_led_into(node, parts, family) or self._around(leaf, parts, family) is not None:
             return node, False
         if any(self._of_part(leaf, part, family) is not None for part in parts):
             return node, False
         return _without(node, parts, family), True
 
     def _of_part(self, value: Value, part: Part, family: Family) -> Seen | None:
+        """The evidence in a part, unless such a part is made of it."""
         passes = PASSES[part.kind].get(family, frozenset())
         shown = self._shown(replace(value, text=part.code), family)
         if shown is None:

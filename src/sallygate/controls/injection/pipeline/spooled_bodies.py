@@ -25,8 +25,8 @@ OVERLAP = 1024
 TEXT_LONG = 65_536
 """Characters of one string, or of one pair, from which on it is judged in pieces."""
 WHERE = "body:"
-_TOKEN = re.compile(r'"((?:[^"\\]|\\.)*+)"(\s*+:)?', re.DOTALL)
-_OPEN = re.compile(r'"(?:[^"\\]|\\.)*+\\?\Z', re.DOTALL)
+_TOKEN = re.compile(r'"((?:[^"\\]|\\.)*+)(?:"(\s*+:)?|(\\?\Z))', re.DOTALL)
+"""A string, whether it ends or not: one that does not is read once, and not again from each of its quotes."""
 _STRUCTURE = re.compile(r"(?:[\s\d{}\[\]:,.+\-eE]|true|false|null)*+").fullmatch
 """What stands between the strings of JSON."""
 
@@ -62,31 +62,29 @@ def _windows(pieces: Iterator[str]) -> Iterator[str]:
 def _json(pieces: Iterator[str]) -> Iterator[list[Value]]:
     """Strings and names of JSON, or of many documents of it one after the other. A string that is longer than
     `TEXT_LONG` comes in windows."""
-    rest = ""
+    rest = before = ""
     for piece in pieces:
         text = rest + piece
         rest = ""
         if (opened := _open_string(text)) is not None:
             rest, text = text[opened:], text[:opened]
-        values = _strings(text)
+        values = _strings(text, before)
+        before = text[-OVERLAP:]
         if len(rest) > TEXT_LONG:
             values.append(Value(WHERE, _unescaped(rest[1:]), "body"))
             # The escape that may begin at the end is kept whole; the quote makes the rest a string again.
             rest = '"' + rest[-OVERLAP:].lstrip("\\")
         yield values
-    yield _strings(rest) or [Value(WHERE, rest, "body")]
+    yield _strings(rest, before) or [Value(WHERE, rest, "body")]
 
 
 def _open_string(text: str) -> int | None:
     """Where a string begins that does not end within the text."""
-    end = 0
-    for token in _TOKEN.finditer(text):
-        end = token.end()
-    found = text.find('"', end)
-    return found if found >= 0 and _OPEN.match(text, found) else None
+    return next((token.start() for token in _TOKEN.finditer(text) if token[3] is not None), None)
 
 
-def _strings(text: str) -> list[Value]:
+def _strings(text: str, before: str = "") -> list[Value]:
+    """Strings and names of a piece; the piece as text, with the end of the one before, where it is no JSON."""
     values = []
     for token in _TOKEN.finditer(text):
         said = _unescaped(token[1])
@@ -95,7 +93,7 @@ def _strings(text: str) -> list[Value]:
         elif len(said) > 1:
             values.append(Value(WHERE, said, "name"))
     if not _STRUCTURE(_TOKEN.sub(" ", text)):
-        values.append(Value(WHERE, text, "body"))
+        values.append(Value(WHERE, before + text, "body"))
     return values
 
 

@@ -93,6 +93,11 @@ plans:
 """
 
 
+def zone_in_mid_hour() -> str:
+    """A time zone whose hour lasts for half an hour at least, so that no window of a quota ends within a test."""
+    return "UTC" if time.time() % 3600 < 1800 else "Asia/Kolkata"  # whose hours begin at half past
+
+
 def write_policy(
     directory: Path, text: str = "", *, upstream: str = "http://127.0.0.1:9", openapi: dict[str, Any] | None = None
 ) -> Path:
@@ -105,7 +110,7 @@ def write_policy(
         "openapi": "openapi: openapi.json",
         "identity": "identity: {api_keys: {header: X-API-Key}}",
         "plans": PLANS.strip(),
-        "limits": "limits: {address: 10000/s burst 10000, address_concurrent: 1000}",
+        "limits": f"limits: {{address: 10000/s burst 10000, address_concurrent: 1000, time_zone: {zone_in_mid_hour()}}}",
         "operations": "operations: {listThings: {records: /items}}",
         "state": "state: state",
     }

@@ -48,7 +48,7 @@ def codes_in_source() -> set[str]:
     hosts = {"replay.invalid"}
     files = {"policy.yaml", "control.sock"}
     limits = "body form_fields header_bytes header_fields parts query_fields target".split()
-    fields = {"contract.upload", "injection.inspect", *(f"limits.{name}" for name in limits)}
+    fields = {"contract.upload", "contract.json_depth", "injection.inspect", *(f"limits.{name}" for name in limits)}
     operations = {auth.CODES, auth.INTROSPECT, auth.KEYS, auth.LOCATIONS, auth.METADATA, auth.REVOKE, auth.TOKEN}
     return found - acts - logged - hosts - files - fields - operations - set(SECTIONS)
 

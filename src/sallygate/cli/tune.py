@@ -48,7 +48,8 @@ def tune(
     """Propose changes of the policy from findings of sections in shadow, each with the requests it would let through.
 
     The changes are exclusions of `injection`, settings of `contract` for one operation, actions of an OpenAPI overlay,
-    and limits of bodies. Without `--apply` no file of the policy changes.
+    and limits of bodies. What no such change passes is shown without one. Without `--apply` no file of the policy
+    changes.
 
     Example: sallygate tune sallygate.yaml --since 7d
 
@@ -62,21 +63,24 @@ def tune(
     policy = named_policy(policy_file, policy)
     loaded = load_policy(policy, "replay")
     directory = state_dir or loaded.state_dir
-    proposals, few = propose(read_events(directory / "events", time.time() - duration(since)), loaded, callers)
-    changes = [one.change for one in proposals]
+    tuning = propose(read_events(directory / "events", time.time() - duration(since)), loaded, callers)
+    proposals = tuning.proposed
+    changes = [one.change for one in proposals if one.change is not None]
     if out_file is not None and proposals:
         own = writable(out_file, lambda beginning: beginning.startswith(_BEGINNING))
         own.write_text(f"{_BEGINNING.decode()}: merge them into {policy.name}.\n{patch_text(changes)}", "utf-8")
     written = apply_changes(loaded, changes) if apply and proposals else []
     if json:
-        print_json({"proposed": proposals, "too_few_callers": few, "written": [str(file) for file in written]})
+        print_json({"proposed": proposals, "too_few_callers": tuning.few, "no_change": tuning.left,
+                    "written": [str(file) for file in written]})  # fmt: skip
         return
-    if not proposals and not few:
+    if not (proposals or tuning.few or tuning.left):
         out.print(f"nothing to propose: no findings in shadow in the last {since} that {policy.name} refuses",
                   highlight=False)  # fmt: skip
         return
     _print(proposals, "proposed: review the requests each would let through")
-    _print(few, f"not proposed: fewer than {callers} callers, which may be attacks")
+    _print(tuning.few, f"not proposed: fewer than {callers} callers, which may be attacks")
+    _print(tuning.left, "not proposed: no change would pass these alone; docs/errors.md has the cause of each code")
     if written:
         names = " and ".join(file.name for file in written)
         said = f"{len(proposals)} changes written to {names}; a gate that runs applies them at its next reload"
@@ -105,8 +109,18 @@ def _print(proposals: list[Proposal], title: str) -> None:
 
 
 def _change(one: Proposal) -> str:
+    """The change as the policy has it: an item to add to a list, or a field and its value."""
     change = one.change
+    if change is None:
+        return ""
     if change.file == "overlay":
         return f"overlay: remove {change.value['target']}"
-    shown = change.value.get("kind", "exclude") if change.is_item else msgspec.json.encode(change.value).decode()
-    return f"{'.'.join(change.path)}: {shown}"
+    value = {name: part for name, part in change.value.items() if name != "reason"} if change.is_item else change.value
+    return f"{'.'.join(change.path)}: {'+ ' * change.is_item}{_as_policy(value)}"
+
+
+def _as_policy(value: object) -> str:
+    """In the one line that YAML allows."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name}: {_as_policy(part)}" for name, part in value.items()) + "}"
+    return value if isinstance(value, str) and ":" not in value else msgspec.json.encode(value).decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from sallygate.model.event import Event, Location
 from sallygate.model.finding import Finding
 from sallygate.offline.policy_patch import apply_changes, patch_text, patched
-from sallygate.offline.tuning import EXAMPLES_MAX, Change, Proposal, propose
+from sallygate.offline.tuning import EXAMPLES_MAX, Change, Proposal, Tuning, propose
 from sallygate.offline.tuning.places import generalised, path_patterns
 from sallygate.policy.errors import PolicyError
 from sallygate.policy.load import Loaded, load_policy
@@ -44,6 +45,9 @@ ORDER: dict[str, Any] = {
 }  # fmt: skip
 
 
+NOTHING = Tuning([], [], [])
+
+
 @pytest.fixture
 def open_policy(tmp_path: Path) -> Loaded:
     file = tmp_path / "sallygate.yaml"
@@ -68,27 +72,32 @@ def seen(code: str, *places: str, callers: int = 2, **more: Any) -> list[Event]:
     return [event(code, where, f"192.0.2.{n}", **more) for where in places for n in range(callers)]
 
 
+def changes_of(proposals: list[Proposal]) -> list[Change]:
+    return [one.change for one in proposals if one.change is not None]
+
+
 def fields(proposals: list[Proposal]) -> list[tuple[str, str]]:
-    return sorted((one.change.value["family"], one.change.value["field"]) for one in proposals)
+    return sorted((change.value["family"], change.value["field"]) for change in changes_of(proposals))
 
 
 def test_what_several_callers_send_is_proposed_as_narrow_as_it_can_be(open_policy: Loaded) -> None:
     events = [event("injection.xss", f"body:/items/{n}/html", f"192.0.2.{n}", path=f"/posts/{n}") for n in range(3)]
     events += [event("injection.sql", "query:q", "198.51.100.9") for _ in range(9)]
     events += [event("injection.xss", "body:/items/0/html", "203.0.113.1", mode="enforce")]
-    proposed, few = propose(events, open_policy, 2)
-    (one,) = proposed
-    assert one.change.path == ("injection", "exclude") and one.change.is_item
+    tuning = propose(events, open_policy, 2)
+    (one,) = tuning.proposed
+    assert one.change is not None and one.change.path == ("injection", "exclude") and one.change.is_item
     assert one.change.value == {"family": "xss", "field": "body:/items/*/html", "path": "/posts/*",
                                 "reason": "3 requests of 3 callers: fragment"}  # fmt: skip
     assert (one.requests, one.callers, one.rules) == (3, 3, ("fragment",)) and len(one.examples) == 3
-    assert [(lone.cause, lone.callers) for lone in few] == [("sql in query:q", 1)]
+    assert [(lone.cause, lone.callers) for lone in tuning.few] == [("sql in query:q", 1)]
 
 
 def test_with_a_contract_the_operation_says_where_and_counts_are_those_events_stand_for(orders: Loaded) -> None:
     events = [event("injection.xss", "body:/text", operation="addOrder", account=f"a{n}", count=5, sampled=2, path=f"/{n}")
               for n in range(9)]  # fmt: skip
-    (one,), _ = propose(events, orders, 2)
+    (one,) = propose(events, orders, 2).proposed
+    assert one.change is not None
     assert (one.change.value["operation"], one.requests, one.callers) == ("addOrder", 90, 9)
     assert len(one.examples) == EXAMPLES_MAX == len(one.evidence)
 
@@ -144,7 +153,7 @@ def test_one_pattern_for_paths_alike(paths: list[str], patterns: set[str]) -> No
     ],
 )
 def test_a_setting_of_the_operation(orders: Loaded, code: str, rule: str, where: str, setting: str, value: str) -> None:
-    (one,), _ = propose(seen(code, where, rule=rule, operation="addOrder"), orders, 2)
+    (one,) = propose(seen(code, where, rule=rule, operation="addOrder"), orders, 2).proposed
     assert one.change == Change(("operations", "addOrder", "contract", setting), value)
 
 
@@ -161,7 +170,7 @@ def test_a_setting_of_the_operation(orders: Loaded, code: str, rule: str, where:
     ],
 )  # fmt: skip
 def test_a_keyword_of_the_document(orders: Loaded, code: str, where: str, rule: str, detail: str, target: str) -> None:
-    (one,), _ = propose(seen(code, where, rule=rule, detail=detail, operation="addOrder"), orders, 2)
+    (one,) = propose(seen(code, where, rule=rule, detail=detail, operation="addOrder"), orders, 2).proposed
     assert one.change == Change(("actions",), {"target": target, "remove": True}, is_item=True, file="overlay")
     document = (orders.file.parent / "openapi.json").read_bytes()
     apply_changes(orders, [one.change])
@@ -179,7 +188,7 @@ def test_a_keyword_of_the_document(orders: Loaded, code: str, where: str, rule: 
     ],
 )
 def test_a_limit_of_bodies(orders: Loaded, code: str, sent: int, path: tuple[str, ...], value: str) -> None:
-    (one,), _ = propose(seen(code, "body:", operation="addOrder", request_bytes=sent), orders, 2)
+    (one,) = propose(seen(code, "body:", operation="addOrder", request_bytes=sent), orders, 2).proposed
     assert one.change == Change(path, value)
 
 
@@ -187,12 +196,60 @@ def test_a_limit_of_bodies(orders: Loaded, code: str, sent: int, path: tuple[str
     ("where", "path"), [("body:/*", "/a"), ("query:*", "/a"), ("body:/a*/b", "/a"), ("body:/a", "/*")]
 )
 def test_a_sender_cannot_name_a_field_that_stands_for_all(open_policy: Loaded, where: str, path: str) -> None:
-    assert propose(seen("injection.xss", where, path=path), open_policy, 2) == ([], [])
+    assert propose(seen("injection.xss", where, path=path), open_policy, 2) == NOTHING
 
 
-@pytest.mark.parametrize(("code", "where"), [("body.json", "body:"), ("contract.parameter_repeated", "query:limit")])
-def test_what_reads_two_ways_is_not_proposed(orders: Loaded, code: str, where: str) -> None:
-    assert propose(seen(code, where, rule="syntax", operation="addOrder"), orders, 2) == ([], [])
+@pytest.mark.parametrize(
+    ("code", "rule", "path", "value"),
+    [
+        ("body.json", "depth", ("contract", "json_depth"), 64),
+        ("body.form", "limits.form_fields", ("limits", "form_fields"), 2000),
+        ("body.multipart", "limits.parts", ("limits", "parts"), 2000),
+    ],
+)
+def test_a_limit_of_counts(orders: Loaded, code: str, rule: str, path: tuple[str, ...], value: int) -> None:
+    (one,) = propose(seen(code, "body:", rule=rule, operation="addOrder"), orders, 2).proposed
+    assert one.change == Change(path, value)
+    apply_changes(orders, [one.change])
+    at_most = load_policy(write_policy(orders.file.parent, "contract: {mode: shadow, json_depth: 200}\nlimits: {form_fields: 100000, parts: 10000}\noperations: {}\n",
+                                       openapi=ORDER), "replay")  # fmt: skip
+    assert propose(seen(code, "body:", rule=rule, operation="addOrder"), at_most, 2) == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("media", "more", "value"),
+    [
+        ("multipart/form-data", "operations: {}\n", "32MiB"),
+        ("application/json", "operations: {}\n", "8MiB"),
+        ("application/json", "contract: {mode: shadow, body: 10MiB}\noperations: {}\n", "16MiB"),
+        ("application/json", "operations: {addOrder: {body: 20MiB}}\n", "32MiB"),
+    ],
+)
+def test_no_proposal_makes_a_limit_smaller(tmp_path: Path, media: str, more: str, value: str) -> None:
+    """What an operation says of its bodies is for all of them: the uploads that pass today pass tomorrow."""
+    document = json.loads(json.dumps(ORDER))
+    content = document["paths"]["/orders"]["post"]["requestBody"]["content"]
+    content[media] = content["application/json"]
+    loaded = load_policy(write_policy(tmp_path, more, openapi=document), "replay")
+    events = seen("contract.body_size", "body:", rule="contract.body", operation="addOrder", request_bytes=5_000_000)
+    (one,) = propose(events, loaded, 2).proposed
+    assert one.change == Change(("operations", "addOrder", "body"), value)
+
+
+def test_a_body_above_every_limit_of_inspection_is_spooled(orders: Loaded) -> None:
+    events = seen("injection.size", "body:", operation="addOrder", request_bytes=70_000_000)
+    assert changes_of(propose(events, orders, 2).proposed) == [Change(("injection", "uninspected"), "spool")]
+
+
+@pytest.mark.parametrize(
+    ("code", "rule"),
+    [("body.json", "syntax"), ("contract.parameter_repeated", "style"), ("injection.charset", ""), ("limits.rate", "address")],
+)  # fmt: skip
+def test_what_no_change_passes_is_shown_without_one(orders: Loaded, code: str, rule: str) -> None:
+    tuning = propose(seen(code, "body:", callers=3, rule=rule, operation="addOrder"), orders, 2)
+    assert (tuning.proposed, tuning.few) == ([], [])
+    (one,) = tuning.left
+    assert (one.cause, one.operation, one.change, one.callers) == (f"{code} {rule}".strip(), "addOrder", None, 3)
 
 
 def test_a_field_of_many_families_is_a_text(open_policy: Loaded) -> None:
@@ -200,8 +257,8 @@ def test_a_field_of_many_families_is_a_text(open_policy: Loaded) -> None:
     events = [
         one for family in families for one in seen(f"injection.{family}", "body:/messages/0/content", path="/chat")
     ]
-    proposed, _ = propose(events, open_policy, 2)
-    kind, exclusion = sorted((one.change for one in proposed), key=lambda change: change.path, reverse=True)
+    proposed = propose(events, open_policy, 2).proposed
+    kind, exclusion = sorted(changes_of(proposed), key=lambda change: change.path, reverse=True)
     assert kind.path == ("injection", "kinds")
     assert (kind.value["field"], kind.value["kind"], kind.value["path"]) == (
         "body:/messages/*/content",
@@ -209,25 +266,25 @@ def test_a_field_of_many_families_is_a_text(open_policy: Loaded) -> None:
         "/chat",
     )
     assert exclusion.value["family"] == "lookup", "what breaks out of the request is proposed by itself"
-    apply_changes(open_policy, [one.change for one in proposed])
-    assert propose(events, load_policy(open_policy.file, "replay"), 2) == ([], [])
+    apply_changes(open_policy, changes_of(proposed))
+    assert propose(events, load_policy(open_policy.file, "replay"), 2) == NOTHING
 
 
 def test_what_is_in_the_policy_already_is_not_proposed_again(open_policy: Loaded) -> None:
     events = seen("injection.nosql", "body:/where/a/$gt", "body:/where/$or") + seen("injection.sql", "query:q")
-    proposed, few = propose(events, open_policy, 2)
-    assert fields(proposed) == [("nosql", "body:/where/*"), ("sql", "query:q")] and not few
-    apply_changes(open_policy, [one.change for one in proposed])
+    tuning = propose(events, open_policy, 2)
+    assert fields(tuning.proposed) == [("nosql", "body:/where/*"), ("sql", "query:q")] and not tuning.few
+    apply_changes(open_policy, changes_of(tuning.proposed))
     again = load_policy(open_policy.file, "replay")
-    assert propose(events, again, 2) == ([], [])
+    assert propose(events, again, 2) == NOTHING
     more = seen("injection.nosql", "body:/where/b/$lt", path="/posts/8") + seen("injection.nosql", "body:/other/$lt")
-    assert fields(propose(more, again, 2)[0]) == [("nosql", "body:/other/*")]
+    assert fields(propose(more, again, 2).proposed) == [("nosql", "body:/other/*")]
 
 
 def test_findings_of_another_policy_propose_no_setting(orders: Loaded) -> None:
     """The setting that they ask for may be there already, and the finding gone."""
     events = seen("contract.body", "body:/lines", rule="nullable", operation="addOrder", policy="000000000000")
-    assert propose(events, orders, 2) == ([], [])
+    assert propose(events, orders, 2) == NOTHING
 
 
 def test_comments_and_order_of_the_policy_stay(open_policy: Loaded) -> None:

@@ -1,4 +1,4 @@
-"""Proposals for the contract and for limits of bodies: settings of one operation, or actions of an overlay.
+"""Proposals for the contract: settings of one operation, or actions of an overlay.
 
 A setting is proposed where one says what honest clients do (nulls, undeclared fields); an action of an overlay where a
 single keyword of the document is wrong; and the operation's shadow mode only where neither covers what was found.
@@ -6,25 +6,24 @@ single keyword of the document is wrong; and the operation's shadow mode only wh
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from msgspec.json import encode
 
 from sallygate.controls.contract.settings import passed_by
 from sallygate.model.operation import Operation
+from sallygate.offline.tuning import limits
 from sallygate.offline.tuning.proposals import Change, Proposal, Seen, proposal
 from sallygate.offline.tuning.schema_targets import targets_of
 from sallygate.policy.schema import Policy
 
 _TWO_READINGS = ("contract.parameter_repeated",)
 """What two readers may read differently, as is a body that cannot be read at all: no setting passes it."""
-_SIZES = {"contract.body_size": "", "limits.body_size": "limits.body", "injection.size": "injection.inspect"}
-"""Codes of bodies that are too large → the policy's field; empty for the operation's own."""
-MEBIBYTES_MAX: Mapping[str, int] = {"injection.inspect": 64}
-"""Largest limits that a field may have, where that is less than a gibibyte."""
-SPARE = 1.5
-"""Times the largest body seen that a proposed limit is at least."""
+
+
+def covers(one: Seen) -> bool:
+    """Whether a setting of one operation, or an action of the overlay, may pass what was found."""
+    return one.code.startswith("contract.") and one.code not in _TWO_READINGS and not limits.covers(one)
 
 
 def changes(
@@ -33,16 +32,12 @@ def changes(
     """Changes for what was found, one for each cause."""
     by_id = {operation.id: operation for operation in operations}
     groups: dict[tuple[str, str, bytes], tuple[Change, list[Seen]]] = {}
-    largest: dict[tuple[str, str], list[Seen]] = defaultdict(list)
     for one in seen:
         name = one.event.operation
-        if one.code in _SIZES:
-            largest[_SIZES[one.code] or f"operations.{name}.body", name].append(one)
-        elif one.code.startswith("contract.") and one.code not in _TWO_READINGS and name in by_id:
+        if name in by_id:
             for cause, change in _changes(one, policy, by_id[name], document):
                 groups.setdefault((cause, name, encode(change)), (change, []))[1].append(one)
-    made = [proposal(cause, name, "", change, found) for (cause, name, _), (change, found) in groups.items()]
-    return made + [_size(field, name, found) for (field, name), found in largest.items() if _sent(found)]
+    return [proposal(cause, name, "", change, found) for (cause, name, _), (change, found) in groups.items()]
 
 
 def _changes(
@@ -63,16 +58,3 @@ def _changes(
     if own is not None and own.mode is not None:
         return []
     return [(place, Change((*at, "mode"), "shadow"))]
-
-
-def _size(field: str, operation: str, seen: list[Seen]) -> Proposal:
-    mebibytes = 1
-    while mebibytes << 20 < _sent(seen) * SPARE and mebibytes < MEBIBYTES_MAX.get(field, 1024):
-        mebibytes *= 2
-    cause = f"bodies of {_sent(seen):,} bytes"
-    return proposal(cause, operation, "", Change(tuple(field.split(".")), f"{mebibytes}MiB"), seen)
-
-
-def _sent(seen: list[Seen]) -> int:
-    """Bytes of the largest body; 0 where no event knows it."""
-    return max((one.event.request_bytes or 0 for one in seen), default=0)

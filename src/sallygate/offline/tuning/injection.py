@@ -16,9 +16,14 @@ _NOT_OF_A_VALUE = ("injection.size", "injection.charset", "injection.effort")
 """What no exclusion of a family covers."""
 
 
+def covers(one: Seen) -> bool:
+    """Whether an exclusion may pass what was found."""
+    return one.code.startswith("injection.") and one.code not in _NOT_OF_A_VALUE
+
+
 def exclusions(seen: Iterable[Seen], known: Exclusions) -> list[Proposal]:
     """Exclusions for what was found and is not excluded by the policy yet, one for each cause."""
-    those = [one for one in seen if one.code not in _NOT_OF_A_VALUE and not _is_excluded(one, known)]
+    those = [one for one in seen if not _is_excluded(one, known)]
     # A sender who names a field or path `*` would have it stand for all others in the exclusion.
     those = [one for one in those if "*" not in one.where and "*" not in one.event.path]
     # Of a path that was cut nobody knows the rest.

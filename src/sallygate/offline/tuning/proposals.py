@@ -42,7 +42,8 @@ class Proposal(Struct, frozen=True):
     operation: str
     """Empty without a contract; then `path` says where."""
     path: str
-    change: Change
+    change: Change | None
+    """None where no narrow change would let the requests through."""
     callers: int
     """Different accounts, or addresses of the unknown."""
     requests: int
@@ -57,9 +58,9 @@ def caller_of(event: Event) -> str:
     return event.account or event.client_address
 
 
-def proposal(cause: str, operation: str, path: str, change: Change, seen: list[Seen]) -> Proposal:
-    """A proposal for a change, with what was seen of its cause. One example a caller: that different callers send it is
-    what speaks for it."""
+def proposal(cause: str, operation: str, path: str, change: Change | None, seen: list[Seen]) -> Proposal:
+    """A proposal for a change, or for none, with what was seen of its cause. One example a caller: that different
+    callers send it is what speaks for it."""
     by_caller = {caller_of(one.event): one for one in reversed(seen)}
     events = {one.event.request_id or id(one.event): one.event for one in seen}
     examples = list(by_caller.values())[:EXAMPLES_MAX]

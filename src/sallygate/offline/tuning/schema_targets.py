@@ -8,24 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from sallygate.model.operation import Operation
 from sallygate.offline.tuning.proposals import Seen
-from sallygate.parsing.pointers import resolve_pointer, unescape_pointer
+from sallygate.parsing.openapi.composition import IN_PLACE, Node, through
+from sallygate.parsing.pointers import escape_pointer, unescape_pointer
 
 REMOVABLE = frozenset(
     "type enum const pattern format minimum maximum exclusiveMinimum exclusiveMaximum minLength maxLength minItems"
     " maxItems uniqueItems minProperties maxProperties multipleOf".split()
 )
 """Keywords that an overlay removes one by one."""
-_IN_PLACE = ("allOf", "anyOf", "oneOf")
-NODES_MAX = 2000
-"""Schemas looked at for one finding."""
 _LACKS = re.compile(r"lacks (\S+)$").search
-
-Node = tuple[dict[str, Any], str]
-"""A schema and its JSON pointer."""
 
 
 def targets_of(one: Seen, operation: Operation, document: Mapping[str, object]) -> list[str]:
@@ -43,9 +37,9 @@ def targets_of(one: Seen, operation: Operation, document: Mapping[str, object]) 
         return []
     nodes = [(schema, at) for schema, at in starts if isinstance(schema, dict)]
     for step in steps:
-        nodes = [found for node in _through(nodes, document) for found in _below(node, step)]
+        nodes = [found for node in through(nodes, document) for found in _below(node, step)]
     found = []
-    for schema, at in _through(nodes, document):
+    for schema, at in through(nodes, document):
         if one.rule == "required" and (name := _LACKS(one.detail)) and name[1] in (schema.get("required") or ()):
             found.append(f"{_jsonpath(at)}['required'][?@ == '{_quoted(name[1])}']")
         elif one.rule in REMOVABLE and one.rule in schema:
@@ -53,32 +47,11 @@ def targets_of(one: Seen, operation: Operation, document: Mapping[str, object]) 
     return list(dict.fromkeys(found))
 
 
-def _through(nodes: list[Node], document: Mapping[str, object]) -> Iterator[Node]:
-    """Schemas that meet the same value: the nodes, what they refer to, and the branches of their compositions."""
-    waiting, seen = list(nodes), set[str]()
-    while waiting and len(seen) < NODES_MAX:
-        schema, at = waiting.pop(0)
-        if at in seen or not isinstance(schema, dict):
-            continue
-        seen.add(at)
-        yield schema, at
-        reference = schema.get("$ref")
-        if isinstance(reference, str) and reference.startswith("#/"):
-            try:
-                waiting.append((resolve_pointer(document, reference[1:]), reference[1:]))  # type: ignore[arg-type]
-            except (LookupError, ValueError):
-                continue
-        for keyword in _IN_PLACE:
-            if isinstance(branches := schema.get(keyword), list):
-                waiting += [(branch, f"{at}/{keyword}/{number}") for number, branch in enumerate(branches)]
-
-
 def _below(node: Node, step: str) -> Iterator[Node]:
     """Schemas of a member or an element."""
     schema, at = node
     if isinstance(properties := schema.get("properties"), dict) and step in properties:
-        escaped = step.replace("~", "~0").replace("/", "~1")
-        yield properties[step], f"{at}/properties/{escaped}"
+        yield properties[step], f"{at}/properties/{escape_pointer(step)}"
     elif isinstance(schema.get("additionalProperties"), dict):
         yield schema["additionalProperties"], f"{at}/additionalProperties"
     if step.isdigit() and isinstance(schema.get("items"), dict):
@@ -93,7 +66,7 @@ def _jsonpath(pointer: str) -> str:
 
 def _in_list(steps: list[str], at: int) -> bool:
     """Whether the step counts an element: of a composition, or of parameters."""
-    return at > 0 and steps[at - 1] in (*_IN_PLACE, "parameters", "prefixItems")
+    return at > 0 and steps[at - 1] in (*IN_PLACE, "parameters", "prefixItems")
 
 
 def _quoted(name: str) -> str:

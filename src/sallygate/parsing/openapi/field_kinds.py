@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from sallygate.model.operation import Operation
+from sallygate.parsing.openapi.composition import IN_PLACE
 from sallygate.parsing.pointers import escape_pointer, resolve_pointer
 
 MEMBERS_MAX = 5_000
@@ -29,7 +30,6 @@ _MEDIA: Mapping[str, str] = {
     "text/x-python": "code",
     "text/css": "code",
 }
-_IN_PLACE = ("allOf", "anyOf", "oneOf")
 
 
 def declared_kinds(operation: Operation, document: Mapping[str, object] | None) -> dict[str, str]:
@@ -64,7 +64,7 @@ def _below(schema: object, where: str, document: Mapping[str, object] | None) ->
 
 
 def _children(node: Mapping[str, Any], place: str) -> Iterator[tuple[object, str]]:
-    for keyword in _IN_PLACE:
+    for keyword in IN_PLACE:
         branches = node.get(keyword)
         yield from ((branch, place) for branch in (branches if isinstance(branches, list) else ()))
     properties = node.get("properties")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import os
 from pathlib import Path
@@ -16,11 +15,11 @@ from sallygate.model.operation import Operation
 from sallygate.parsing.addresses import Prefixes, is_loopback
 from sallygate.parsing.openapi.document import OpenAPIError, read_document, read_operations
 from sallygate.policy.errors import PolicyError, Problem
-from sallygate.policy.fields import ControlSection
 from sallygate.policy.issuers import check_issuers, without_secret
 from sallygate.policy.list_files import check_network, read_lists
 from sallygate.policy.messages import say_problems
 from sallygate.policy.reading import POLICY_BYTES_MAX, Path_, Reader, read_bounded, read_mapping
+from sallygate.policy.references import check_references
 from sallygate.policy.schema import Plan, Policy
 
 CONTRACT_BYTES_MAX = 64 << 20
@@ -103,7 +102,7 @@ def load_policy(file: Path, shell: Shell = "gateway") -> Loaded:
     _check_telemetry(reader, policy)
     _check_connections(reader, policy)
     _check_overlay(reader, policy)
-    _check_references(reader, policy, operations)
+    check_references(reader.say, policy, operations, document)
     _check_auth(reader, policy, operations)
     if policy.identity is not None:
         check_issuers(reader.say, policy.identity, plans, lambda name: beside(file, name))
@@ -278,43 +277,3 @@ def _check_overlay(reader: Reader, policy: Policy) -> None:
     if policy.contract.overlay is not None and policy.openapi is None:
         reader.say(("contract", "overlay"), "reference", "an overlay needs a contract to change",
                    "write the contract's file in `openapi`")  # fmt: skip
-
-
-def _check_references(reader: Reader, policy: Policy, operations: tuple[Operation, ...]) -> None:
-    known = {one.id for one in operations}
-    named: list[tuple[Path_, str]] = [(("operations", name), name) for name in policy.operations]
-    if policy.identity:
-        named += [(("identity", "public", index), name) for index, name in enumerate(policy.identity.public)]
-    for field in Policy.model_fields:
-        if isinstance(section := getattr(policy, field), ControlSection):
-            named += [((field, "operations", name), name) for name in getattr(section, "operations", ())]
-    for path, name in named:
-        if known and name not in known:
-            close = difflib.get_close_matches(name, known, 1)
-            reader.say(path, "reference", f"the contract has no operation `{name}`",
-                       f"did you mean `{close[0]}`?" if close else "use an operationId of the contract")  # fmt: skip
-        elif not known and policy.openapi is None and "openapi" in policy.model_fields_set:
-            reader.say(path, "reference", f"`{name}` needs a contract", "write the contract's file in `openapi`")
-    for name, operation in policy.operations.items():
-        if operation.records and not operation.records.startswith("/"):
-            reader.say(
-                ("operations", name, "records"),
-                "value",
-                "a JSON pointer begins with a slash",
-                "write for example /items",
-            )
-        if operation.deny and policy.clients is not None and policy.clients.mode == "off":
-            reader.say(("operations", name, "deny"), "unsafe", f"`{name}` would be callable: `clients` is off",
-                       "enforce `clients`, or remove `deny`")  # fmt: skip
-        own = operation.contract.mode if operation.contract is not None else None
-        if own in ("enforce", "shadow") and policy.contract.mode == "off":
-            reader.say(("operations", name, "contract", "mode"), "unsafe", f"`{own}` has no effect: `contract` is off",
-                       "write `contract: {mode: shadow}` instead of off")  # fmt: skip
-    cors = policy.clients.cors if policy.clients else None
-    if cors and cors.credentials and "*" in cors.origins:
-        reader.say(
-            ("clients", "cors", "origins"),
-            "unsafe",
-            "`*` with credentials lets any site act as your users",
-            "list the origins",
-        )

@@ -206,7 +206,9 @@ class OperationSection(Section):
         None,
         description="JSON pointer to the array of records in the answer, `/items`; an empty string is the whole answer.",
     )
-    body: Bytes | None = Field(None, description="Largest request body of this operation, of any kind.")
+    body: Annotated[Bytes, Field(ge=1)] | None = Field(
+        None, description="Largest request body of this operation, of any kind."
+    )
     contract: OperationContract | None = Field(None, description="How strictly the document is read here.")
     deny: bool = Field(
         False,

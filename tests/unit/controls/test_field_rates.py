@@ -153,3 +153,78 @@ def test_what_is_no_field_is_refused_at_load(tmp_path: Path, by: str) -> None:
             )
         )
     assert any("is not a field" in one.message for one in caught.value.problems)
+
+
+def said(directory: Path, by: str, document: dict[str, Any], more: str = "") -> list[str]:
+    text = f"operations: {{login: {{rates: [{{by: '{by}', rate: 1/s burst 1}}]}}}}\n{more}"
+    try:
+        load_policy(write_policy(directory, text, openapi=document))
+    except PolicyError as error:
+        return [f"{one.line} {one.message}; {one.hint}" for one in error.problems]
+    return []
+
+
+@pytest.mark.parametrize(
+    ("by", "hint"),
+    [
+        ("body:/usernam", "did you mean `username`?"),
+        ("body:/nothing/like/it", "it has `password`, `user`, `username`"),
+        ("query:emial", "did you mean `email`?"),
+        ("path:tenent", "did you mean `tenant`?"),
+    ],
+)
+def test_a_field_that_no_request_can_have_limits_nobody(tmp_path: Path, by: str, hint: str) -> None:
+    (one,) = said(tmp_path, by, DOCUMENT)
+    assert "`login` has no field" in one and hint in one
+
+
+@pytest.mark.parametrize(
+    "by", ["body:/user/name", "body:/username", "query:email", "path:tenant", "header:x-any", "cookie:any"]
+)
+def test_a_field_that_a_request_may_have_is_taken(tmp_path: Path, by: str) -> None:
+    assert said(tmp_path, by, DOCUMENT) == []
+
+
+@pytest.mark.parametrize(
+    ("by", "more"),
+    [
+        ("body:/other", "contract: {unknown_fields: ignore}\n"),
+        ("body:/other", "contract: {mode: shadow}\n"),
+        ("query:other", "contract: {unknown_query: ignore}\n"),
+        ("query:other", "contract: {mode: off}\n"),
+    ],
+)
+def test_where_the_undeclared_passes_any_field_may_be_there(tmp_path: Path, by: str, more: str) -> None:
+    assert said(tmp_path, by, DOCUMENT, more) == []
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {},
+        True,
+        {"type": "object"},
+        {**SCHEMA, "additionalProperties": {}},
+        {**SCHEMA, "additionalProperties": True},
+        {**SCHEMA, "patternProperties": {"^x": {}}},
+        {"allOf": [SCHEMA, {"properties": {"other": {}}}]},
+        {"oneOf": [SCHEMA, {"$ref": "#/components/schemas/Other"}]},
+        {"if": {"required": ["username"]}, **SCHEMA},
+        {"type": "array", "items": SCHEMA},
+    ],
+)
+def test_a_schema_that_takes_other_fields_takes_the_rate(tmp_path: Path, schema: object) -> None:
+    document = json.loads(json.dumps(DOCUMENT))
+    post = document["paths"]["/login/{tenant}"]["post"]
+    post["requestBody"] = {"content": {"application/json": {"schema": schema}}}
+    document["components"] = {"schemas": {"Other": {"type": "object", "properties": {"other": {"type": "string"}}}}}
+    assert said(tmp_path, "body:/other", document) == []
+
+
+def test_names_of_objects_and_keys_in_a_query_are_taken(tmp_path: Path) -> None:
+    document = json.loads(json.dumps(DOCUMENT))
+    document["components"] = {"securitySchemes": {"key": {"type": "apiKey", "in": "query", "name": "api_key"}}}
+    assert said(tmp_path, "query:api_key", document) == []
+    post = document["paths"]["/login/{tenant}"]["post"]
+    post["parameters"] += [{"name": "filter", "in": "query", "style": "deepObject", "schema": {"type": "object"}}]
+    assert said(tmp_path, "query:filter[name]", document) == [] == said(tmp_path, "query:name", document)

@@ -155,3 +155,16 @@ def test_every_field_is_documented() -> None:
     for name, section in schema["$defs"].items():
         missing += undocumented(section, name)
     assert not missing
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("injection: {exclude: [{family: sql, field: 'query:q', operation: listThing}]}", "no operation `listThing` did you mean `listThings`?"),
+        ("injection: {kinds: [{field: 'body:/name', kind: text, operation: nothing}]}", "no operation `nothing`"),
+        ("operations: {createThing: {body: 0}}", "operations.createThing.body"),
+    ],
+)  # fmt: skip
+def test_a_typing_error_that_would_change_nothing_is_an_error(tmp_path: Path, text: str, said: str) -> None:
+    ((_, _, message),) = problems(tmp_path, GOOD + text + "\n")
+    assert said in message

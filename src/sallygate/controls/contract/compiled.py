@@ -17,6 +17,7 @@ from sallygate.model.request import NO_BODY, Body, BodyPlan, RequestHead
 from sallygate.parsing.http.body import BodyLimits
 from sallygate.parsing.http.media_types import ContentType, is_ascii_only, judge_charset, kind_of, parse_content_type
 from sallygate.parsing.openapi.document import Document, OpenAPIError
+from sallygate.parsing.openapi.members import query_keys
 
 
 class _Compiled:
@@ -58,7 +59,7 @@ class Contract:
         self._operations: dict[str, _Compiled] = {}
         problems: list[tuple[str, str]] = []
         notes: list[str] = []
-        ignored = _query_keys(document)
+        ignored = query_keys(document)
         for settings, those in self._by_settings(operations):
             dialect = Dialect(document, settings)
             written = [_Written(dialect, operation) for operation in those]
@@ -231,17 +232,6 @@ _ANY_TEXT: Written = {"type": "string"}
 def _validator(compiler: Compiler, schema: Written, pointer: str) -> Validator | None:
     """None for a schema that refuses nothing."""
     return None if schema is True or schema == {} else compiler.compile(schema, pointer)
-
-
-def _query_keys(document: Document) -> frozenset[str]:
-    """Names of API keys that travel in the query: `identity` judges them."""
-    components = document.get("components")
-    schemes = components.get("securitySchemes") if isinstance(components, dict) else None
-    return frozenset(
-        str(scheme.get("name"))
-        for scheme in (schemes.values() if isinstance(schemes, dict) else ())
-        if isinstance(scheme, dict) and scheme.get("type") == "apiKey" and scheme.get("in") == "query"
-    )
 
 
 def _declared(bodies: dict[str, CompiledBody], media: str) -> str | None:

@@ -15,6 +15,8 @@ HONEST = {
     "tildes": "An example of a query:\n\n~~~sql\nSELECT a, b FROM t WHERE c = 'd' GROUP BY a\n~~~\nIt lists both.",
     "a fence that goes on to the end": "How do I read this variable?\n\n```python\nimport os\nprint(os.environ['HOME'])\n",
     "span": "I tried `find / -size +1M | xargs ls -lh | sort` but it takes too long.",
+    "statement in a span": "Please explain what `SELECT * FROM users WHERE id = 1` does.",
+    "statement in a span, after one": "Does `DROP TABLE users;` differ from `DELETE FROM users`?",
     "double span": "Fix annotations for the ``query`` parameter and ``sh`` completion of the tool.",
     "indented": "The following installs all of them:\n\n    $ pip install a\n    $ python -m a | less\n\nThen go on.",
     "prompts": "What does this print, please?\n>>> import os\n>>> os.listdir('.')\n",

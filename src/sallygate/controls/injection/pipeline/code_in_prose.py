@@ -9,7 +9,7 @@ Refuses to know attacks.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Literal
 
 from msgspec import Struct
@@ -106,9 +106,9 @@ def without_code(text: str, parts: list[Part] | tuple[Part, ...], span: str = "t
     return "".join([*left, text[at:]])
 
 
-def with_spans_inline(text: str, parts: tuple[Part, ...]) -> tuple[str, list[tuple[int, int]]]:
-    """The text without blocks and marks of spans, whose code stays; and where that is. A database or shell may take the
-    backticks of a span for its own and read what stands around it in one go with it."""
+def with_spans_inline(text: str, parts: tuple[Part, ...], apart: Collection[Part]) -> tuple[str, list[tuple[int, int]]]:
+    """The text without blocks and marks of spans, whose code stays but for those `apart`; and where that is. A database
+    or shell may take the backticks of a span for its own and read what stands around it in one go with it."""
     left: list[str] = []
     inside: list[tuple[int, int]] = []
     at = size = 0
@@ -116,7 +116,7 @@ def with_spans_inline(text: str, parts: tuple[Part, ...]) -> tuple[str, list[tup
         if part.start < at:
             continue
         between = text[at : part.start]
-        shown = part.code if part.kind == "span" else "\n"
+        shown = "\n" if part.kind != "span" else "that" if part in apart else part.code
         left += (between, shown)
         size += len(between)
         inside.append((size, size + len(shown)))

@@ -62,6 +62,11 @@ _GOES_ON: Mapping[Family, Callable[[str], re.Match[str] | None]] = {
     ).search,
 }
 """How the text before a part ends that goes on in it: a quote, a separator, an operator, a number."""
+_STATEMENT = re.compile(
+    r"\s*(?:alter|create|delete|drop|insert|merge|select|show|truncate|update|with)\b", re.IGNORECASE
+).match
+_WORD_BEFORE = re.compile(r"(?<![\w'\"])(?:or|and|not|where|like|in|by|from)\s*\Z", re.IGNORECASE).search
+"""Words of prose as much as of SQL. No statement goes on after one of them without a parenthesis."""
 BEFORE_CHARS = 80
 _NEVER = re.compile(r"(?!)").match
 TEXT_MIN = 20
@@ -77,8 +82,12 @@ def _without(text: str, parts: tuple[Part, ...], family: Family) -> str:
 def _is_led_into(text: str, parts: tuple[Part, ...], family: Family) -> bool:
     """Whether the text goes on in one of its parts, so that neither can be judged by itself."""
     goes_on = _GOES_ON.get(family, _NEVER)
-    blocks = (part for part in parts if part.kind in ("block", "statement", "span", "program") and part.start)
-    return any(goes_on(text[max(0, part.start - BEFORE_CHARS) : part.start]) for part in blocks)
+    for part in parts:
+        if part.kind in ("block", "statement", "span", "program") and part.start:
+            before = text[max(0, part.start - BEFORE_CHARS) : part.start]
+            if goes_on(before) and not (family == "sql" and _STATEMENT(part.code) and _WORD_BEFORE(before)):
+                return True
+    return False
 
 
 class ShownCode:
@@ -111,9 +120,11 @@ class ShownCode:
 
     def _around(self, value: Value, parts: tuple[Part, ...], family: Family) -> Seen | None:
         """Evidence that lies across the border of a span, or has nothing to do with one."""
-        if not any(part.kind == "span" for part in parts):
+        spans = [part for part in parts if part.kind == "span"]
+        if not spans:
             return None
-        text, inside = with_spans_inline(value.text, parts)
+        whole = [part for part in spans if self._is_shown(value, part, family)]
+        text, inside = with_spans_inline(value.text, parts, whole)
         shown = self._shown(replace(value, text=text), family)
         if shown is None or shown.evidence.rule not in PASSES["span"].get(family, frozenset()):
             return shown
@@ -136,6 +147,12 @@ class ShownCode:
         if any(self._of_part(leaf, part, family) is not None for part in parts):
             return node, False
         return _without(node, parts, family), True
+
+    def _is_shown(self, value: Value, part: Part, family: Family) -> bool:
+        """Whether a part by itself is evidence of what such a part is made of: it needs nothing of what is around."""
+        return self._shown(replace(value, text=part.code), family) is not None and (
+            self._of_part(value, part, family) is None
+        )
 
     def _of_part(self, value: Value, part: Part, family: Family) -> Seen | None:
         """The evidence in a part, unless such a part is made of it."""

@@ -31,6 +31,7 @@ from sallygate.cli.terminal import (
     out,
     plainly,
     print_json,
+    with_policy,
     writable,
 )
 from sallygate.model.event import Event
@@ -45,9 +46,12 @@ FOLLOW_S = 0.2
 
 @plainly
 def explain(
-    request_file: Annotated[
-        Path,
-        typer.Argument(help="A raw HTTP message, a curl line or a line of JSON; - reads it from standard input."),
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            help="A raw HTTP message, a curl line or a line of JSON; - is standard input. A policy may precede it.",
+            metavar="[POLICY] FILE",
+        ),
     ],
     policy: PolicyOption = DEFAULT_POLICY,
     state_dir: StateOption = None,
@@ -56,7 +60,7 @@ def explain(
 ) -> None:
     """Show the controls that run for a request, their findings and the decision. Sends nothing.
 
-    Example: sallygate explain request.http
+    Example: sallygate explain sallygate.yaml request.http
 
     Exit code 1 when the request would be refused.
     """
@@ -66,8 +70,9 @@ def explain(
     from sallygate.offline.decide import Offline
     from sallygate.offline.recordings import from_text
 
+    policy, named = with_policy([str(path) for path in paths], policy, "file of a request")
     offline = Offline(_policy_of(policy, state_dir), state_dir)
-    text = sys.stdin.buffer.read() if str(request_file) == "-" else _read(request_file)
+    text = sys.stdin.buffer.read() if named == "-" else _read(Path(named))
     recorded = replace(from_text(text), client=client)
     trace: list[Step] = []
     verdict = offline.decide(recorded, trace=trace)
@@ -155,9 +160,10 @@ def replay(
     from sallygate.offline.replay import open_recorded
     from sallygate.offline.replay import replay as run
 
-    if len(paths) > 2:
-        fail("name one file of recorded requests, and before it the policy", USAGE)
-    file, policy = paths[-1], named_policy(paths[0] if len(paths) == 2 else None, policy)
+    policy, named = with_policy([str(path) for path in paths], policy, "file of recorded requests")
+    file = Path(named)
+    if file.suffix in (".yaml", ".yml"):
+        fail(f"{file} is a policy; name the recorded requests after it", USAGE)
     if not file.is_file():
         fail(f"{file}: there is no such file", USAGE)
     offline = Offline(policy, state_dir)
@@ -309,10 +315,17 @@ def _print_event(event: Event) -> None:
 def _exchange_line(event: Event, when: str) -> str:
     colour = COLOURS[event.decision]
     who = event.account or event.client_address
-    codes = " ".join(dict.fromkeys(f.code + (f"({f.rule})" if f.rule else "") for f in event.findings))
+    codes = " ".join(dict.fromkeys(map(_finding, event.findings)))
     times = f" ×{event.count}" if event.count > 1 else ""
     took = f"[dim]{event.took_us / 1000:.1f} ms[/dim]" if event.took_us is not None else ""
     return (
         f"[dim]{when}[/dim] [{colour}]{event.decision:8}[/{colour}] {event.status} {escape(event.method):6} "
         f"{escape(event.path)} [bold]{escape(who)}[/bold] {escape(codes)}{times} {took}"
     )
+
+
+def _finding(one: Finding) -> str:
+    """Code, rule, the part of the request it is in, and whether it refused nothing."""
+    rule = f"({one.rule})" if one.rule else ""
+    where = f" at {one.where}" if one.where else ""
+    return f"{one.code}{rule}{where}{' in shadow' if one.mode == 'shadow' else ''}"

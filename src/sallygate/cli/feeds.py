@@ -17,15 +17,18 @@ from sallygate.cli.terminal import (
     STATE,
     USAGE,
     JsonOption,
+    PolicyArgument,
     PolicyOption,
     StateOption,
     duration,
     fail,
     find_installation,
     load,
+    named_policy,
     out,
     plainly,
     print_json,
+    with_policy,
 )
 
 if TYPE_CHECKING:
@@ -41,14 +44,19 @@ app = typer.Typer(help="Threat intelligence: list, check, find, refresh feeds.",
 
 @app.command("list")
 @plainly
-def list_(policy: PolicyOption = DEFAULT_POLICY, state_dir: StateOption = None, json: JsonOption = False) -> None:
+def list_(
+    policy_file: PolicyArgument = None,
+    policy: PolicyOption = DEFAULT_POLICY,
+    state_dir: StateOption = None,
+    json: JsonOption = False,
+) -> None:
     """List the policy's feeds with their indicators, age, unused entries and failures.
 
     Example: sallygate feeds list
 
     Failures are known of a running gate alone.
     """
-    installation, loaded, sections = _opened(policy, state_dir)
+    installation, loaded, sections = _opened(named_policy(policy_file, policy), state_dir)
     found = _states(installation, loaded, sections)
     if json:
         print_json(found)
@@ -116,7 +124,10 @@ def check(
 @app.command()
 @plainly
 def find(
-    address: Annotated[str, typer.Argument(help="An IPv4 or IPv6 address.")],
+    arguments: Annotated[
+        list[str],
+        typer.Argument(help="An IPv4 or IPv6 address. A policy may precede it.", metavar="[POLICY] ADDRESS"),
+    ],
     policy: PolicyOption = DEFAULT_POLICY,
     state_dir: StateOption = None,
     json: JsonOption = False,
@@ -131,6 +142,7 @@ def find(
     from sallygate.services.feeds.schedule import load_kept
     from sallygate.state.state import State
 
+    policy, address = with_policy(arguments, policy, "address")
     parsed = parse_address(address)
     if parsed is None:
         fail(f"{address!r} is not an address; write for example 198.51.100.7", USAGE)

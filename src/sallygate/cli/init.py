@@ -82,11 +82,19 @@ def init(
         fail(f"{out_file}: exists already; write another file with --out, or use --force", USAGE)
     contract = NONE if openapi == NONE else _contract(openapi, out_file.parent)
     values = {"name": out_file.name, "upstream": json.dumps(upstream), "modes": _modes(out_file, contract, shadow)}
-    out_file.write_text(_text(contract, "", values), "utf-8")
-    loaded = load_policy(out_file, "gateway")  # says what is wrong with the contract or the upstream
-    if keys := _keys(loaded.document):
-        out_file.write_text(_text(contract, keys, values), "utf-8")
-        loaded = load_policy(out_file, "gateway")
+    before = out_file.read_bytes() if out_file.exists() else None
+    try:
+        out_file.write_text(_text(contract, "", values), "utf-8")
+        loaded = load_policy(out_file, "gateway")  # says what is wrong with the contract or the upstream
+        if keys := _keys(loaded.document):
+            out_file.write_text(_text(contract, keys, values), "utf-8")
+            loaded = load_policy(out_file, "gateway")
+    except BaseException:  # a policy that is not valid is not left behind
+        if before is None:
+            out_file.unlink(missing_ok=True)
+        else:
+            out_file.write_bytes(before)
+        raise
     _print(out_file, loaded, shadow=shadow)
 
 

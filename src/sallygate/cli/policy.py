@@ -13,11 +13,13 @@ from rich.table import Table
 from sallygate.cli.terminal import (
     DEFAULT_POLICY,
     NO,
+    USAGE,
     JsonOption,
     PolicyArgument,
     PolicyOption,
     StateOption,
     err,
+    fail,
     named_policy,
     out,
     plainly,
@@ -47,7 +49,7 @@ def check(
     state_dir: StateOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Check a policy and its contract, and print every error at once; or compare it with recorded decisions.
+    """Check a policy and its contract, and print errors with their lines; or compare it with recorded decisions.
 
     Example: sallygate check sallygate.yaml
 
@@ -225,6 +227,8 @@ def patterns(
         out.print(f"{name}: {'compiled' if new else 'is there already'}", markup=False, highlight=False, soft_wrap=True)
         return
     signature = patterns_signature()
+    if not file.parent.is_dir():
+        fail(f"{file.parent}: there is no such directory", USAGE)
     writable(file, lambda beginning: is_patterns_file(file, len(signature)))
     with Compilation(on_standard_error) as progress:
         compiled = compile_with_progress(progress)

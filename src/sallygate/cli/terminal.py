@@ -89,6 +89,13 @@ def named_policy(argument: Path | None, option: Path) -> Path:
     return argument or option
 
 
+def with_policy(arguments: list[str], option: Path, what: str) -> tuple[Path, str]:
+    """The policy file and the one argument of a command, before which the policy may stand."""
+    if len(arguments) > 2:
+        fail(f"name one {what}, and before it the policy", USAGE)
+    return named_policy(Path(arguments[0]) if len(arguments) == 2 else None, option), arguments[-1]
+
+
 def plainly(command: Callable[P, R]) -> Callable[P, R]:
     """Context manager for commands: an error of the user's becomes one line a problem, and an exit code."""
 

@@ -22,7 +22,7 @@ from sallygate.policy.reading import state_directory_of
 from sallygate.ports import DatabaseFiles, StoreError
 from sallygate.security.state_directory import Installation
 from sallygate.security.state_locks import RESTORING
-from sallygate.services.injection_patterns import kept_prefilter
+from sallygate.services.injection_patterns import kept_prefilter, problem_ahead
 from sallygate.telemetry.control import ask_status
 from sallygate.version import __version__
 
@@ -199,6 +199,8 @@ def _clock(installation: Installation, databases: DatabaseFiles) -> Iterator[Fou
 
 
 def _patterns(installation: Installation) -> Iterator[Found]:
+    if problem := problem_ahead():
+        yield Found("patterns", "wrong", problem, "run `sallygate patterns FILE` as this user, on this machine")
     if kept_prefilter(installation) is None:
         yield Found("patterns", "note", "the patterns of injection are not compiled for this version",
                     "the next start compiles them in some ten seconds; or run `sallygate patterns`")  # fmt: skip

@@ -21,7 +21,8 @@ class ContractSection(ControlSection):
         "refuse", description="Body fields that the document lacks, in objects with declared fields."
     )
     undeclared_content: Undeclared = Field(
-        "refuse", description="Media types that the document lacks; ignored ones are streamed without inspection."
+        "refuse",
+        description="Media types that the document lacks. Bodies of ignored ones are not compared with the document; `injection` inspects them all the same.",
     )
     read_only: Undeclared = Field("refuse", description="`readOnly` properties in requests.")
     nulls: Allowed = Field(

@@ -46,7 +46,9 @@ def markdown() -> str:
         lines += ["| field | value | default | |", "|---|---|---|---|"]
         inner: list[tuple[str, type[Section]]] = []
         for name, field in section.model_fields.items():
-            lines.append(f"| `{name}` | {_kind(field)} | {_default(field)} | {field.description or ''} |")
+            lines.append(
+                f"| `{name}` | {_kind(field)}{_bounds(field)} | {_default(field)} | {field.description or ''} |"
+            )
             prefix = name if path == "the file" else f"{path}.{name}"
             inner += [(prefix + _keyed(field.annotation), found) for found in _sections(field.annotation)]
         lines.append("")
@@ -70,6 +72,14 @@ def _kind(field: FieldInfo) -> str:
         if isinstance(schema, dict) and "examples" in schema:
             return f"like `{schema['examples'][0]}`"
     return _type(field.annotation)
+
+
+def _bounds(field: FieldInfo) -> str:
+    """The smallest and the largest number a field takes."""
+    bounds = {name: value for one in field.metadata for name in ("ge", "gt", "le", "lt")
+              if (value := getattr(one, name, None)) is not None}  # fmt: skip
+    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+    return "".join(f", {words[name]} {value}" for name, value in bounds.items())
 
 
 def _type(annotation: object) -> str:

@@ -229,10 +229,12 @@ class Policy(Section):
         description="Name of the API, in events and metrics.",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
     )
-    upstream: UpstreamSection | None = Field(None, description="The API: a URL, a list of URLs, or a section.")
+    upstream: UpstreamSection | None = Field(
+        None, description="Needed by the gateway. The API: a URL, a list of URLs, or a section."
+    )
     openapi: str | None = Field(
         None,
-        description="The contract: an OpenAPI 3.0 or 3.1 file, relative to this one; write `none` to run without one.",
+        description="Needed. The contract: an OpenAPI 3.0 or 3.1 file, relative to this one; write `none` to run without one.",
     )
     listen: Listen | None = Field(None, description="Needed by `sallygate up`.")
     state: str = Field(
@@ -250,7 +252,7 @@ class Policy(Section):
     network: Network | None = Field(None, description="Networks and countries of callers; all by default.")
     restrictions: RestrictionsSection = Field(RestrictionsSection(), description="Active blocks.")
     clients: Clients | None = Field(None, description="Unknown clients.")
-    identity: Identity | None = Field(None, description="Who is calling; write `none` to run without one.")
+    identity: Identity | None = Field(None, description="Needed. Who is calling; write `none` to run without one.")
     auth: Auth | None = Field(None, description="Access codes and tokens; none by default.")
     accounts: AccountsSection = Field(AccountsSection(), description="Passwords, and limits on failed logins.")
     plans: dict[str, Plan] = Field({}, description="Limits and scopes of callers.")

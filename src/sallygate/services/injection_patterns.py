@@ -22,7 +22,7 @@ from sallygate.controls.injection import (
 from sallygate.engine.order import SECTIONS
 from sallygate.policy.load import Loaded
 from sallygate.ports import StoreError
-from sallygate.security.kept_patterns import PatternCache, cache_directory, patterns_ahead
+from sallygate.security.kept_patterns import PATTERNS_VARIABLE, PatternCache, cache_directory, patterns_ahead
 from sallygate.security.state_directory import Installation
 from sallygate.state.parts import sections_in_force
 from sallygate.telemetry.compilation import Compilation, Say, on_standard_error
@@ -58,6 +58,17 @@ def offline_prefilter(loaded: Loaded, state_dir: Path) -> Prefilter | None:
         return None
     installation = Installation(state_dir, create=False) if (state_dir / "secrets").is_dir() else None
     return _prefilter(installation, on_standard_error, keeps_in_state=False)
+
+
+def problem_ahead() -> str:
+    """Why the file that `SALLYGATE_PATTERNS_FILE` names is not used; empty if it is, or if none is named."""
+    named = os.environ.get(PATTERNS_VARIABLE)
+    if not named:
+        return ""
+    patterns = patterns_ahead(patterns_signature())
+    if patterns is None:
+        return f"{named}: there is no file of this version that only root or this user can change"
+    return "" if load_prefilter(patterns) is not None else f"{named}: compiled for another kind of processor"
 
 
 def fill_cache(say: Say) -> tuple[str, bool]:
@@ -99,6 +110,8 @@ def _name() -> str:
 
 
 def _prefilter(installation: Installation | None, say: Say, *, keeps_in_state: bool) -> Prefilter:
+    if problem := problem_ahead():
+        say(f"{PATTERNS_VARIABLE} is not used", why=problem)
     with user_cache() as cache:
         found = _kept(cache, installation)
         return found or _compiled(cache, installation, say, keeps_in_state=keeps_in_state)
@@ -137,9 +150,7 @@ def _kept(cache: PatternCache, installation: Installation | None) -> Prefilter |
     return None
 
 
-def _compiled(
-    cache: PatternCache, installation: Installation | None, say: Say, *, keeps_in_state: bool = False
-) -> Prefilter:
+def _compiled(cache: PatternCache, installation: Installation | None, say: Say, *, keeps_in_state: bool) -> Prefilter:
     state = installation if keeps_in_state else None
     with Compilation(say) as progress, _locked(cache, state, progress) as alone:
         found = _kept(cache, installation)  # another process compiled them meanwhile

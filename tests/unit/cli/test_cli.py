@@ -62,6 +62,10 @@ def test_init_says_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "no such file" in run("init", "--openapi", "missing.yaml", "--upstream", "http://127.0.0.1:1", code=2).output
     Path("bad.json").write_text("{}")
     assert "policy.contract" in run("init", "--openapi", "bad.json", "--upstream", "http://127.0.0.1:1", code=1).output
+    assert not Path("sallygate.yaml").exists(), "no policy that cannot be used is left behind"
+    Path("sallygate.yaml").write_text("version: 1\n")
+    run("init", "--openapi", "bad.json", "--upstream", "http://127.0.0.1:1", "--force", code=1)
+    assert Path("sallygate.yaml").read_text() == "version: 1\n"
 
 
 def test_check_prints_every_problem_as_file_line_code(tmp_path: Path) -> None:
@@ -131,6 +135,8 @@ def test_explain_says_why(tmp_path: Path) -> None:
     assert [step["control"] for step in bad["steps"]][-1] == "contract"
     assert {finding["where"] for finding in bad["findings"]} == {"query:limit", "query:evil"}
     run("explain", tmp_path / "missing", "-p", policy, code=2)
+    assert "allow" in run("explain", policy, good).stdout
+    assert "one file of a request" in run("explain", policy, good, good, code=2).stderr
     assert "line 1" in run("explain", "-", "-p", policy, code=2, text="nonsense").stderr
 
 
@@ -146,6 +152,7 @@ def test_replay_writes_decisions_and_a_summary(tmp_path: Path) -> None:
     file.write_text("{}\n")
     run("replay", policy, file, code=1)
     run("replay", policy, tmp_path / "missing", code=2)
+    assert "is a policy" in run("replay", policy, code=2).stderr
 
 
 def test_events_shows_acts_and_refuses_nonsense(tmp_path: Path) -> None:

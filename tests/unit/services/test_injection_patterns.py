@@ -13,7 +13,13 @@ from sallygate.ports import StoreError
 from sallygate.security.kept_patterns import keep_patterns_ahead
 from sallygate.security.state_directory import Installation
 from sallygate.services import injection_patterns
-from sallygate.services.injection_patterns import compiled_prefilter, fill_cache, offline_prefilter, user_cache
+from sallygate.services.injection_patterns import (
+    compiled_prefilter,
+    fill_cache,
+    offline_prefilter,
+    problem_ahead,
+    user_cache,
+)
 from support import write_policy
 
 
@@ -102,6 +108,22 @@ def test_the_cache_takes_what_was_made_ahead(
     monkeypatch.setenv("SALLYGATE_PATTERNS_FILE", str(tmp_path / "ahead.bin"))
     name, new = fill_cache(Said())
     assert new and Path(name).is_file() and compiled == []
+
+
+def test_a_named_file_that_is_not_used_is_reported(
+    tmp_path: Path, compiled: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, loaded = tmp_path / "ahead.bin", load_policy(write_policy(tmp_path), "gateway")
+    keep_patterns_ahead(file, patterns_signature(), compile_patterns())
+    monkeypatch.setenv("SALLYGATE_PATTERNS_FILE", str(file))
+    said = Said()
+    assert compiled_prefilter(loaded, Installation(tmp_path / "state"), said) is not None
+    assert said.lines == [] and problem_ahead() == ""
+    file.chmod(0o666)
+    assert compiled_prefilter(loaded, Installation(tmp_path / "state"), said) is not None
+    assert said.lines[0] == "SALLYGATE_PATTERNS_FILE is not used" and str(file) in problem_ahead()
+    monkeypatch.setenv("SALLYGATE_PATTERNS_FILE", str(tmp_path / "missing"))
+    assert "missing" in problem_ahead()
 
 
 def test_a_gate_that_starts_is_seen(tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ class ContractSettings(Struct, frozen=True):
     """A member of a JSON object, form or multipart body that its schema does not declare, where it declares
     any."""
     undeclared_content: Undeclared = "refuse"
-    """A body of a media type the operation does not list, or on an operation without one. Ignored means that
-    it is passed on as a stream that nobody reads."""
+    """A body of a media type the operation does not list, or on an operation without one. Ignored means that the
+    contract does not read it."""
     read_only: Undeclared = "refuse"
     """A property marked `readOnly` in a request."""
     nulls: Allowed = "refuse"

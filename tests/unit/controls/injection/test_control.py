@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import cramjam
 import pytest
 
 from injection_harness import CLIMB, COMMAND, SQL, XSS, as_json, post, query, request, said, verdict
@@ -212,7 +213,9 @@ class TestBodies:
 
         packed = gzip.compress(json.dumps({"a": SQL}).encode())
         assert said(post(packed, "application/json", (b"content-encoding", b"gzip"))) == ["sql body:/a"]
-        assert verdict(post(b"x", "application/json", (b"content-encoding", b"br"))).status == 415
+        assert verdict(post(b"x", "application/json", (b"content-encoding", b"compress"))).status == 415
+        packed = bytes(cramjam.zstd.compress(json.dumps({"a": SQL}).encode()))
+        assert said(post(packed, "application/json", (b"content-encoding", b"zstd"))) == ["sql body:/a"]
         bomb = gzip.compress(b"a" * 10_000_000)
         assert verdict(post(bomb, "text/plain", (b"content-encoding", b"gzip"))).status == 413
 

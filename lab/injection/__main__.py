@@ -23,7 +23,7 @@ HONEST_REQUESTS = 102_965
 MODERN, SECTIONS, CVE = (
     "benign/modern_api.jsonl.gz", "benign/markdown_sections.jsonl.gz", "attacks/cve_requests.jsonl.gz",
 )  # fmt: skip
-SECTIONS_MAX, CVE_MIN = 0.003, 0.97
+SECTIONS_MAX, CVE_MIN, WRAPPED_MIN = 0.003, 0.97, 0.99
 TEXTS = "{field: 'body:*', kind: text}, {field: 'body:*', kind: query}"
 """What a policy says of bodies whose fields hold prompts and queries on purpose."""
 
@@ -86,11 +86,19 @@ def _texts(evaluation: Evaluation, _: list[data.Payload], progress: Progress, ev
         Row("… where all fields have the kind text", kinds.requests(modern, right_refused=False), 0.0),
         Row("sections of documentation, as prompts", evaluation.prompts(sections), SECTIONS_MAX),
         Row("… where the field has the kind text", kinds.prompts(sections), 0.0),
+        Row(
+            "attacks wrapped in text, written blind",
+            evaluation.prompts((one["value"] for one in data.wrapped_attacks()), right_refused=True),
+            WRAPPED_MIN,
+            "at least",
+        ),
         Row("exploit requests of known CVEs", evaluation.requests(known, right_refused=True), CVE_MIN, "at least"),
     ]
     progress.update(task, total=1, completed=1)
     return [Part("Texts that show code, and known exploits", "Requests as API clients send them today (prompts, telemetry, "
-                 "webhooks, dashboards), and README sections as prompts. Some exploit requests carry no injection: an "
+                 "webhooks, dashboards), and README sections as prompts. The wrapped attacks stand in Markdown, traces, quotes and "
+                 "prose, and work where the whole value is put into a statement, shell or page; their author had not read "
+                 "the detectors. Some exploit requests carry no injection: an "
                  "authentication bypass, a probe.", rows)]  # fmt: skip
 
 

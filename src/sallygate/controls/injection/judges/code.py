@@ -59,7 +59,7 @@ _JAVA = (
 
 IDIOMS: tuple[Idiom, ...] = (
     # PHP
-    Idiom("code", "php-tag", ATTACK, r"<\?(?:\s{0,4}php|=\s{0,4}(?:\$[a-z_]|\x60|[$a-z_(]{3})|\s{0,8}(?:\$|echo|eval|system|exec|include|require|print|passthru|assert|@))"),
+    Idiom("code", "php-tag", ATTACK, r"<\?(?:\s{0,4}php|=\s{0,4}(?:\$[a-z_]|\x60|[$a-z_(]{3})|\s{0,8}(?:\$[a-z_{]|echo|eval|system|exec|include|require|print|passthru|assert|@[a-z_$]{2}))"),
     Idiom("code", "php-tag", ATTACK, r"<script[^>\x1e]{1,40}language\s{0,4}=\s{0,4}['\"]?php"),
     Idiom("code", "php-tag", LIKELY, r"<\?[^x\x1e]{1,200}\?>|\[\\?/?php\]|<\?\s{0,4}\x1e"),
     Idiom("code", "php-call", ATTACK, rf"[^a-z0-9_.$>\x60-]{_PHP_SURE}{_S}\([^)\x1e]{{0,200}}\)"),
@@ -71,9 +71,10 @@ IDIOMS: tuple[Idiom, ...] = (
           trigger=rf"[{{;}}(][\s$@{{]{{0,4}}{_PHP_RUNS}\s{{0,4}}\("),
     Idiom("code", "php-call", ATTACK, rf"\$\{{@?{_PHP_RUNS}{_S}\("),
     Idiom("code", "php-call", LIKELY, rf"\x1e\s{{0,4}}{_PHP_SURE}\s{{0,4}}(?:\(|\x1e)", 200),
+    Idiom("code", "php-call", ATTACK, r"\[\s{0,3}(?:system|exec|passthru|shell_exec|popen|eval|assert|phpinfo)\s{0,3}\(\s{0,3}['\"][^)\x1e]{0,80}\)\s{0,3}\]", 400),
     Idiom("code", "php-variable", ATTACK, r"\$\{?_(?:get|post|request|server|cookie|files|session|env)\b"),
     Idiom("code", "php-variable", ATTACK, r"\$(?:globals\b|http_(?:raw_post_data|(?:get|post|server|cookie|env|post_files|session)_vars))|\b_(?:get|post|server|request|cookie|session|files|env)\s{0,4}\["),
-    Idiom("code", "php-variable", ATTACK, r"\$[a-z_][a-z0-9_]{0,24}\s{0,4}(?:\[[^\]\x1e]{0,24}\]\s{0,2})?\(\s{0,4}\$[a-z_{]|\$\{?\$[a-z_]{3,16}\s{0,2}[=(\[}]|\(\s{0,4}['\"](?:system|exec|passthru|phpinfo|assert|eval|shell_exec)['\"]\s{0,4}\)\s{0,4}\("),
+    Idiom("code", "php-variable", ATTACK, r"\$[a-z_][a-z0-9_]{0,24}\s{0,4}(?:\[[^\]\x1e]{0,24}\]\s{0,2})?\(\s{0,4}\$[a-z_{]|\$\{?\$[a-z_]{3,16}\s{0,2}(?:=[^$\x1e]{0,40}(?:[^$\x1e]\x1e|;)|[(\[}])|\(\s{0,4}['\"](?:system|exec|passthru|phpinfo|assert|eval|shell_exec)['\"]\s{0,4}\)\s{0,4}\("),
     Idiom("code", "php-variable", ATTACK, r"\$[a-z_][a-z0-9_]{0,24}\s{0,4}=\s{0,4}(?:['\"][^'\"\x1e]{0,80}['\"]\s{0,4};|new \w|\(\s{0,3}['\"$\[(]|base64_decode|array\()"),
     Idiom("code", "php-setting", ATTACK, r"(?:allow_url_(?:include|fopen)|safe_mode|disable_functions|open_basedir|auto_(?:pre|ap)pend_file|suhosin\.simulation|cgi\.force_redirect|extension_dir)[\s+]{0,4}(?:=|%3d)"),
     Idiom("code", "php-setting", LIKELY, r"-d[\s+]{0,3}(?:allow_url_include|safe_mode|disable_functions|open_basedir|auto_prepend_file)"),
@@ -142,7 +143,7 @@ IDIOMS: tuple[Idiom, ...] = (
           r"sethandler\s{1,4}[a-z]|php_(?:admin_)?(?:value|flag)\s{1,4}[a-z_.]{3,40}\s)", 2000),
     Idiom("code", "xml-rpc", ATTACK, r"<methodname>\s{0,4}(?:pingback\.|system\.(?:multicall|listmethods)|demo\.sayhello|wp\.getusersblogs)"),
     Idiom("code", "edge-side-include", ATTACK, r"<esi:(?:include|vars|inline|debug|remove|comment|eval|assign)"),
-    Idiom("code", "asp", ATTACK, r"<%\s{0,4}(?:@|response\.|execute|eval|request|set\s|dim\s|import)|\bresponse\.write\s{0,3}\(|server\.createobject|wscript\.shell|<%[^%\x1e]{1,160}[(;\"'][^%\x1e]{0,160}%>"),
+    Idiom("code", "asp", ATTACK, r"<%\s{0,4}(?:@\s{0,4}[a-z]{4}|response\.|execute|eval|request|set\s|dim\s|import)|\bresponse\.write\s{0,3}\(|server\.createobject|wscript\.shell|<%[^%\x1e]{1,160}[(;\"'][^%\x1e]{0,160}%>"),
     Idiom("code", "coldfusion", ATTACK, r"<cf(?:execute|file|include|query|content|http|object|script|output|set)\b"),
     # Spreadsheets that a download is opened in
     Idiom("code", "formula", ATTACK, r"\x1e[\s\"]{0,4}[=+@-][^\x1e\n]{0,120}\|\s?'[^'\x1e]{0,300}'![a-z]{1,3}[0-9]{1,7}|\bdde(?:auto)?\s?\(?\s?['\"]{0,2}(?:cmd|c:|msexcel|powershell)",

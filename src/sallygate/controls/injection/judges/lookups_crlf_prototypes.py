@@ -81,7 +81,8 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("command", "template", LIKELY, r"\x1e[a-z0-9]{0,8}(?:[;|&]|%0[ad]|\\[nr]|\$\(){1,4}\{[a-z]{2,12}\}[;|&)\x60]{0,2}\x1e"),
 
     Idiom("probe", "metacharacters", LIKELY, r"\x1e\s{0,2}(?:'\s?[\"\x60;|&()\\<>*]|\"\s?['\x60;|&()\\<>*]|\|\s?['\";&)(*]|&\s?[&|'\";)(]|;\s?['\"|&]|;;\s?['\"|&)(]|\)(?:\s?\)){0,4}\s?[('\";|&*]|"
-          r"\((?:\s?\(){0,4}\s?['\"|&*]|\\\s?['\"\\]|\*\s?[|)('\"&])[\s'\"\x60;|&()\\<>*!]{0,10}\x1e"),
+          r"\((?:\s?\(){0,4}\s?['\"|&]|\\\s?['\"\\]|\*\s?[|)('\"&])[\s'\"\x60;|&()\\<>*!]{0,10}\x1e"),
+    Idiom("probe", "metacharacters", LIKELY, r"\x1e\s{0,2}\((?:\s?\(){0,4}\s?\*(?:[\s'\"\x60;|&()\\<>!][\s'\"\x60;|&()\\<>*!]{0,9})?\x1e"),
 
     Idiom("scanner", "tool", ATTACK, r"acunetix[-_ ](?:wvs|aspect|product|user)|(?:nikto|nessus|openvas|netsparker|w3af)[-_](?:test|scan)|\binjectx\b", 400),
     Idiom("scanner", "collaborator", ATTACK, r"[a-z0-9-]\.(?:burpcollaborator\.net|oastify\.com|oast\.(?:me|pro|live|site|online|fun)|interact\.sh|interactsh\.com|dnslog\.(?:cn|link)|ceye\.io|"

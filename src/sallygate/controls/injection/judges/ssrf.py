@@ -110,7 +110,7 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("ssrf", "metadata", ATTACK, r"\x1e169\.254\.(?:169|170)\.[0-9]{1,3}(?::[0-9]{1,5})?(?:/[^\s\x1e]{0,200})?\x1e"),
     Idiom("ssrf", "disguised-address", ATTACK, rf"(?:https?|ftp|gopher|dict):/{{2,4}}{_USER}(?:0x[0-9a-f]{{1,8}}(?:\.(?:0x)?[0-9a-f]{{1,3}}){{0,3}}|0[0-7]{{3,11}}(?:\.[0-9]{{1,4}}){{0,3}}|[0-9]{{8,10}})(?:[:/?#\x1e])",
           trigger=r":/{2,4}(?:0x[0-9a-f]|0[0-7]{3}|[0-9]{8,10}[:/?#\x1e])|@(?:0x[0-9a-f]|0[0-7]{3}|[0-9]{8,10}[:/?#\x1e])"),
-    Idiom("ssrf", "socket", ATTACK, r"(?:\x1e|https?://|\?)unix:/{0,3}(?:var|run|tmp|private)/|http\+unix:|\x1eldapi://|\x1eunix:[^\x1e]{200,4000}\|https?:"),
+    Idiom("ssrf", "socket", ATTACK, r"(?:\x1e|https?://|\?)unix:/{0,3}(?:var|run|tmp|private)/|http\+unix:|\x1eldapi://|\x1eunix:[^\x1e|]{1,4000}\|(?:https?|ftp|wss?|ajp|fcgi|h2c?|uwsgi|scgi):"),
     Idiom("ssrf", "rebinding", ATTACK, r"(?:127\.0\.0\.1|169\.254\.169\.254|10\.[0-9.]{5,11}|192\.168\.[0-9.]{3,7})\.(?:nip|xip|sslip)\.io|localdomain\.pw|spoofed\.burpcollaborator"),
     Idiom("ssrf", "back-end", ATTACK, r"[=\x1e]localhost~[0-9]{6,12}"),
     # A file from elsewhere

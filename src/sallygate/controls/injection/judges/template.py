@@ -20,23 +20,33 @@ from sallygate.controls.injection.pipeline.judge_interface import TEXTS, XML, Ju
 
 _OPENED = r"(?:\{\{|\$\{|#\{|\*\{|@\{|~\{|\{%|\[\[\$\{|\$\{\{|<%=?|\{\{=|\{%=|\{php\}|\[=|\{#|\{@|@\(|\$!?\()"
 _NUMBER = r"['\"(\s]{0,4}[0-9]{1,9}(?:\.[0-9]{1,4})?['\")\s]{0,4}"
-_WALKS = (
-    r"(?:__[a-z]{2,20}__|\.\s{0,2}(?:constructor|mro|prototype|getclass|getruntime|forname|exec|eval|newinstance|inspect|popen|classloader|"
-    r"protectiondomain|declaringclass|registerundefinedfiltercallback|getfilter|secret_key|subprocess|environ)\b|\.\s{0,2}(?:class|os|env|read|system|settings|application|request|session)\b\s{0,2}[.\[(]|"
-    r"\|\s{0,2}(?:attr|map|filter|reduce|system|passthru|exec|cat|select|eval|print|inspect|tojson)\b(?!:)|"
-    r"\b(?:self|request|g|cycler|joiner|namespace|lipsum|url_for|get_flashed_messages|_self|_context|dump|dict|handler|global|process|"
+_NAMES = (
+    r"(?:__[a-z]{2,20}__|\.\s{0,2}(?:constructor|prototype|getclass|getruntime|forname|newinstance|inspect|popen|classloader|"
+    r"protectiondomain|declaringclass|registerundefinedfiltercallback|getfilter|secret_key|subprocess|environ)\b|\.\s{0,2}(?:class|system|settings|application|request|session)\b\s{0,2}[.\[(]|"
+    r"\|\s{0,2}(?:filter|reduce|system|passthru|select|inspect|tojson)\b(?!:)|"
+    r"\b(?:request|cycler|joiner|namespace|lipsum|url_for|get_flashed_messages|_context|handler|global|process|"
     r"execute|scriptengine|freemarker|smarty|velocitycount|pageContext|applicationscope|sessionscope|initparam)\b\s{0,2}[.\[(|]|\b(?:config|settings)\.[a-z_]{0,40}(?:secret|key|uri|url|password|token|jwt|databases?|items|from)|\bapp\.config\b|\b(?:this|root)\.(?:env|process|settings)\b|"
-    r"\b(?:config|session|app|settings|range|this|root|system|class|t|param|header|cookie)\b(?:\s{0,2}[\[(|]|\s{0,2}\.\s{0,2}[a-z_]{1,30}\s{0,2}[.\[(|])|"
+    r"\b(?:config|session|settings|system|header|cookie)\b(?:\s{0,2}[\[(|]|\s{0,2}\.\s{0,2}[a-z_]{1,30}\s{0,2}[.\[(|]))"
+)
+"""Names that lead out of a template's own values: no text has them by chance."""
+_STEPS = (
+    r"(?:\.\s{0,2}(?:mro|exec|eval)\b|\.\s{0,2}(?:os|env|read)\b\s{0,2}[.\[(]|\|\s{0,2}(?:attr|map|exec|cat|eval|print)\b(?!:)|\b(?:self|g|_self|dump|dict)\b\s{0,2}[.\[(|]|"
+    r"\b(?:app|range|this|root|class|t|param)\b(?:\s{0,2}[\[(|]|\s{0,2}\.\s{0,2}[a-z_]{1,30}\s{0,2}[.\[(|])|"
     r"['\"][^'\"\x1e]{0,40}['\"]\s{0,3}[.*+|(\[~]|\[\s{0,2}['\"]|\b[a-z_][a-z0-9_.]{0,40}\s{0,2}\([^)\x1e]{0,80}\))"
 )
+"""Steps of an expression: calls, indices, and short names that random characters hold as well."""
+_WALKS = rf"(?:{_NAMES}|{_STEPS})"
+_IN_BRACES = r"(?:\{{\{{(?:\s?\n\s{{0,4}})?[^\x1e\n{{]{{0,160}}?{0}[^\x1e\n]{{0,300}}(?:\n\s{{0,4}})?\}}\}}|(?:\$|#|\*|~)\{{[^\x1e\n{{}}]{{0,160}}?{0}[^\x1e\n]{{0,300}}(?:\}}|\x1e))"
+_BRACES = r"(?:\{\{\s*|\$\{|#\{|\*\{|~\{)[^\x1e\n]{0,40}(?:[(\[|'\"]|__|\.)"
 
 IDIOMS: tuple[Idiom, ...] = (
     Idiom("template", "computes", ATTACK, rf"{_OPENED}\s{{0,6}}{_NUMBER}[*+/^-]{{1,2}}{_NUMBER}"),
     Idiom("template", "computes", ATTACK, r"(?:\$|#|\*|@)?\{\{?\s{0,4}(?:[0-9]{1,9}|['\"][a-z0-9]{1,9}['\"]|\(\s{0,2}[0-9]{1,9})\s{0,3}[*]\s{0,3}['\"(]{0,2}[0-9]"),
     Idiom("template", "computes", ATTACK, r"\x1e\[\[[0-9]{1,9}[*][0-9]{1,9}\]\]"),
-    Idiom("template", "walks", ATTACK, rf"(?:\{{\{{(?:\s?\n\s{{0,4}})?[^\x1e\n{{]{{0,160}}?{_WALKS}[^\x1e\n]{{0,300}}(?:\n\s{{0,4}})?\}}\}}|\{{%(?:\s?\n\s{{0,4}})?[^\x1e\n{{%]{{0,160}}?{_WALKS}[^\x1e\n%]{{0,300}}(?:\n\s{{0,4}})?%\}}|"
-          rf"(?:\$|#|\*|~)\{{[^\x1e\n{{}}]{{0,160}}?{_WALKS}[^\x1e\n]{{0,300}}(?:\}}|\x1e)|<%=[^\x1e\n]{{0,160}}?{_WALKS}[^\x1e\n]{{0,160}}%>)", 6000,
-          trigger=r"(?:\{\{\s*|\{%\s*|\$\{|#\{|\*\{|~\{|<%=)[^\x1e\n]{0,40}(?:[(\[|'\"]|__|\.)"),
+    Idiom("template", "walks", ATTACK, rf"(?:\{{%(?:\s?\n\s{{0,4}})?[^\x1e\n{{%]{{0,160}}?{_WALKS}[^\x1e\n%]{{0,300}}(?:\n\s{{0,4}})?%\}}|<%=[^\x1e\n]{{0,160}}?{_WALKS}[^\x1e\n]{{0,160}}%>)", 6000,
+          trigger=r"(?:\{%\s*|<%=)[^\x1e\n]{0,40}(?:[(\[|'\"]|__|\.)"),
+    Idiom("template", "walks", ATTACK, _IN_BRACES.format(_NAMES), 6000, trigger=_BRACES),
+    Idiom("template", "walks", ATTACK, _IN_BRACES.format(_STEPS), 6000, balanced=True, trigger=_BRACES),
     Idiom("template", "filtered", ATTACK, r"\{\{[^\x1e]{0,200}\|\s{0,2}(?:map|filter|attr|reduce|sort)\s{0,2}\(\s{0,2}['\"][^\x1e]{0,200}\}\}", 1000),
     Idiom("template", "filtered", ATTACK, r"\{\s{0,2}['\"][^'\"\x1e]{0,60}['\"]\s{0,2}\|\s{0,2}(?:system|exec|shell_exec|passthru|popen|eval|assert)\s{0,2}\}"),
     Idiom("template", "blade", ATTACK, r"\{!!\s{0,4}(?:[0-9]{1,9}\s{0,3}[*+/-]|[a-z_]{2,30}\s{0,2}\(|\$[a-z_]{1,30}\s{0,2}[\[(])[^\x1e]{0,160}!!\}"),
@@ -58,7 +68,7 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("template", "handlebars", ATTACK, r"\{\{#?(?:with|each|if|unless|lookup|log|helper)\s{1,4}['\"(a-z@.][^}\x1e]{0,80}\}\}[^\x1e]{0,400}(?:constructor|lookup|split|push|pop|call|\}\})", 4000),
     Idiom("template", "thymeleaf", CERTAIN, r"__\$\{|\}__::|\|\$\{[^}\x1e]{1,120}\}\||th:(?:text|utext|with|href|src)\s{0,2}=|\*\{t\("),
     Idiom("template", "pebble", ATTACK, r"\{\{\s{0,3}(?:variable|beans|request|response|session)\.[a-z]{2,20}\b[^\x1e]{0,80}\}\}"),
-    Idiom("template", "polyglot", CERTAIN, r"\$\{\{<%\[%'\"\}\}%\\|\{\{\s{0,2}[^}\x1e]{0,12}<%|\$\{\{[0-9'\"(]|#\{\s{0,2}[0-9]{1,6}\s{0,2}\*|\{\{='|\{\{\{[^}\x1e]{0,80}(?:constructor|=>|\(|7)"),
+    Idiom("template", "polyglot", CERTAIN, r"\$\{\{<%\[%'\"\}\}%\\|\{\{\s{0,2}[^}\x1e]{0,12}<%|\$\{\{[0-9'\"(]|#\{\s{0,2}[0-9]{1,6}\s{0,2}\*|\{\{='|\{\{\{[^}\x1e]{0,80}(?:constructor|=>|\([^\x1e]{0,80}\)|7\s?\*)"),
     Idiom("template", "mako", ATTACK, r"\$\{\s{0,3}(?:self|context|local|next|parent|capture|loop|pageargs)\.[a-z_]{2,24}|<%\s{0,6}(?:import|from|def|x\s{0,2}=)|\$\{[a-z_]{0,16}(?:\.__|__[a-z]{2,16}__)|<%(?:include|namespace|inherit|def|block|page)\b",
           trigger=r"\$\{\s*(?:self|context|local|next|parent|capture|loop|pageargs)\.[a-z_]{2}|<%\s*(?:import|from|def|x\s*=)|\$\{[a-z_]*(?:\.__|__[a-z]{2,16}__)|<%(?:include|namespace|inherit|def|block|page)\b"),
     Idiom("template", "expression", LIKELY, r"\$\{\s{0,3}['\"][^'\"\x1e]{0,60}['\"]|\$\{\s{0,3}(?:(?:param|header|cookie|request|session|application|page)(?:scope)?|pagecontext|initparam|facescontext|sessionscope)\s{0,2}[.\[]",

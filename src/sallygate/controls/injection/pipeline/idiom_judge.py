@@ -7,7 +7,7 @@ a trigger of their own. `BETWEEN`, `\\x1e`, stands before and after every text.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
@@ -27,6 +27,9 @@ class Idiom(Struct, frozen=True):
     """Only in texts so short: longer ones quote it, as mails and logs do. 0: in all."""
     trigger: str = ""
     """What the prefilter looks for where the whole expression would be too much for it: a necessary part."""
+    balanced: bool = False
+    """Whether what is found opens a bracket that something evaluates, so that its brackets and quotes must match. Those
+    of random characters do not."""
 
 
 _LEAD = re.compile(r"\\x1e\[(?:[^\]\\]|\\.)+\]\{0,(?:[2-9]\d|\d{3,})\}")
@@ -79,7 +82,50 @@ class IdiomJudge(Judge):
             idiom, search = self._compiled[number]
             if (best is not None and best.score >= idiom.score) or 0 < idiom.chars_max < len(text):
                 continue
-            if (found := search(edged)) is not None:
+            found = _balanced(search, edged) if idiom.balanced else search(edged)
+            if found is not None:
                 start, end = max(found.start() - 1, 0), min(found.end() - 1, len(text))
                 best = Evidence(idiom.family, idiom.rule, idiom.score, start, end)
         return best
+
+
+DECOYS_MAX = 64
+"""Finds whose brackets do not match, before one more counts: nobody writes so many but to hide another."""
+UNCLOSED_MAX = 200
+"""Characters of the longest find that may end within its brackets, as a value does that was cut."""
+_CLOSERS = {"(": ")", "[": "]", "{": "}"}
+
+
+def _balanced(search: Callable[[str, int], re.Match[str] | None], text: str) -> re.Match[str] | None:
+    """The first find whose brackets and quotes match, up to where the first bracket is closed."""
+    at = 0
+    for _ in range(DECOYS_MAX):
+        found = search(text, at)
+        if found is None or _closes(text, found.start(), found.end()):
+            return found
+        at = found.start() + 1
+    return found
+
+
+def _closes(text: str, start: int, end: int) -> bool:
+    """Whether the first bracket from `start` on is closed by `end`, with all within it; or the text ends soon."""
+    expected: list[str] = []
+    quote = ""
+    escaped = False
+    for character in text[start:end]:
+        if escaped:
+            escaped = False
+        elif character == "\\":
+            escaped = True
+        elif quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"`" and expected:
+            quote = character
+        elif character in _CLOSERS:
+            expected.append(_CLOSERS[character])
+        elif expected and character in ")]}":
+            if character != expected.pop():
+                return False
+            if not expected:
+                return True
+    return text[end - 1 : end] == BETWEEN and end - start <= UNCLOSED_MAX

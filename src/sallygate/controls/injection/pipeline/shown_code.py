@@ -91,11 +91,13 @@ def _is_led_into(text: str, parts: tuple[Part, ...], family: Family) -> bool:
 
 
 class ShownCode:
-    """Code in prose, judged by the judges that found something in the text, with the score from which on they count."""
+    """Code in prose, judged by the judges that found something in the text, with the score from which on they count, and
+    what says that code leaves the string around the text."""
 
-    def __init__(self, judging: Judging, threshold: int) -> None:
+    def __init__(self, judging: Judging, threshold: int, breaks_out: Callable[[str, Family], bool]) -> None:
         self._judging = judging
         self._threshold = threshold
+        self._breaks_out = breaks_out
 
     def left(self, seen: Seen) -> Seen | None:
         """The evidence that is left when code that a text shows is taken for what it is; None where there is none."""
@@ -160,8 +162,8 @@ class ShownCode:
         shown = self._shown(replace(value, text=part.code), family)
         if shown is None:
             return None
-        breaks_out = _BREAKS_OUT.get(family, _NEVER)(part.code)
-        return shown if breaks_out or shown.evidence.rule not in passes else None
+        leaves = _BREAKS_OUT.get(family, _NEVER)(part.code) or self._breaks_out(part.code, family)
+        return shown if leaves or shown.evidence.rule not in passes else None
 
     def _shown(self, value: Value, family: Family) -> Seen | None:
         judged = self._judging.judge(value, Effort(len(value.text)), self._threshold)

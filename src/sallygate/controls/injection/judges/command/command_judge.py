@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from html.entities import html5
 
 from sallygate.controls.injection.judges.command.command_signatures import NAME_CHARS_MAX, signature_in
+from sallygate.controls.injection.judges.command.command_substitutions import acting_substitution, between_quotes
 from sallygate.controls.injection.judges.command.command_triggers import GROUP_OF, TRIGGERS
 from sallygate.controls.injection.judges.command.command_words import (
     BARE,
@@ -127,6 +128,13 @@ def _judge(text: str, hits: Sequence[int]) -> Evidence | None:
     prose = _is_prose(plain)
     if plain is not text:
         lower = lowered(plain)
+    if best is None or best.score < ATTACK:
+        acting, rule = acting_substitution(lower), "substitution"
+        if acting is None:
+            acting, rule = between_quotes(lower), "chained"
+        if acting is not None:
+            start, end = acting.span()
+            return Evidence("command", rule, ATTACK, min(start, len(text)), min(end, len(text)))
     for look in (_chained, _substituted, _line):
         if best is not None and best.score >= (ODD if markup else ATTACK):
             break  # no look that is left finds more
@@ -227,7 +235,9 @@ def _chained(text: str, prose: bool, markup: bool) -> Evidence | None:
         elif sign[0] == "|" and listed and text[end : end + 1] == "|":
             continue  # a list between bars
         amid = start > first and (sign == "&" or start > words_from)
-        if plain and not prose and start <= begins and _is_led(sign, name, text, found):
+        if (plain and not prose and start <= begins and _is_led(sign, name, text, found)) or (
+            name in TERSE and sign not in "\r\n" and _follows_a_value(text, found)
+        ):
             score = max(score, LIKELY)
         elif plain and alone and not pathed and (amid or name not in TOOLS):
             score = min(score, ODD - (2 if prose else 0) - (4 if markup else 0))
@@ -249,6 +259,19 @@ def _is_led(sign: str, name: str, text: str, found: re.Match[str]) -> bool:
         name in BARE
         or (not rest and (name in TERSE or sign not in "|&"))
         or (attached and (sign not in "|&" or name in TERSE))
+    )
+
+
+_VALUE = re.compile(r"[\s'\")]{0,4}(?=[^\s;|&]{0,60}[0-9.])[\w.:/@-]{1,60}['\")]{0,2}")
+_FEW_WORDS = re.compile(r"\s{1,4}[\w./'\"$*?{}-]{1,40}(?:\s[\w./'\"$*?{}-]{1,40}){0,2}['\")\s;&|#]{0,4}")
+
+
+def _follows_a_value(text: str, found: re.Match[str]) -> bool:
+    """Whether a separator without a space around it stands between an address, file or number and a command of few words."""
+    return (
+        found.start(3) == found.end(1)
+        and _VALUE.fullmatch(text, 0, found.start()) is not None
+        and _FEW_WORDS.fullmatch(text, found.end()) is not None
     )
 
 

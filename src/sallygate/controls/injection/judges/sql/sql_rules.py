@@ -51,7 +51,9 @@ ANYWHERE: tuple[Rule, ...] = (
     _rule("waitfor", CERTAIN, "wz", r"wz[sq1v]"),
     _rule("catalogue", ATTACK, "FY IY JY SFo", r"[FIJ](?:i\.+)*Y|S[^;]{0,60}Fo(?:[c;UW&sq)]|$)"),
     _rule("catalogue", LIKELY, "Y.i", r"[.,]Y\.i|i\.Y\.i$"),
-    _rule("subselect", CERTAIN, "S", r"\(+SA*[!+(]*(?:[*1svNfTq]|m|i(?:[,.F]|[+*][1(]|$)|Zf|C|=\()", parens=True),
+    _rule(
+        "subselect", CERTAIN, "S", r"\(+SA*[!+(]*(?:[*1svNfTq]|m|i(?:[,.F]|[+*][1(]|&[si]&|$)|Zf|C|=\()", parens=True
+    ),
     _rule("statement", CERTAIN, "SF", r"SA*1?(?:\*|v|N?[fm])(?:[^;]{0,60})F[(i]", parens=True),
     _rule(
         "statement",
@@ -97,6 +99,7 @@ ANYWHERE: tuple[Rule, ...] = (
     _rule("table", ATTACK, "dt", r"dt(?:Z!?i)?(?:i\.)?i(?:\([if]+[,;)1(]|;|c|M|d)|(?<![ie])dtZ!?i", parens=True),
     _rule("branch", ATTACK, "f=, Z=,", r"[fZ]\(+[1sNq]=+[1sNq],", parens=True),
     _rule("cast", ATTACK, "Sf", r"[&=]f[^;]{0,40}Sf"),
+    _rule("cast", ATTACK, ",f&", r"^[!+]*[1sNvi],f\(+f\([^()]*\)(?:&f\([^()]*\))*&f\(", parens=True),
 )
 """Said of any starting point: SQL, whatever stands before."""
 
@@ -117,12 +120,14 @@ BEHIND_QUOTE: tuple[Rule, ...] = (
     ),
     _rule("quoted-compare", ATTACK, "=", r"^=+[!+A]*(?:[1svNfT][c&]|[vNfT]$)"),
     _rule("quoted-compare", ATTACK, "= &", r"^[!+*=~]{1,8}(?:[1svNfT]|(?<!~)i)[1svNfT+*!,]{0,20}[&=]+[!+*]*[1svNfiq]"),
+    _rule("quoted-where", ATTACK, "W=", r"^Wi=[1svf](?:&(?:i|f|1|s)|c)"),
+    _rule("quoted-null", ATTACK, "!N&", r"^!N&[1si]!?="),
     _rule("quoted-compute", ATTACK, "& + *", r"^[&+*]+[!+]*(?:f|T|S|C|ZS|Zf)"),
     _rule(
         "quoted-list",
         ATTACK,
         ",",
-        r"^,(?:[1sN],)*[1sNvf]c|^,N,N|^(?:,i=[1svNf]{1,3}){1,8}[Wc]|^(?:,i=[1svNf]){0,8},i=q$",
+        r"^,(?:[1sN],)*[1sNvf]c|^,N,N|^(?:,i=[1svNf]{1,3}){1,8}[Wc]|^(?:,i=[1svNf]){0,8},i=q$|^(?:,i=[1svNf]){1,8},i=q",
     ),
     _rule("quoted-commented", LIKELY, "c", r"^[+*=]+[1svNfimS=&+*!,A]{1,40}c$|^;[i?G.,]{1,8}c$"),
     _rule("quoted-execute", ATTACK, "X", r"^;?X(?:i[sqv1,]|Y|i\.)"),

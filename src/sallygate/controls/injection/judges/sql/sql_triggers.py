@@ -85,6 +85,7 @@ TRIGGERS: tuple[str, ...] = (
     r"['\"]\s?[+|=]{1,2}\s?[a-z_]\w{0,30}\s?[+|=]{1,2}\s?['\"]\x1e",
     r"(?:or|and|xor|\|\||&&)[\s+(!]{0,4}\(\s?[\w.]{1,40}\s?,", r"\x1e\s{0,3}[\w.-]{1,40}\s?[-*+/^%|&]{1,2}[\s(]{0,3}\([\s(]{0,3}(?:not[\s+/*]{1,9})?[\w.]{1,40}[\s)+/*]{0,9}(?:[=<>!]|not|like|r|glob|in)",
     r"\x1e\s{0,3}i?if\s?\(\s?[\w.]{1,40}\s?(?:[=<>!]|like|r)", r"\x1e[\s(]{0,4}[\w.]{1,40}[\s)+/*]{1,9}(?:regexp|rlike|like|glob)[\s(+/*]{0,9}['\"(]", r"\x1e-?\d{1,9}\s{0,3}(?:regexp|rlike)\s{0,3}\(",
+    r"['\"][\s)]{0,4}(?:where[\s+/*]{1,9}\w{1,30}\s{0,3}=|(?:div|mod)\s{1,4}\d|not\s{1,4}null\s{1,4}(?:or|and)|glob\s{1,4}['\"])",
     r"['\"]\s{0,3},[\s+/*]{0,9}\w{1,30}\s{0,3}=\s{0,3}(?:['\"\dx]|null\b|true\b|false\b)", r"\)[\s+/*]{0,9}returning[\s(+/*]", r"on[\s+/*]{1,9}(?:duplicate[\s+/*]{1,9}key|conflict)\b",
     r";[\s+*/]{0,8}(?:(?:un)?install|change|purge|reindex|start|stop|import|reassign|security)[\s+*/]{1,8}(?:plugin|component|soname|master|replication|binary|table|database|system|index|schema|slave|replica|foreign|owned|label)\b",
     rf"['\"`][\s)+;/*\x00-\x1b\xc2\xa0]*(?:[-+*/%|&^<>=!~]{{1,3}}|match\b)[\s+(!~/*-]*[a-z_`\"\[](?:{_EXPRESSION}|\([^;{{}}\x1e]*\))*(?:['\"`][\s(]*\w*\s*\x1e|{_STOPPED})",

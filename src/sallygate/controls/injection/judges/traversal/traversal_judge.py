@@ -137,7 +137,7 @@ _TARGETS = (
     re.compile(r"cmd\.exe"),
 )
 _WHOLE_TARGET = re.compile(
-    r"/++(?:etc(?:/++[a-z0-9._-]{1,40}+){0,5}|proc|dev|sys|boot|root|(?:usr|var)/++(?:local|share|etc|lib(?!/++(?:python|node|jvm|ruby))|log|run|spool|www|lock|db|cache|adm|mail|backups?|crash|root)(?:/++[a-z0-9._-]++){0,3})/*+\Z|/?[a-z]:[/\\]++\Z"
+    r"/++(?:etc(?:/++[a-z0-9._-]{1,40}+){0,5}|proc|dev|sys|boot|root|(?:usr|var)/++(?:local|share|etc|lib(?!/++(?:python|node|jvm|ruby))|log|run|spool|www|lock|db|cache|adm|mail|backups?|crash|root)(?:/++[a-z0-9._-]++){0,3})/*+\Z"
 )
 _SECRET = re.compile(
     r"[/\\ \x00'\"=](?=[.a-z])(?:\.(?:ht(?:access|passwd)|bash(?:rc|_history|_profile)|cshrc|zshrc|kshrc|s?hosts|rhosts|profile|netrc|npmrc|pypirc|"
@@ -154,7 +154,7 @@ _COPY = re.compile(
 COPY_CHARS = 64
 """At the end of a text, the name of a copy: one is 1 to 40 characters and two endings long."""
 _SCHEMES = ("expect", "phar", "zip", "glob", "ssh2", "ogg", "rar", r"compress\.zlib", r"compress\.bzip2", "zlib", "netdoc", "jar:file", "jar:https?",
-            "dict", "gopher", "ldap", "tftp")  # fmt: skip
+            "dict", "gopher", "ldap", "sftp", "tftp")  # fmt: skip
 _WRAPPERS = (
     re.compile(r"php://(?<!\w.{6})(?:filter|std(?:in|out|err)|input|output|memory|temp|fd)", re.DOTALL),
     re.compile(
@@ -188,9 +188,9 @@ TRIGGERS = (
     r"\.ht(?:access|passwd)", r"\.bash", r"\.[ckz]shrc", r"\.s?hosts", r"\.rhosts", r"\.netrc", r"\.npmrc", r"\.pgpass", r"_history", r"\.(?:ssh|aws|kube|svn|git|hg|docker)[/\\]",
     r"(?:\./){12}", r"(?:\.\\){12}", r"A{8}[/\\.]", r"[\x1e/\\= ]\.env", r"wp-config\.", r"id_(?:rsa|dsa|ecdsa|ed25519)", r"authorized_keys", r"(?:web|meta)-inf[/\\]", r"(?:my|httpd|apache2?|nginx|proftpd?|smb|sshd_config|lighttpd)\.(?:cnf|conf)",
     r"php\.ini", r"ftpd?\.(?:conf|ini)", r"(?:access|error)[_.]log", r"localsettings\.php", r"configuration\.php", r"settings\.py", r"config\.inc", r"database\.yml",
-    r"cmd\.exe", r"\x1e/{0,3}(?:etc|proc|dev|sys|boot|root|usr|var)/", r"\x1e/{1,3}(?:etc|proc|dev|sys|boot|root)\x1e", r"\x1e/?[a-z]:[/\\]{1,3}\x1e", r"\.(?:bak|old|orig|save|swp|sql|inc|tmp|backup)[\x1e.]", r"(?:php|asp|jsp)~",
+    r"cmd\.exe", r"\x1e/{0,3}(?:etc|proc|dev|sys|boot|root|usr|var)/", r"\x1e/{1,3}(?:etc|proc|dev|sys|boot|root)\x1e", r"\.(?:bak|old|orig|save|swp|sql|inc|tmp|backup)[\x1e.]", r"(?:php|asp|jsp)~",
     r"\\\\[0-9a-f:.]{3,40}\\", r"secrets\.yml", r"credentials\.xml", r"master\.key", r"passwd", r"shadow", r"/\.profile", r"/\.ds_store",
-    r"php://", r"(?:expect|phar|zip|glob|ssh2|ogg|rar|zlib|bzip2|netdoc|dict|gopher|tftp|ldap)://", r"jar:(?:file|http)", r"file:/", r"data:(?:text/plain|text/x-php|application/x-httpd|;base64)",
+    r"php://", r"(?:expect|phar|zip|glob|ssh2|ogg|rar|zlib|bzip2|netdoc|dict|gopher|[st]ftp|ldap)://", r"jar:(?:file|http)", r"file:/", r"data:(?:text/plain|text/x-php|application/x-httpd|;base64)",
     r"convert\.(?:iconv|base64|quoted)", r"string\.rot13", r"\\\\[a-z0-9.-]+\\[a-z0-9]",
 )  # fmt: skip
 

@@ -270,4 +270,4 @@ def test_hostile_shapes_return(piece: str) -> None:
 
 
 def test_triggers_are_distinct() -> None:
-    assert len(JUDGE.triggers) == len(set(JUDGE.triggers)) == 101
+    assert len(JUDGE.triggers) == len(set(JUDGE.triggers)) == 102

@@ -37,7 +37,7 @@ class InjectionExclusion(Section):
         return self
 
 
-FieldKind = Literal["text", "code", "sql", "html", "markdown", "query", "path", "url", "shell"]
+FieldKind = Literal["text", "code", "sql", "html", "markdown", "query", "filter", "path", "url", "shell"]
 
 
 class KindOfField(Section):
@@ -48,7 +48,7 @@ class KindOfField(Section):
         pattern="^(query|header|cookie|path|body):",
     )
     kind: FieldKind = Field(
-        description="`text`, `markdown`, `html` and `code` for people and interpreters of their own; `sql` and `query` for statements and search languages; `shell`, `path`, `url`."
+        description="`text`, `markdown`, `html` and `code` for people and interpreters of their own; `sql` and `query` for statements and search languages; `filter` for operators of a document database, below the field too; `shell`, `path`, `url`."
     )
     operation: str | None = Field(None, description="Only this operation of the contract.")
     path: str | None = Field(
@@ -81,7 +81,7 @@ class Injection(ControlSection):
     )
     kinds: list[KindOfField] = Field(
         [],
-        description="What fields are for. A contract says it with `x-sallygate-kind`, `format: markdown` or `contentMediaType`.",
+        description="What fields are for. A contract says it with `x-sallygate-kind`, `format: markdown`, `contentMediaType`, names of operators, or free objects.",
     )
     exclude: list[InjectionExclusion] = Field([], description="Where not to look; `sallygate tune` proposes.")
 

@@ -255,7 +255,9 @@ class InjectionControl(Everywhere):
                 if _is_routing(seen) or is_reported(seen):
                     continue
                 in_name = seen.value.kind in ("name", "json")
-                if evidence.score < self._threshold or covers(excluded, evidence.family, in_name=in_name):
+                if evidence.score < self._threshold or covers(
+                    excluded, evidence.family, in_name=in_name, span=seen.span
+                ):
                     continue
                 left = self._left(operation, head, seen)
                 if left is None and seen.value is not value:
@@ -270,7 +272,7 @@ class InjectionControl(Everywhere):
     def _left(self, operation: str, head: RequestHead, seen: Seen) -> Seen | None:
         """What the policy's exclusions leave of evidence, at the place that an exclusion would name; None for nothing."""
         family, in_name = seen.evidence.family, seen.value.kind in ("name", "json")
-        excluded = partial(self._exclusions.excludes, operation, head.path, family, in_name=in_name)
+        excluded = partial(self._exclusions.excludes, operation, head.path, family, in_name=in_name, span=seen.span)
         if family in ("effort", "encoding"):
             return None if excluded(seen.value.where) else seen
         if self._exclusions:

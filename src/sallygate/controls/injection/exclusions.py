@@ -19,6 +19,9 @@ ALL = "*"
 """Stands for every family."""
 VALUES = "nosql:values"
 """Stands for the family `nosql` in values alone, not for operators in names."""
+OPERATORS = "nosql:operators"
+"""Stands for operators of the family `nosql` in names, below the place too; not for those that run a script."""
+_RUNS_SCRIPT = re.compile(r"\$(?:where|function|func|accumulator|expr|out|merge)\b", re.IGNORECASE).search
 _PROSE = frozenset(("sql", "command", "traversal", "template", VALUES, "ldap", "xpath", "ssrf", "code", "graphql",
                     "scanner", "probe"))  # fmt: skip
 LEFT_OUT: Mapping[str, frozenset[str]] = {
@@ -31,6 +34,7 @@ LEFT_OUT: Mapping[str, frozenset[str]] = {
         ("sql", "nosql", "command", "template", "code", "traversal", "ldap", "xpath", "graphql", "probe")
     ),
     "shell": frozenset(("command", "traversal", "template", "code", "sql", "ssrf", "probe")),
+    "filter": frozenset((OPERATORS,)),
     "path": frozenset(("traversal",)),
     "url": frozenset(("ssrf", "traversal")),
 }
@@ -49,7 +53,7 @@ class Exclusions:
         """`declared` is by operation and place."""
         self._exclusions, self._kinds = tuple(exclusions), tuple(kinds)
         self._declared = {
-            operation: tuple((place, LEFT_OUT[kind]) for place, kind in places.items() if kind in LEFT_OUT)
+            operation: tuple((place, kind) for place, kind in places.items() if kind in LEFT_OUT)
             for operation, places in (declared or {}).items()
         }
 
@@ -66,21 +70,35 @@ class Exclusions:
             if _applies(one, operation, path) and (one.field is None or pattern(one.field)(where))
         }
         for kind in self._kinds:
-            if _applies(kind, operation, path) and pattern(kind.field)(where):
+            if _applies(kind, operation, path) and _is_of(kind.kind, kind.field, where):
                 found |= LEFT_OUT[kind.kind]
-        for place, families in self._declared.get(operation, ()):
-            if pattern(place)(where):
-                found |= families
+        for place, declared in self._declared.get(operation, ()):
+            if _is_of(declared, place, where):
+                found |= LEFT_OUT[declared]
         return frozenset(found)
 
-    def excludes(self, operation: str, path: str, family: str, where: str, *, in_name: bool = False) -> bool:
-        """Whether a family is not looked for there; `in_name`: in the name of a member, or in a document's structure."""
-        return covers(self.families(operation, path, where), family, in_name=in_name)
+    def excludes(
+        self, operation: str, path: str, family: str, where: str, *, in_name: bool = False, span: str = ""
+    ) -> bool:
+        """Whether a family is not looked for there; `in_name`: in the name of a member, or in a document's structure;
+        `span`: what was found there, if it is known."""
+        return covers(self.families(operation, path, where), family, in_name=in_name, span=span)
 
 
-def covers(families: frozenset[str], family: str, *, in_name: bool) -> bool:
+def covers(families: frozenset[str], family: str, *, in_name: bool, span: str = "") -> bool:
     """Whether what was found is of one of the families."""
-    return family in families or ALL in families or (family == "nosql" and not in_name and VALUES in families)
+    if family in families or ALL in families:
+        return True
+    if family != "nosql":
+        return False
+    return (OPERATORS in families and _RUNS_SCRIPT(span) is None) if in_name else VALUES in families
+
+
+def _is_of(kind: str, field: str, where: str) -> bool:
+    """Whether a place is of a kind that a field has: operators stand below the field as well."""
+    return pattern(field)(where) is not None or (
+        OPERATORS in LEFT_OUT[kind] and pattern(f"{field}/*")(where) is not None
+    )
 
 
 def _applies(one: InjectionExclusion | KindOfField, operation: str, path: str) -> bool:

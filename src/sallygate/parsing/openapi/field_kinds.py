@@ -1,7 +1,8 @@
 """Kinds of fields that a document declares: what a text is for, where its author says so in a word meant for it.
 
 Read are `x-sallygate-kind`, `format: markdown` and `html`, and `contentMediaType`. Names of fields are not read: the
-favourite parameter of an attacker is not opened by its name.
+favourite parameter of an attacker is not opened by its name. An object that declares operators (`$and`), and a member
+that is a free object, is a `filter`; a body that is a free object as a whole is none, since it declares no member.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def _below(schema: object, where: str, document: Mapping[str, object] | None) ->
         seen += 1
         if not isinstance(node, Mapping) or depth > DEPTH_MAX:
             continue
-        if kind := _kind(node):
+        if kind := _kind(node) or ("filter" if _has_operators(node, is_member=place != where) else ""):
             yield place, kind
         reference = node.get("$ref")
         if isinstance(reference, str) and reference.startswith("#/"):
@@ -82,6 +83,20 @@ def _kind(schema: object) -> str:
         return own
     name = media.partition(";")[0].strip().lower() if isinstance(media, str) else ""
     return _MEDIA.get(name) or _FORMATS.get(str(schema.get("format")), "")
+
+
+def _has_operators(schema: Mapping[str, Any], *, is_member: bool) -> bool:
+    """Whether names of operators are declared, or, of a member, any name."""
+    names = [
+        name for keyword in ("properties", "patternProperties")
+        if isinstance(schema.get(keyword), Mapping) for name in schema[keyword]
+    ]  # fmt: skip
+    if names:
+        return any(str(name).lstrip("^\\").startswith("$") and len(str(name)) > 1 for name in names)
+    types = schema.get("type")
+    is_object = types == "object" or (isinstance(types, list) and "object" in types)
+    composed = any(keyword in schema for keyword in (*IN_PLACE, "$ref", "not", "propertyNames"))
+    return is_member and is_object and not composed and schema.get("additionalProperties", True) is not False
 
 
 def kinds_by_operation(

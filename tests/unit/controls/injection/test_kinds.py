@@ -24,6 +24,7 @@ PASSES = {
     "sql": [SQL, "select a from b where c = 'd'; drop table e"],
     "query": ["' || this.a == 1 || '", SQL],
     "shell": [COMMAND, "cat ../a | nc b 80", "$(id)"],
+    "filter": [],
     "path": [CLIMB],
     "url": ["http://127.0.0.1/admin"],
 }
@@ -59,7 +60,7 @@ def test_what_breaks_out_of_the_request_is_found_in_every_kind(kind: str, family
     assert any(one.startswith(family) for one in found), found
 
 
-@pytest.mark.parametrize("kind", [kind for kind in PASSES if kind not in ("query", "sql")])
+@pytest.mark.parametrize("kind", [kind for kind in PASSES if kind not in ("query", "sql", "filter")])
 def test_operators_and_prototypes_in_names_are_found(kind: str) -> None:
     assert said(as_json({"f": {"$ne": 1}}), section(kind, "body:/f*")) != []
     assert said(as_json({"f": {"__proto__": {"a": 1}}}), section(kind, "body:/f*")) != []
@@ -68,6 +69,22 @@ def test_operators_and_prototypes_in_names_are_found(kind: str) -> None:
 def test_a_query_language_may_have_operators() -> None:
     assert said(as_json({"f": {"$and": [{"a": {"$gt": 1}}]}}), section("query", "body:/f*")) == []
     assert said(as_json({"f": {"__proto__": {"a": 1}}}), section("query", "body:/f*")) != []
+
+
+def test_a_filter_has_operators_in_names_and_nothing_else() -> None:
+    filtered = {"$and": [{"a": {"$gt": 1}}, {"b": {"$in": [1, 2]}}]}
+    assert said(as_json({"f": filtered})) != []
+    assert said(as_json({"f": filtered}), section("filter")) == []
+    for other in (
+        {"g": filtered},
+        {"f": {"a": json.dumps(filtered)}},
+        {"f": 1, "password": {"$ne": ""}},
+        {"ff": {"$ne": 1}},
+    ):
+        assert said(as_json(other), section("filter")) != [], other
+    for script in ({"$where": "sleep(1)"}, {"$expr": {"$gt": [1, 0]}}, {"$and": [{"$function": {"body": "x"}}]}, {"a": SQL},
+                   {"__proto__": {"a": 1}}, {"a": "';return true;//"}):  # fmt: skip
+        assert said(as_json({"f": script}), section("filter")) != [], script
 
 
 def test_a_field_of_a_query_and_of_one_path_alone() -> None:
@@ -98,6 +115,9 @@ DOCUMENT: dict[str, Any] = {
                     "messages": {"type": "array", "items": {"$ref": "#/components/schemas/Message"}},
                     "page": {"type": "string", "contentMediaType": "text/html; charset=utf-8"},
                     "prompt": {"type": "string"},
+                    "where": {"type": "object"},
+                    "match": {"type": "object", "properties": {"$and": {"type": "array"}, "name": {"type": "string"}}},
+                    "login": {"type": "object", "properties": {"user": {}, "password": {"type": "string"}}},
                 },
             },
             "Message": {"type": "object", "properties": {"content": {"type": "string", "format": "markdown"}}},
@@ -122,4 +142,7 @@ def test_the_contract_says_what_fields_are_for(tmp_path: Path) -> None:
     assert found({"messages": [{"content": "a"}, {"content": f"Why does {SQL} work?"}]}) == []
     assert found({"page": XSS}) == [] and found({}, "q=" + quote(SQL)) == []
     assert found({"prompt": XSS}) == ["injection.xss body:/prompt"], "a name opens nothing"
+    assert found({"where": {"a": {"$ne": 1}}}) == [] == found({"match": {"$and": [{"b": {"$gt": 1}}]}})
+    assert found({"login": {"user": {"$ne": 1}}}) != [], "a type that is left out declares nothing"
+    assert found({"where": {"$where": "sleep(1)"}}) != []
     assert found({"page": HOLDS["lookup"]}) == ["injection.lookup body:/page"]

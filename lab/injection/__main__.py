@@ -9,12 +9,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lab.injection import data, evasion, peer, report, suites
+from lab.injection import data, evasion, peer, profiles, report, suites
 from lab.injection.evaluate import POLICY, Count, Evaluation
 from lab.injection.report import Part, Row
 from lab.speed.servers import Missing
 
-PARTS = ("honest", "texts", "attacks", "suites", "evasion")
+PARTS = ("honest", "texts", "profiles", "attacks", "suites", "evasion")
 HONEST_MAX, SUITE_HONEST_MAX = 0.003, 0.03
 MAIN_MIN, OTHER_MIN, CRS_MIN, GOTESTWAF_MIN = 0.995, 0.97, 0.92, 0.95
 LOST_MAX = 0.02
@@ -23,7 +23,7 @@ HONEST_REQUESTS = 102_965
 MODERN, SECTIONS, CVE = (
     "benign/modern_api.jsonl.gz", "benign/markdown_sections.jsonl.gz", "attacks/cve_requests.jsonl.gz",
 )  # fmt: skip
-SECTIONS_MAX, CVE_MIN, WRAPPED_MIN = 0.003, 0.97, 0.99
+SECTIONS_MAX, CVE_MIN, WRAPPED_MIN, GONE_MIN = 0.003, 0.97, 0.99, 0.8
 TEXTS = "{field: 'body:*', kind: text}, {field: 'body:*', kind: query}"
 """What a policy says of bodies whose fields hold prompts and queries on purpose."""
 
@@ -102,6 +102,25 @@ def _texts(evaluation: Evaluation, _: list[data.Payload], progress: Progress, ev
                  "authentication bypass, a probe.", rows)]  # fmt: skip
 
 
+def _profiles(evaluation: Evaluation, payloads: list[data.Payload], progress: Progress, every: int) -> list[Part]:
+    task = progress.add_task("profiles", total=None)
+    sections = [one["text"] for one in data.lines(data.find(evaluation.root, SECTIONS))]
+    found = profiles.measure(sections, payloads)
+    progress.update(task, total=1, completed=1)
+    rows = [
+        Row("code blocks, without a profile", found.honest_before, 1.0),
+        Row(
+            "code blocks, with what 20 callers taught",
+            found.honest_after,
+            found.honest_before.share * (1 - GONE_MIN) + 1e-9,
+        ),
+        Row("attacks in that field, with the same", found.attacks_after, OTHER_MIN, "at least"),
+        Row("verdicts that 3 poisoners of 20 changed", found.changed, 0.0),
+    ]
+    return [Part("Profiles", "A field of code after 1,000 honest requests of 20 callers (`injection.profiles: apply`): values that "
+                 "were not among them, attacks, and a field to which 3 of 20 callers sent attacks alone.", rows)]  # fmt: skip
+
+
 def _attacks(evaluation: Evaluation, payloads: list[data.Payload], progress: Progress, every: int) -> list[Part]:
     task = progress.add_task("attacks", total=len(payloads))
     counts = evaluation.attacks(payloads, lambda n: progress.update(task, advance=n))
@@ -170,7 +189,14 @@ def _evasion(evaluation: Evaluation, payloads: list[data.Payload], progress: Pro
     ]
 
 
-_RUN = {"honest": _honest, "texts": _texts, "attacks": _attacks, "suites": _suites, "evasion": _evasion}
+_RUN = {
+    "honest": _honest,
+    "texts": _texts,
+    "profiles": _profiles,
+    "attacks": _attacks,
+    "suites": _suites,
+    "evasion": _evasion,
+}
 
 if __name__ == "__main__":
     main()

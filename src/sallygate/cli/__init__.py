@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from sallygate.cli import accounts, feeds, init, keys, locations, policy, secrets, status, tune
+from sallygate.cli import accounts, feeds, init, keys, locations, policy, profile, secrets, status, tune
 from sallygate.cli import decisions as look
 from sallygate.cli import maintenance as state
 from sallygate.cli import restrictions as restrict
@@ -35,6 +35,7 @@ app.command()(look.explain)
 app.command()(look.replay)
 app.command()(look.events)
 app.command()(tune.tune)
+app.command()(profile.profile)
 app.command()(state.backup)
 app.command()(state.restore)
 app.command()(state.erase)

@@ -83,6 +83,14 @@ class Injection(ControlSection):
         [],
         description="What fields are for. A contract says it with `x-sallygate-kind`, `format: markdown`, `contentMediaType`, names of operators, or free objects.",
     )
+    profiles: Literal["off", "observe", "apply"] = Field(
+        "off",
+        description="Treatment of structures that the profile has as normal for a field: `observe` says so in the finding, `apply` lets them weigh less.",
+    )
+    profile: str = Field(
+        "sallygate.profile.yaml",
+        description="File of the profile, relative to this one; `sallygate profile` writes it. `observe` works without it.",
+    )
     exclude: list[InjectionExclusion] = Field([], description="Where not to look; `sallygate tune` proposes.")
 
     @field_validator("strip")

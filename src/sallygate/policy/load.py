@@ -18,6 +18,7 @@ from sallygate.policy.errors import PolicyError, Problem
 from sallygate.policy.issuers import check_issuers, without_secret
 from sallygate.policy.list_files import check_network, read_lists
 from sallygate.policy.messages import say_problems
+from sallygate.policy.profile import Profile, read_profile
 from sallygate.policy.reading import POLICY_BYTES_MAX, Path_, Reader, read_bounded, read_mapping
 from sallygate.policy.references import check_references
 from sallygate.policy.schema import Plan, Policy
@@ -54,6 +55,8 @@ class Loaded(Struct, frozen=True):
     shell: Shell
     lists: dict[str, Prefixes] = {}
     """The address lists it names; a list that changes is put in its place."""
+    profile: Profile | None = None
+    """What is normal for fields; None where `injection.profiles` asks for none, or there is none to observe by."""
     notes: tuple[str, ...] = ()
     """Notes on a contract that is accepted."""
 
@@ -73,9 +76,9 @@ class Loaded(Struct, frozen=True):
 
     @property
     def watched_files(self) -> list[Path]:
-        """The policy's file, its contract and overlay: a change of one is another policy."""
-        overlay = self.policy.contract.overlay
-        return [self.file, *filter(None, (self.contract_file, self.beside(overlay) if overlay else None))]
+        """The policy's file, its contract, overlay and profile: a change of one is another policy."""
+        named = [self.policy.contract.overlay, _profile_named(self.policy)]
+        return [self.file, *filter(None, (self.contract_file, *(self.beside(name) for name in named if name)))]
 
 
 def beside(policy: Path, name: str) -> Path:
@@ -109,14 +112,15 @@ def load_policy(file: Path, shell: Shell = "gateway") -> Loaded:
     check_network(
         reader.say, policy.network, set(plans), {one.id for one in operations}, lambda name: beside(file, name)
     )
+    profile, profile_data = _read_profile(reader, policy)
     lists = read_lists(reader.say, reader.problems, policy.network, lambda name: beside(file, name))
     if policy.workers != 1:
         reader.say(("workers",), "unsafe", "several workers would count limits separately",
                    "write `workers: 1`; several workers need shared counters, which this version lacks")  # fmt: skip
     if reader.problems:
         raise PolicyError(reader.problems)
-    digest = hashlib.sha256(data + b"\0" + contract_data).hexdigest()[:12]
-    return Loaded(policy, file, digest, document, operations, plans, shell, lists, tuple(notes))
+    digest = hashlib.sha256(data + b"\0" + contract_data + profile_data).hexdigest()[:12]
+    return Loaded(policy, file, digest, document, operations, plans, shell, lists, profile, tuple(notes))
 
 
 def _read_types(reader: Reader, data: bytes) -> Policy | None:
@@ -134,6 +138,28 @@ def _read_types(reader: Reader, data: bytes) -> Policy | None:
     except ValidationError as error:
         say_problems(reader, value, error.errors(include_url=False))
         return None
+
+
+def _profile_named(policy: Policy) -> str | None:
+    section = policy.injection
+    return section.profile if section is not None and section.profiles != "off" else None
+
+
+def _read_profile(reader: Reader, policy: Policy) -> tuple[Profile | None, bytes]:
+    named = _profile_named(policy)
+    if named is None:
+        return None, b""
+    file = beside(reader.file, named)
+    if not file.exists():
+        if policy.injection is not None and policy.injection.profiles == "apply":
+            reader.say(("injection", "profile"), "file", f"there is no profile `{named}`",
+                       "write `profiles: observe` and run `sallygate profile --apply`")  # fmt: skip
+        return None, b""
+    try:
+        return read_profile(file)
+    except PolicyError as error:
+        reader.problems.extend(error.problems)
+        return None, b""
 
 
 class _ContractFiles:

@@ -24,7 +24,7 @@ import io
 import re
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import IO, ClassVar, cast
+from typing import IO, ClassVar, NamedTuple, cast
 
 from msgspec.structs import replace
 
@@ -47,6 +47,7 @@ from sallygate.controls.injection.pipeline.prefilter import Prefilter
 from sallygate.controls.injection.pipeline.shown_code import ShownCode
 from sallygate.controls.injection.pipeline.spooled_bodies import spooled_values
 from sallygate.controls.injection.pipeline.values import Value, texts_of, values_of
+from sallygate.controls.injection.profiles import FieldProfiles, text_beside, weight
 from sallygate.controls.injection.reported_values import is_reported, reports, without_own_host
 from sallygate.model.control import Everywhere
 from sallygate.model.decision import Edit
@@ -61,6 +62,7 @@ from sallygate.parsing.http.media_types import parse_content_type
 from sallygate.parsing.openapi.confined import confined_fields
 from sallygate.parsing.openapi.field_kinds import kinds_by_operation
 from sallygate.policy.injection import Injection
+from sallygate.policy.profile import Normal
 from sallygate.policy.request_limits import body_limits
 from sallygate.state.cleared_texts import ClearedTexts
 from sallygate.state.parts import Parts
@@ -73,6 +75,8 @@ SPAN_CHARS_MAX = 80
 """Of the matched text kept as evidence: enough to recognise an attack by."""
 WHERE_CHARS_MAX = 160
 """Of a field's name, which the sender chose."""
+NORMAL_MAX = 8
+"""Normal structures of one value, one beside the other: of more, the rest counts as any."""
 FINDINGS_MAX = 5
 """A request: the strongest, one a family and field."""
 
@@ -92,12 +96,13 @@ class InjectionControl(Everywhere):
         cleared: ClearedTexts | None = None,
         limits: BodyLimits = LIMITS,
         declared: Mapping[str, Mapping[str, str]] | None = None,
+        normal: Iterable[Normal] = (),
     ) -> None:
         """`prefilter` is that of all judges, which controls may share; compiled here when it is None. `confined`: by
         operation, the places (`query:limit`) whose schema leaves no room for an attack; `credentials`:
         those (`header:x-api-key`) that hold what identity has checked, chance that may spell anything; `cleared`: texts known to hold
         nothing when read by these `credentials`; `limits`: of bodies that no contract reads; `declared`:
-        kinds of fields by operation and place."""
+        kinds of fields by operation and place; `normal`: what the profile has of fields."""
         self._limits = limits
         self._strip = tuple(section.strip)
         self._threshold = THRESHOLDS[section.sensitivity]
@@ -105,6 +110,8 @@ class InjectionControl(Everywhere):
         self._bytes_max = section.inspect
         self._uninspected = section.uninspected
         self._exclusions = Exclusions(section.exclude, section.kinds, declared)
+        self._profiles = FieldProfiles(normal)
+        self._applies_profiles = section.profiles == "apply"
         self._confined = confined or {}
         self._credentials = credentials
         self._cleared = cleared if cleared is not None else ClearedTexts()
@@ -135,6 +142,7 @@ class InjectionControl(Everywhere):
             parts.state.cleared_texts(credentials),
             body_limits(loaded.policy),
             kinds_by_operation(loaded.operations, loaded.document),
+            loaded.profile.normal if loaded.profile is not None else (),
         )
 
     def plan(self, evaluation: Evaluation) -> Judgement | None:
@@ -198,50 +206,52 @@ class InjectionControl(Everywhere):
             if self._uninspected != "pass":
                 return (too_large(self._bytes_max),), ()
             body = EMPTY_BODY
-        seen = self._look(operation, head, body)
-        if not seen:
+        found = self._look(operation, head, body)
+        if not found:
             return (), ()
-        places = frozenset(one.value.where for one in seen)
-        if self._strip and all(_matches(place, self._strip) for place in places):
+        places = frozenset(one.seen.value.where for one in found if not one.passes)
+        if self._strip and places and all(_matches(place, self._strip) for place in places):
             edits = strip_fields(places, head, body)
             if edits is not None and self._is_clear(operation, head, body, edits):
-                return tuple([_finding(one, stripped=True) for one in seen]), edits
-        return tuple([_finding(one) for one in seen]), ()
+                return tuple([_finding(one, stripped=True) for one in found]), edits
+        return tuple([_finding(one) for one in found]), ()
 
     def judge_spooled(self, operation: str, head: RequestHead, plan: BodyPlan, file: object) -> tuple[Finding, ...]:
         """What attacks in the head, or in a body that lies in a file, a piece of it at a time."""
-        seen = self._look(operation, head, EMPTY_BODY)
+        found = self._look(operation, head, EMPTY_BODY)
         codec = codec_of(parse_content_type(head.fields.get("content-type", ""))) or "utf-8"
         assert hasattr(file, "read")
         try:
-            for values in () if seen else spooled_values(cast(IO[bytes], file), plan.kind, plan.media, codec):
+            for values in (
+                () if _refuses(found) else spooled_values(cast(IO[bytes], file), plan.kind, plan.media, codec)
+            ):
                 effort = self._judging.looks([value.text for value in values], None)
-                if effort is not None and (seen := self._seen(operation, head, values, effort)):
-                    break
+                if effort is not None:
+                    found = [*found, *self._found(operation, head, values, effort)]
+                    if _refuses(found):
+                        break
         except FormError as error:
             return (Finding("body.form", error.detail, 400, where="body:", rule=error.rule, owasp="API8"),)
-        return tuple([_finding(one) for one in seen[:FINDINGS_MAX]])
+        return tuple([_finding(one) for one in _strongest(found)])
 
     def _is_clear(self, operation: str, head: RequestHead, body: Body, edits: tuple[Edit, ...]) -> bool:
         """Whether nothing is seen in what `edits` leave."""
         try:
-            return not self._look(operation, edit_head(head, edits), edit_body(body, edits))
+            return not _refuses(self._look(operation, edit_head(head, edits), edit_body(body, edits)))
         except FormError:  # what is left cannot be read in one way
             return False
 
-    def _look(self, operation: str, head: RequestHead, body: Body) -> list[Seen]:
+    def _look(self, operation: str, head: RequestHead, body: Body) -> list[Found]:
         texts, fresh = texts_of(head, body, self._cleared, self._credentials)
         effort = self._judging.looks(texts, body.tree, len(body.raw))
         if effort is None:
             self._cleared.add(fresh)
             return []
-        seen = self._seen(operation, head, values_of(head, body, self._judging.calls), effort)
-        seen.sort(key=lambda one: -one.evidence.score)
-        return seen[:FINDINGS_MAX]
+        return _strongest(self._found(operation, head, values_of(head, body, self._judging.calls), effort))
 
-    def _seen(self, operation: str, head: RequestHead, values: Iterable[Value], effort: Effort) -> list[Seen]:
+    def _found(self, operation: str, head: RequestHead, values: Iterable[Value], effort: Effort) -> list[Found]:
         confined = self._confined.get(operation, frozenset()) | self._credentials
-        found: dict[tuple[str, str], Seen] = {}
+        found: dict[tuple[str, str], Found] = {}
         for value in self._judging.called(values):
             if value.where in confined or len(value.text) < 2:
                 continue
@@ -249,7 +259,7 @@ class InjectionControl(Everywhere):
             if ALL in excluded:
                 continue
             value = without_own_host(value)
-            stop = self._threshold if not self._exclusions and not reports(value.where) else NEVER
+            stop = NEVER if self._exclusions or self._profiles or reports(value.where) else self._threshold
             for seen in self._judging.judge(value, effort, stop):
                 evidence = seen.evidence
                 if _is_routing(seen) or is_reported(seen):
@@ -264,8 +274,10 @@ class InjectionControl(Everywhere):
                     # One piece of evidence a family is kept: another may stand elsewhere in the document that holds it.
                     left = self._left(operation, head, replace(seen, value=value))
                 if left is not None and not is_reported(left):
-                    found.setdefault((left.evidence.family, left.value.where), left)
-            if found and (effort.judged < 0 or len(found) >= FINDINGS_MAX):
+                    key = left.evidence.family, left.value.where
+                    if key not in found or found[key].passes:
+                        found[key] = self._weighed(operation, head, left) if self._profiles else Found(left)
+            if found and (effort.judged < 0 or sum(not one.passes for one in found.values()) >= FINDINGS_MAX):
                 break
         return list(found.values())
 
@@ -283,9 +295,48 @@ class InjectionControl(Everywhere):
         shown = self._shown_code.left(seen) if self._passes_shown_code else seen
         return self._placing.placed(shown, head.segments) if shown is not None else None
 
+    def _weighed(self, operation: str, head: RequestHead, seen: Seen) -> Found:
+        """Evidence as the profile has it: what is normal for its field weighs less, and then what stands beside it counts."""
+        left, where = seen, seen.value.where
+        for _ in range(NORMAL_MAX):
+            evidence = left.evidence
+            normal = self._profiles.normal(operation, head.path, where, evidence.family, evidence.rule, left.span)
+            if normal is None:
+                break
+            lighter = evidence.score - weight(evidence.family, evidence.rule)
+            beside = text_beside(left) if self._applies_profiles and lighter < self._threshold else None
+            if beside is None:
+                return Found(left, normal)
+            judged = self._judging.judge(beside, Effort(len(beside.text)), NEVER)
+            others = (one for one in judged if one.evidence.family == evidence.family)
+            other = next((one for one in others if one.evidence.score >= self._threshold), None)
+            if other is not None and self._passes_shown_code:
+                other = self._shown_code.left(other)
+            if other is None:
+                return Found(seen, normal, passes=True)
+            left = replace(other, value=replace(other.value, where=where))
+        return Found(left)
+
     def excludes(self, operation: str, head: RequestHead, family: str, where: str) -> bool:
         """Whether the policy excludes `family` there."""
         return self._exclusions.excludes(operation, head.path, family, where)
+
+
+class Found(NamedTuple):
+    """Evidence that the policy counts, and what the profile says of it."""
+
+    seen: Seen
+    normal: Normal | None = None
+    """Why it is normal for its field; None if it is not."""
+    passes: bool = False
+
+
+def _refuses(found: Iterable[Found]) -> bool:
+    return any(not one.passes for one in found)
+
+
+def _strongest(found: list[Found]) -> list[Found]:
+    return sorted(found, key=lambda one: (one.passes, -one.seen.evidence.score))[:FINDINGS_MAX]
 
 
 _ROUTED = ("system-file", "kernel-file", "account-file")
@@ -315,18 +366,27 @@ def _matches(place: str, patterns: Iterable[str]) -> bool:
     return any(pattern(one)(place) for one in patterns)
 
 
-def _finding(seen: Seen, *, stripped: bool = False) -> Finding:
+_STRIPPED = "The offending characters were taken out."
+_NORMAL = "A value looks like an attack, and is normal for this field."
+_ATTACK = "A value looks like an attack."
+
+
+def _finding(found: Found, *, stripped: bool = False) -> Finding:
+    seen, normal = found.seen, found.normal
     evidence, value = seen.evidence, seen.value
+    passes = found.passes or stripped
     owasp, attack = _TAGS.get(evidence.family, ("API8", "T1190"))
     steps = " after " + ", ".join(seen.form.steps) if seen.form.steps else ""
     secret = _SECRET_NAME(value.where) or _SECRET_NAME(seen.span)
     span = "not shown" if secret else repr(_redacted(seen.span))
     said = f"score {evidence.score}, characters {evidence.start} to {evidence.end}{steps}: {span}"
+    if normal is not None:
+        said += f"; normal here: {normal.callers} of {normal.of} callers, {normal.requests} requests"
     return Finding(
         f"injection.{evidence.family}",
-        "The offending characters were taken out." if stripped else "A value looks like an attack.",
-        200 if stripped else 403,
-        "allow" if stripped else "deny",
+        _NORMAL if found.passes else _STRIPPED if stripped else _ATTACK,
+        200 if passes else 403,
+        "allow" if passes else "deny",
         where="".join(char if char.isprintable() else "?" for char in value.where[:WHERE_CHARS_MAX]),
         rule=evidence.rule,
         evidence=said,

@@ -21,7 +21,7 @@ VALUES = "nosql:values"
 """Stands for the family `nosql` in values alone, not for operators in names."""
 OPERATORS = "nosql:operators"
 """Stands for operators of the family `nosql` in names, below the place too; not for those that run a script."""
-_RUNS_SCRIPT = re.compile(r"\$(?:where|function|func|accumulator|expr|out|merge)\b", re.IGNORECASE).search
+runs_script = re.compile(r"\$(?:where|function|func|accumulator|expr|out|merge)\b", re.IGNORECASE).search
 _PROSE = frozenset(("sql", "command", "traversal", "template", VALUES, "ldap", "xpath", "ssrf", "code", "graphql",
                     "scanner", "probe"))  # fmt: skip
 LEFT_OUT: Mapping[str, frozenset[str]] = {
@@ -91,7 +91,7 @@ def covers(families: frozenset[str], family: str, *, in_name: bool, span: str = 
         return True
     if family != "nosql":
         return False
-    return (OPERATORS in families and _RUNS_SCRIPT(span) is None) if in_name else VALUES in families
+    return (OPERATORS in families and runs_script(span) is None) if in_name else VALUES in families
 
 
 def _is_of(kind: str, field: str, where: str) -> bool:

@@ -29,7 +29,7 @@ from sallygate.controls.injection.pipeline.placing import as_text, document_of
 from sallygate.controls.injection.pipeline.values import Value
 
 _COMMANDS = frozenset(
-    "chained command-line device expansion powershell program-path redirection substitution windows".split()
+    "chained next-line command-line device expansion powershell program-path redirection substitution windows".split()
 )
 _PROGRAMS = frozenset("java-class node php-call php-variable python ruby".split())
 _STATEMENTS = frozenset(

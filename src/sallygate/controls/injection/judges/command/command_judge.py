@@ -2,7 +2,7 @@ r"""Judge of command injection: values by which a shell would run something.
 
 **Threat.** `; cat /etc/passwd`, `$(id)`, `| nc -e sh`, `& dir c:\`, `() { :;};` (CWE-78, CWE-88; MITRE T1059).
 
-**Evidence.** `injection.command` with the rule: `shellshock`, `device`, `substitution`, `chained`, `obfuscated`,
+**Evidence.** `injection.command` with the rule: `shellshock`, `device`, `substitution`, `chained`, `next-line`,
 `expansion`, `program-path`, `command-line`, `windows`, `powershell`, `option`.
 
 **How.** The value is read as a shell would: quotes and escapes that change nothing are taken out (`c'a't`, `c\at`, `w$@ho`),
@@ -242,7 +242,8 @@ def _chained(text: str, prose: bool, markup: bool) -> Evidence | None:
         elif plain and alone and not pathed and (amid or name not in TOOLS):
             score = min(score, ODD - (2 if prose else 0) - (4 if markup else 0))
         if best is None or score > best.score:
-            best = Evidence("command", "chained", max(score, 1), start, min(end + 12, len(text)))
+            rule = "next-line" if sign in "\r\n" else "chained"
+            best = Evidence("command", rule, max(score, 1), start, min(end + 12, len(text)))
             if score >= ATTACK:
                 break
     return best

@@ -16,6 +16,7 @@ import html
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -25,6 +26,8 @@ ROUNDS_MAX = 6
 """Decodings one after another. Addresses within addresses are honestly encoded five times over, not more."""
 FORMS_MAX = 12
 """Forms of one text, before the one decoded all through; honest values have one to three."""
+SPELLED_CHARS_MAX, SPELLED_MAX = 256, 2048
+"""Characters of a word of base64 whose text is remembered, and such words: 1 MB at most."""
 BASE64_CHARS_MIN = 10
 """`cat /etc/passwd` takes 20, `||id;` 7; shorter text decodes to printable characters by chance."""
 BASE64_LOOK = 32
@@ -281,6 +284,10 @@ def _spelled_with_blanks(text: str) -> str | None:
 
 
 def _spelled(text: str) -> str | None:
+    return _spelled_of_short(text) if len(text) <= SPELLED_CHARS_MAX else _spelled_of(text)
+
+
+def _spelled_of(text: str) -> str | None:
     plain = text.rstrip("=").replace("-", "+").replace("_", "/")
     if len(plain) % 4 == 1:
         plain = plain[:-1]  # six bits are no byte: lenient decoders ignore them
@@ -291,6 +298,10 @@ def _spelled(text: str) -> str | None:
     except (binascii.Error, UnicodeDecodeError):
         return None
     return decoded if decoded.isprintable() or decoded.translate(_TEXT_CONTROLS).isprintable() else None
+
+
+_spelled_of_short = lru_cache(SPELLED_MAX)(_spelled_of)
+"""Words of one request are asked about several times: with others, and alone."""
 
 
 def base64_texts(text: str) -> list[str]:

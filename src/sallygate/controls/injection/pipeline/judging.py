@@ -30,6 +30,7 @@ from sallygate.controls.injection.pipeline.values import (
     Kind,
     Value,
     json_values,
+    spelled_in,
     together,
 )
 
@@ -47,6 +48,10 @@ VALUE_COST = 128
 """Characters that looking at a value by itself counts for."""
 TOGETHER = 8
 """Short values are scanned so many at a time before each is looked at, and the square of it before that."""
+FEW = 2
+"""Values that are judged without a question: it would cost as much."""
+ROUNDS_MAX = 8
+"""Rounds in which those of some short values are found that are to be judged."""
 VALUE_LONG = 1024
 """Characters, on average, from which on values are not scanned together."""
 _ALPHANUMERIC = (ascii_letters + digits).encode()
@@ -124,6 +129,19 @@ class Judging:
         yield from self._called_among(short)
 
     def _called_among(self, short: list[Value]) -> Iterator[Value]:
+        """Those of some short values, found one round after the other where that can be told, else by fewer at a time."""
+        asked = [(number, [value.text, *spelled_in(value.text)]) for number, value in enumerate(short)]
+        for _ in range(ROUNDS_MAX):
+            if len(asked) <= FEW:
+                break
+            found = self._round(asked)
+            if found is None:
+                break
+            called, asked = found
+            yield from (short[number] for number in called)
+        yield from self._among_few([short[number] for number, _ in asked])
+
+    def _among_few(self, short: list[Value]) -> Iterator[Value]:
         if len(short) <= TOGETHER:
             yield from short
         elif self.calls(together([value.text for value in short])):
@@ -131,6 +149,41 @@ class Judging:
                 few = short[at : at + TOGETHER]
                 if self.calls(together([value.text for value in few])):
                     yield from few
+
+    def _round(self, asked: list[tuple[int, list[str]]]) -> tuple[list[int], list[tuple[int, list[str]]]] | None:
+        """Numbers of texts that are to be judged, and the texts that may be besides; None if it cannot be told. A trigger
+        tells where it matched first: what stands before the first of all is not to be judged."""
+        parts = [part for _, texts in asked for part in texts]
+        origins = [at for at, (_, texts) in enumerate(asked) for _ in texts]
+        called, open_ones = set[int](), set[int]()
+        first = 0
+        for joined in _joined(parts):
+            count = joined.count(BETWEEN) + 1
+            numbers = self._numbers_in(joined)
+            if numbers is None or first + count > len(parts):
+                return None  # a text that holds what stands between texts
+            if numbers:
+                called.update(origins[first + number] for number in numbers)
+                open_ones.update(origins[first + min(numbers) : first + count])
+            first += count
+        if first != len(parts):
+            return None
+        return [asked[at][0] for at in sorted(called)], [asked[at] for at in sorted(open_ones - called)]
+
+    def _numbers_in(self, joined: str) -> set[int] | None:
+        """The same of texts that are joined, and of what all of them decode to."""
+        between = joined.count(BETWEEN)
+        called = set[int]()
+        forms = Forms(joined)
+        count = 0
+        for form in islice(forms, FORMS_MAX + 1):
+            count += 1
+            if form.text.count(BETWEEN) != between or len(form.text) > WINDOW + OVERLAP:
+                return None
+            if form.steps and any(map(self._hit, base64_texts(form.text))):
+                return None
+            called |= self._prefilter.texts_hit(form.text)
+        return None if forms.endless or count > FORMS_MAX else called
 
     def _hit(self, text: str) -> bool:
         return any(self._prefilter.hits(window) for window in _joined_windows(text))

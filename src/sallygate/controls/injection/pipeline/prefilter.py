@@ -19,6 +19,7 @@ import hyperscan
 from sallygate.controls.injection.pipeline.pattern_scans import SCANS, pack, unpack
 from sallygate.controls.injection.pipeline.values import BETWEEN
 
+_BETWEEN = BETWEEN.encode()
 _FLAGS = hyperscan.HS_FLAG_CASELESS | hyperscan.HS_FLAG_DOTALL | hyperscan.HS_FLAG_SINGLEMATCH
 
 
@@ -61,6 +62,18 @@ class Prefilter:
         number = -1 if document else 0
         self._databases[number].scan(data, match_event_handler=hit, scratch=self._scratches()[number])
         return found
+
+    def texts_hit(self, joined: str) -> set[int]:
+        """Numbers of the texts, joined by `BETWEEN`, in which the first match of each trigger ends. A match in one text
+        ends there, so that what matches in a text is found once those before it are taken away."""
+        data = f"{BETWEEN}{joined}{BETWEEN}".encode("utf-8", "replace")
+        ends: set[int] = set()
+
+        def hit(number: int, start: int, end: int, flags: int, context: object) -> None:
+            ends.add(end)
+
+        self._databases[0].scan(data, match_event_handler=hit, scratch=self._scratches()[0])
+        return {data.count(_BETWEEN, 0, end - 1) - 1 for end in ends}
 
     def _scratches(self) -> list[hyperscan.Scratch]:
         """Working memory of this thread: two scans may not share one."""

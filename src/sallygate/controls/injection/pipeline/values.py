@@ -145,6 +145,20 @@ def together(parts: list[str]) -> list[str]:
     return [*parts, *spelled]
 
 
+def spelled_in(text: str) -> list[str]:
+    """What one text spells by base64, and the pieces of one that is a document: what `together` has of it besides."""
+    spelled: list[str] = []
+    if len(text) >= BASE64_CHARS_MIN:
+        for word in _BASE64_PARTS(f"{BETWEEN}{text}{BETWEEN}"):
+            if (found := base64_text(word)) is not None:
+                spelled.append(found)
+        if "eyJ" in text:
+            spelled += [found for word in _TOKEN_PARTS(text) if (found := from_base64(word)) is not None]
+    if _DOCUMENT(text):
+        spelled += [text, *base64_texts(text)]
+    return [piece for one in spelled for piece in _QUOTES.sub(BETWEEN, one).split(BETWEEN)] if spelled else spelled
+
+
 def _body_texts(body: Body) -> tuple[list[str], Iterable[str]]:
     """Texts, and the names they go by."""
     tree = body.tree

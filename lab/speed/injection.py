@@ -14,7 +14,7 @@ from sallygate.controls.injection import InjectionControl, compile_patterns
 from sallygate.controls.injection.judges.registry import make_prefilter
 from sallygate.controls.injection.pipeline.inspected_bodies import read_body
 from sallygate.model.request import EMPTY_BODY, Body, BodyKind, BodyPlan, RequestHead
-from sallygate.parsing.http.body import LIMITS
+from sallygate.parsing.http.body import BodyLimits
 from sallygate.parsing.http.head import HeadReader
 from sallygate.policy.injection import Injection
 
@@ -24,6 +24,7 @@ STEPS = ROUNDS + 1
 GET_US, POST_US, MIB_MS, LOAD_MS = 25.0, 60.0, 150.0, 100.0
 HOSTILE_ROUNDS = 3
 HOSTILE_BYTES = 250 * 1024
+ALL = BodyLimits(form_pairs_max=HOSTILE_BYTES, parts_max=HOSTILE_BYTES)
 """Just below the default inspection limit."""
 
 _HEADERS = (
@@ -119,7 +120,7 @@ def _shapes(head: RequestHead) -> Iterator[tuple[str, Body]]:
     for name, unit in _WORST.items():
         text = unit * (HOSTILE_BYTES // len(unit.encode()))
         plan = BodyPlan("whole", "text", HOSTILE_BYTES, "text/plain")
-        whole = read_body(head, plan, text.encode(), LIMITS)
+        whole = read_body(head, plan, text.encode(), ALL)
         assert isinstance(whole, Body)
         yield name, whole
         yield name, _document({"a": unit * (HOSTILE_BYTES // (len(_json(unit)) - 2))})
@@ -148,7 +149,7 @@ def _rows(head: RequestHead) -> Iterator[tuple[str, Body]]:
     for name, kind, media, unit in bodies:
         body = f"{'' if kind == 'form' else '<a>'}{unit * (most // len(unit))}"
         body += f"z={quote_plus(told)}" if kind == "form" else f"<c>{told}</c></a>"
-        whole = read_body(head, BodyPlan("whole", kind, HOSTILE_BYTES, media), body.encode(), LIMITS)
+        whole = read_body(head, BodyPlan("whole", kind, HOSTILE_BYTES, media), body.encode(), ALL)
         assert isinstance(whole, Body)
         yield name, whole
 
@@ -192,7 +193,7 @@ def _head(method: str, path: bytes, query: bytes, session: str = "8f1c0d2ab47e49
 
 def _timed(control: InjectionControl, requests: list[tuple[RequestHead, Body]]) -> list[float]:
     """No two requests are the same: what is known of headers and names helps with those that are."""
-    assert control.judge("", *requests[0]) == ((), None)
+    assert control.judge("", *requests[0]) == ((), ())
     clock, judge, spent = time.perf_counter_ns, control.judge, []
     for head, body in requests:
         before = clock()

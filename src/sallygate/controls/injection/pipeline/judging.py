@@ -38,7 +38,7 @@ WINDOW = 8192
 """Characters judged at once. Longer than any published payload that is not padding."""
 OVERLAP = 1024
 """Of two windows, so that what stands across a border stands whole in one."""
-JUDGED_BASE, JUDGED_SHARE = 229_376, 0.22
+JUDGED_BASE, JUDGED_SHARE = 229_376, 0.5
 """Characters judges may read of one request, weighed by their cost: so many, and so many times the characters it has.
 Prose, pages and programs are read by two or three judges at once; 64 KiB of them are judged whole."""
 FORM_COST, FORM_SHARE = 192, 0.22
@@ -50,7 +50,7 @@ TOGETHER = 8
 """Short values are scanned so many at a time before each is looked at, and the square of it before that."""
 FEW = 2
 """Values that are judged without a question: it would cost as much."""
-ROUNDS_MAX = 8
+ROUNDS_MAX = 5
 """Rounds in which those of some short values are found that are to be judged."""
 VALUE_LONG = 1024
 """Characters, on average, from which on values are not scanned together."""
@@ -75,9 +75,12 @@ class Seen(Struct, frozen=True, gc=False):
 class Effort:
     """What one request may still cost."""
 
-    __slots__ = ("decoded", "judged")
+    __slots__ = ("clear", "decoded", "judged")
 
     def __init__(self, characters: int) -> None:
+        self.clear: set[tuple[Kind, str]] = set()
+        """Windows, and short values in all their forms, in which nothing was seen, by the kind they were read as: the same
+        one is not judged again."""
         self.judged = JUDGED_BASE + JUDGED_SHARE * characters
         self.decoded = DECODED_BASE + DECODED_SHARE * characters
 
@@ -130,7 +133,11 @@ class Judging:
 
     def _called_among(self, short: list[Value]) -> Iterator[Value]:
         """Those of some short values, found one round after the other where that can be told, else by fewer at a time."""
-        asked = [(number, [value.text, *spelled_in(value.text)]) for number, value in enumerate(short)]
+        alike: dict[str, list[Value]] = {}
+        for value in short:
+            alike.setdefault(value.text, []).append(value)
+        groups = list(alike.values())
+        asked = [(number, [text, *spelled_in(text)]) for number, text in enumerate(alike)]
         for _ in range(ROUNDS_MAX):
             if len(asked) <= FEW:
                 break
@@ -138,8 +145,9 @@ class Judging:
             if found is None:
                 break
             called, asked = found
-            yield from (short[number] for number in called)
-        yield from self._among_few([short[number] for number, _ in asked])
+            for number in called:
+                yield from groups[number]
+        yield from self._among_few([value for number, _ in asked for value in groups[number]])
 
     def _among_few(self, short: list[Value]) -> Iterator[Value]:
         if len(short) <= TOGETHER:
@@ -209,23 +217,36 @@ class Judging:
         best: dict[Family, Seen],
     ) -> bool:
         effort.judged -= VALUE_COST
-        forms = Forms(value.text) if value.kind != "json" else DocumentForms(value.text)
+        key, waiting = (value.kind, f"{BETWEEN}{value.text}"), len(todo)
+        if key in effort.clear:
+            if effort.judged < 0:
+                _keep(best, Seen(value, Form(value.text), Evidence("effort", "too-much", ATTACK, 0, 0)))
+            return effort.judged < 0
+        kind, may_nest = value.kind, value.kind != "json" and depth < NESTED_MAX
         form = Form(value.text)
+        try:
+            tree = document_in(value.text) if may_nest else None
+        except RecursionError:
+            _keep(best, Seen(value, form, Evidence("encoding", "nested", ATTACK, 0, 0)))
+            return False
+        if is_nested := type(tree) in (dict, list):
+            kind = "json"  # its texts are decoded each by itself
+        forms = DocumentForms(value.text) if kind == "json" else Forms(value.text)
         for form in forms:
             effort.decoded -= len(form.text)
             if form.steps:
                 effort.judged -= FORM_COST + len(form.text) * FORM_SHARE
-            kind = value.kind
-            try:
-                tree = document_in(form.text) if kind != "json" and depth < NESTED_MAX else None
-            except RecursionError:
-                _keep(best, Seen(value, form, Evidence("encoding", "nested", ATTACK, 0, 0)))
-                break
+            if form.steps:
+                try:
+                    tree = document_in(form.text) if may_nest and not is_nested else None
+                except RecursionError:
+                    _keep(best, Seen(value, form, Evidence("encoding", "nested", ATTACK, 0, 0)))
+                    break
+                kind = "json" if is_nested or type(tree) in (dict, list) else value.kind
             if tree is not None:
                 steps = (*value.steps, *form.steps, "json")
                 leaves = self.called(json_values(value.where, tree, self.calls))
                 todo.extend((replace(leaf, steps=steps), depth + 1) for leaf in leaves)
-                kind = "json" if type(tree) is not str else kind
             elif kind in TEXTS and depth < NESTED_MAX:
                 for name, texts_in in self._texts_in:
                     if texts := texts_in(form.text):
@@ -234,6 +255,7 @@ class Judging:
             for found in self._of_form(value, kind, form, effort):
                 for seen in found:
                     _keep(best, seen)
+                    key = value.kind, ""
                 if any(seen.evidence.score >= stop for seen in best.values()):
                     return True  # every judge has had its say of this window, so that the surest one names it
             if effort.judged < 0 or effort.decoded < 0:
@@ -242,12 +264,16 @@ class Judging:
         if forms.endless:
             _keep(best, Seen(value, form, Evidence("encoding", "endless", ATTACK, 0, len(form.text))))
             return stop <= ATTACK
+        if len(todo) == waiting and key[1] and len(value.text) <= VALUE_SHORT:
+            effort.clear.add(key)
         return False
 
     def _of_form(self, value: Value, kind: Kind, form: Form, effort: Effort) -> Iterable[list[Seen]]:
         """What is seen in each window of a form."""
         steps = (*value.steps, *form.steps)
         for window in _windows(form.text):
+            if (kind, window) in effort.clear:
+                continue
             seen: list[Seen] = []
             size = 0.0
             hits = self._prefilter.hits(FILE_MARK + window if kind == "file" else window, kind in DOCUMENTS)
@@ -265,6 +291,8 @@ class Judging:
             yield seen
             if effort.judged < 0:
                 return
+            if not seen:
+                effort.clear.add((kind, window))
 
 
 def _weight(text: str) -> float:

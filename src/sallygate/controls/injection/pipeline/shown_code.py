@@ -69,6 +69,8 @@ _WORD_BEFORE = re.compile(r"(?<![\w'\"])(?:or|and|not|where|like|in|by|from)\s*\
 """Words of prose as much as of SQL. No statement goes on after one of them without a parenthesis."""
 BEFORE_CHARS = 80
 _NEVER = re.compile(r"(?!)").match
+PARTS_MAX = 512
+"""Parts of a text that are judged each by itself; one of more is judged as a whole."""
 TEXT_MIN = 20
 """Characters of the shortest text that shows code beside prose."""
 
@@ -108,7 +110,7 @@ class ShownCode:
             left, changed = self._without_shown(tree, value, family)
             return self._shown(as_text(value, left), family) if changed else seen
         parts = code_parts(value.text)
-        if not parts or _is_led_into(value.text, parts, family):
+        if not parts or len(parts) > PARTS_MAX or _is_led_into(value.text, parts, family):
             return seen
         outside = self._shown(replace(value, text=_without(value.text, parts, family)), family) or self._around(
             value, parts, family
@@ -144,7 +146,12 @@ class ShownCode:
             return [child for child, _ in children], any(changed for _, changed in children)
         parts = code_parts(node) if type(node) is str and len(node) >= TEXT_MIN else ()
         leaf = replace(value, text=node, kind="body") if parts else value
-        if not parts or _is_led_into(node, parts, family) or self._around(leaf, parts, family) is not None:
+        if (
+            not parts
+            or len(parts) > PARTS_MAX
+            or _is_led_into(node, parts, family)
+            or self._around(leaf, parts, family) is not None
+        ):
             return node, False
         if any(self._of_part(leaf, part, family) is not None for part in parts):
             return node, False

@@ -17,6 +17,7 @@ from sallygate.cli.terminal import (
     PolicyOption,
     StateOption,
     duration,
+    err,
     named_policy,
     out,
     plainly,
@@ -63,10 +64,14 @@ def profile(
     directory = state_dir or loaded.state_dir
     file = out_file or loaded.beside((loaded.policy.injection or Injection()).profile)
     learnt = learn(read_events(directory / "events", time.time() - duration(since)), callers, share, days)
-    old = read_profile(file)[0].normal if file.exists() else []
+    old = _known(file)
     added, removed = difference(old, learnt.normal)
     if apply:
-        writable(file, lambda beginning: beginning.startswith(_BEGINNING)).write_text(as_text(learnt.normal), "utf-8")
+        own = writable(file, lambda beginning: beginning.startswith(_BEGINNING))
+        part = own.with_name(f".{own.name}.part")
+        part.write_text(as_text(learnt.normal), "utf-8")
+        read_profile(part)  # what cannot be read back takes nobody's place
+        part.replace(own)
     if json:
         print_json({"normal": [one.model_dump(exclude_none=True) for one in learnt.normal],
                     "too_few": [one.model_dump(exclude_none=True) for one in learnt.few],
@@ -76,6 +81,20 @@ def profile(
     _print(learnt.few, "not normal: too few callers or days")
     said = f"{file}: {len(learnt.normal)} structures, {len(added)} new, {len(removed)} gone"
     out.print(said if apply else f"{said}; write it with --apply", markup=False, highlight=False)
+
+
+def _known(file: Path) -> list[Normal]:
+    """What the file has; nothing of one that cannot be read, which is written anew."""
+    from sallygate.policy.errors import PolicyError
+    from sallygate.policy.profile import read_profile
+
+    if not file.exists():
+        return []
+    try:
+        return read_profile(file)[0].normal
+    except PolicyError as error:
+        err.print(str(error.problems[0]), style="yellow", markup=False, highlight=False, soft_wrap=True)
+        return []
 
 
 def _print(found: list[Normal], title: str) -> None:

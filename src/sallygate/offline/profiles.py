@@ -6,17 +6,20 @@ operation has none, networks. Events hold no values, so neither does a profile.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable
+from ipaddress import ip_address, ip_network
 
 from msgspec import Struct
 
 from sallygate.model.event import Event
 from sallygate.offline.tuning.places import PATH_CHARS, generalised, path_patterns
-from sallygate.parsing.addresses import parse_address
 from sallygate.policy.profile import Normal
 
 DAY_S = 86_400
+IPV4_BITS, IPV6_BITS = 24, 48
+"""Network of an unknown caller: what one customer of a provider has at most."""
 _NOT_LEARNT = frozenset(("size", "charset", "effort"))
 """What says nothing of a structure."""
 Key = tuple[str, str, str, str, str]
@@ -62,7 +65,9 @@ def learn(events: Iterable[Event], callers_min: int, share_min: float, days_min:
 def _counts(event: Event) -> bool:
     """Whether an event is of a request that nothing but injection refused."""
     refused = (one for one in event.findings if one.verdict != "allow" and one.mode == "enforce")
-    return event.kind == "exchange" and all(one.code.startswith("injection.") for one in refused)
+    # A sender who calls a path `*` would have it stand for others, and one that cannot be printed is no path of an API.
+    is_plain = bool(event.operation) or ("*" not in event.path and event.path.isprintable())
+    return event.kind == "exchange" and is_plain and all(one.code.startswith("injection.") for one in refused)
 
 
 def _place(event: Event, paths: dict[str, str]) -> tuple[str, str]:
@@ -91,11 +96,11 @@ def _caller(event: Event) -> str:
 
 
 def _network(event: Event) -> str:
-    address = parse_address(event.client_address)
-    if address is None:
+    try:
+        address = ip_address(event.client_address)
+    except ValueError:
         return event.client_address
-    parts = address.text.split(":" if ":" in address.text else ".")
-    return ":".join(parts[:4]) if ":" in address.text else ".".join(parts[:3])
+    return str(ip_network((address, IPV4_BITS if address.version == 4 else IPV6_BITS), strict=False))
 
 
 def _line(key: Key, events: list[Event], of: int) -> Normal:
@@ -130,7 +135,7 @@ def as_text(normal: Iterable[Normal]) -> str:
 
 
 def _yaml(value: object) -> str:
-    return str(value) if isinstance(value, int) else "'" + str(value).replace("'", "''") + "'"
+    return json.dumps(value)
 
 
 def difference(old: Iterable[Normal], new: Iterable[Normal]) -> tuple[list[Normal], list[Normal]]:

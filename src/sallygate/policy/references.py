@@ -73,9 +73,11 @@ def _check_operation(say: Say, policy: Policy, name: str, operation: OperationSe
 def _not_of(operation: Operation, place: str, policy: Policy, document: Mapping[str, object]) -> tuple[str, str] | None:
     """(fault, correction) for a field that no request of the operation can have; None for one that may be there."""
     kind, _, name = place.partition(":")
-    name = unescape_pointer(name.split("/")[1]) if kind == "body" else name.partition("[")[0]
     names = _names(operation, kind, policy, document)
     if names is None or name in names:
+        return None
+    name = unescape_pointer(name.split("/")[1]) if kind == "body" else name.partition("[")[0]
+    if name in names:
         return None
     close = difflib.get_close_matches(name, names, 1)
     known = ", ".join(f"`{one}`" for one in sorted(names)[:NAMES_SHOWN]) or "none"

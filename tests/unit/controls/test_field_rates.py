@@ -228,3 +228,5 @@ def test_names_of_objects_and_keys_in_a_query_are_taken(tmp_path: Path) -> None:
     post = document["paths"]["/login/{tenant}"]["post"]
     post["parameters"] += [{"name": "filter", "in": "query", "style": "deepObject", "schema": {"type": "object"}}]
     assert said(tmp_path, "query:filter[name]", document) == [] == said(tmp_path, "query:name", document)
+    post["parameters"] += [{"name": "page[size]", "in": "query", "schema": {"type": "string"}}]
+    assert said(tmp_path, "query:page[size]", document) == []

@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from typer.testing import CliRunner
 
 from injection_harness import HEADERS, SQL, XSS
 from sallygate.cli import app
+from sallygate.controls.injection.exclusions import pattern
 from sallygate.model.event import Event, Location
+from sallygate.model.finding import Finding
 from sallygate.offline.decide import Offline
 from sallygate.offline.profiles import as_text, difference, learn
 from sallygate.offline.recordings import Recorded
@@ -94,6 +97,58 @@ def test_what_many_send_is_normal_and_attacks_there_are_not(
     assert refused(after, [sent(REPORTS[0].format(1), field="name"), sent(REPORTS[0].format(1), path="/other")]) == 2
 
 
+HONEST = "SELECT count(*) FROM visits GROUP BY day"
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        f"1' and sleep(5)-- \n{HONEST}",
+        f"x' or '1'='1\n{HONEST}",
+        f"'; exec xp_cmdshell('dir')--\n{HONEST}",
+        f"SELECT 1 INTO OUTFILE '/srv/x.php'\n{HONEST}",
+        "SELECT name, total FROM orders' and extractvalue(1,concat(0x7e,version()))--  WHERE total > 5 ORDER BY total",
+        "select pg_sleep(10)\nSELECT count(*) FROM visits",
+        f"Here is an example text `x' or '1'='1` and so on {HONEST}",
+        f"x' or '1'='1 {HONEST.replace('S', '%2553')}",
+        "DELETE FROM users WHERE 1=1",
+        "UPDATE users SET admin=1 WHERE id=7",
+    ],
+)
+def test_a_normal_structure_hides_no_attack(
+    tmp_path: Path, learnt: Callable[[list[Event]], Offline], attack: str
+) -> None:
+    before = gate(tmp_path)
+    assert refused(before, [sent(attack)]) == 1
+    assert refused(learnt(honest(before)), [sent(attack)]) == 1
+
+
+def test_a_normal_text_of_a_document_in_a_string_hides_no_other(
+    tmp_path: Path, learnt: Callable[[list[Event]], Offline]
+) -> None:
+    before = gate(tmp_path)
+    texts = [json.dumps({"a": REPORTS[number % 3].format(number)}) for number in range(100)]
+    events = [event_of(before, sent(text), f"account-{n % 20}", n) for n, text in enumerate(texts)]
+    after = learnt(events)
+    assert refused(after, map(sent, texts)) == 0
+    for attack in ("1' and sleep(5)-- ", "x' or '1'='1", "1 union select a,b from users-- ", "drop database prod; --"):
+        assert refused(after, [sent(json.dumps({"a": HONEST, "b": attack}))]) == 1, attack
+
+
+def test_a_path_that_a_sender_chooses_is_not_learnt(tmp_path: Path) -> None:
+    before = gate(tmp_path)
+    for path in ("/*", "/*a*a*b", "/a\uffff", "/a\x85b"):
+        request = sent(HONEST)
+        events = [event_of(before, request, "", n, f"198.51.{n}.1") for n in range(9)]
+        found = learn([replace(one, path=path) for one in events], 5, 0.25, 1)
+        assert not found.normal and not found.few, path
+
+
+def test_patterns_are_linear() -> None:
+    assert not pattern("/" + "*a" * 40 + "*b")("/" + "a" * 20_000), "it would never return with an expression"
+    assert pattern("body:/a/*/b*")("body:/a/1/bc") and not pattern("a*a")("a") and pattern("a*")("a")
+
+
 def test_what_is_passed_is_shown_with_its_reason(tmp_path: Path, learnt: Callable[[list[Event]], Offline]) -> None:
     decision = learnt(honest(gate(tmp_path))).decide(sent(REPORTS[0].format(1))).decision
     assert decision.verdict == "allow"
@@ -135,6 +190,8 @@ def test_unknown_callers_are_networks_and_count_only_where_nobody_is_known(tmp_p
     text = REPORTS[0].format(1)
     one_network = [event_of(before, sent(text), "", n, f"192.0.2.{n}") for n in range(50)]
     assert learn(one_network, 5, 0.25, 1).normal == []
+    one_customer = [event_of(before, sent(text), "", n, f"2001:db8:0:{n:x}::{n}") for n in range(50)]
+    assert learn(one_customer, 5, 0.25, 1).normal == []
     networks = [event_of(before, sent(text), "", n, f"198.51.{n}.1") for n in range(50)]
     assert learn(networks, 5, 0.25, 1).normal[0].callers == 50
     known = [event_of(before, sent("hello"), f"account-{n}", n) for n in range(10)]
@@ -143,10 +200,6 @@ def test_unknown_callers_are_networks_and_count_only_where_nobody_is_known(tmp_p
 
 def test_what_something_else_refused_is_not_counted(tmp_path: Path) -> None:
     events = honest(gate(tmp_path))
-    from msgspec.structs import replace
-
-    from sallygate.model.finding import Finding
-
     other = Finding("limits.rate", "Too many requests.", 429)
     assert learn([replace(one, findings=(*one.findings, other)) for one in events], 5, 0.25, 1).normal == []
 

@@ -47,8 +47,8 @@ from sallygate.controls.injection.pipeline.prefilter import Prefilter
 from sallygate.controls.injection.pipeline.shown_code import ShownCode
 from sallygate.controls.injection.pipeline.spooled_bodies import spooled_values
 from sallygate.controls.injection.pipeline.values import Value, texts_of, values_of
-from sallygate.controls.injection.profiles import FieldProfiles, text_beside, weight
-from sallygate.controls.injection.reported_values import is_reported, reports, without_own_host
+from sallygate.controls.injection.profiles import FieldProfiles, is_plain, text_beside, weight
+from sallygate.controls.injection.reported_values import Reports
 from sallygate.model.control import Everywhere
 from sallygate.model.decision import Edit
 from sallygate.model.evaluation import Evaluation
@@ -251,6 +251,7 @@ class InjectionControl(Everywhere):
 
     def _found(self, operation: str, head: RequestHead, values: Iterable[Value], effort: Effort) -> list[Found]:
         confined = self._confined.get(operation, frozenset()) | self._credentials
+        reports = Reports(head.fields.get("content-type", ""))
         found: dict[tuple[str, str], Found] = {}
         for value in self._judging.called(values):
             if value.where in confined or len(value.text) < 2:
@@ -258,11 +259,11 @@ class InjectionControl(Everywhere):
             excluded = self._exclusions.families(operation, head.path, value.where)
             if ALL in excluded:
                 continue
-            value = without_own_host(value)
-            stop = NEVER if self._exclusions or self._profiles or reports(value.where) else self._threshold
+            value = reports.without_own_host(value)
+            stop = NEVER if self._exclusions or self._profiles or reports.at(value.where) else self._threshold
             for seen in self._judging.judge(value, effort, stop):
                 evidence = seen.evidence
-                if _is_routing(seen) or is_reported(seen):
+                if _is_routing(seen) or reports.holds(seen):
                     continue
                 in_name = seen.value.kind in ("name", "json")
                 if evidence.score < self._threshold or covers(
@@ -273,10 +274,12 @@ class InjectionControl(Everywhere):
                 if left is None and seen.value is not value:
                     # One piece of evidence a family is kept: another may stand elsewhere in the document that holds it.
                     left = self._left(operation, head, replace(seen, value=value))
-                if left is not None and not is_reported(left):
+                if left is not None and not reports.holds(left):
                     key = left.evidence.family, left.value.where
                     if key not in found or found[key].passes:
-                        found[key] = self._weighed(operation, head, left) if self._profiles else Found(left)
+                        found[key] = (
+                            self._weighed(operation, head, left, seen.value.text) if self._profiles else Found(left)
+                        )
             if found and (effort.judged < 0 or sum(not one.passes for one in found.values()) >= FINDINGS_MAX):
                 break
         return list(found.values())
@@ -295,16 +298,18 @@ class InjectionControl(Everywhere):
         shown = self._shown_code.left(seen) if self._passes_shown_code else seen
         return self._placing.placed(shown, head.segments) if shown is not None else None
 
-    def _weighed(self, operation: str, head: RequestHead, seen: Seen) -> Found:
-        """Evidence as the profile has it: what is normal for its field weighs less, and then what stands beside it counts."""
+    def _weighed(self, operation: str, head: RequestHead, seen: Seen, sent: str) -> Found:
+        """Evidence as the profile has it: what is normal for its field weighs less, and then what stands beside it counts.
+        `sent`: the value as it was sent."""
         left, where = seen, seen.value.where
         for _ in range(NORMAL_MAX):
             evidence = left.evidence
             normal = self._profiles.normal(operation, head.path, where, evidence.family, evidence.rule, left.span)
             if normal is None:
                 break
-            lighter = evidence.score - weight(evidence.family, evidence.rule)
-            beside = text_beside(left) if self._applies_profiles and lighter < self._threshold else None
+            lighter = evidence.score - weight(evidence.family, evidence.rule, evidence.score)
+            passes = self._applies_profiles and lighter < self._threshold and is_plain(evidence.family, sent)
+            beside = text_beside(left) if passes else None
             if beside is None:
                 return Found(left, normal)
             judged = self._judging.judge(beside, Effort(len(beside.text)), NEVER)

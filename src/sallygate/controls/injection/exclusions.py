@@ -21,7 +21,9 @@ VALUES = "nosql:values"
 """Stands for the family `nosql` in values alone, not for operators in names."""
 OPERATORS = "nosql:operators"
 """Stands for operators of the family `nosql` in names, below the place too; not for those that run a script."""
-runs_script = re.compile(r"\$(?:where|function|func|accumulator|expr|out|merge)\b", re.IGNORECASE).search
+runs_script = re.compile(
+    r"\$(?:where|function|func|accumulator|expr|out|merge|lookup|graphlookup|unionwith)\b", re.IGNORECASE
+).search
 _PROSE = frozenset(("sql", "command", "traversal", "template", VALUES, "ldap", "xpath", "ssrf", "code", "graphql",
                     "scanner", "probe"))  # fmt: skip
 LEFT_OUT: Mapping[str, frozenset[str]] = {
@@ -96,16 +98,31 @@ def covers(families: frozenset[str], family: str, *, in_name: bool, span: str = 
 
 def _is_of(kind: str, field: str, where: str) -> bool:
     """Whether a place is of a kind that a field has: operators stand below the field as well."""
-    return pattern(field)(where) is not None or (
-        OPERATORS in LEFT_OUT[kind] and pattern(f"{field}/*")(where) is not None
-    )
+    return pattern(field)(where) or (OPERATORS in LEFT_OUT[kind] and pattern(f"{field}/*")(where))
 
 
 def _applies(one: InjectionExclusion | KindOfField, operation: str, path: str) -> bool:
-    return (one.operation is None or one.operation == operation) and (one.path is None or bool(pattern(one.path)(path)))
+    return (one.operation is None or one.operation == operation) and (one.path is None or pattern(one.path)(path))
 
 
 @cache
-def pattern(text: str) -> Callable[[str], re.Match[str] | None]:
-    """Matches what `text` means, in which only `*` is special: brackets are part of many names."""
-    return re.compile(".*".join(map(re.escape, text.split("*"))), re.DOTALL).fullmatch
+def pattern(text: str) -> Callable[[str], bool]:
+    """Matches what `text` means, in which only `*` is special: brackets are part of many names. Linear in what it is asked
+    about, however many `*` there are."""
+    first, *rest = text.split("*")
+    if not rest:
+        return first.__eq__
+    *middle, last = rest
+
+    def matches(asked: str) -> bool:
+        if not asked.startswith(first) or not asked.endswith(last):
+            return False
+        at, end = len(first), len(asked) - len(last)
+        for part in middle:
+            found = asked.find(part, at, end)
+            if found < 0:
+                return False
+            at = found + len(part)
+        return at <= end
+
+    return matches

@@ -1,12 +1,13 @@
 """Kinds of fields that a document declares: what a text is for, where its author says so in a word meant for it.
 
 Read are `x-sallygate-kind`, `format: markdown` and `html`, and `contentMediaType`. Names of fields are not read: the
-favourite parameter of an attacker is not opened by its name. An object that declares operators (`$and`), and a member
-that is a free object, is a `filter`; a body that is a free object as a whole is none, since it declares no member.
+favourite parameter of an attacker is not opened by its name. A member declared by the name of an operator (`$and`),
+and a free object, are a `filter`; a body that is a free object as a whole is none, since it declares no member.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -17,6 +18,11 @@ from sallygate.parsing.pointers import escape_pointer, resolve_pointer
 MEMBERS_MAX = 5_000
 """Schemas looked at for one operation."""
 DEPTH_MAX = 12
+_NARROWING = ("$ref", "not", "properties", "patternProperties", "propertyNames", "if", "maxProperties")
+_OPERATOR = re.compile(
+    r"\$(?:and|or|nor|not|all|eq|ne|gte?|lte?|in|nin|regex|options|exists|size|mod|type|elemMatch|text|search|near|nearSphere|geoWithin|"
+    r"geoIntersects|i?like|between|contains|not_contains)"
+).fullmatch
 _FORMATS: Mapping[str, str] = {"markdown": "markdown", "commonmark": "markdown", "html": "html"}
 _MEDIA: Mapping[str, str] = {
     "text/markdown": "markdown",
@@ -46,22 +52,25 @@ def declared_kinds(operation: Operation, document: Mapping[str, object] | None) 
 
 
 def _below(schema: object, where: str, document: Mapping[str, object] | None) -> Iterator[tuple[str, str]]:
-    waiting: list[tuple[object, str, int]] = [(schema, where, 0)]
+    waiting: list[tuple[object, str, int, bool]] = [(schema, where, 0, False)]
     seen = 0
     while waiting and seen < MEMBERS_MAX:
-        node, place, depth = waiting.pop()
+        node, place, depth, is_branch = waiting.pop()
         seen += 1
         if not isinstance(node, Mapping) or depth > DEPTH_MAX:
             continue
-        if kind := _kind(node) or ("filter" if _has_operators(node, is_member=place != where) else ""):
+        if kind := _kind(node):
             yield place, kind
+        yield from ((f"{place}/{escape_pointer(name)}", "filter") for name in _operators(node))
+        if not is_branch and place.removeprefix(where).strip("/*") and _is_free(node):
+            yield place, "filter"
         reference = node.get("$ref")
         if isinstance(reference, str) and reference.startswith("#/"):
             try:
-                waiting.append((resolve_pointer(document or {}, reference[1:]), place, depth + 1))
+                waiting.append((resolve_pointer(document or {}, reference[1:]), place, depth + 1, is_branch))
             except (LookupError, ValueError):
                 continue
-        waiting += [(child, at, depth + 1) for child, at in _children(node, place)]
+        waiting += [(child, at, depth + 1, at == place) for child, at in _children(node, place)]
 
 
 def _children(node: Mapping[str, Any], place: str) -> Iterator[tuple[object, str]]:
@@ -72,7 +81,8 @@ def _children(node: Mapping[str, Any], place: str) -> Iterator[tuple[object, str
     for name, child in (properties if isinstance(properties, Mapping) else {}).items():
         yield child, f"{place}/{escape_pointer(str(name))}"
     yield node.get("items"), f"{place}/*"
-    yield node.get("additionalProperties"), f"{place}/*"
+    if not properties:
+        yield node.get("additionalProperties"), f"{place}/*"
 
 
 def _kind(schema: object) -> str:
@@ -85,18 +95,20 @@ def _kind(schema: object) -> str:
     return _MEDIA.get(name) or _FORMATS.get(str(schema.get("format")), "")
 
 
-def _has_operators(schema: Mapping[str, Any], *, is_member: bool) -> bool:
-    """Whether names of operators are declared, or, of a member, any name."""
-    names = [
-        name for keyword in ("properties", "patternProperties")
-        if isinstance(schema.get(keyword), Mapping) for name in schema[keyword]
-    ]  # fmt: skip
-    if names:
-        return any(str(name).lstrip("^\\").startswith("$") and len(str(name)) > 1 for name in names)
-    types = schema.get("type")
+def _operators(schema: Mapping[str, Any]) -> list[str]:
+    """Names of operators that are declared as members."""
+    properties = schema.get("properties")
+    names = map(str, properties) if isinstance(properties, Mapping) else ()
+    return [name for name in names if _OPERATOR(name)]
+
+
+def _is_free(schema: Mapping[str, Any]) -> bool:
+    """Whether a member may be any object: none of scalars, and not one that a composition narrows."""
+    types, inner = schema.get("type"), schema.get("additionalProperties", True)
     is_object = types == "object" or (isinstance(types, list) and "object" in types)
-    composed = any(keyword in schema for keyword in (*IN_PLACE, "$ref", "not", "propertyNames"))
-    return is_member and is_object and not composed and schema.get("additionalProperties", True) is not False
+    narrowed = any(keyword in schema for keyword in (*IN_PLACE, *_NARROWING))
+    of_any = inner is True or (isinstance(inner, Mapping) and inner.get("type", "object") == "object")
+    return is_object and not narrowed and of_any
 
 
 def kinds_by_operation(

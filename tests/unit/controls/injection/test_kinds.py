@@ -83,7 +83,7 @@ def test_a_filter_has_operators_in_names_and_nothing_else() -> None:
     ):
         assert said(as_json(other), section("filter")) != [], other
     for script in ({"$where": "sleep(1)"}, {"$expr": {"$gt": [1, 0]}}, {"$and": [{"$function": {"body": "x"}}]}, {"a": SQL},
-                   {"__proto__": {"a": 1}}, {"a": "';return true;//"}):  # fmt: skip
+                   {"$lookup": {"from": "u"}}, {"__proto__": {"a": 1}}, {"a": "';return true;//"}):  # fmt: skip
         assert said(as_json({"f": script}), section("filter")) != [], script
 
 
@@ -117,6 +117,8 @@ DOCUMENT: dict[str, Any] = {
                     "prompt": {"type": "string"},
                     "where": {"type": "object"},
                     "match": {"type": "object", "properties": {"$and": {"type": "array"}, "name": {"type": "string"}}},
+                    "labels": {"type": "object", "additionalProperties": {"type": "string"}},
+                    "user": {"allOf": [{"type": "object"}, {"properties": {"name": {}, "$type": {"type": "string"}}}]},
                     "login": {"type": "object", "properties": {"user": {}, "password": {"type": "string"}}},
                 },
             },
@@ -144,5 +146,7 @@ def test_the_contract_says_what_fields_are_for(tmp_path: Path) -> None:
     assert found({"prompt": XSS}) == ["injection.xss body:/prompt"], "a name opens nothing"
     assert found({"where": {"a": {"$ne": 1}}}) == [] == found({"match": {"$and": [{"b": {"$gt": 1}}]}})
     assert found({"login": {"user": {"$ne": 1}}}) != [], "a type that is left out declares nothing"
+    assert found({"labels": {"$ne": "x"}}) != [] and found({"user": {"name": {"$ne": 1}}}) != []
+    assert found({"match": {"name": {"$ne": 1}}}) != [], "beside a declared operator"
     assert found({"where": {"$where": "sleep(1)"}}) != []
     assert found({"page": HOLDS["lookup"]}) == ["injection.lookup body:/page"]

@@ -12,6 +12,7 @@ HONEST = ["5 #", "1#", "''", "a:/x", "SCRIPT load fail: x", '{ __type(name: "Use
 ATTACKS = [";`nc a.example 80`", "&&$(id)", "| `id`", ";wh``oami", "<?=`{${~\"x\"}[\"y\"]}`;", "<button onclick={alert(1)}>",
            "<button onclick={alert`1`}>", "<button onclick={alert(1)//>", "<button onclick={location=name}>", "a.document.cookie+'x'", "127.0.0.1;echo test", "a.txt|touch now", "a[system('id')]", "sftp://files.example/x",
            "1,cAsT(chr(126)||vErSiOn()||chr(126) as numeric)", "unix:AAA|http://a.example/", "(*", "c:/windows/win.ini",
+           "{{ env('APP_KEY') /*'*/ }}", "Dear {{ env('APP_KEY') /*)*/ }} user", "{{ dump(app) # '\n}}", "{{ x(\'\'\'a\'b\'\'\') }}",
            "${x['} ${T(java.lang.Runtime).getRuntime().exec('id')}"]  # fmt: skip
 ROUTED = ["/v1/proc/self", "/api/etc/hosts", "/files/etc/passwd/meta"]
 CLIMBING = ["/proc/self/environ", "/etc/passwd", "/v1/x%5c..%5c..%5cetc%5cpasswd"]

@@ -29,18 +29,35 @@ def trace(value: str) -> dict[str, object]:
     return {"resourceSpans": [{"scopeSpans": [{"spans": [{"attributes": [attribute]}]}]}]}
 
 
-@pytest.mark.parametrize("report", [csp(), reporting(), trace(PAGE), trace(HEAD)])
-def test_reports_pass(report: object) -> None:
-    assert said(as_json(report)) == []
-    assert said(post(json.dumps(report), "application/reports+json")) == []
+@pytest.mark.parametrize(
+    ("report", "media"),
+    [
+        (csp(), "application/csp-report"),
+        (reporting(), "application/reports+json; charset=utf-8"),
+        (trace(PAGE), "application/json"),
+        (trace(HEAD), "application/json"),
+    ],
+)
+def test_reports_pass(report: object, media: str) -> None:
+    assert said(post(json.dumps(report), media)) == []
+
+
+BREAKING = [csp(METADATA), csp("http://169.254.169.254/"), csp(sample=XSS), reporting(sample="<img src=x onerror=alert(1)>"),
+            csp(sample='" onmouseover=alert(1) x="'), csp(sample="javascript:alert(1)"), reporting(METADATA), trace(METADATA),
+            trace(XSS), {"document-uri": PAGE}, {"a": csp()}, {"sample": SCRIPT},
+            {"attributes": [{"value": {"stringValue": HEAD}}]}]  # fmt: skip
+
+
+@pytest.mark.parametrize("report", BREAKING)
+def test_what_breaks_out_and_the_same_elsewhere_is_refused(report: object) -> None:
+    assert said(as_json(report)) != []
+    assert said(post(json.dumps(report), "application/reports+json")) != []
 
 
 @pytest.mark.parametrize(
-    "report",
-    [csp(METADATA), csp(sample=XSS), reporting(sample="<img src=x onerror=alert(1)>"), reporting(METADATA), trace(METADATA),
-     trace(XSS), {"document-uri": PAGE}, {"a": csp()}, {"sample": SCRIPT}, {"attributes": [{"value": {"stringValue": HEAD}}]}],
-)  # fmt: skip
-def test_what_breaks_out_and_the_same_elsewhere_is_refused(report: object) -> None:
+    "report", [csp(), reporting(), [{"url": "http://10.0.0.1/admin"}], [{"url": PAGE, "type": "hook"}]]
+)
+def test_no_other_media_type_reports(report: object) -> None:
     assert said(as_json(report)) != []
 
 
@@ -54,10 +71,12 @@ def test_what_breaks_out_and_the_same_elsewhere_is_refused(report: object) -> No
         ("select a from b' and sleep(5) and '", False),
         ("1 union select password from users", False),
         ("select pg_sleep(5)", False),
+        ("SELECT count(*) FROM visits&r=' or '1'='1", False),
+        ("SELECT count(*) FROM visits&r=%27 or %271%27=%271", False),
     ],
 )
 def test_a_search_repeated_in_referer(search: str, passes: bool) -> None:
-    page = "https://shop.example/search?q=" + search.replace(" ", "%20").replace("'", "%27")
+    page = "https://shop.example/search?q=" + search.replace("%", "%25").replace(" ", "%20").replace("'", "%27")
     assert (said(request("/", "", (b"referer", page.encode()))) == []) is passes
 
 

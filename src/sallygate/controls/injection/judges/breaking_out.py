@@ -17,7 +17,7 @@ _COMMAND_BEHIND_QUOTE = re.compile(
     rf"(['\"])[\s)]{{0,4}}(?:[;|&]{{1,2}}|\n)[\s({{!]{{0,8}}(?:\w{{1,12}}=\S{{1,40}} )?(?:sudo (?:-\S{{1,8}} )?)?(?:[\w./~-]{{0,40}}/)?(?:{alternatives(NAMES)})(?=[\s<>$;&|'\"])"
 )
 _CONDITION_BEHIND_QUOTE = re.compile(
-    r"(?<=[\w)\]}])(?<!\b[befnru])(['\"])[\s)]{0,4}(?:(?:or|and|xor|union|in|is|like|glob|having|except|intersect)\b|\|\||&&)"
+    r"(?<=[\w)\]}%])(?<!\b[befnru])(['\"])[\s)]{0,4}(?:(?:or|and|xor|union|in|is|like|glob|having|except|intersect)\b|\|\||&&)"
 )
 _APOSTROPHE = re.compile(r"(?<=[a-z])'(?=[a-z])")
 

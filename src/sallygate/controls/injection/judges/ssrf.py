@@ -68,6 +68,12 @@ def is_internal(host: str) -> bool:
     return _internal_name(host.lower().rstrip(".")) is not None
 
 
+def is_metadata(host: str) -> bool:
+    """Whether `host` is an address of a cloud's metadata, or of a link that only machines have."""
+    address = address_of(host)
+    return address is not None and (address in _METADATA or address.is_link_local)
+
+
 def address_of(host: str) -> IPv4Address | IPv6Address | None:
     """The address a host of numbers is, an IPv4 address within one of IPv6 for what it stands for; None for names."""
     host = host.lower().replace("\u3002", ".").removesuffix(".")

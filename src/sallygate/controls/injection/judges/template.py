@@ -45,7 +45,7 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("template", "computes", ATTACK, r"\x1e\[\[[0-9]{1,9}[*][0-9]{1,9}\]\]"),
     Idiom("template", "walks", ATTACK, rf"(?:\{{%(?:\s?\n\s{{0,4}})?[^\x1e\n{{%]{{0,160}}?{_WALKS}[^\x1e\n%]{{0,300}}(?:\n\s{{0,4}})?%\}}|<%=[^\x1e\n]{{0,160}}?{_WALKS}[^\x1e\n]{{0,160}}%>)", 6000,
           trigger=r"(?:\{%\s*|<%=)[^\x1e\n]{0,40}(?:[(\[|'\"]|__|\.)"),
-    Idiom("template", "walks", ATTACK, _IN_BRACES.format(_NAMES), 6000, trigger=_BRACES),
+    Idiom("template", "leads-out", ATTACK, _IN_BRACES.format(_NAMES), 6000, trigger=_BRACES),
     Idiom("template", "walks", ATTACK, _IN_BRACES.format(_STEPS), 6000, balanced=True, trigger=_BRACES),
     Idiom("template", "filtered", ATTACK, r"\{\{[^\x1e]{0,200}\|\s{0,2}(?:map|filter|attr|reduce|sort)\s{0,2}\(\s{0,2}['\"][^\x1e]{0,200}\}\}", 1000),
     Idiom("template", "filtered", ATTACK, r"\{\s{0,2}['\"][^'\"\x1e]{0,60}['\"]\s{0,2}\|\s{0,2}(?:system|exec|shell_exec|passthru|popen|eval|assert)\s{0,2}\}"),

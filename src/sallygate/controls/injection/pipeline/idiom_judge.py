@@ -101,10 +101,24 @@ def _balanced(search: Callable[[str, int], re.Match[str] | None], text: str) -> 
     at = 0
     for _ in range(DECOYS_MAX):
         found = search(text, at)
-        if found is None or _closes(text, found.start(), found.end()):
+        if found is None or _closes(text, found.start(), found.end()) or not _is_chance(found[0]):
             return found
         at = found.start() + 1
     return found
+
+
+_FLIP = re.compile(r"[a-z][A-Z]|[A-Z][a-z]")
+_PAIR = re.compile(r"(?=[A-Za-z]{2})")
+PAIRS_MIN, SHORT_MAX = 4, 60
+"""Pairs of letters to judge by, and characters of a text with fewer that may have been written."""
+FLIPS_SHARE_MIN = 0.25
+"""Of pairs of letters, those that change case: of random ones a half do, in code one in ten."""
+
+
+def _is_chance(text: str) -> bool:
+    """Whether letters come as random ones do; what was written, with comments and quotes of any language, has words."""
+    pairs = len(_PAIR.findall(text))
+    return len(_FLIP.findall(text)) > FLIPS_SHARE_MIN * pairs if pairs >= PAIRS_MIN else len(text) > SHORT_MAX
 
 
 def _closes(text: str, start: int, end: int) -> bool:

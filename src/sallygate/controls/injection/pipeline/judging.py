@@ -197,9 +197,9 @@ class Judging:
         return any(self._prefilter.hits(window) for window in _joined_windows(text))
 
     def judge(self, value: Value, effort: Effort, stop: int) -> list[Seen]:
-        """Evidence in one value and the JSON it may hold, one a family, strongest first. Ends early at a score of
+        """Evidence in one value and the JSON it may hold, one a family and place, strongest first. Ends early at a score of
         `stop`, from which on more would change nothing."""
-        best: dict[Family, Seen] = {}
+        best: dict[tuple[Family, str], Seen] = {}
         todo = [(value, 0)]
         while todo:
             inner, depth = todo.pop()
@@ -214,7 +214,7 @@ class Judging:
         todo: list[tuple[Value, int]],
         effort: Effort,
         stop: int,
-        best: dict[Family, Seen],
+        best: dict[tuple[Family, str], Seen],
     ) -> bool:
         effort.judged -= VALUE_COST
         key, waiting = (value.kind, f"{BETWEEN}{value.text}"), len(todo)
@@ -330,7 +330,8 @@ def _joined_windows(text: str) -> Iterator[str]:
             at = between + 1
 
 
-def _keep(best: dict[Family, Seen], seen: Seen) -> None:
-    known = best.get(seen.evidence.family)
+def _keep(best: dict[tuple[Family, str], Seen], seen: Seen) -> None:
+    key = seen.evidence.family, seen.value.where
+    known = best.get(key)
     if known is None or seen.evidence.score > known.evidence.score:
-        best[seen.evidence.family] = seen
+        best[key] = seen

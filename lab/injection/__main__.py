@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from lab.injection import data, evasion, peer, profiles, report, suites
 from lab.injection.evaluate import POLICY, Count, Evaluation
 from lab.injection.report import Part, Row
+from lab.injection.requests import prompt
 from lab.speed.servers import Missing
 
 PARTS = ("honest", "texts", "profiles", "attacks", "suites", "evasion")
@@ -88,7 +89,10 @@ def _texts(evaluation: Evaluation, _: list[data.Payload], progress: Progress, ev
         Row("… where the field has the kind text", kinds.prompts(sections), 0.0),
         Row(
             "attacks wrapped in text, written blind",
-            evaluation.prompts((one["value"] for one in data.wrapped_attacks()), right_refused=True),
+            evaluation.requests(
+                ((f"wrapped attack {one['id']}", prompt(one["value"])) for one in data.wrapped_attacks()),
+                right_refused=True,
+            ),
             WRAPPED_MIN,
             "at least",
         ),

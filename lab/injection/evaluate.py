@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import tempfile
 from collections import Counter, defaultdict
@@ -90,13 +89,12 @@ class Evaluation:
             count.add(bool(findings), right=bool(findings) == right_refused, example=_said(findings, name))
         return count
 
-    def prompts(self, texts: Iterable[str], *, right_refused: bool = False) -> Count:
-        """Texts as the message of a user in a request to a language model, of which all are to be refused, or none."""
+    def prompts(self, texts: Iterable[str]) -> Count:
+        """Texts as the message of a user in a request to a language model."""
         count = Count()
         for text in texts:
-            body = json.dumps({"messages": [{"role": "user", "content": text}]}).encode()
-            findings = self.decide(requests.post(body, "application/json"))
-            count.add(bool(findings), right=bool(findings) == right_refused, example=_said(findings, text[:60]))
+            findings = self.decide(requests.prompt(text))
+            count.add(bool(findings), right=not findings, example=_said(findings, text[:60]))
         return count
 
     def honest_texts(self, texts: Iterable[str], advance: Advance) -> dict[str, Count]:

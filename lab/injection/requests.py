@@ -88,3 +88,8 @@ def encoded(text: str, encoder: str) -> str:
         flat = base64.b64encode(text.encode()).decode()
         return flat.rstrip("=") if encoder == "Base64Flat" else flat
     return text
+
+
+def prompt(text: str) -> Recorded:
+    """A text as the message of a user in a request to a language model."""
+    return post(json.dumps({"messages": [{"role": "user", "content": text}]}).encode(), "application/json")

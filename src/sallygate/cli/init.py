@@ -80,9 +80,11 @@ def init(
 
     if out_file.exists() and not force:
         fail(f"{out_file}: exists already; write another file with --out, or use --force", USAGE)
+    there = set(out_file.parent.glob("openapi.*"))
     contract = NONE if openapi == NONE else _contract(openapi, out_file.parent)
     values = {"name": out_file.name, "upstream": json.dumps(upstream), "modes": _modes(out_file, contract, shadow)}
     before = out_file.read_bytes() if out_file.exists() else None
+    fetched = set(out_file.parent.glob("openapi.*")) - there
     try:
         out_file.write_text(_text(contract, "", values), "utf-8")
         loaded = load_policy(out_file, "gateway")  # says what is wrong with the contract or the upstream
@@ -90,6 +92,8 @@ def init(
             out_file.write_text(_text(contract, keys, values), "utf-8")
             loaded = load_policy(out_file, "gateway")
     except BaseException:  # a policy that is not valid is not left behind
+        for file in fetched:
+            file.unlink()
         if before is None:
             out_file.unlink(missing_ok=True)
         else:

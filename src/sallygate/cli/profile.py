@@ -70,7 +70,7 @@ def profile(
         own = writable(file, lambda beginning: beginning.startswith(_BEGINNING))
         part = own.with_name(f".{own.name}.part")
         part.write_text(as_text(learnt.normal), "utf-8")
-        read_profile(part)  # what cannot be read back takes nobody's place
+        read_profile(part)  # what cannot be read back does not take its place
         part.replace(own)
     if json:
         print_json({"normal": [one.model_dump(exclude_none=True) for one in learnt.normal],
@@ -84,7 +84,7 @@ def profile(
 
 
 def _known(file: Path) -> list[Normal]:
-    """What the file has; nothing of one that cannot be read, which is written anew."""
+    """What the file has; nothing of one that cannot be read, which is written again."""
     from sallygate.policy.errors import PolicyError
     from sallygate.policy.profile import read_profile
 

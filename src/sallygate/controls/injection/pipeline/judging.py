@@ -132,7 +132,7 @@ class Judging:
         yield from self._called_among(short)
 
     def _called_among(self, short: list[Value]) -> Iterator[Value]:
-        """Those of some short values, found one round after the other where that can be told, else by fewer at a time."""
+        """Those of some short values, found one round after the other where that is known, else by fewer at a time."""
         alike: dict[str, list[Value]] = {}
         for value in short:
             alike.setdefault(value.text, []).append(value)
@@ -159,7 +159,7 @@ class Judging:
                     yield from few
 
     def _round(self, asked: list[tuple[int, list[str]]]) -> tuple[list[int], list[tuple[int, list[str]]]] | None:
-        """Numbers of texts that are to be judged, and the texts that may be besides; None if it cannot be told. A trigger
+        """Numbers of texts that are to be judged, and the texts that may be besides; None if it is not known. A trigger
         tells where it matched first: what stands before the first of all is not to be judged."""
         parts = [part for _, texts in asked for part in texts]
         origins = [at for at, (_, texts) in enumerate(asked) for _ in texts]

@@ -30,6 +30,14 @@ def test_each_value_of_a_request_in_a_batch_is_judged() -> None:
     assert batch("GET /a/..%2f..%2f..%2fetc%2fpasswd HTTP/1.1") != []
 
 
+def test_quoted_printable_in_a_batch_is_undone() -> None:
+    assert (
+        batch(value="=3Cscript=3Ealert(1)=3C/script=3E") != []
+        and batch(value="1=27 union=20select a,b from us=\r\ners-- ") != []
+    )
+    assert batch(value="a=b and c=3D4, caf=C3=A9") == []
+
+
 def test_a_request_in_a_value_that_is_no_batch_is_found() -> None:
     assert said(post('{"a":"x\\r\\nGET /admin HTTP/1.1\\r\\nHost: b\\r\\n\\r\\n"}')) != []
 

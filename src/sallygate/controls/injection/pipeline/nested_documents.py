@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterator
 from html import unescape
+from quopri import decodestring
 from urllib.parse import unquote, unquote_plus
 
 from sallygate.parsing.json_text import JsonError, parse_json
@@ -44,6 +45,8 @@ def mixed_texts(text: str) -> Iterator[str]:
             if (found := _REQUEST_LINE.match(piece)) is not None:  # a request in a batch (OData, Google)
                 yield from target_texts(found[1])
                 piece = piece[found.end() :]
+            if "=" in piece and (undone := decodestring(piece.encode()).decode("utf-8", "replace")) != piece:
+                yield undone  # quoted-printable, whatever the head of the part says
             if piece and not piece.isspace():
                 yield from piece.split("\n") if ": " in piece.partition("\n")[0] else (piece,)
 

@@ -55,6 +55,7 @@ IDIOMS: tuple[Idiom, ...] = (
     Idiom("traversal", "dots-disguised", ATTACK, r"[/\\](?:\x00|%(?:25)?00)[/\\]|\x1e(?:\x00|%(?:25)?00)[/\\.]"),
     # What a filter that takes separators out leaves of a climb, and a list's place for a file's name that nobody filled in
     Idiom("traversal", "dots-squeezed", ATTACK, r"\.{4}(?:etc(?:passwd|shadow|hosts)|boot\.ini|win(?:dows(?:win|system)|nt)|web-inf|meta-inf|proc(?:self|version))"),
+    Idiom("traversal", "climb-squeezed", LIKELY, r"/\.\.[a-z][a-z0-9_-]{1,40}/", 400),
     Idiom("traversal", "name-squeezed", ATTACK, r"\x1e(?:[a-z]:)?\.{0,16}(?:etc(?:passwd|shadow|group|hosts)|windowswin\.ini|windowssystem32|winntsystem32|procselfenviron)(?:%00|\x00)?\x1e",
           trigger=r"(?:etc(?:passwd|shadow|group|hosts)|windowswin\.ini|(?:windows|winnt)system32|procselfenviron)(?:%00|\x00)?\x1e"),
     Idiom("traversal", "placeholder", LIKELY, r"\x1e[/\\.](?:[/\\.%]|0?x(?:2e|2f|5c)|%[0-9a-f]{2}|i{1,8}|a{100,400}){1,400}\{file(?:name)?\}\x1e", 500,

@@ -103,8 +103,8 @@ def _texts(evaluation: Evaluation, _: list[data.Payload], progress: Progress, ev
                  "webhooks, dashboards), and README sections as prompts. The wrapped attacks stand in Markdown, traces, quotes and "
                  "prose, and work where the whole value is put into a statement, shell or page; their author had not read "
                  "the detectors. Five exploit requests carry no injection: the name of a function beside a placeholder (CVE-2022-35914), a header "
-                 "that names a user (CVE-2023-28121), a default password and a plain address (CVE-2023-33617), the account of a "
-                 "back door (CVE-2024-3273).", rows)]  # fmt: skip
+                 "that names a user (CVE-2023-28121), a default password and a plain address (CVE-2023-33617), a hidden "
+                 "account (CVE-2024-3273).", rows)]  # fmt: skip
 
 
 def _profiles(evaluation: Evaluation, payloads: list[data.Payload], progress: Progress, every: int) -> list[Part]:

@@ -506,3 +506,15 @@ def test_in_a_header_nobody_reads(name: str) -> None:
         assert said(request("/", "", (name.encode(), attack.encode()))) != []
     for attack in ("' or 1=1--", "../../../etc/passwd{{") if name in ("accept", "x-request-id") else ():
         assert said(request("/", "", (name.encode(), attack.encode()))) != []
+
+
+@pytest.mark.parametrize(
+    "attack", ["%27%20or%20%271%27%3D%271", '{"a":"whoami"}', '{"a":"%27 or %271%27=%271"}', "whoami"]
+)
+def test_a_copy_that_is_clean_where_it_stands_clears_no_other(attack: str) -> None:
+    """Texts are judged once a request: one after the mark between texts, or too deep in documents, is another text."""
+    deep = attack
+    for _ in range(3):
+        deep = json.dumps({"p": deep})
+    assert said(as_json({"a": f"\x1e{attack}", "b": deep, "z": attack})) != []
+    assert any("/z" in one for one in said(as_json({"y": f"\x1e{attack}", "z": attack})))

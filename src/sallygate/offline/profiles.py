@@ -86,7 +86,7 @@ def _structures(event: Event) -> Iterable[tuple[str, str, str]]:
     """Family, field and rule of each finding. A sender who names a field `*` would have it stand for others."""
     for one in event.findings:
         family = one.code.removeprefix("injection.")
-        if family != one.code and family not in _NOT_LEARNT and one.rule and "*" not in one.where:
+        if family != one.code and family not in _NOT_LEARNT and one.rule and one.where and "*" not in one.where:
             yield family, one.where, one.rule
 
 
@@ -130,12 +130,8 @@ def as_text(normal: Iterable[Normal]) -> str:
              'version: 1', "normal:"]  # fmt: skip
     for one in sorted(normal, key=_name):
         values = one.model_dump(exclude_none=True)
-        lines.append("  - {" + ", ".join(f"{name}: {_yaml(value)}" for name, value in values.items()) + "}")
+        lines.append("  - {" + ", ".join(f"{name}: {json.dumps(value)}" for name, value in values.items()) + "}")
     return "\n".join(lines if len(lines) > 3 else [*lines[:2], "normal: []"]) + "\n"
-
-
-def _yaml(value: object) -> str:
-    return json.dumps(value)
 
 
 def difference(old: Iterable[Normal], new: Iterable[Normal]) -> tuple[list[Normal], list[Normal]]:

@@ -75,12 +75,13 @@ class Seen(Struct, frozen=True, gc=False):
 class Effort:
     """What one request may still cost."""
 
-    __slots__ = ("clear", "decoded", "judged")
+    __slots__ = ("clear_values", "clear_windows", "decoded", "judged")
 
     def __init__(self, characters: int) -> None:
-        self.clear: set[tuple[Kind, str]] = set()
-        """Windows, and short values in all their forms, in which nothing was seen, by the kind they were read as: the same
-        one is not judged again."""
+        self.clear_windows: set[tuple[Kind, str]] = set()
+        """Those in which nothing was seen, by the kind they were read as: the same one is not judged again."""
+        self.clear_values: set[tuple[Kind, str]] = set()
+        """Short values in which nothing was seen, in any form or document that they hold."""
         self.judged = JUDGED_BASE + JUDGED_SHARE * characters
         self.decoded = DECODED_BASE + DECODED_SHARE * characters
 
@@ -217,8 +218,8 @@ class Judging:
         best: dict[tuple[Family, str], Seen],
     ) -> bool:
         effort.judged -= VALUE_COST
-        key, waiting = (value.kind, f"{BETWEEN}{value.text}"), len(todo)
-        if key in effort.clear:
+        waiting, is_clear = len(todo), True
+        if (value.kind, value.text) in effort.clear_values:
             if effort.judged < 0:
                 _keep(best, Seen(value, Form(value.text), Evidence("effort", "too-much", ATTACK, 0, 0)))
             return effort.judged < 0
@@ -255,7 +256,7 @@ class Judging:
             for found in self._of_form(value, kind, form, effort):
                 for seen in found:
                     _keep(best, seen)
-                    key = value.kind, ""
+                    is_clear = False
                 if any(seen.evidence.score >= stop for seen in best.values()):
                     return True  # every judge has had its say of this window, so that the surest one names it
             if effort.judged < 0 or effort.decoded < 0:
@@ -264,15 +265,16 @@ class Judging:
         if forms.endless:
             _keep(best, Seen(value, form, Evidence("encoding", "endless", ATTACK, 0, len(form.text))))
             return stop <= ATTACK
-        if len(todo) == waiting and key[1] and len(value.text) <= VALUE_SHORT:
-            effort.clear.add(key)
+        # Of one that stands too deep to be looked into, what it holds is not known.
+        if is_clear and len(todo) == waiting and depth < NESTED_MAX and len(value.text) <= VALUE_SHORT:
+            effort.clear_values.add((value.kind, value.text))
         return False
 
     def _of_form(self, value: Value, kind: Kind, form: Form, effort: Effort) -> Iterable[list[Seen]]:
         """What is seen in each window of a form."""
         steps = (*value.steps, *form.steps)
         for window in _windows(form.text):
-            if (kind, window) in effort.clear:
+            if (kind, window) in effort.clear_windows:
                 continue
             seen: list[Seen] = []
             size = 0.0
@@ -292,7 +294,7 @@ class Judging:
             if effort.judged < 0:
                 return
             if not seen:
-                effort.clear.add((kind, window))
+                effort.clear_windows.add((kind, window))
 
 
 def _weight(text: str) -> float:
